@@ -1,0 +1,28 @@
+"""Physical and numerical constants: the only place where they are written.
+
+Values and digits are those of spec section physics.md 0 and 1; every engine receives them through the Scene.
+"""
+
+PI = 3.14159265358979323846
+RTD = 57.29577951308232
+"""Degrees per radian, the float64 value of 180/pi."""
+DBL_MIN = 2.2250738585072014e-308
+"""Smallest positive normal float64; the original's stand-in for an exact zero divisor."""
+R_E_SQR = 7.94079248018965e-30
+"""Square of the classical electron radius [m^2]."""
+AVOGADRO = 6.02214179e23
+"""[1/mol]"""
+EV_ANGSTROM = 12398.42
+"""Photon energy times wavelength [eV Angstrom]."""
+WATER_F = 2.57
+"""Structure factor of one water molecule at low angle [electrons]."""
+WATER_MOLAR_MASS = 18.0
+"""[g/mol]"""
+WATER_DENSITY = 1e6
+"""[g/m^3]"""
+SOURCE_DISTANCE = 10.0
+"""Distance of the source from the sample [m]; only its direction matters."""
+DEFAULT_BEAM_SIZE = 1e-4
+"""Beam size that the original assumes when none is given [m]."""
+MAX_STEPS = 2**31 - 1
+"""Largest sub-step count (sources x domains x phi steps x oversample^2) that a run may have."""

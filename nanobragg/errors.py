@@ -1,0 +1,85 @@
+"""Exceptions and warnings of the package.
+
+Messages read ``<dotted.path>=<value>: <requirement>; <hint>`` or ``<file>:<line>: <problem>; <hint>``.
+"""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+
+
+class NanoBraggError(Exception):
+    """Base class of every error that nanobragg raises on purpose."""
+
+
+class ConfigError(NanoBraggError, ValueError):
+    """A field of the experiment has a value that cannot be simulated.
+
+    Parameters
+    ----------
+    path : str
+        Dotted path of the field, for example ``detector.pixel_size_mm``.
+    value : object
+        The offending value.
+    requirement : str
+        What the value must satisfy.
+    hint : str, optional
+        What to write instead.
+    """
+
+    def __init__(self, path: str, value: object, requirement: str, hint: str = "") -> None:
+        self.path, self.value, self.requirement, self.hint = path, value, requirement, hint
+        text = f"{path}={_short(value)}: {requirement}"
+        super().__init__(f"{text}; {hint}" if hint else text)
+
+
+class FileFormatError(NanoBraggError, ValueError):
+    """A file is missing, unreadable or not what its reader expects.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.
+    problem : str
+        What is wrong with it, and what to do.
+    line : int, optional
+        Line number, counted from 1.
+    """
+
+    def __init__(self, path: str | PathLike[str], problem: str, line: int | None = None) -> None:
+        self.path, self.line, self.problem = fspath(path), line, problem
+        where = self.path if line is None else f"{self.path}:{line}"
+        super().__init__(f"{where}: {problem}")
+
+
+class UsageError(NanoBraggError, ValueError):
+    """A command line that cannot be understood; the text names the token and the working spelling."""
+
+
+class CoreError(NanoBraggError, RuntimeError):
+    """The C core refused a scene or failed; carries its status code."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class BackendUnavailableError(NanoBraggError, ImportError):
+    """A backend, kernel or optional dependency is not available here; the text names the remedy."""
+
+
+class NanoBraggWarning(UserWarning):
+    """Base class of the package's warnings."""
+
+
+class QuirkWarning(NanoBraggWarning):
+    """A reproduced defect of the original program changes this run's pixels."""
+
+
+class IneffectiveWarning(NanoBraggWarning):
+    """A setting has no effect on this run."""
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."

@@ -1,0 +1,182 @@
+"""The machinery behind the config objects: field metadata, and the checks made when an object is built.
+
+A check made here holds in every fidelity. What is wrong only under the corrected model (or only as seen by the original)
+is decided in `resolve`, where the quirks in force are known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nanobragg.errors import ConfigError
+
+Check = tuple[Callable[[float], bool], str]
+POSITIVE: Check = (lambda v: v > 0, "must be > 0")
+NOT_NEGATIVE: Check = (lambda v: v >= 0, "must be >= 0")
+
+
+def setting(
+    default: Any = dataclasses.MISSING,
+    *,
+    kind: str,
+    unit: str = "",
+    differentiable: bool = False,
+    flags: str = "",
+    check: Check | None = None,
+    choices: Sequence[str] | None = None,
+    doc: str = "",
+    factory: Any = dataclasses.MISSING,
+) -> Any:
+    """Declare one field of a config object together with everything that is known about it.
+
+    Parameters
+    ----------
+    default, factory : object, optional
+        As for `dataclasses.field`. None means "decide for me".
+    kind : {"scalar", "int", "bool", "enum", "vector2", "vector3", "matrix3", "array", "part", "other"}
+        What is stored; decides the conversion and the checks.
+    unit : str
+        Unit of the value, empty when it has none.
+    differentiable : bool
+        Whether a tensor may stand here.
+    flags : str
+        The command-line flags that set the field.
+    check : tuple of (callable, str), optional
+        Test of every number and the requirement it states.
+    choices : sequence of str, optional
+        Legal values of an enum.
+    doc : str
+        One line.
+    """
+    metadata = dict(
+        kind=kind, unit=unit, differentiable=differentiable, flags=flags, check=check, choices=choices, doc=doc
+    )
+    if factory is not dataclasses.MISSING:
+        return dataclasses.field(default_factory=factory, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def is_tensor(value: object) -> bool:
+    """True for a torch tensor, without importing torch."""
+    return hasattr(value, "requires_grad") and hasattr(value, "detach")
+
+
+def detached(value: Any) -> float:
+    """The float behind a number or a 0-d tensor; the gradient stays behind."""
+    return float(value.detach()) if is_tensor(value) else float(value)
+
+
+def elements(value: Any) -> list[Any]:
+    """The scalars of a vector: of a tuple of numbers and 0-d tensors, or of a tensor of shape (n,)."""
+    return list(value.unbind()) if is_tensor(value) else list(value)
+
+
+class Config:
+    """Base of the config objects: checks every field against its metadata when the object is built."""
+
+    _path: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if value is not None:
+                path = f"{self._path}.{field.name}" if self._path else field.name
+                object.__setattr__(self, field.name, _converted(value, field.metadata, path))
+        self._check()
+
+    def _check(self) -> None:
+        """Checks that concern several fields; overridden where there are any."""
+
+
+def _converted(value: Any, meta: Any, path: str) -> Any:
+    kind = meta["kind"]
+    if not meta["differentiable"] and _holds_tensor(value) and kind not in ("part", "other"):
+        raise ConfigError(path, value, "is not differentiable and takes no tensor", "pass a plain number")
+    if kind == "scalar":
+        return _scalar(value, meta, path)
+    if kind == "int":
+        return _integer(value, meta, path)
+    if kind == "bool":
+        if not isinstance(value, (bool, np.bool_)):
+            raise ConfigError(path, value, "must be True or False")
+        return bool(value)
+    if kind == "enum":
+        if value not in meta["choices"]:
+            raise ConfigError(path, value, f"must be one of {', '.join(map(repr, meta['choices']))}")
+        return value
+    if kind in ("vector2", "vector3"):
+        return _vector(value, int(kind[-1]), meta, path)
+    if kind == "matrix3":
+        return _matrix(value, path)
+    return value
+
+
+def _holds_tensor(value: Any) -> bool:
+    if is_tensor(value):
+        return True
+    return isinstance(value, (tuple, list)) and any(_holds_tensor(item) for item in value)
+
+
+def _scalar(value: Any, meta: Any, path: str) -> Any:
+    if is_tensor(value):
+        if value.ndim != 0:
+            raise ConfigError(path, f"tensor of shape {tuple(value.shape)}", "must be a number or a 0-d tensor")
+        return value
+    if isinstance(value, np.ndarray) and value.ndim:
+        raise ConfigError(path, f"array of shape {value.shape}", "must be a number or a 0-d tensor")
+    if isinstance(value, (bool, str)):
+        raise ConfigError(path, value, "must be a number")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ConfigError(path, value, "must be a number") from None
+    if math.isnan(number) or (math.isinf(number) and not meta.get("infinite_ok")):
+        raise ConfigError(path, number, "must be a finite number")
+    if meta["check"] and not meta["check"][0](number):
+        raise ConfigError(path, number, meta["check"][1])
+    return number
+
+
+def _integer(value: Any, meta: Any, path: str) -> int:
+    if isinstance(value, bool):
+        raise ConfigError(path, value, "must be an integer")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        if not (isinstance(value, float) and value.is_integer()):
+            raise ConfigError(path, value, "must be an integer") from None
+        number = int(value)
+    if meta["check"] and not meta["check"][0](number):
+        raise ConfigError(path, number, meta["check"][1])
+    return number
+
+
+def _vector(value: Any, length: int, meta: Any, path: str) -> Any:
+    if is_tensor(value):
+        if tuple(value.shape) != (length,):
+            raise ConfigError(path, f"tensor of shape {tuple(value.shape)}", f"must have shape ({length},)")
+        return value
+    if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != length:
+        raise ConfigError(path, value, f"must have {length} elements")
+    return tuple(
+        None if item is None else _scalar(item, meta, f"{path}[{i}]") for i, item in enumerate(value)
+    )
+
+
+def _matrix(value: Any, path: str) -> Any:
+    if is_tensor(value):
+        if tuple(value.shape) != (3, 3):
+            raise ConfigError(path, f"tensor of shape {tuple(value.shape)}", "must have shape (3, 3)")
+        return value
+    matrix = np.asarray(value, dtype=np.float64)
+    if matrix.shape != (3, 3):
+        raise ConfigError(path, f"array of shape {matrix.shape}", "must have shape (3, 3)")
+    if not np.isfinite(matrix).all():
+        raise ConfigError(path, value, "must be finite")
+    return matrix
