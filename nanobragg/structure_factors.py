@@ -1,0 +1,261 @@
+"""Structure factors as a dense table over h, k, l, with one value for every index outside it."""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg.fields import detached, is_tensor
+
+MAX_TABLE_BYTES = 4 * 2**30
+"""Largest table that is made without being asked for [bytes]."""
+_PATH = "crystal.structure_factors"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StructureFactors:
+    """Structure factor amplitudes on a box of Miller indices.
+
+    Make one with `from_hkl`, `from_arrays`, `constant` or `from_fdump`. No symmetry is applied: what is not listed,
+    Friedel mates included, has the amplitude `default_F` (spec physics.md 11).
+
+    Parameters
+    ----------
+    amplitude : (n_h, n_k, n_l) array or tensor, float64
+        Amplitudes [electrons]; a torch tensor keeps its gradient, device and dtype. Shape (0, 0, 0): no table.
+    hkl_min : tuple of 3 int
+        Indices of ``amplitude[0, 0, 0]``.
+    default_F : float or 0-d tensor
+        Amplitude of every index outside the table [electrons].
+    n_reflections : int, optional
+        Number of records read, duplicates counted; None: the number of cells of the table.
+
+    Raises
+    ------
+    ConfigError
+        When an amplitude is not finite, a shape is wrong, or there is neither a table nor a `default_F`.
+    """
+
+    amplitude: Any
+    hkl_min: tuple[int, int, int]
+    default_F: Any = 0.0
+    n_reflections: int | None = None
+
+    def __post_init__(self) -> None:
+        store = object.__setattr__
+        store(self, "default_F", _finite_scalar(self.default_F, f"{_PATH}.default_F"))
+        store(self, "hkl_min", _three_integers(self.hkl_min))
+        if not is_tensor(self.amplitude):
+            store(self, "amplitude", _float_array(self.amplitude, f"{_PATH}.amplitude"))
+        if self.amplitude.ndim != 3:
+            raise ConfigError(f"{_PATH}.amplitude", f"shape {tuple(self.amplitude.shape)}", "must have shape (n_h, n_k, n_l)")
+        _check_finite(self.amplitude, f"{_PATH}.amplitude")
+        if self.n_reflections is None:
+            store(self, "n_reflections", math.prod(self.amplitude.shape))
+        if not self.has_table and detached(self.default_F) == 0:
+            raise ConfigError(f"{_PATH}.default_F", 0.0, "without reflections gives an empty image",
+                              "give reflections (from_hkl, from_arrays, from_fdump) or a default_F other than 0")
+
+    @property
+    def has_table(self) -> bool:
+        """False when every index has the amplitude `default_F`."""
+        return math.prod(self.amplitude.shape) > 0
+
+    @property
+    def hkl_max(self) -> tuple[int, int, int]:
+        """Indices of ``amplitude[-1, -1, -1]``."""
+        h, k, l = (int(low) + int(n) - 1 for low, n in zip(self.hkl_min, self.amplitude.shape, strict=True))
+        return h, k, l
+
+    @classmethod
+    def from_hkl(cls, path: str | PathLike[str], *, default_F: Any = 0.0,
+                 max_bytes: int = MAX_TABLE_BYTES) -> StructureFactors:
+        """Read a text file of lines ``h k l F`` (see `nanobragg.io.read_hkl`).
+
+        Parameters
+        ----------
+        path : path
+            The file. Comments and blank lines, and columns after the fourth, are passed over.
+        default_F : float or 0-d tensor
+            Amplitude of every index that the file does not mention [electrons].
+        max_bytes : int
+            Refuse a table larger than this.
+
+        Raises
+        ------
+        FileFormatError
+            When the file is missing, unreadable or malformed, or spans a box larger than `max_bytes`.
+        """
+        from nanobragg.io.hkl import read_hkl
+
+        hkl, amplitude = read_hkl(path)
+        try:
+            return cls.from_arrays(hkl, amplitude, default_F=default_F, max_bytes=max_bytes)
+        except TableTooLarge as error:
+            raise FileFormatError(path, f"{error.requirement}; {error.hint}") from None
+
+    @classmethod
+    def from_arrays(cls, hkl: Any, amplitude: Any, *, default_F: Any = 0.0, max_bytes: int = MAX_TABLE_BYTES,
+                    box: tuple[Any, Any] | None = None, n_reflections: int | None = None) -> StructureFactors:
+        """Fill a dense table from a list of reflections; of duplicates the last one wins.
+
+        Parameters
+        ----------
+        hkl : (n, 3) integers
+            Miller indices.
+        amplitude : (n,) array or tensor
+            Amplitudes [electrons]; a tensor keeps its gradient.
+        default_F : float or 0-d tensor
+            Amplitude of the other cells and of everything outside [electrons]; a tensor keeps its gradient.
+        max_bytes : int
+            Refuse a table larger than this.
+        box : tuple of two (3,) integers, optional
+            Smallest and largest indices of the table; None: those of `hkl`.
+        n_reflections : int, optional
+            What to report as the number of records; None: n.
+
+        Raises
+        ------
+        ConfigError
+            When shapes disagree, an index is not an integer, a number is not finite, or the table is too large.
+        """
+        indices = _index_array(hkl)
+        if not is_tensor(amplitude):
+            amplitude = _float_array(amplitude, f"{_PATH}.amplitude")
+        if tuple(amplitude.shape) != (len(indices),):
+            raise ConfigError(f"{_PATH}.amplitude", f"shape {tuple(amplitude.shape)}",
+                              f"must be ({len(indices)},), one for each row of hkl")
+        if box is None and len(indices) == 0:
+            raise ConfigError(f"{_PATH}.hkl", "no reflection", "must list at least one", "or use StructureFactors.constant")
+        low, high = (indices.min(0), indices.max(0)) if box is None else (_three_integers(b) for b in box)
+        if len(indices) and ((indices < low).any() or (indices > high).any()):
+            raise ConfigError(f"{_PATH}.hkl", f"box {tuple(low)} to {tuple(high)}", "does not hold every reflection")
+        shape = _checked_shape(low, high, max_bytes)
+        _check_finite(amplitude, f"{_PATH}.amplitude")
+        default_F = _finite_scalar(default_F, f"{_PATH}.default_F")
+        cells = np.ravel_multi_index(tuple((indices - np.asarray(low)).T), shape) if len(indices) else np.zeros(0, np.int64)
+        return cls(amplitude=_filled(shape, cells, amplitude, default_F), hkl_min=_three_integers(low),
+                   default_F=default_F, n_reflections=len(indices) if n_reflections is None else n_reflections)
+
+    @classmethod
+    def constant(cls, default_F: Any) -> StructureFactors:
+        """The same amplitude `default_F` [electrons] for every index; 0 is a ConfigError."""
+        return cls(amplitude=np.zeros((0, 0, 0)), hkl_min=(0, 0, 0), default_F=default_F)
+
+    @classmethod
+    def from_fdump(cls, path: str | PathLike[str], *, default_F: Any = 0.0,
+                   max_bytes: int = MAX_TABLE_BYTES) -> StructureFactors:
+        """Read the binary table that the original program writes as ``Fdump.bin`` (see `nanobragg.io.read_fdump`).
+
+        The `default_F` of the run that wrote the file is baked into it; the one given here holds outside the table.
+
+        Raises
+        ------
+        FileFormatError
+            When the file is missing or corrupt, or its table is larger than `max_bytes`.
+        """
+        from nanobragg.io.fdump import read_fdump
+
+        amplitude, hkl_min = read_fdump(path, max_bytes=max_bytes)
+        return cls(amplitude=amplitude, hkl_min=hkl_min, default_F=default_F)
+
+
+class TableTooLarge(ConfigError):
+    """The box of Miller indices needs more memory than allowed."""
+
+
+def checked_table_bytes(shape: tuple[int, ...], max_bytes: int) -> None:
+    """Raise TableTooLarge when a float64 table of this shape needs more than `max_bytes`."""
+    needed = 8 * math.prod(shape)
+    if needed > max_bytes:
+        size = " x ".join(str(n) for n in shape)
+        raise TableTooLarge(f"{_PATH}.amplitude", f"{size} table",
+                            f"a table of {size} indices needs {needed / 2**30:.3g} GiB, "
+                            f"more than the limit of {max_bytes / 2**30:.3g} GiB",
+                            f"look for a stray index, or raise the limit with max_bytes={needed}")
+
+
+def _checked_shape(low: Any, high: Any, max_bytes: int) -> tuple[int, int, int]:
+    n_h, n_k, n_l = (int(b) - int(a) + 1 for a, b in zip(low, high, strict=True))
+    if min(n_h, n_k, n_l) < 1:
+        raise ConfigError(f"{_PATH}.hkl", f"box {tuple(low)} to {tuple(high)}", "is empty")
+    checked_table_bytes((n_h, n_k, n_l), max_bytes)
+    return n_h, n_k, n_l
+
+
+def _filled(shape: tuple[int, int, int], cells: np.ndarray, amplitude: Any, default_F: Any) -> Any:
+    """The dense table, differentiable in the amplitudes and in the fill when these are tensors."""
+    size = math.prod(shape)
+    if not is_tensor(amplitude) and not is_tensor(default_F):
+        table = np.full(size, default_F)
+        table[cells] = amplitude  # of repeated cells numpy keeps the last value
+        return table.reshape(shape)
+    # torch leaves open which of several writes to one cell wins, so only the last of each is passed on
+    import torch
+
+    cells, from_end = np.unique(cells[::-1], return_index=True)
+    last = len(amplitude) - 1 - from_end
+    if is_tensor(amplitude):
+        fill = default_F.to(amplitude) if is_tensor(default_F) else amplitude.new_full((), default_F)
+        values = amplitude[torch.as_tensor(last, device=fill.device)]
+    else:
+        fill = default_F.double()
+        values = torch.as_tensor(amplitude[last], device=fill.device)
+    where = torch.as_tensor(cells, device=fill.device)
+    return fill.expand(size).index_put((where,), values).reshape(shape)
+
+
+def _index_array(hkl: Any) -> np.ndarray:
+    array = np.asarray(hkl.detach().cpu() if is_tensor(hkl) else hkl)
+    if array.ndim != 2 or array.shape[1] != 3:
+        raise ConfigError(f"{_PATH}.hkl", f"shape {array.shape}", "must have shape (n, 3)")
+    if array.dtype.kind == "f":
+        wrong = ~(np.isfinite(array) & (array == np.floor(array)) & (np.abs(array) < 2**31)).all(1)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise ConfigError(f"{_PATH}.hkl[{row}]", array[row].tolist(), "must be three integers")
+    elif array.dtype.kind not in "iu":
+        raise ConfigError(f"{_PATH}.hkl", f"dtype {array.dtype}", "must be integers")
+    return array.astype(np.int64)
+
+
+def _three_integers(value: Any) -> tuple[int, int, int]:
+    try:
+        h, k, l = (operator.index(x) for x in value)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{_PATH}.hkl_min", value, "must be three integers") from None
+    return h, k, l
+
+
+def _float_array(value: Any, path: str) -> np.ndarray:
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ConfigError(path, value, "must be an array of numbers") from None
+
+
+def _check_finite(values: Any, path: str) -> None:
+    finite = values.detach().isfinite().cpu().numpy() if is_tensor(values) else np.isfinite(values)
+    if not finite.all():
+        first = np.unravel_index(int(np.argmin(finite)), finite.shape)
+        raise ConfigError(f"{path}[{', '.join(str(int(i)) for i in first)}]", float(values[first]), "must be a finite number")
+
+
+def _finite_scalar(value: Any, path: str) -> Any:
+    if is_tensor(value):
+        if value.ndim != 0:
+            raise ConfigError(path, f"tensor of shape {tuple(value.shape)}", "must be a number or a 0-d tensor")
+    else:
+        try:
+            value = float(value)
+        except (TypeError, ValueError):
+            raise ConfigError(path, value, "must be a number") from None
+    if not math.isfinite(detached(value)):
+        raise ConfigError(path, detached(value), "must be a finite number")
+    return value
