@@ -9,6 +9,35 @@
 
 #include <stdint.h>
 
+/* The version of the package; stated here alone. */
+#define NB_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define NB_WARN_UNUSED __attribute__((warn_unused_result))
+#else
+#define NB_WARN_UNUSED
+#endif
+
+/* Status codes, grouped by hundreds: -1xx calls, -2xx values of a scene, -3xx arrays of a scene. */
+typedef enum {
+    NB_OK = 0,
+    NB_ERR_NULL_ARGUMENT = -101,
+    NB_ERR_PIXEL_RANGE = -102,
+    NB_ERR_CANCELLED = -103,
+    NB_ERR_RECORDER = -104,
+    NB_ERR_NOT_FINITE = -201,
+    NB_ERR_NOT_POSITIVE = -202,
+    NB_ERR_NEGATIVE = -203,
+    NB_ERR_ZERO = -204,
+    NB_ERR_BELOW_ONE = -205,
+    NB_ERR_TOO_LARGE = -206,
+    NB_ERR_ENUM = -207,
+    NB_ERR_POSITION = -208,
+    NB_ERR_NULL_ARRAY = -301,
+    NB_ERR_PIXEL_OUTSIDE = -302,
+    NB_ERR_NOT_ASCENDING = -303
+} nb_status;
+
 typedef enum { NB_PER_TERM = 0, NB_CACHED = 1, NB_CUMULATIVE = 2 } nb_factor_mode;
 
 typedef enum { NB_SQUARE = 0, NB_ROUND = 1, NB_GAUSS = 2, NB_TOPHAT = 3 } nb_shape;
@@ -73,5 +102,96 @@ typedef struct {
     int32_t capture_mode, polar_mode, omega_mode; /* nb_factor_mode */
     uint32_t quirks;                              /* nb_quirk */
 } nb_scene;
+
+/* What validation found: the field's name as above, and the index of the element (-1 for a scalar). */
+typedef struct {
+    const char *field;
+    int64_t index;
+} nb_fault;
+
+/* Quantities that a trace records; their names are in nb_quantity_name. */
+typedef enum {
+    /* per sub-pixel and layer */
+    NB_Q_POSITION = 0,
+    NB_Q_AIRPATH,
+    NB_Q_DIRECTION,
+    NB_Q_SOLID_ANGLE,
+    NB_Q_CAPTURE_FRACTION,
+    /* per pass */
+    NB_Q_INCIDENT,
+    NB_Q_WAVELENGTH,
+    NB_Q_SCATTERING_VECTOR,
+    NB_Q_STOL,
+    NB_Q_POLARIZATION,
+    /* per evaluation */
+    NB_Q_A,
+    NB_Q_B,
+    NB_Q_C,
+    NB_Q_HKL,
+    NB_Q_HKL_NEAREST,
+    NB_Q_LATTICE_AXES,
+    NB_Q_F_LATT,
+    NB_Q_INTERPOLATED,
+    NB_Q_NODES,
+    NB_Q_F_CELL,
+    NB_Q_TERM,
+    NB_Q_RUNNING_SUM,
+    /* per pixel */
+    NB_Q_BACKGROUND,
+    NB_Q_SUM,
+    NB_Q_STEPS,
+    NB_Q_R_E_SQR,
+    NB_Q_FLUENCE,
+    NB_Q_FINAL_CAPTURE,
+    NB_Q_FINAL_POLARIZATION,
+    NB_Q_FINAL_SOLID_ANGLE,
+    NB_Q_PIXEL,
+    NB_N_QUANTITIES
+} nb_quantity;
+
+/* Receives what a traced pixel computes. `index` is (layer, sub slow, sub fast, source, phi, domain), -1 where it does not
+ * apply. A value other than 0 stops the trace with NB_ERR_RECORDER. */
+typedef struct {
+    int (*record)(void *context, nb_quantity quantity, const int64_t index[6], const double *values, int64_t n);
+    void *context;
+} nb_recorder;
+
+/* Random numbers of the original program (random.md). One nb_rng is shared by all streams; each stream has an int64_t state
+ * of its own. */
+typedef struct {
+    int64_t table[32];
+    int64_t last;      /* last output word, 0 = never initialised */
+    int32_t has_spare; /* Gaussian */
+    float spare;
+    float poisson_mean, poisson_g, poisson_sq, poisson_log; /* cache */
+} nb_rng;
+
+/* status.c */
+const char *nb_version(void);
+const char *nb_strerror(int status);
+
+/* validate.c */
+NB_WARN_UNUSED int nb_scene_validate(const nb_scene *scene, nb_fault *fault);
+
+/* render.c: pixels [pixel_begin, pixel_end) of scene->pixels of a scene that passed nb_scene_validate. `cancel` may be NULL;
+ * it is polled once per source pass. */
+NB_WARN_UNUSED int nb_render(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, double *out,
+                             const volatile int *cancel);
+
+/* trace.c: one pixel, by its position in scene->pixels, on the code path of nb_render. */
+NB_WARN_UNUSED int nb_trace(const nb_scene *scene, int64_t position, const nb_recorder *recorder, double *out);
+const char *nb_quantity_name(nb_quantity quantity);
+
+/* rng.c */
+void nb_rng_init(nb_rng *rng);
+float nb_uniform(nb_rng *rng, int64_t *state);
+float nb_gaussian(nb_rng *rng, int64_t *state);
+float nb_poisson(nb_rng *rng, int64_t *state, float mean);
+float nb_log_gamma(float x);
+
+/* noise.c */
+NB_WARN_UNUSED int nb_uniform_array(nb_rng *rng, int64_t *state, int64_t n, float *out);
+NB_WARN_UNUSED int nb_gaussian_array(nb_rng *rng, int64_t *state, int64_t n, float *out);
+NB_WARN_UNUSED int nb_poisson_image(nb_rng *rng, int64_t *state, int64_t n, const float *means, float *out);
 
 #endif

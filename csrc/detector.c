@@ -1,0 +1,89 @@
+/* Detector geometry: positions, solid angle, capture fraction. */
+#include "detector.h"
+#include "vector.h"
+
+/* Bend a point of the flat detector onto the sphere of radius `distance` about the sample.
+ *
+ * Given:
+ *   scene     beam, fast, slow, distance [m]
+ * Given and returned:
+ *   position  (3) [m]
+ * Notes: corrected: the offsets along fast and slow from the point where the beam meets the sphere become arcs about slow
+ *   and fast, signed so that a point moves the way it lay. CURVED_DET_AXES: the arcs are the laboratory's y and z.
+ * Reference: quirks.md part 1 (curved detector); physics.md 15.4.
+ */
+static void bend(const nb_scene *scene, double position[3])
+{
+    double v[3], about_slow, about_fast;
+    for (int i = 0; i < 3; i++)
+        v[i] = scene->distance * scene->beam[i];
+    if (scene->quirks & NB_CURVED_DET_AXES) {
+        about_slow = position[1] / scene->distance;
+        about_fast = position[2] / scene->distance;
+    } else {
+        double offset[3], axis[3];
+        for (int i = 0; i < 3; i++)
+            offset[i] = position[i] - v[i];
+        nb_cross(scene->slow, scene->beam, axis);
+        double sign = nb_dot(axis, scene->fast) > 0.0 ? 1.0 : -1.0;
+        about_slow = sign * nb_dot(offset, scene->fast) / scene->distance;
+        about_fast = -sign * nb_dot(offset, scene->slow) / scene->distance;
+    }
+    nb_rotate(v, scene->slow, about_slow, v);
+    nb_rotate(v, scene->fast, about_fast, position);
+}
+
+/* Centre of a sub-pixel at the depth of a sensor layer.
+ *
+ * Given:
+ *   scene               detector fields
+ *   fast, slow          pixel
+ *   sub_fast, sub_slow  sub-pixel, 0 ... oversample-1
+ *   layer               0 ... n_layers-1
+ * Returned:
+ *   position            (3) from the sample, laboratory frame [m]
+ * Reference: physics.md 15.1-15.4.
+ */
+void nb_position(const nb_scene *scene, int64_t fast, int64_t slow, int32_t sub_fast, int32_t sub_slow, int32_t layer,
+                 double position[3])
+{
+    double step = scene->pixel_size / (double)scene->oversample;
+    double along_fast = step * (double)(fast * scene->oversample + sub_fast) + step / 2.0;
+    double along_slow = step * (double)(slow * scene->oversample + sub_slow) + step / 2.0;
+    double depth = (double)layer * scene->layer_thickness;
+    for (int i = 0; i < 3; i++)
+        position[i] = along_fast * scene->fast[i] + along_slow * scene->slow[i] + depth * scene->normal[i] + scene->pix0[i];
+    if (scene->curved) bend(scene, position);
+}
+
+/* Solid angle of a pixel seen from the sample.
+ *
+ * Given:
+ *   scene    pixel_area [m^2], close_distance [m], point_pixel
+ *   airpath  distance of the (sub-)pixel from the sample [m]
+ * Returned:  solid angle [sr]; negative for a detector behind the sample
+ * Reference: physics.md 15.6.
+ */
+double nb_solid_angle(const nb_scene *scene, double airpath)
+{
+    if (scene->point_pixel) return scene->pixel_area / airpath / airpath;
+    return scene->pixel_area / airpath / airpath * scene->close_distance / airpath;
+}
+
+/* Fraction of the photons that a sensor layer absorbs.
+ *
+ * Given:
+ *   scene      normal, layer_thickness [m], attenuation [1/m]
+ *   direction  (3) unit vector from the sample to the pixel
+ *   layer      0 ... n_layers-1
+ * Returned:    fraction of the photons that arrive at the sensor; 1 without a sensor
+ * Reference: Beer and Lambert; physics.md 15.7.
+ */
+double nb_capture_fraction(const nb_scene *scene, const double direction[3], int32_t layer)
+{
+    if (!scene->has_sensor) return 1.0;
+    double cosine = nb_dot(direction, scene->normal);
+    double front = (double)-layer * scene->layer_thickness * scene->attenuation / cosine;
+    double back = (double)-(layer + 1) * scene->layer_thickness * scene->attenuation / cosine;
+    return exp(front) - exp(back);
+}
