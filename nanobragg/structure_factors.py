@@ -54,13 +54,19 @@ class StructureFactors:
         if not is_tensor(self.amplitude):
             store(self, "amplitude", _float_array(self.amplitude, f"{_PATH}.amplitude"))
         if self.amplitude.ndim != 3:
-            raise ConfigError(f"{_PATH}.amplitude", f"shape {tuple(self.amplitude.shape)}", "must have shape (n_h, n_k, n_l)")
+            raise ConfigError(
+                f"{_PATH}.amplitude", f"shape {tuple(self.amplitude.shape)}", "must have shape (n_h, n_k, n_l)"
+            )
         _check_finite(self.amplitude, f"{_PATH}.amplitude")
         if self.n_reflections is None:
             store(self, "n_reflections", math.prod(self.amplitude.shape))
         if not self.has_table and detached(self.default_F) == 0:
-            raise ConfigError(f"{_PATH}.default_F", 0.0, "without reflections gives an empty image",
-                              "give reflections (from_hkl, from_arrays, from_fdump) or a default_F other than 0")
+            raise ConfigError(
+                f"{_PATH}.default_F",
+                0.0,
+                "without reflections gives an empty image",
+                "give reflections (from_hkl, from_arrays, from_fdump) or a default_F other than 0",
+            )
 
     @property
     def has_table(self) -> bool:
@@ -70,12 +76,12 @@ class StructureFactors:
     @property
     def hkl_max(self) -> tuple[int, int, int]:
         """Indices of ``amplitude[-1, -1, -1]``."""
-        h, k, l = (int(low) + int(n) - 1 for low, n in zip(self.hkl_min, self.amplitude.shape, strict=True))
-        return h, k, l
+        return _three_integers(low + n - 1 for low, n in zip(self.hkl_min, self.amplitude.shape, strict=True))
 
     @classmethod
-    def from_hkl(cls, path: str | PathLike[str], *, default_F: Any = 0.0,
-                 max_bytes: int = MAX_TABLE_BYTES) -> StructureFactors:
+    def from_hkl(
+        cls, path: str | PathLike[str], *, default_F: Any = 0.0, max_bytes: int = MAX_TABLE_BYTES
+    ) -> StructureFactors:
         """Read a text file of lines ``h k l F`` (see `nanobragg.io.read_hkl`).
 
         Parameters
@@ -101,8 +107,16 @@ class StructureFactors:
             raise FileFormatError(path, f"{error.requirement}; {error.hint}") from None
 
     @classmethod
-    def from_arrays(cls, hkl: Any, amplitude: Any, *, default_F: Any = 0.0, max_bytes: int = MAX_TABLE_BYTES,
-                    box: tuple[Any, Any] | None = None, n_reflections: int | None = None) -> StructureFactors:
+    def from_arrays(
+        cls,
+        hkl: Any,
+        amplitude: Any,
+        *,
+        default_F: Any = 0.0,
+        max_bytes: int = MAX_TABLE_BYTES,
+        box: tuple[Any, Any] | None = None,
+        n_reflections: int | None = None,
+    ) -> StructureFactors:
         """Fill a dense table from a list of reflections; of duplicates the last one wins.
 
         Parameters
@@ -129,19 +143,30 @@ class StructureFactors:
         if not is_tensor(amplitude):
             amplitude = _float_array(amplitude, f"{_PATH}.amplitude")
         if tuple(amplitude.shape) != (len(indices),):
-            raise ConfigError(f"{_PATH}.amplitude", f"shape {tuple(amplitude.shape)}",
-                              f"must be ({len(indices)},), one for each row of hkl")
+            raise ConfigError(
+                f"{_PATH}.amplitude",
+                f"shape {tuple(amplitude.shape)}",
+                f"must be ({len(indices)},), one for each row of hkl",
+            )
         if box is None and len(indices) == 0:
-            raise ConfigError(f"{_PATH}.hkl", "no reflection", "must list at least one", "or use StructureFactors.constant")
+            raise ConfigError(
+                f"{_PATH}.hkl", "no reflection", "must list at least one", "or use StructureFactors.constant"
+            )
         low, high = (indices.min(0), indices.max(0)) if box is None else (_three_integers(b) for b in box)
         if len(indices) and ((indices < low).any() or (indices > high).any()):
             raise ConfigError(f"{_PATH}.hkl", f"box {tuple(low)} to {tuple(high)}", "does not hold every reflection")
         shape = _checked_shape(low, high, max_bytes)
         _check_finite(amplitude, f"{_PATH}.amplitude")
         default_F = _finite_scalar(default_F, f"{_PATH}.default_F")
-        cells = np.ravel_multi_index(tuple((indices - np.asarray(low)).T), shape) if len(indices) else np.zeros(0, np.int64)
-        return cls(amplitude=_filled(shape, cells, amplitude, default_F), hkl_min=_three_integers(low),
-                   default_F=default_F, n_reflections=len(indices) if n_reflections is None else n_reflections)
+        cells = (
+            np.ravel_multi_index(tuple((indices - np.asarray(low)).T), shape) if len(indices) else np.zeros(0, np.int64)
+        )
+        return cls(
+            amplitude=_filled(shape, cells, amplitude, default_F),
+            hkl_min=_three_integers(low),
+            default_F=default_F,
+            n_reflections=len(indices) if n_reflections is None else n_reflections,
+        )
 
     @classmethod
     def constant(cls, default_F: Any) -> StructureFactors:
@@ -149,8 +174,9 @@ class StructureFactors:
         return cls(amplitude=np.zeros((0, 0, 0)), hkl_min=(0, 0, 0), default_F=default_F)
 
     @classmethod
-    def from_fdump(cls, path: str | PathLike[str], *, default_F: Any = 0.0,
-                   max_bytes: int = MAX_TABLE_BYTES) -> StructureFactors:
+    def from_fdump(
+        cls, path: str | PathLike[str], *, default_F: Any = 0.0, max_bytes: int = MAX_TABLE_BYTES
+    ) -> StructureFactors:
         """Read the binary table that the original program writes as ``Fdump.bin`` (see `nanobragg.io.read_fdump`).
 
         The `default_F` of the run that wrote the file is baked into it; the one given here holds outside the table.
@@ -175,10 +201,13 @@ def checked_table_bytes(shape: tuple[int, ...], max_bytes: int) -> None:
     needed = 8 * math.prod(shape)
     if needed > max_bytes:
         size = " x ".join(str(n) for n in shape)
-        raise TableTooLarge(f"{_PATH}.amplitude", f"{size} table",
-                            f"a table of {size} indices needs {needed / 2**30:.3g} GiB, "
-                            f"more than the limit of {max_bytes / 2**30:.3g} GiB",
-                            f"look for a stray index, or raise the limit with max_bytes={needed}")
+        raise TableTooLarge(
+            f"{_PATH}.amplitude",
+            f"{size} table",
+            f"a table of {size} indices needs {needed / 2**30:.3g} GiB, "
+            f"more than the limit of {max_bytes / 2**30:.3g} GiB",
+            f"look for a stray index, or raise the limit with max_bytes={needed}",
+        )
 
 
 def _checked_shape(low: Any, high: Any, max_bytes: int) -> tuple[int, int, int]:
@@ -227,10 +256,10 @@ def _index_array(hkl: Any) -> np.ndarray:
 
 def _three_integers(value: Any) -> tuple[int, int, int]:
     try:
-        h, k, l = (operator.index(x) for x in value)
+        first, second, third = (operator.index(x) for x in value)
     except (TypeError, ValueError):
         raise ConfigError(f"{_PATH}.hkl_min", value, "must be three integers") from None
-    return h, k, l
+    return first, second, third
 
 
 def _float_array(value: Any, path: str) -> np.ndarray:
@@ -244,7 +273,9 @@ def _check_finite(values: Any, path: str) -> None:
     finite = values.detach().isfinite().cpu().numpy() if is_tensor(values) else np.isfinite(values)
     if not finite.all():
         first = np.unravel_index(int(np.argmin(finite)), finite.shape)
-        raise ConfigError(f"{path}[{', '.join(str(int(i)) for i in first)}]", float(values[first]), "must be a finite number")
+        raise ConfigError(
+            f"{path}[{', '.join(str(int(i)) for i in first)}]", float(values[first]), "must be a finite number"
+        )
 
 
 def _finite_scalar(value: Any, path: str) -> Any:

@@ -6,14 +6,21 @@ import importlib
 from typing import Any
 
 _HOME = {
-    "read_float": "float_image", "write_float": "float_image",
-    "read_smv": "smv", "write_smv": "smv",
-    "read_pgm": "pgm", "write_pgm": "pgm",
+    "read_float": "float_image",
+    "write_float": "float_image",
+    "read_smv": "smv",
+    "write_smv": "smv",
+    "read_pgm": "pgm",
+    "write_pgm": "pgm",
     "write_png": "png",
-    "read_hkl": "hkl", "write_hkl": "hkl",
-    "read_matrix": "matrix", "write_matrix": "matrix",
-    "read_fdump": "fdump", "write_fdump": "fdump",
-    "read_sourcefile": "sourcefile", "write_sourcefile": "sourcefile",
+    "read_hkl": "hkl",
+    "write_hkl": "hkl",
+    "read_matrix": "matrix",
+    "write_matrix": "matrix",
+    "read_fdump": "fdump",
+    "write_fdump": "fdump",
+    "read_sourcefile": "sourcefile",
+    "write_sourcefile": "sourcefile",
 }
 __all__ = sorted(_HOME)
 

@@ -1,0 +1,102 @@
+"""Whole files in, whole files out, for every reader and writer; an OSError becomes a FileFormatError."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterable
+from os import PathLike
+from typing import BinaryIO
+
+from nanobragg.errors import FileFormatError
+
+Chunk = bytes | bytearray | memoryview
+
+
+def read_bytes(path: str | PathLike[str]) -> bytes:
+    """Return the content of a file.
+
+    Raises
+    ------
+    FileFormatError
+        When it cannot be opened or read; the message says why.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise FileFormatError(path, f"cannot be read: {_reason(error)}; check the name and the permissions") from None
+
+
+def write_bytes(path: str | PathLike[str], chunks: Iterable[Chunk]) -> None:
+    """Write a file so that no reader ever sees half of it.
+
+    A new or regular file is written under a temporary name in the same directory and renamed; devices, pipes and links
+    are written through (spec cli.md 8).
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    chunks : iterable of bytes
+        Its content, in pieces.
+
+    Raises
+    ------
+    FileFormatError
+        When the directory is missing or not writable, or the disk is full. Nothing is left behind.
+    """
+    try:
+        if _replaceable(path):
+            _write_and_rename(os.fspath(path), chunks)
+        else:
+            with open(path, "wb") as file:
+                _write_all(file, chunks)
+    except (OSError, ValueError) as error:
+        raise FileFormatError(
+            path, f"cannot be written: {_reason(error)}; check the directory and the space left"
+        ) from None
+
+
+def _replaceable(path: str | PathLike[str]) -> bool:
+    """True for a new file and for a regular one that has no other name."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return True
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+
+
+def _write_and_rename(path: str, chunks: Iterable[Chunk]) -> None:
+    handle, temporary = tempfile.mkstemp(prefix=".nanobragg-", dir=os.path.dirname(path) or ".")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            _write_all(file, chunks)
+        os.chmod(temporary, _mode(path))
+        os.replace(temporary, path)
+    except BaseException:  # an interrupt must not leave the temporary file either
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _write_all(file: BinaryIO, chunks: Iterable[Chunk]) -> None:
+    for chunk in chunks:
+        file.write(chunk)
+    file.flush()
+
+
+def _mode(path: str) -> int:
+    """Permissions of the file that is replaced, or those that a new file gets."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except FileNotFoundError:
+        mask = os.umask(0)  # the only way to learn the mask is to set it
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

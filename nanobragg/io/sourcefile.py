@@ -1,0 +1,147 @@
+"""Lists of X-ray sources: position, weight and wavelength in metres (spec formats.md 3)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.errors import FileFormatError
+from nanobragg.fields import is_tensor
+from nanobragg.io import text
+from nanobragg.io.atomic import read_bytes, write_bytes
+
+_COLUMNS = ("x", "y", "z", "weight", "wavelength")
+_DELIMITERS = b" \t,;:!"
+_COMMENT = re.compile(rb"#")
+_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
+_FIELD = re.compile(rb"^[^ \t,;:!]*")
+_LONGEST_LINE = 10239
+"""Bytes that the original program reads at a time [formats.md 3]."""
+_WAVELENGTHS = (1e-12, 1e-8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceTable:
+    """The rows of a source file; NaN stands for a column that a line does not have."""
+
+    position: NDArray[np.float64]
+    """(n, 3) from the sample to the source, any unit; default: -10 beam"""
+    weight: NDArray[np.float64]
+    """(n,); default: 1"""
+    wavelength_m: NDArray[np.float64]
+    """(n,) [m]; default: the wavelength of the beam"""
+    line: NDArray[np.int64]
+    """(n,) line number of each row"""
+
+
+def read_sourcefile(path: str | PathLike[str]) -> SourceTable:
+    """Read sources, one on each line: up to five columns x, y, z, weight, wavelength [m].
+
+    Columns are separated by white space or any of ``, ; : !``; what follows ``#`` is a comment. Any line end will do.
+
+    Raises
+    ------
+    FileFormatError
+        When the file is missing or holds no source, a column is not a finite number, a position is (0, 0, 0), a weight
+        is negative, or a wavelength is outside 0.01 to 100 Angstrom (most likely not in metres).
+    """
+    data = read_bytes(path).translate(bytes.maketrans(b",;:!", b"    "))
+    rows, lines = [], []
+    for number, tokens in text.strict_lines(path, data, _COMMENT):
+        if len(tokens) > len(_COLUMNS):
+            raise FileFormatError(path, f"{len(tokens)} columns, expected at most x y z weight wavelength", number)
+        row = [text.strict_number(path, token, name, number) for token, name in zip(tokens, _COLUMNS, strict=False)]
+        _check_row(path, row, number)
+        rows.append(row)
+        lines.append(number)
+    return _table(path, rows, lines)
+
+
+def read_sourcefile_legacy(path: str | PathLike[str]) -> SourceTable:
+    """Read sources as the original program does.
+
+    There are no comments, a column that is not a number is 0, and columns missing from a line are 0 too unless its last
+    value is followed by a plain line feed.
+
+    Raises
+    ------
+    FileFormatError
+        When the file is missing or holds no source, or a source makes an image of NaN: a value that is not finite, a
+        wavelength of 0, a position of (0, 0, 0).
+    """
+    rows, lines = [], []
+    for number, line in enumerate(_LINE.findall(read_bytes(path)), 1):
+        for start in range(0, len(line), _LONGEST_LINE):
+            row = _legacy_row(line[start : start + _LONGEST_LINE])
+            if row is None:
+                continue
+            if not np.isfinite(row).all():
+                raise FileFormatError(path, "a value is not finite", number)
+            if len(row) >= 3 and not any(row[:3]):
+                raise FileFormatError(path, "the position is 0 0 0, must point from the sample to the source", number)
+            if len(row) == 5 and row[4] == 0:
+                raise FileFormatError(
+                    path,
+                    "the wavelength is 0; it counts as missing only where a plain line feed follows the last value",
+                    number,
+                )
+            rows.append(row)
+            lines.append(number)
+    return _table(path, rows, lines)
+
+
+def _legacy_row(line: bytes) -> list[float] | None:
+    """Columns of one line, fewer than five where they are missing; None for a line of delimiters and a line feed."""
+    row: list[float] = []
+    rest = line.lstrip(_DELIMITERS)
+    if rest == b"\n":
+        return None
+    while len(row) < len(_COLUMNS) and not (row and rest == b"\n"):
+        value, used = text.c_atof(rest)
+        row.append(value)
+        rest = rest[used:]
+        if rest != b"\n":
+            rest = _FIELD.sub(b"", rest, count=1).lstrip(_DELIMITERS)
+    return row
+
+
+def write_sourcefile(path: str | PathLike[str], position: Any, weight: Any, wavelength_m: Any) -> None:
+    """Write sources: position (n, 3), weight (n,) and wavelength (n,) [m], with all their digits."""
+    columns = [
+        np.asarray(x.detach().cpu() if is_tensor(x) else x, np.float64) for x in (position, weight, wavelength_m)
+    ]
+    lines = (
+        " ".join(repr(x) for x in (*p, w, wave)) + "\n"
+        for p, w, wave in zip(*(column.tolist() for column in columns), strict=True)
+    )
+    write_bytes(path, ["".join(lines).encode()])
+
+
+def _check_row(path: text.Path, row: Sequence[float], line: int) -> None:
+    if len(row) >= 3 and not any(row[:3]):
+        raise FileFormatError(path, "the position is 0 0 0, must point from the sample to the source", line)
+    if len(row) >= 4 and row[3] < 0:
+        raise FileFormatError(path, f"weight is {row[3]:g}, must be >= 0", line)
+    if len(row) == 5 and not _WAVELENGTHS[0] <= row[4] <= _WAVELENGTHS[1]:
+        raise FileFormatError(
+            path,
+            f"wavelength is {row[4]:g} m, must be within 0.01 and 100 Angstrom; "
+            "the column is in metres: 1e-10 means 1 Angstrom",
+            line,
+        )
+
+
+def _table(path: text.Path, rows: list[list[float]], lines: list[int]) -> SourceTable:
+    if not rows:
+        raise FileFormatError(path, "holds no source")
+    table = np.array([row + [math.nan] * (len(_COLUMNS) - len(row)) for row in rows])
+    return SourceTable(
+        position=table[:, :3], weight=table[:, 3], wavelength_m=table[:, 4], line=np.array(lines, np.int64)
+    )
