@@ -1,0 +1,1 @@
+"""The drop-in command: flag table, parsers, console report, output files, progress and demo."""

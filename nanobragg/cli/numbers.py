@@ -1,0 +1,54 @@
+"""Text to number: as C's atof and atoi read it, and strictly."""
+
+from __future__ import annotations
+
+import math
+import re
+
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_HEX = re.compile(r"[+-]?0[xX]([0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)([pP][+-]?\d+)?")
+_WORD = re.compile(r"[+-]?(infinity|inf|nan(\([0-9A-Za-z_]*\))?)", re.IGNORECASE)
+_INTEGER = re.compile(r"[+-]?\d+")
+_SPACE = " \t\n\v\f\r"
+
+
+def atof(text: str) -> tuple[float, bool]:
+    """The number at the start of `text` (0 if there is none), and whether it is the whole text (C's ``atof``)."""
+    body = text.lstrip(_SPACE)
+    for pattern, convert in ((_WORD, _word), (_HEX, float.fromhex), (_DECIMAL, float)):
+        match = pattern.match(body)
+        if match:
+            try:
+                return convert(match.group()), match.end() == len(body)
+            except OverflowError:  # a hexadecimal number beyond float64
+                return math.copysign(math.inf, -1 if body.startswith("-") else 1), match.end() == len(body)
+    return 0.0, False
+
+
+def _word(text: str) -> float:
+    return float(text.partition("(")[0])
+
+
+def atoi(text: str) -> tuple[int, bool]:
+    """The 32-bit integer at the start of `text` (0 if there is none), and whether it is the whole text (C's ``atoi``)."""
+    body = text.lstrip(_SPACE)
+    match = _INTEGER.match(body)
+    if not match:
+        return 0, False
+    value = min(max(int(match.group()[:25]), -(2**63)), 2**63 - 1)
+    return (value + 2**31) % 2**32 - 2**31, match.end() == len(body)
+
+
+def strict_float(text: str) -> float | None:
+    """The finite number that `text` is, or None."""
+    match = _DECIMAL.fullmatch(text.strip())
+    value = float(match.group()) if match else math.nan
+    return value if math.isfinite(value) else None
+
+
+def strict_int(text: str) -> int | None:
+    """The integer that `text` is, integral floats such as ``1e3`` and ``10.0`` included, or None."""
+    value = strict_float(text)
+    if value is None or value != math.floor(value) or abs(value) >= 2**31:
+        return None
+    return int(text) if _INTEGER.fullmatch(text.strip()) else int(value)
