@@ -1,0 +1,83 @@
+"""X-ray diffraction of nanocrystals on absolute scale: the physics of nanoBragg with two interchangeable engines.
+
+>>> import nanobragg as nb
+>>> experiment = nb.Experiment(crystal=nb.Crystal(unit_cell=nb.UnitCell(74, 74, 36, 90, 90, 90), n_cells=(5, 5, 5),
+...                            structure_factors=nb.StructureFactors.constant(100.0)),
+...                            detector=nb.Detector(n_fast=64, n_slow=64))
+>>> image = nb.simulate(experiment, backend="c")    # expected photons per pixel
+>>> image.shape
+(64, 64)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from nanobragg.config import (
+    Background,
+    Beam,
+    Crystal,
+    Detector,
+    Divergence,
+    Experiment,
+    Goniometer,
+    Mosaic,
+    Sampling,
+    Sensor,
+    Sources,
+    UnitCell,
+)
+from nanobragg.errors import (
+    BackendUnavailableError,
+    ConfigError,
+    CoreError,
+    FileFormatError,
+    IneffectiveWarning,
+    NanoBraggError,
+    NanoBraggWarning,
+    QuirkWarning,
+    UsageError,
+)
+from nanobragg.quirks import Quirk
+from nanobragg.structure_factors import StructureFactors
+
+if TYPE_CHECKING:
+    from nanobragg import io
+    from nanobragg.api import prepare, simulate
+    from nanobragg.explanation import explain
+    from nanobragg.noise import add_noise
+
+_LAZY = {
+    "simulate": "nanobragg.api",
+    "prepare": "nanobragg.api",
+    "explain": "nanobragg.explanation",
+    "add_noise": "nanobragg.noise",
+    "ExperimentModule": "nanobragg.torch_backend",
+    "io": "",
+}
+"""Names that are imported when they are first used, and the module that holds them."""
+
+__all__ = [
+    "Background", "BackendUnavailableError", "Beam", "ConfigError", "CoreError", "Crystal", "Detector", "Divergence",
+    "Experiment", "ExperimentModule", "FileFormatError", "Goniometer", "IneffectiveWarning", "Mosaic", "NanoBraggError",
+    "NanoBraggWarning", "Quirk", "QuirkWarning", "Sampling", "Sensor", "Sources", "StructureFactors", "UnitCell",
+    "UsageError", "add_noise", "explain", "io", "prepare", "simulate",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("nanobragg")
+    if name not in _LAZY:
+        raise AttributeError(f"module 'nanobragg' has no attribute {name!r}")
+    module = _LAZY[name]
+    value = getattr(import_module(module), name) if module else import_module(f"nanobragg.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, "__version__"})

@@ -1,0 +1,203 @@
+"""The calls that users make: simulate, prepare."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.config import Experiment
+from nanobragg.derive import derive
+from nanobragg.errors import BackendUnavailableError, ConfigError, IneffectiveWarning, QuirkWarning
+from nanobragg.resolve import Notes, resolve
+from nanobragg.scene import Scene
+from nanobragg.triggers import triggered
+
+Progress = Callable[[int, int], None]
+BACKENDS = ("c", "torch")
+
+
+def simulate(
+    experiment: Experiment,
+    *,
+    backend: str = "c",
+    roi: tuple[slice, slice] | None = None,
+    n_threads: int | None = None,
+    kernel: str = "auto",
+    dtype: Any = None,
+    device: Any = None,
+    memory_budget: int | None = None,
+    progress: bool | Progress | None = None,
+) -> Any:
+    """Simulate one image: expected photons per pixel.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What to simulate.
+    backend : {"c", "torch"}
+        The engine; both render the same Scene.
+    roi : tuple of slice, optional
+        (slow, fast), half-open, on top of ``experiment.sampling.roi``; only these pixels are computed.
+    n_threads : int, optional
+        Threads; None: all cores that this process may use.
+    kernel : {"auto", "scalar", "simd", "simd-baseline", "simd-avx2", "simd-avx512", "fast"}
+        Kernel of the C engine; torch ignores it.
+    dtype : dtype, optional
+        Of the result (and, with torch, of the intensity path); None: float64.
+    device : device, optional
+        Of the torch engine; None: that of the experiment's tensors, else CPU.
+    memory_budget : int, optional
+        Bytes that the torch engine may use for one block.
+    progress : bool or callable, optional
+        True: a bar on stderr. A callable receives (pixels done, pixels in all), in raster order.
+
+    Returns
+    -------
+    ndarray or Tensor, shape (n_slow, n_fast), float64
+        Expected photons per pixel; 0 outside the ROI and the mask.
+
+    Raises
+    ------
+    ConfigError
+        For an experiment that cannot be simulated; the text names the field, the value and the remedy.
+    BackendUnavailableError
+        For a backend or kernel that this installation lacks.
+    """
+    options = _Options(backend, n_threads, kernel, dtype, device, memory_budget)
+    decided = resolve_with_warnings(experiment)
+    with _progress(progress) as report:
+        return options.render(decided, roi, report)
+
+
+def prepare(experiment: Experiment, *, backend: str = "c", **options: Any) -> Callable[..., Any]:
+    """A callable that renders the experiment repeatedly without deciding and deriving it again.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What to simulate.
+    backend : {"c", "torch"}
+        The engine.
+    **options
+        As for `simulate`: n_threads, kernel, dtype, device, memory_budget.
+
+    Returns
+    -------
+    callable
+        ``render(roi=None, progress=None)`` gives the image, as `simulate` does. With ``render(values={path: value})``
+        the named continuous values are replaced and only the derivation is run again, not the decisions.
+    """
+    settings = _Options(backend, options.pop("n_threads", None), options.pop("kernel", "auto"), options.pop("dtype", None),
+                        options.pop("device", None), options.pop("memory_budget", None))
+    if options:
+        raise TypeError(f"prepare() got unexpected options: {', '.join(options)}")
+    decided = resolve_with_warnings(experiment)
+    scenes: dict[str, Scene] = {}
+
+    def render(values: dict[str, Any] | None = None, *, roi: Any = None, progress: bool | Progress | None = None) -> Any:
+        changed = decided
+        for path, value in (values or {}).items():
+            changed = changed.replace(path, value)
+        with _progress(progress) as report:
+            if backend == "c" and not values and roi is None:
+                if "scene" not in scenes:
+                    scenes["scene"] = derive(decided)
+                return settings.render_scene(scenes["scene"], report)
+            return settings.render(changed, roi, report)
+
+    return render
+
+
+def resolve_with_warnings(experiment: Experiment) -> Experiment:
+    """Decide the experiment, and warn about settings without effect and quirks that change its pixels."""
+    if not isinstance(experiment, Experiment):
+        raise ConfigError("experiment", experiment, "must be an Experiment", "nanobragg.Experiment(crystal=...)")
+    notes = Notes()
+    decided = resolve(experiment, notes)
+    for text in notes.ineffective:
+        warnings.warn(text, IneffectiveWarning, stacklevel=3)
+    for trigger in triggered(experiment, decided):
+        quirk = trigger.quirk
+        warnings.warn(
+            f"{quirk.name}: {quirk.text.original} ({trigger.reason}); fidelity='corrected' instead: {quirk.text.corrected}",
+            QuirkWarning, stacklevel=3,
+        )  # fmt: skip
+    return decided
+
+
+class _Options:
+    """Where and how to render, checked once."""
+
+    def __init__(self, backend: str, n_threads: int | None, kernel: str, dtype: Any, device: Any, budget: int | None) -> None:
+        if backend not in BACKENDS:
+            raise ConfigError("backend", backend, f"must be one of {', '.join(map(repr, BACKENDS))}")
+        if n_threads is not None and (not isinstance(n_threads, int) or n_threads < 1):
+            raise ConfigError("n_threads", n_threads, "must be a whole number >= 1", "None takes all cores")
+        if backend == "c" and device is not None and str(device) != "cpu":
+            raise ConfigError("device", device, "the C engine runs on the CPU", "use backend='torch'")
+        self.backend, self.n_threads, self.kernel = backend, n_threads, kernel
+        self.dtype, self.device, self.budget = dtype, device, budget
+
+    def render(self, decided: Experiment, roi: Any, progress: Progress | None) -> Any:
+        """Render a decided experiment."""
+        if self.backend == "c":
+            _check_memory(decided)
+            return self.render_scene(derive(decided, roi=roi), progress)
+        try:
+            from nanobragg import torch_backend
+        except ImportError as error:
+            raise BackendUnavailableError(
+                "backend='torch' needs PyTorch; install it with: pip install 'nanobragg[torch]'"
+            ) from error
+        return torch_backend.simulate(decided, roi=roi, dtype=self.dtype, device=self.device, n_threads=self.n_threads,
+                                      memory_budget=self.budget, progress=progress)
+
+    def render_scene(self, scene: Scene, progress: Progress | None) -> NDArray[Any]:
+        """Render a float scene with the C engine."""
+        from nanobragg import backend_c
+
+        report = None if progress is None else lambda done: progress(done, scene.n_pixels)
+        image = backend_c.render(scene, n_threads=self.n_threads, kernel=self.kernel, progress=report)
+        return image if self.dtype is None else image.astype(np.dtype(self.dtype))
+
+
+def _check_memory(experiment: Experiment) -> None:
+    """Refuse a detector that cannot fit, before anything is allocated: image and pixel list take 16 bytes a pixel."""
+    import os
+
+    det = experiment.detector
+    need = 16 * det.n_fast * det.n_slow
+    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 40
+    if need > have:
+        raise ConfigError("detector.n_fast", f"{det.n_fast} x {det.n_slow} pixels", f"needs {need / 2**30:.1f} GiB of memory, "
+                          f"this machine has {have / 2**30:.1f} GiB", "use a smaller detector")
+
+
+class _progress:
+    """Context manager that turns ``progress=True`` into a tqdm bar and passes callables through."""
+
+    def __init__(self, progress: bool | Progress | None) -> None:
+        self.progress, self.bar = progress, None
+
+    def __enter__(self) -> Progress | None:
+        if callable(self.progress):
+            return self.progress
+        if not self.progress:
+            return None
+
+        def report(done: int, total: int) -> None:
+            from tqdm import tqdm
+
+            if self.bar is None:
+                self.bar = tqdm(total=total, unit="px", unit_scale=True, leave=False)
+            self.bar.update(done - self.bar.n)
+
+        return report
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()

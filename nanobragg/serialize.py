@@ -1,0 +1,200 @@
+"""Experiments as plain data and back, and values at dotted paths."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import math
+import re
+import zlib
+from difflib import get_close_matches
+from typing import Any, cast
+
+import numpy as np
+
+from nanobragg import config
+from nanobragg.errors import ConfigError
+from nanobragg.fields import Config, detached, elements, is_tensor
+from nanobragg.quirks import Quirk, as_quirks
+from nanobragg.structure_factors import StructureFactors
+
+MODEL_VERSION = 1
+"""Version of the corrected model; raised together with an entry under "Results change" in the CHANGELOG."""
+
+_PARTS: dict[str, type] = {
+    "crystal": config.Crystal, "beam": config.Beam, "detector": config.Detector, "goniometer": config.Goniometer,
+    "sampling": config.Sampling, "background": config.Background, "crystal.unit_cell": config.UnitCell,
+    "crystal.mosaic": config.Mosaic, "crystal.structure_factors": StructureFactors,
+    "beam.divergence": config.Divergence, "beam.sources": config.Sources, "detector.sensor": config.Sensor,
+}  # fmt: skip
+"""Class of every part, by its dotted path."""
+_LARGE = 64
+"""Arrays of more elements than this are stored compressed."""
+
+
+def to_dict(experiment: config.Experiment) -> dict[str, Any]:
+    """See `Experiment.to_dict`."""
+    from nanobragg import __version__
+
+    data = {name: _plain(getattr(experiment, name)) for name in ("crystal", "beam", "detector", "goniometer",
+                                                                "sampling", "background")}
+    quirks = sorted(cast(str, quirk.name) for quirk in experiment.quirks)
+    return {"nanobragg_version": __version__, "model_version": MODEL_VERSION, "fidelity": experiment.fidelity,
+            "quirks": quirks, **data}
+
+
+def from_dict(data: dict[str, Any]) -> config.Experiment:
+    """See `Experiment.from_dict`."""
+    known = {"nanobragg_version", "model_version", "fidelity", "quirks"}
+    if data.get("model_version", MODEL_VERSION) > MODEL_VERSION:
+        raise ConfigError("model_version", data["model_version"], f"this version knows models up to {MODEL_VERSION}",
+                          "update nanobragg")
+    parts = {key: value for key, value in data.items() if key not in known}
+    quirks = as_quirks(data["quirks"] if "quirks" in data else data.get("fidelity", "corrected"))
+    return cast(config.Experiment, _built(config.Experiment, "", {**parts, "quirks": quirks}))
+
+
+def to_json(experiment: config.Experiment) -> str:
+    """See `Experiment.to_json`."""
+    return json.dumps(to_dict(experiment), indent=1, allow_nan=False)
+
+
+def from_json(text: str) -> config.Experiment:
+    """See `Experiment.from_json`."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError("experiment", text[:40], f"is not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise ConfigError("experiment", text[:40], "must be a JSON object")
+    return from_dict(data)
+
+
+def equal(first: config.Experiment, second: config.Experiment) -> bool:
+    """See `Experiment.equals`."""
+    a, b = to_dict(first), to_dict(second)
+    return a == b
+
+
+def value_at(experiment: config.Experiment, path: str) -> Any:
+    """See `Experiment.get`."""
+    names, index = _parsed(path)
+    value: Any = experiment
+    for name in names:
+        _known_field(value, name, path)
+        value = getattr(value, name)
+    return value if index is None else elements(value)[index]
+
+
+def replaced(experiment: config.Experiment, path: str | None, value: Any, parts: dict[str, Any]) -> config.Experiment:
+    """See `Experiment.replace`."""
+    for name in parts:
+        _known_field(experiment, name, name)
+    result = dataclasses.replace(experiment, **parts) if parts else experiment
+    if path is None:
+        return result
+    names, index = _parsed(path)
+    return cast(config.Experiment, _with(result, names, index, value, path, ""))
+
+
+def _with(node: Any, names: list[str], index: int | None, value: Any, path: str, prefix: str) -> Any:
+    name, rest = names[0], names[1:]
+    _known_field(node, name, path)
+    current = getattr(node, name)
+    here = f"{prefix}.{name}" if prefix else name
+    if rest:
+        if current is None:
+            if here not in _PARTS or any(_required(f) for f in dataclasses.fields(_PARTS[here])):
+                raise ConfigError(here, None, f"is not set, so {path} cannot be", f"set {here} as a whole first")
+            current = _PARTS[here]()
+        new = _with(current, rest, index, value, path, here)
+    elif index is not None:
+        if current is None or isinstance(current, str):
+            raise ConfigError(here, current, "has no elements", f"set {here} as a whole first")
+        items = elements(current)
+        if not -len(items) <= index < len(items):
+            raise ConfigError(path, index, f"must be an index below {len(items)}")
+        items[index] = value
+        new = tuple(items)
+    else:
+        new = value
+    return dataclasses.replace(node, **{name: new})
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _parsed(path: str) -> tuple[list[str], int | None]:
+    match = re.fullmatch(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:\[(-?\d+)\])?", path)
+    if not match:
+        raise ConfigError("path", path, "must look like crystal.misset_deg or crystal.misset_deg[2]")
+    return match[1].split("."), None if match[2] is None else int(match[2])
+
+
+def _known_field(node: Any, name: str, path: str) -> None:
+    if not dataclasses.is_dataclass(node):
+        raise ConfigError(path, node, "is not part of an experiment")
+    names = [field.name for field in dataclasses.fields(node)]
+    if name not in names:
+        near = get_close_matches(name, names, n=1)
+        raise ConfigError(path, name, "no such field", f"did you mean {near[0]}?" if near else f"one of {', '.join(names)}")
+
+
+def _plain(value: Any) -> Any:
+    """Plain data behind a config value: tensors and gradients become numbers."""
+    if isinstance(value, Config | StructureFactors):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}  # type: ignore[arg-type]
+    if is_tensor(value):
+        return _plain(value.detach().cpu().numpy())
+    if isinstance(value, np.ndarray):
+        if value.ndim == 0:
+            return _plain(value.item())
+        if value.size <= _LARGE and value.dtype != bool:
+            return [_plain(item) for item in value]
+        packed = base64.b64encode(zlib.compress(np.ascontiguousarray(value).tobytes())).decode("ascii")
+        return {"array": packed, "dtype": str(value.dtype), "shape": list(value.shape)}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, slice):
+        return {"slice": [value.start, value.stop]}
+    if isinstance(value, Quirk):
+        return value.name
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return value if value is None or isinstance(value, bool | int | str) else detached(value)
+
+
+def _natural(value: Any) -> Any:
+    """The inverse of `_plain` for values that are not parts."""
+    if isinstance(value, dict) and "array" in value:
+        raw = np.frombuffer(zlib.decompress(base64.b64decode(value["array"])), dtype=value["dtype"])
+        return raw.reshape(value["shape"]).copy()
+    if isinstance(value, dict) and "slice" in value:
+        return slice(*value["slice"])
+    if isinstance(value, list):
+        return tuple(_natural(item) for item in value)
+    if value in ("inf", "-inf"):
+        return float(value)
+    return value
+
+
+def _built(kind: type, path: str, data: Any) -> Any:
+    if not isinstance(data, dict):
+        raise ConfigError(path or "experiment", data, "must be an object of fields")
+    names = {field.name for field in dataclasses.fields(kind)}
+    values = {}
+    for key, value in data.items():
+        here = f"{path}.{key}" if path else key
+        if key not in names:
+            near = get_close_matches(key, names, n=1)
+            raise ConfigError(here, value, "no such field", f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(names))}")
+        values[key] = _built(_PARTS[here], here, value) if here in _PARTS and value is not None else _natural(value)
+    if kind is StructureFactors:
+        values["amplitude"] = np.asarray(values["amplitude"], dtype=np.float64).reshape(
+            np.shape(values["amplitude"]) if np.ndim(values["amplitude"]) == 3 else (0, 0, 0)
+        )
+    return kind(**values)
