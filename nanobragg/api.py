@@ -69,7 +69,7 @@ def simulate(
     """
     options = _Options(backend, n_threads, kernel, dtype, device, memory_budget)
     decided = resolve_with_warnings(experiment)
-    with _progress(progress) as report:
+    with _Reporting(progress) as report:
         return options.render(decided, roi, report)
 
 
@@ -91,18 +91,26 @@ def prepare(experiment: Experiment, *, backend: str = "c", **options: Any) -> Ca
         ``render(roi=None, progress=None)`` gives the image, as `simulate` does. With ``render(values={path: value})``
         the named continuous values are replaced and only the derivation is run again, not the decisions.
     """
-    settings = _Options(backend, options.pop("n_threads", None), options.pop("kernel", "auto"), options.pop("dtype", None),
-                        options.pop("device", None), options.pop("memory_budget", None))
+    settings = _Options(
+        backend,
+        options.pop("n_threads", None),
+        options.pop("kernel", "auto"),
+        options.pop("dtype", None),
+        options.pop("device", None),
+        options.pop("memory_budget", None),
+    )
     if options:
         raise TypeError(f"prepare() got unexpected options: {', '.join(options)}")
     decided = resolve_with_warnings(experiment)
     scenes: dict[str, Scene] = {}
 
-    def render(values: dict[str, Any] | None = None, *, roi: Any = None, progress: bool | Progress | None = None) -> Any:
+    def render(
+        values: dict[str, Any] | None = None, *, roi: Any = None, progress: bool | Progress | None = None
+    ) -> Any:
         changed = decided
         for path, value in (values or {}).items():
             changed = changed.replace(path, value)
-        with _progress(progress) as report:
+        with _Reporting(progress) as report:
             if backend == "c" and not values and roi is None:
                 if "scene" not in scenes:
                     scenes["scene"] = derive(decided)
@@ -132,7 +140,9 @@ def resolve_with_warnings(experiment: Experiment) -> Experiment:
 class _Options:
     """Where and how to render, checked once."""
 
-    def __init__(self, backend: str, n_threads: int | None, kernel: str, dtype: Any, device: Any, budget: int | None) -> None:
+    def __init__(
+        self, backend: str, n_threads: int | None, kernel: str, dtype: Any, device: Any, budget: int | None
+    ) -> None:
         if backend not in BACKENDS:
             raise ConfigError("backend", backend, f"must be one of {', '.join(map(repr, BACKENDS))}")
         if n_threads is not None and (not isinstance(n_threads, int) or n_threads < 1):
@@ -153,8 +163,15 @@ class _Options:
             raise BackendUnavailableError(
                 "backend='torch' needs PyTorch; install it with: pip install 'nanobragg[torch]'"
             ) from error
-        return torch_backend.simulate(decided, roi=roi, dtype=self.dtype, device=self.device, n_threads=self.n_threads,
-                                      memory_budget=self.budget, progress=progress)
+        return torch_backend.simulate(
+            decided,
+            roi=roi,
+            dtype=self.dtype,
+            device=self.device,
+            n_threads=self.n_threads,
+            memory_budget=self.budget,
+            progress=progress,
+        )
 
     def render_scene(self, scene: Scene, progress: Progress | None) -> NDArray[Any]:
         """Render a float scene with the C engine."""
@@ -173,30 +190,32 @@ def _check_memory(experiment: Experiment) -> None:
     need = 16 * det.n_fast * det.n_slow
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 40
     if need > have:
-        raise ConfigError("detector.n_fast", f"{det.n_fast} x {det.n_slow} pixels", f"needs {need / 2**30:.1f} GiB of memory, "
-                          f"this machine has {have / 2**30:.1f} GiB", "use a smaller detector")
+        raise ConfigError(
+            "detector.n_fast",
+            f"{det.n_fast} x {det.n_slow} pixels",
+            f"needs {need / 2**30:.1f} GiB of memory, this machine has {have / 2**30:.1f} GiB",
+            "use a smaller detector",
+        )
 
 
-class _progress:
+class _Reporting:
     """Context manager that turns ``progress=True`` into a tqdm bar and passes callables through."""
 
     def __init__(self, progress: bool | Progress | None) -> None:
-        self.progress, self.bar = progress, None
+        self.progress = progress
+        self.bar: Any = None
 
     def __enter__(self) -> Progress | None:
         if callable(self.progress):
             return self.progress
-        if not self.progress:
-            return None
+        return self._advance if self.progress else None
 
-        def report(done: int, total: int) -> None:
+    def _advance(self, done: int, total: int) -> None:
+        if self.bar is None:
             from tqdm import tqdm
 
-            if self.bar is None:
-                self.bar = tqdm(total=total, unit="px", unit_scale=True, leave=False)
-            self.bar.update(done - self.bar.n)
-
-        return report
+            self.bar = tqdm(total=total, unit="px", unit_scale=True, leave=False)
+        self.bar.update(done - self.bar.n)
 
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:

@@ -11,8 +11,8 @@ import numpy as np
 from nanobragg.config import Experiment
 from nanobragg.constants import DBL_MIN, RTD
 from nanobragg.errors import ConfigError
-from nanobragg.fields import detached, elements
-from nanobragg.geometry import FLOAT_OPS, Ops, Vec, cross, dot, matvec, norm, radians, rescale, rotxyz, scale
+from nanobragg.fields import elements
+from nanobragg.geometry import FLOAT_OPS, Ops, Vec, cross, dot, floats, matvec, norm, radians, rescale, rotxyz, scale
 from nanobragg.quirks import Quirk
 from nanobragg.random_orientation import misset_angles, uniform_rotation
 
@@ -40,8 +40,7 @@ class Cell:
     @property
     def lengths(self) -> tuple[Any, Any, Any]:
         """Lengths of a, b, c [m] (detached)."""
-        x, y, z = (norm(tuple(detached(x) for x in axis), FLOAT_OPS) for axis in (self.a, self.b, self.c))  # type: ignore[arg-type]
-        return x, y, z
+        return norm(floats(self.a), FLOAT_OPS), norm(floats(self.b), FLOAT_OPS), norm(floats(self.c), FLOAT_OPS)
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def oriented_cell(experiment: Experiment, ops: Ops) -> Cell:
         assert route is not None
         a_s, b_s, c_s = route.vectors
     misset_deg = None
-    if crystal.misset_deg == "random" if isinstance(crystal.misset_deg, str) else False:
+    if isinstance(crystal.misset_deg, str):
         if Quirk.MISSET_RANDOM_90_RAD in experiment.quirks:
             angles = misset_angles(experiment)
             misset_deg = tuple(angle * RTD for angle in angles)
@@ -92,8 +91,12 @@ def oriented_cell(experiment: Experiment, ops: Ops) -> Cell:
     ab, bc, ca = cross(a_s, b_s), cross(b_s, c_s), cross(c_s, a_s)
     v_star = dot(a_s, bc)
     if ops.is_float and (v_star == 0 or not math.isfinite(v_star)):
-        raise ConfigError("crystal.a_star_matrix" if route is None else "crystal.unit_cell", v_star,
-                          "the reciprocal cell volume must be finite and not 0", "the matrix or cell is singular")
+        raise ConfigError(
+            "crystal.a_star_matrix" if route is None else "crystal.unit_cell",
+            v_star,
+            "the reciprocal cell volume must be finite and not 0",
+            "the matrix or cell is singular",
+        )
     if route is not None:
         a, b, c = route.edges
         bc = rescale(bc, a / route.volume, ops)
@@ -109,7 +112,7 @@ def oriented_cell(experiment: Experiment, ops: Ops) -> Cell:
     )
     metres = [scale(axis, 1e-10) for axis in real]
     oddities = [] if route is None else list(route.oddities)
-    return Cell(*metres, *star, volume, v_star, misset_deg, oddities)  # type: ignore[arg-type]
+    return Cell(metres[0], metres[1], metres[2], *star, volume, v_star, misset_deg, oddities)
 
 
 def unit_cell_vectors(experiment: Experiment) -> np.ndarray:
@@ -169,8 +172,14 @@ def _reciprocal_from_cell(experiment: Experiment, ops: Ops) -> _Reciprocal:
         sin_as, sin_bs = a * v_star / b_len / c_len, b * v_star / c_len / a_len
         values = (sin_as, cos_as, sin_bs, cos_bs, sin_gs, cos_gs)
         if any(abs(x) > 1.0000001 for x in values):
-            names = ("sin(alpha_star) =", "cos(alpha_star) =", "sin(beta_star)  =", "cos(beta_star)  =",
-                     "sin(gamma_star) =", "cos9gamma_star) =")
+            names = (
+                "sin(alpha_star) =",
+                "cos(alpha_star) =",
+                "sin(beta_star)  =",
+                "cos(beta_star)  =",
+                "sin(gamma_star) =",
+                "cos9gamma_star) =",
+            )
             oddities.append("WARNING: oddball reciprocal cell angles:")
             oddities.extend(f"{name} {x:.25g}" for name, x in zip(names, values, strict=True))
         sin_gs = max(-1.0, min(1.0, sin_gs))

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from nanobragg.cell import Cell, oriented_cell
 from nanobragg.config import Detector, Experiment, Sensor
 from nanobragg.constants import (
-    AVOGADRO, DEFAULT_BEAM_SIZE, MAX_STEPS, R_E_SQR, WATER_DENSITY, WATER_F, WATER_MOLAR_MASS,
+    AVOGADRO,
+    DEFAULT_BEAM_SIZE,
+    MAX_STEPS,
+    R_E_SQR,
+    WATER_DENSITY,
+    WATER_F,
+    WATER_MOLAR_MASS,
 )  # fmt: skip
 from nanobragg.errors import ConfigError
 from nanobragg.fields import detached, elements, is_tensor
@@ -99,8 +105,12 @@ def derivation(experiment: Experiment, ops: Ops = FLOAT_OPS, *, roi: Any = None)
     try:
         return _derivation(experiment, ops, roi)
     except (ZeroDivisionError, OverflowError) as error:
-        raise ConfigError("experiment", str(error), "the geometry is degenerate or not finite",
-                          "look at the cell, the detector axes and the distances") from None
+        raise ConfigError(
+            "experiment",
+            str(error),
+            "the geometry is degenerate or not finite",
+            "look at the cell, the detector axes and the distances",
+        ) from None
 
 
 def _derivation(experiment: Experiment, ops: Ops, roi: Any) -> Derivation:
@@ -121,9 +131,15 @@ def _derivation(experiment: Experiment, ops: Ops, roi: Any) -> Derivation:
     n_sources, (n_phi, n_domains) = len(sources.position), orientations.shape[:2]
     count = n_sources * n_domains * n_phi * n_sub * n_sub
     if count > MAX_STEPS:
-        raise ConfigError("sampling", f"{count} sub-steps", "sources x domains x phi steps x oversample^2 must stay below 2^31",
-                          "lower one of them")
-    weight = ops.lift(np.ones(n_sources)) if Quirk.SOURCE_WEIGHTS_IGNORED in quirks else _weights(experiment, sources, ops)
+        raise ConfigError(
+            "sampling",
+            f"{count} sub-steps",
+            "sources x domains x phi steps x oversample^2 must stay below 2^31",
+            "lower one of them",
+        )
+    weight = (
+        ops.lift(np.ones(n_sources)) if Quirk.SOURCE_WEIGHTS_IGNORED in quirks else _weights(experiment, sources, ops)
+    )
     steps = ops.lift(float(n_sub * n_sub * n_phi * n_domains)) * weight.sum()
     water = ops.lift(experiment.background.water_um) / 1e6
     modes = _factor_modes(experiment)
@@ -153,7 +169,9 @@ def _derivation(experiment: Experiment, ops: Ops, roi: Any) -> Derivation:
         quirks=quirks & KERNEL_QUIRKS, **modes,
     )  # fmt: skip
     scene, out_of_range = _prescanned(scene, experiment, ops, roi)
-    return Derivation(experiment, cell, placement, sources, layers, rotation, size, fluence, spread, water, scene, out_of_range)
+    return Derivation(
+        experiment, cell, placement, sources, layers, rotation, size, fluence, spread, water, scene, out_of_range
+    )
 
 
 def rendered_pixels(det: Detector, *rois: Any) -> NDArray[np.int64]:
@@ -185,10 +203,14 @@ def _overlap(current: tuple[int, int], roi: Any, index: int, n: int) -> tuple[in
     if part.step not in (None, 1):
         raise ConfigError(path, part, "must have no step")
     if begin < 0 or end > n:
-        raise ConfigError(path, part, f"reaches outside the {n} pixels of the {axis} axis", "bounds are half-open and count from 0")
+        raise ConfigError(
+            path, part, f"reaches outside the {n} pixels of the {axis} axis", "bounds are half-open and count from 0"
+        )
     begin, end = max(begin, current[0]), min(end, current[1])
     if begin >= end:
-        raise ConfigError(path, part, f"holds no pixel along the {axis} axis", "bounds are half-open: slice(10, 11) is one pixel")
+        raise ConfigError(
+            path, part, f"holds no pixel along the {axis} axis", "bounds are half-open: slice(10, 11) is one pixel"
+        )
     return begin, end
 
 
@@ -206,7 +228,7 @@ def _layers(experiment: Experiment, ops: Ops) -> Layers:
     if not sensor_counts(experiment):
         return Layers(False, 1, zero, zero, mu)
     thickness, n = ops.lift(sensor.thickness_um) * 1e-6, sensor.n_layers
-    if ops.is_float and thickness < 0:  # a typed count with a negative thickness: the original's 0.5 um
+    if n is not None and ops.is_float and thickness < 0:  # the original's answer to a count with a negative thickness
         thickness = 0.5e-6
         step = thickness / n
     elif n is not None and Quirk.THICK_STEP_OVERSHOOT in experiment.quirks:
@@ -261,7 +283,9 @@ def _background(experiment: Experiment, water: Any, fluence: Any, steps: Any, op
     """I_bg: F^2 n_molecules, scaled so that the pixel gets it once (or as WATER_SCALE has it)."""
     f_water = ops.lift(WATER_F)
     if Quirk.WATER_SCALE in experiment.quirks:
-        return f_water * f_water * R_E_SQR * fluence * water * water * water * WATER_DENSITY * AVOGADRO / WATER_MOLAR_MASS
+        return (
+            f_water * f_water * R_E_SQR * fluence * water * water * water * WATER_DENSITY * AVOGADRO / WATER_MOLAR_MASS
+        )
     molecules = water * water * water * WATER_DENSITY * AVOGADRO / WATER_MOLAR_MASS
     return f_water * f_water * molecules * steps
 
@@ -318,4 +342,6 @@ def _prescanned(scene: Scene, experiment: Experiment, ops: Ops, roi: Any) -> tup
     if scene.orientations_first_pass is None and not (switched_off and scene.tricubic):
         return replace(scene, interpolation_off=(scene.n_pixels, 0)), None
     model = _derivation(experiment, FLOAT_OPS, roi)
-    return replace(scene, first_pass=model.scene.first_pass, interpolation_off=model.scene.interpolation_off), model.out_of_range
+    return replace(
+        scene, first_pass=model.scene.first_pass, interpolation_off=model.scene.interpolation_off
+    ), model.out_of_range

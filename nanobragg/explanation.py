@@ -24,8 +24,12 @@ class Explanation:
     kernel: str
 
     def __str__(self) -> str:
-        lines = [f"fidelity: {self.experiment.fidelity}", f"rendered pixels: {self.pixels}",
-                 f"evaluations: {self.evaluations}", f"kernel: {self.kernel}"]
+        lines = [
+            f"fidelity: {self.experiment.fidelity}",
+            f"rendered pixels: {self.pixels}",
+            f"evaluations: {self.evaluations}",
+            f"kernel: {self.kernel}",
+        ]
         lines += [f"decided: {d.path} = {d.value}  ({d.rule})" for d in self.decisions]
         lines += [f"no effect: {text}" for text in self.ineffective]
         for trigger in self.quirks:
@@ -52,5 +56,12 @@ def explain(experiment: Experiment) -> Explanation:
     notes = Notes()
     decided = resolve(experiment, notes)
     scene = derivation(decided).scene
-    return Explanation(decided, notes.decisions, notes.ineffective, triggered(experiment, decided), scene.n_pixels,
-                       scene.evaluations, chosen_kernel(scene, "auto"))
+    return Explanation(
+        decided,
+        notes.decisions,
+        notes.ineffective,
+        triggered(experiment, decided),
+        scene.n_pixels,
+        scene.evaluations,
+        chosen_kernel(scene, "auto"),
+    )

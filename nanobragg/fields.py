@@ -19,17 +19,21 @@ from nanobragg.errors import ConfigError
 Check = tuple[Callable[[float], bool], str]
 POSITIVE: Check = (lambda v: v > 0, "must be > 0")
 NOT_NEGATIVE: Check = (lambda v: v >= 0, "must be >= 0")
+AT_LEAST_ONE: Check = (lambda v: v >= 1, "must be >= 1")
 
 
 def setting(
     default: Any = dataclasses.MISSING,
     *,
-    kind: str,
+    kind: str = "other",
+    part: type | None = None,
     unit: str = "",
     differentiable: bool = False,
     flags: str = "",
     check: Check | None = None,
     choices: Sequence[str] | None = None,
+    words: Sequence[str] = (),
+    infinite_ok: bool = False,
     doc: str = "",
     factory: Any = dataclasses.MISSING,
 ) -> Any:
@@ -39,8 +43,10 @@ def setting(
     ----------
     default, factory : object, optional
         As for `dataclasses.field`. None means "decide for me".
-    kind : {"scalar", "int", "bool", "enum", "vector2", "vector3", "matrix3", "array", "part", "other"}
+    kind : {"scalar", "int", "bool", "enum", "vector2", "vector3", "matrix3", "array", "other"}
         What is stored; decides the conversion and the checks.
+    part : type, optional
+        Class of a field that holds another object.
     unit : str
         Unit of the value, empty when it has none.
     differentiable : bool
@@ -51,12 +57,25 @@ def setting(
         Test of every number and the requirement it states.
     choices : sequence of str, optional
         Legal values of an enum.
+    words : sequence of str, optional
+        Words that may stand in place of a number or vector.
+    infinite_ok : bool
+        Whether a number may be infinite.
     doc : str
         One line.
     """
-    metadata = dict(
-        kind=kind, unit=unit, differentiable=differentiable, flags=flags, check=check, choices=choices, doc=doc
-    )
+    metadata = {
+        "kind": kind,
+        "part": part,
+        "unit": unit,
+        "differentiable": differentiable,
+        "flags": flags,
+        "check": check,
+        "choices": choices,
+        "words": words,
+        "infinite_ok": infinite_ok,
+        "doc": doc,
+    }
     if factory is not dataclasses.MISSING:
         return dataclasses.field(default_factory=factory, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -85,8 +104,10 @@ class Config:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
+            path = f"{self._path}.{field.name}" if self._path else field.name
+            if value is None and field.default is not None:
+                raise ConfigError(path, None, "must have a value", "leave it out for the default")
             if value is not None:
-                path = f"{self._path}.{field.name}" if self._path else field.name
                 object.__setattr__(self, field.name, _converted(value, field.metadata, path))
         self._check()
 
@@ -95,8 +116,16 @@ class Config:
 
 
 def _converted(value: Any, meta: Any, path: str) -> Any:
-    kind = meta["kind"]
-    if not meta["differentiable"] and _holds_tensor(value) and kind not in ("part", "other"):
+    kind, part = meta["kind"], meta["part"]
+    if part is not None:
+        if not isinstance(value, part):
+            raise ConfigError(path, value, f"must be a {part.__name__}", f"nanobragg.{part.__name__}(...)")
+        return value
+    if isinstance(value, str) and meta["words"]:
+        if value not in meta["words"]:
+            raise ConfigError(path, value, f"must be a number or {' or '.join(map(repr, meta['words']))}")
+        return value
+    if not meta["differentiable"] and _holds_tensor(value) and kind != "other":
         raise ConfigError(path, value, "is not differentiable and takes no tensor", "pass a plain number")
     if kind == "scalar":
         return _scalar(value, meta, path)
@@ -136,7 +165,7 @@ def _scalar(value: Any, meta: Any, path: str) -> Any:
         number = float(value)
     except (TypeError, ValueError):
         raise ConfigError(path, value, "must be a number") from None
-    if math.isnan(number) or (math.isinf(number) and not meta.get("infinite_ok")):
+    if math.isnan(number) or (math.isinf(number) and not meta["infinite_ok"]):
         raise ConfigError(path, number, "must be a finite number")
     if meta["check"] and not meta["check"][0](number):
         raise ConfigError(path, number, meta["check"][1])
@@ -164,9 +193,7 @@ def _vector(value: Any, length: int, meta: Any, path: str) -> Any:
         return value
     if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != length:
         raise ConfigError(path, value, f"must have {length} elements")
-    return tuple(
-        None if item is None else _scalar(item, meta, f"{path}[{i}]") for i, item in enumerate(value)
-    )
+    return tuple(None if item is None else _scalar(item, meta, f"{path}[{i}]") for i, item in enumerate(value))
 
 
 def _matrix(value: Any, path: str) -> Any:

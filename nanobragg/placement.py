@@ -90,8 +90,10 @@ def place(experiment: Experiment, ops: Ops) -> Placement:
     name = convention_in_force(experiment)
     convention = CONVENTIONS[name]
     pivot = convention.pivot if (Quirk.PIVOT_FORCED in quirks and name != "custom") else (det.pivot or convention.pivot)
-    beam, polarization_axis, spindle = (_frame_vector(experiment, part, field, convention, ops) for part, field in (
-        ("beam", "direction"), ("beam", "polarization_axis"), ("goniometer", "axis")))
+    beam, polarization_axis, spindle = (
+        _frame_vector(experiment, part, field, convention, ops)
+        for part, field in (("beam", "direction"), ("beam", "polarization_axis"), ("goniometer", "axis"))
+    )
     vertical = unit(cross(beam, polarization_axis), ops)
     fast, slow, normal, replaced = _axes(experiment, convention, beam, ops)
     twotheta_axis = lifted(convention.twotheta_axis if det.twotheta_axis is None else det.twotheta_axis, ops)
@@ -139,8 +141,12 @@ def place(experiment: Experiment, ops: Ops) -> Placement:
     x, y, z = (close / ratio * beam[k] - pix0[k] for k in range(3))
     fbeam, sbeam = dot(fast, (x, y, z)), dot(slow, (x, y, z))
     if ops.is_float and close <= 0 and Quirk.NEGATIVE_SOLID_ANGLE not in quirks:
-        raise ConfigError("detector", f"close distance {1000 * close:g} mm", "the detector lies behind the sample",
-                          "turn normal_axis or the rotations round")
+        raise ConfigError(
+            "detector",
+            f"close distance {1000 * close:g} mm",
+            "the detector lies behind the sample",
+            "turn normal_axis or the rotations round",
+        )
     return Placement(
         convention=name, pivot=pivot, beam=beam, polarization_axis=polarization_axis, spindle=spindle, vertical=vertical,
         fast=fast, slow=slow, normal=normal, twotheta_axis=twotheta_axis, pix0=pix0, close_distance=close,
@@ -187,16 +193,21 @@ def _float_dot(x: Vec, y: Vec, ops: Ops) -> float:
 
 def _check_perpendicular(given: Any, normal: Vec, fast: Vec, slow: Vec, ops: Ops) -> None:
     if ops.is_float and max(abs(dot(normal, fast)), abs(dot(normal, slow))) > 1e-6:
-        raise ConfigError("detector.normal_axis", given, "must be perpendicular to fast_axis and slow_axis within 1e-6",
-                          "leave it None to have it computed")
+        raise ConfigError(
+            "detector.normal_axis",
+            given,
+            "must be perpendicular to fast_axis and slow_axis within 1e-6",
+            "leave it None to have it computed",
+        )
 
 
 def _sizes(experiment: Experiment, pixel: Any, ops: Ops) -> tuple[Any, Any]:
     """Detector size along fast and slow [m]: whole pixels, or the typed size under DETSIZE_NOT_ROUNDED."""
     det = experiment.detector
     typed = (None, None) if det.size_mm is None or Quirk.DETSIZE_NOT_ROUNDED not in experiment.quirks else det.size_mm
-    fast, slow = (pixel * n if mm is None else ops.lift(mm) / 1000
-                  for n, mm in zip((det.n_fast, det.n_slow), typed, strict=True))
+    fast, slow = (
+        pixel * n if mm is None else ops.lift(mm) / 1000 for n, mm in zip((det.n_fast, det.n_slow), typed, strict=True)
+    )
     return fast, slow
 
 
@@ -217,17 +228,22 @@ class _Center:
         close_point = (None, None) if det.close_point_mm is None else elements(det.close_point_mm)
         given = (None, None) if det.beam_center_convention_mm is None else elements(det.beam_center_convention_mm)
 
-        foot = [size / 2 if o is None else (ops.lift(o) - 0.5) * pixel
-                for o, size in zip(org, (size_fast, size_slow), strict=True)]
-        self.xclose, self.yclose = (f if c is None else ops.lift(c) / 1000 for c, f in zip(close_point, foot, strict=True))
+        foot = [
+            size / 2 if o is None else (ops.lift(o) - 0.5) * pixel
+            for o, size in zip(org, (size_fast, size_slow), strict=True)
+        ]
+        self.xclose, self.yclose = (
+            f if c is None else ops.lift(c) / 1000 for c, f in zip(close_point, foot, strict=True)
+        )
 
         ignored = Quirk.XDS_BEAM_IGNORED in quirks
         shifted = Quirk.DEFAULT_CENTRE_SHIFT in quirks and rule.default_px is not None
         size_x, size_y = (size_slow, size_fast) if rule.x_is_slow else (size_fast, size_slow)
         if shifted:
             assert rule.default_px is not None
-            x_default, y_default = (_shifted(size, pixel, n)
-                                    for size, n in zip((size_x, size_y), rule.default_px, strict=True))
+            x_default, y_default = (
+                _shifted(size, pixel, n) for size, n in zip((size_x, size_y), rule.default_px, strict=True)
+            )
         else:
             x_default, y_default = self._written(rule, size_fast / 2, size_slow / 2, pixel, size_slow)
         if rule.default_px is None:  # the close point is the default wherever no other default exists

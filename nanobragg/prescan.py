@@ -82,7 +82,11 @@ def _scattering(scene: Scene, begin: int, end: int) -> tuple[NDArray[np.float64]
 
 def _curved(scene: Scene, flat: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
     ones = np.ones_like(flat[0])
-    beam = (scene.distance * scene.beam[0] * ones, scene.distance * scene.beam[1] * ones, scene.distance * scene.beam[2] * ones)
+    beam = (
+        scene.distance * scene.beam[0] * ones,
+        scene.distance * scene.beam[1] * ones,
+        scene.distance * scene.beam[2] * ones,
+    )
     slow, fast = tuple(scene.slow), tuple(scene.fast)
     if Quirk.CURVED_DET_AXES in scene.quirks:
         about_slow, about_fast = flat[1] / scene.distance, flat[2] / scene.distance

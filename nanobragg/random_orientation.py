@@ -116,8 +116,10 @@ def misset_angles(experiment: Experiment) -> Vec:
 def uniform_rotation(seed: int | None) -> NDArray[np.float64]:
     """A rotation matrix uniform on the rotation group: a normalised 4-d Gaussian taken as quaternion (x, y, z, w)."""
     x, y, z, w = (q := np.random.Generator(np.random.PCG64(seed)).standard_normal(4)) / np.sqrt(q @ q)
-    return np.array([
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ])
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )

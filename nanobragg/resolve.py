@@ -16,7 +16,7 @@ from nanobragg.config import Beam, Crystal, Detector, Divergence, Experiment, Go
 from nanobragg.constants import DEFAULT_BEAM_SIZE, RTD
 from nanobragg.errors import ConfigError
 from nanobragg.fields import detached, elements, is_tensor
-from nanobragg.geometry import FLOAT_OPS, dot, floats, lifted, radians, rotxyz
+from nanobragg.geometry import FLOAT_OPS, dot, radians, rotxyz
 from nanobragg.placement import convention_in_force, distances_agree, place
 from nanobragg.quirks import Quirk
 from nanobragg.sources import wavelength_m
@@ -72,7 +72,10 @@ def resolve(experiment: Experiment, notes: Notes | None = None) -> Experiment:
     try:
         detector = _resolve_detector(experiment, notes)
         decided = replace(
-            experiment, detector=detector, goniometer=_resolve_phi(experiment, notes), beam=_resolve_beam(experiment, notes)
+            experiment,
+            detector=detector,
+            goniometer=_resolve_phi(experiment, notes),
+            beam=_resolve_beam(experiment, notes),
         )
         crystal = _resolve_crystal(decided, notes)
         typed_cells = decided.crystal.n_cells
@@ -80,8 +83,12 @@ def resolve(experiment: Experiment, notes: Notes | None = None) -> Experiment:
         _check_geometry(decided)
         return replace(decided, sampling=_resolve_sampling(decided, typed_cells, notes))
     except (ZeroDivisionError, OverflowError) as error:
-        raise ConfigError("experiment", str(error), "the geometry is degenerate or not finite",
-                          "look at the cell, the detector axes and the distances") from None
+        raise ConfigError(
+            "experiment",
+            str(error),
+            "the geometry is degenerate or not finite",
+            "look at the cell, the detector axes and the distances",
+        ) from None
 
 
 # --- detector -----------------------------------------------------------------------------------------------------------
@@ -99,8 +106,12 @@ def _resolve_detector(experiment: Experiment, notes: Notes) -> Detector:
             if thickness < 0:
                 raise ConfigError("detector.sensor.thickness_um", thickness, "must be >= 0")
             if thickness > 0 and sensor.attenuation_um is None:
-                raise ConfigError("detector.sensor.attenuation_um", None, "is required with a sensor thickness",
-                                  "give the 1/e depth (-detector_abs), or inf for no sensor")
+                raise ConfigError(
+                    "detector.sensor.attenuation_um",
+                    None,
+                    "is required with a sensor thickness",
+                    "give the 1/e depth (-detector_abs), or inf for no sensor",
+                )
         if sensor_counts(experiment) and sensor.n_layers is None:
             notes.decide("detector.sensor.n_layers", 2, "a thickness alone: two layers")
     return det
@@ -127,16 +138,24 @@ def _check_geometry(decided: Experiment) -> None:
         value = getattr(placement, name)
         if not all(math.isfinite(x) for x in (value if isinstance(value, tuple) else (value,))):
             raise ConfigError("detector", value, f"{name} must be finite", "look at the distances and rotations")
-    if det.distance_mm is not None and det.close_distance_mm is not None and Quirk.CLOSE_DISTANCE_WINS not in decided.quirks:
+    if (
+        det.distance_mm is not None
+        and det.close_distance_mm is not None
+        and Quirk.CLOSE_DISTANCE_WINS not in decided.quirks
+    ):
         angles = [radians(angle, FLOAT_OPS) for angle in elements(det.rotation_deg)]
-        from nanobragg.placement import _axes
         from nanobragg.conventions import CONVENTIONS
+        from nanobragg.placement import _axes
 
         normal = _axes(decided, CONVENTIONS[placement.convention], placement.beam, FLOAT_OPS)[2]
         ratio = dot(placement.beam, rotxyz(normal, (angles[0], angles[1], angles[2]), FLOAT_OPS))
         if not distances_agree(detached(det.close_distance_mm), detached(det.distance_mm), ratio):
-            raise ConfigError("detector.close_distance_mm", det.close_distance_mm,
-                              f"contradicts distance_mm={detached(det.distance_mm):g}", "give one of them")
+            raise ConfigError(
+                "detector.close_distance_mm",
+                det.close_distance_mm,
+                f"contradicts distance_mm={detached(det.distance_mm):g}",
+                "give one of them",
+            )
 
 
 # --- phi ----------------------------------------------------------------------------------------------------------------
@@ -149,7 +168,9 @@ def _resolve_phi(experiment: Experiment, notes: Notes) -> Goniometer:
     alone = Quirk.PHISTEPS_ALONE in quirks
     if osc is not None and detached(osc) < 0:
         if not alone:
-            raise ConfigError("goniometer.osc_deg", detached(osc), "must be >= 0", "start at the other end of the range")
+            raise ConfigError(
+                "goniometer.osc_deg", detached(osc), "must be >= 0", "start at the other end of the range"
+            )
         osc = None
     if step is not None and detached(step) <= 0 and not alone:
         raise ConfigError("goniometer.step_deg", detached(step), "must be > 0")
@@ -196,8 +217,12 @@ def _resolve_beam(experiment: Experiment, notes: Notes) -> Beam:
     alone = Quirk.DIV_STEPS_ALONE in quirks
     edges = Quirk.DIV_GRID_ASYMMETRIC in quirks
     divergence = beam.divergence or Divergence()
-    h = _resolve_range("beam.divergence.h_mrad", divergence.h_mrad, divergence.n_h, divergence.h_step_mrad, alone, edges, notes)
-    v = _resolve_range("beam.divergence.v_mrad", divergence.v_mrad, divergence.n_v, divergence.v_step_mrad, alone, edges, notes)
+    h = _resolve_range(
+        "beam.divergence.h_mrad", divergence.h_mrad, divergence.n_h, divergence.h_step_mrad, alone, edges, notes
+    )
+    v = _resolve_range(
+        "beam.divergence.v_mrad", divergence.v_mrad, divergence.n_v, divergence.v_step_mrad, alone, edges, notes
+    )
     divergence = replace(divergence, h_mrad=h[0], n_h=h[1], v_mrad=v[0], n_v=v[1])
     n, dispersion = beam.n_wavelengths, beam.dispersion_percent
     if detached(dispersion) < 0:
@@ -206,7 +231,9 @@ def _resolve_beam(experiment: Experiment, notes: Notes) -> Beam:
         dispersion = 0.0 if n is None else 100.0
     if detached(dispersion) == 0:
         if n is not None and n > 1 and not alone and beam.sources is None:
-            raise ConfigError("beam.dispersion_percent", 0.0, f"is required with n_wavelengths={n}", "give the full width in percent")
+            raise ConfigError(
+                "beam.dispersion_percent", 0.0, f"is required with n_wavelengths={n}", "give the full width in percent"
+            )
         n = 1
     elif n is None:
         n = notes.decide("beam.n_wavelengths", 2, "a dispersion alone")
@@ -262,8 +289,12 @@ def _check_sources(experiment: Experiment) -> None:
         if not (math.isfinite(direction[i].sum()) and direction[i].any()):
             raise ConfigError(f"beam.sources.direction[{i}]", direction[i].tolist(), "must be finite and not zero")
         if not (math.isfinite(wavelength[i]) and wavelength[i] > 0):
-            raise ConfigError(f"beam.sources.wavelength_angstrom[{i}]", wavelength[i], "must be finite and > 0",
-                              "source files hold metres, the API takes Angstrom")
+            raise ConfigError(
+                f"beam.sources.wavelength_angstrom[{i}]",
+                wavelength[i],
+                "must be finite and > 0",
+                "source files hold metres, the API takes Angstrom",
+            )
     if Quirk.SOURCE_WEIGHTS_IGNORED not in experiment.quirks:
         for i, w in enumerate(weight):
             if not (math.isfinite(w) and w >= 0):
@@ -281,7 +312,9 @@ def _resolve_crystal(decided: Experiment, notes: Notes) -> Crystal:
     n = mosaic.n_domains
     spread = detached(mosaic.spread_deg)
     if n is None:
-        n = notes.decide("crystal.mosaic.n_domains", 10 if spread > 0 else 1, "10 domains when there is a spread, else 1")
+        n = notes.decide(
+            "crystal.mosaic.n_domains", 10 if spread > 0 else 1, "10 domains when there is a spread, else 1"
+        )
     elif spread == 0 and Quirk.MOSAIC_F32 in quirks:
         n = 1
     crystal = replace(crystal, mosaic=replace(mosaic, n_domains=n))
@@ -292,7 +325,9 @@ def _resolve_crystal(decided: Experiment, notes: Notes) -> Crystal:
     cell = oriented_cell(decided, FLOAT_OPS)
     if detached(cell.volume) < 0 or _left_handed(decided):
         if Quirk.LEFT_HANDED_MATRIX not in quirks:
-            raise ConfigError("crystal.a_star_matrix", "a left-handed matrix", "must be right-handed", "swap two of its rows")
+            raise ConfigError(
+                "crystal.a_star_matrix", "a left-handed matrix", "must be right-handed", "swap two of its rows"
+            )
     return replace(crystal, n_cells=crystal_size(decided).n_cells)
 
 
@@ -330,7 +365,9 @@ def crystal_size(experiment: Experiment) -> CrystalSize:
     for i, n in enumerate(cells):
         if detached(n) < 1:
             if Quirk.N_CLAMP not in quirks:
-                raise ConfigError(f"crystal.n_cells[{i}]", detached(n), "must be >= 1", "1 means no lattice factor along that axis")
+                raise ConfigError(
+                    f"crystal.n_cells[{i}]", detached(n), "must be >= 1", "1 means no lattice factor along that axis"
+                )
             cells[i] = 1.0
     if is_tensor(crystal.n_cells) and not clipped and crystal.size_mm is None:
         return CrystalSize(crystal.n_cells, clipped)
@@ -349,13 +386,17 @@ def _resolve_sampling(decided: Experiment, typed_cells: Any, notes: Notes) -> Sa
         before = Quirk.INTERP_BEFORE_SIZE in quirks
         cells = elements(typed_cells if before else crystal.n_cells)
         interpolate = "tricubic" if any(detached(n) <= 2 for n in cells) else "nearest"
-        rule = "tricubic when any of n_cells is <= 2" + (" as typed, before sizes (INTERP_BEFORE_SIZE)" if before else "")
+        rule = "tricubic when any of n_cells is <= 2" + (
+            " as typed, before sizes (INTERP_BEFORE_SIZE)" if before else ""
+        )
         notes.decide("sampling.interpolate", interpolate, rule)
     if interpolate == "tricubic" and not table.has_table:
         interpolate = notes.decide("sampling.interpolate", "nearest", "there is no table of structure factors")
     oversample = sampling.oversample
     if oversample is None:
-        oversample = notes.decide("sampling.oversample", recommended_oversample(decided), "ceil(3 L p/(lambda distance))")
+        oversample = notes.decide(
+            "sampling.oversample", recommended_oversample(decided), "ceil(3 L p/(lambda distance))"
+        )
     if Quirk.OVERSAMPLE_CUMULATIVE not in quirks:
         for name in ("oversample_thick", "oversample_polar", "oversample_omega"):
             if getattr(sampling, name):

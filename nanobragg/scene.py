@@ -197,8 +197,15 @@ class Scene:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-KERNEL_QUIRKS = frozenset({
-    Quirk.CURVED_DET_AXES, Quirk.GAUSS_TOPHAT_WIDTH, Quirk.SINC3_CANCELLATION, Quirk.SINCG_ROUNDOFF,
-    Quirk.LATTICE_ZERO_SKIP, Quirk.DMIN_ZEROES_WATER, Quirk.INTERP_LOW_EDGE,
-})
+KERNEL_QUIRKS = frozenset(
+    {
+        Quirk.CURVED_DET_AXES,
+        Quirk.GAUSS_TOPHAT_WIDTH,
+        Quirk.SINC3_CANCELLATION,
+        Quirk.SINCG_ROUNDOFF,
+        Quirk.LATTICE_ZERO_SKIP,
+        Quirk.DMIN_ZEROES_WATER,
+        Quirk.INTERP_LOW_EDGE,
+    }
+)
 """The quirks that a kernel looks at, one by one."""

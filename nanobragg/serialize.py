@@ -22,13 +22,19 @@ from nanobragg.structure_factors import StructureFactors
 MODEL_VERSION = 1
 """Version of the corrected model; raised together with an entry under "Results change" in the CHANGELOG."""
 
-_PARTS: dict[str, type] = {
-    "crystal": config.Crystal, "beam": config.Beam, "detector": config.Detector, "goniometer": config.Goniometer,
-    "sampling": config.Sampling, "background": config.Background, "crystal.unit_cell": config.UnitCell,
-    "crystal.mosaic": config.Mosaic, "crystal.structure_factors": StructureFactors,
-    "beam.divergence": config.Divergence, "beam.sources": config.Sources, "detector.sensor": config.Sensor,
-}  # fmt: skip
-"""Class of every part, by its dotted path."""
+
+def _parts(kind: type, prefix: str = "") -> dict[str, type]:
+    """Class of every part below `kind`, by its dotted path."""
+    found: dict[str, type] = {}
+    for field in dataclasses.fields(kind):
+        part = field.metadata.get("part")
+        if part is not None:
+            path = f"{prefix}.{field.name}" if prefix else field.name
+            found |= {path: part, **_parts(part, path)}
+    return found
+
+
+_PARTS = _parts(config.Experiment)
 _LARGE = 64
 """Arrays of more elements than this are stored compressed."""
 
@@ -37,19 +43,30 @@ def to_dict(experiment: config.Experiment) -> dict[str, Any]:
     """See `Experiment.to_dict`."""
     from nanobragg import __version__
 
-    data = {name: _plain(getattr(experiment, name)) for name in ("crystal", "beam", "detector", "goniometer",
-                                                                "sampling", "background")}
+    data = {
+        name: _plain(getattr(experiment, name))
+        for name in ("crystal", "beam", "detector", "goniometer", "sampling", "background")
+    }
     quirks = sorted(cast(str, quirk.name) for quirk in experiment.quirks)
-    return {"nanobragg_version": __version__, "model_version": MODEL_VERSION, "fidelity": experiment.fidelity,
-            "quirks": quirks, **data}
+    return {
+        "nanobragg_version": __version__,
+        "model_version": MODEL_VERSION,
+        "fidelity": experiment.fidelity,
+        "quirks": quirks,
+        **data,
+    }
 
 
 def from_dict(data: dict[str, Any]) -> config.Experiment:
     """See `Experiment.from_dict`."""
     known = {"nanobragg_version", "model_version", "fidelity", "quirks"}
     if data.get("model_version", MODEL_VERSION) > MODEL_VERSION:
-        raise ConfigError("model_version", data["model_version"], f"this version knows models up to {MODEL_VERSION}",
-                          "update nanobragg")
+        raise ConfigError(
+            "model_version",
+            data["model_version"],
+            f"this version knows models up to {MODEL_VERSION}",
+            "update nanobragg",
+        )
     parts = {key: value for key, value in data.items() if key not in known}
     quirks = as_quirks(data["quirks"] if "quirks" in data else data.get("fidelity", "corrected"))
     return cast(config.Experiment, _built(config.Experiment, "", {**parts, "quirks": quirks}))
@@ -139,7 +156,9 @@ def _known_field(node: Any, name: str, path: str) -> None:
     names = [field.name for field in dataclasses.fields(node)]
     if name not in names:
         near = get_close_matches(name, names, n=1)
-        raise ConfigError(path, name, "no such field", f"did you mean {near[0]}?" if near else f"one of {', '.join(names)}")
+        raise ConfigError(
+            path, name, "no such field", f"did you mean {near[0]}?" if near else f"one of {', '.join(names)}"
+        )
 
 
 def _plain(value: Any) -> Any:
@@ -191,7 +210,12 @@ def _built(kind: type, path: str, data: Any) -> Any:
         here = f"{path}.{key}" if path else key
         if key not in names:
             near = get_close_matches(key, names, n=1)
-            raise ConfigError(here, value, "no such field", f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(names))}")
+            raise ConfigError(
+                here,
+                value,
+                "no such field",
+                f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(names))}",
+            )
         values[key] = _built(_PARTS[here], here, value) if here in _PARTS and value is not None else _natural(value)
     if kind is StructureFactors:
         values["amplitude"] = np.asarray(values["amplitude"], dtype=np.float64).reshape(

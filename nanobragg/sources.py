@@ -81,16 +81,28 @@ def source_list(experiment: Experiment, placement: Placement, ops: Ops) -> Sourc
         direction, wavelength = ops.lift(beam.sources.direction), ops.lift(beam.sources.wavelength_angstrom)
         n = len(direction)
         position = [(direction[i, 0], direction[i, 1], direction[i, 2]) for i in range(n)]
-        return SourceList(position, ops.lift(beam.sources.weight), [wavelength[i] / 1e10 for i in range(n)],
-                          None, None, horizontal, vertical, spectrum)
+        return SourceList(
+            position,
+            ops.lift(beam.sources.weight),
+            [wavelength[i] / 1e10 for i in range(n)],
+            None,
+            None,
+            horizontal,
+            vertical,
+            spectrum,
+        )
     grid = [
         (horizontal.point(i, edges), vertical.point(j, edges))
         for i in range(horizontal.n) for j in range(vertical.n)
         if not divergence.round or _kept(horizontal, vertical, i, j, edges, Quirk.ROUND_CUT_1D in quirks)
     ]  # fmt: skip
     if not grid:
-        raise ConfigError("beam.divergence", f"{horizontal.n} x {vertical.n} directions", "the round cut leaves no source",
-                          "set round=False (-square_div) or use more steps")
+        raise ConfigError(
+            "beam.divergence",
+            f"{horizontal.n} x {vertical.n} directions",
+            "the round cut leaves no source",
+            "set round=False (-square_div) or use more steps",
+        )
     center = wavelength_m(experiment, ops)
     lower = Quirk.DISPERSION_EDGES in quirks
     wavelengths = [

@@ -138,7 +138,9 @@ def _steps_alone(run: _Run) -> str:
         return "a phi count or step without a range"
     if None not in (typed.osc_deg, typed.step_deg, typed.n_steps):
         covered = detached(typed.step_deg) * (typed.n_steps or 1)
-        return "count x step is not the range" if not math.isclose(covered, detached(typed.osc_deg), rel_tol=1e-9) else ""
+        return (
+            "count x step is not the range" if not math.isclose(covered, detached(typed.osc_deg), rel_tol=1e-9) else ""
+        )
     return ""
 
 
@@ -230,18 +232,25 @@ def _before_size(run: _Run) -> str:
     if run.experiment.crystal.size_mm is None or run.experiment.sampling.interpolate is not None:
         return ""
     choice = "tricubic" if min(_cells(run.decided)) <= 2 else "nearest"
-    return f"{choice} would be chosen" if choice != run.sampling.interpolate and run.derivation.scene.f_table.size else ""
+    return (
+        f"{choice} would be chosen" if choice != run.sampling.interpolate and run.derivation.scene.f_table.size else ""
+    )
 
 
 def _twotheta_distance(run: _Run) -> str:
-    if detached(run.detector.twotheta_deg) == 0 or not (run.detector.curved or run.experiment.sampling.oversample is None):
+    if detached(run.detector.twotheta_deg) == 0 or not (
+        run.detector.curved or run.experiment.sampling.oversample is None
+    ):
         return ""
     other = place(replace(run.decided, quirks=run.decided.quirks - {Quirk.TWOTHETA_DISTANCE}), FLOAT_OPS)
     return "two-theta" if not math.isclose(other.distance, run._place.distance, rel_tol=1e-9) else ""
 
 
 def _clamp(run: _Run) -> str:
-    if all(detached(n) >= 1 for n in elements(run.experiment.crystal.n_cells)) or run.experiment.crystal.size_mm is not None:
+    if (
+        all(detached(n) >= 1 for n in elements(run.experiment.crystal.n_cells))
+        or run.experiment.crystal.size_mm is not None
+    ):
         return ""
     run.refused.add(Quirk.N_CLAMP)
     return "a cell count below 1"

@@ -1,0 +1,16 @@
+"""What is simulated: frozen, keyword-only dataclasses in the field's units.
+
+None means "decide for me". Defaults, units, validity, differentiability and the flags that set a field stand here and
+nowhere else (in the field's metadata, see `nanobragg.fields.setting`).
+"""
+
+from nanobragg.config.beam import Beam, Divergence, Sources
+from nanobragg.config.crystal import Crystal, Mosaic, UnitCell
+from nanobragg.config.detector import Detector, Sensor
+from nanobragg.config.experiment import Experiment
+from nanobragg.config.sampling import Background, Goniometer, Sampling
+
+__all__ = [
+    "Background", "Beam", "Crystal", "Detector", "Divergence", "Experiment", "Goniometer", "Mosaic", "Sampling", "Sensor",
+    "Sources", "UnitCell",
+]  # fmt: skip

@@ -1,0 +1,143 @@
+"""The incident beam and its sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nanobragg.errors import ConfigError
+from nanobragg.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, is_tensor, setting
+
+_KAHN = (lambda v: -1 <= v <= 1, "must be between -1 and 1")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Divergence(Config):
+    """Beam divergence sampled on a grid of directions; ranges are full widths."""
+
+    _path = "beam.divergence"
+    h_mrad: Any = setting(
+        None,
+        kind="scalar",
+        unit="mrad",
+        differentiable=True,
+        flags="-hdivrange -divergence",
+        doc="horizontal range: rotations about beam x polarization axis",
+    )
+    v_mrad: Any = setting(
+        None,
+        kind="scalar",
+        unit="mrad",
+        differentiable=True,
+        flags="-vdivrange -divergence",
+        doc="vertical range: rotations about the polarization axis",
+    )
+    n_h: int | None = setting(None, kind="int", flags="-hdivsteps -divsteps", check=AT_LEAST_ONE)
+    n_v: int | None = setting(None, kind="int", flags="-vdivsteps -divsteps", check=AT_LEAST_ONE)
+    h_step_mrad: Any = setting(None, kind="scalar", unit="mrad", flags="-hdivstep", check=POSITIVE)
+    v_step_mrad: Any = setting(None, kind="scalar", unit="mrad", flags="-vdivstep", check=POSITIVE)
+    round: bool = setting(True, kind="bool", flags="-round_div -square_div", doc="cut the grid to an ellipse")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sources(Config):
+    """An explicit list of n sources; replaces divergence and dispersion."""
+
+    _path = "beam.sources"
+    direction: Any = setting(
+        kind="array", differentiable=True, flags="-sourcefile", doc="(n, 3), from the sample to the source; normalised"
+    )
+    wavelength_angstrom: Any = setting(
+        kind="array", unit="Angstrom", differentiable=True, flags="-sourcefile", doc="(n,)"
+    )
+    weight: Any = setting(None, kind="array", differentiable=True, flags="-sourcefile", doc="(n,); None: all equal")
+
+    def _check(self) -> None:
+        for name in ("direction", "wavelength_angstrom", "weight"):
+            value = getattr(self, name)
+            if value is not None and not is_tensor(value):
+                object.__setattr__(self, name, np.array(value, dtype=np.float64))
+        if self.weight is None:
+            object.__setattr__(self, "weight", np.ones(len(self.direction)))
+        n = len(self.direction)
+        if n == 0:
+            raise ConfigError("beam.sources", self.direction, "holds no source", "give at least one")
+        for name, shape in (("direction", (n, 3)), ("wavelength_angstrom", (n,)), ("weight", (n,))):
+            if tuple(getattr(self, name).shape) != shape:
+                raise ConfigError(
+                    f"beam.sources.{name}", f"shape {tuple(getattr(self, name).shape)}", f"must have shape {shape}"
+                )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Beam(Config):
+    """The incident beam: wavelength, flux, direction, polarization and its spread."""
+
+    _path = "beam"
+    wavelength_angstrom: Any = setting(
+        None,
+        kind="scalar",
+        unit="Angstrom",
+        differentiable=True,
+        check=POSITIVE,
+        flags="-lambda -wave",
+        doc="None: 1 Angstrom unless energy_ev is given",
+    )
+    energy_ev: Any = setting(None, kind="scalar", unit="eV", differentiable=True, check=POSITIVE, flags="-energy")
+    fluence_per_m2: Any = setting(
+        1.2593201528622709e29,
+        kind="scalar",
+        unit="photons/m^2",
+        differentiable=True,
+        check=NOT_NEGATIVE,
+        flags="-fluence",
+    )
+    flux_per_s: Any = setting(
+        None,
+        kind="scalar",
+        unit="photons/s",
+        differentiable=True,
+        check=NOT_NEGATIVE,
+        flags="-flux",
+        doc="when given: fluence = flux exposure / size^2",
+    )
+    exposure_s: Any = setting(1.0, kind="scalar", unit="s", differentiable=True, check=NOT_NEGATIVE, flags="-exposure")
+    size_mm: Any = setting(
+        None,
+        kind="scalar",
+        unit="mm",
+        differentiable=True,
+        check=NOT_NEGATIVE,
+        flags="-beamsize",
+        doc="edge of the square beam; also clips the crystal along b and c",
+    )
+    direction: Any = setting(
+        None,
+        kind="vector3",
+        differentiable=True,
+        flags="-beam_vector",
+        doc="lab frame, along the beam; None: by convention",
+    )
+    polarization_axis: Any = setting(
+        None,
+        kind="vector3",
+        differentiable=True,
+        flags="-polar_vector",
+        doc="lab frame, along the electric field; None: by convention",
+    )
+    kahn_factor: Any = setting(0.0, kind="scalar", differentiable=True, check=_KAHN, flags="-polar")
+    polarized: bool = setting(True, kind="bool", flags="-nopolar", doc="False: no polarization factor at all")
+    dispersion_percent: Any = setting(
+        0.0, kind="scalar", unit="%", differentiable=True, flags="-dispersion", doc="full width of the wavelength range"
+    )
+    n_wavelengths: int | None = setting(None, kind="int", flags="-dispsteps", check=AT_LEAST_ONE)
+    divergence: Divergence | None = setting(None, part=Divergence)
+    sources: Sources | None = setting(None, part=Sources)
+
+    def _check(self) -> None:
+        if self.wavelength_angstrom is not None and self.energy_ev is not None:
+            raise ConfigError(
+                "beam.energy_ev", self.energy_ev, "given together with wavelength_angstrom", "give one of them"
+            )

@@ -1,0 +1,150 @@
+"""The crystal: unit cell, orientation, size, shape, mosaic domains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nanobragg.errors import ConfigError
+from nanobragg.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, detached, elements, is_tensor, setting
+from nanobragg.structure_factors import StructureFactors
+
+_ANGLE = (lambda v: 0 < v < 180, "must be > 0 and < 180")
+
+
+@dataclass(frozen=True, eq=False)
+class UnitCell(Config):
+    """Unit cell: edges a, b, c [Angstrom] and angles alpha, beta, gamma [degrees]."""
+
+    _path = "crystal.unit_cell"
+    a: Any = setting(kind="scalar", unit="Angstrom", differentiable=True, flags="-cell", check=POSITIVE)
+    b: Any = setting(kind="scalar", unit="Angstrom", differentiable=True, flags="-cell", check=POSITIVE)
+    c: Any = setting(kind="scalar", unit="Angstrom", differentiable=True, flags="-cell", check=POSITIVE)
+    alpha: Any = setting(kind="scalar", unit="degrees", differentiable=True, flags="-cell", check=_ANGLE)
+    beta: Any = setting(kind="scalar", unit="degrees", differentiable=True, flags="-cell", check=_ANGLE)
+    gamma: Any = setting(kind="scalar", unit="degrees", differentiable=True, flags="-cell", check=_ANGLE)
+
+    def _check(self) -> None:
+        angles = (self.alpha, self.beta, self.gamma)
+        if any(is_tensor(angle) for angle in angles):
+            return
+        radians = np.radians([detached(angle) for angle in angles])
+        half = radians.sum() / 2
+        if np.sin(half) * np.prod(np.sin(half - radians)) <= 0:
+            raise ConfigError(
+                self._path,
+                angles,
+                "these angles close no cell",
+                "each must be smaller than the sum of the other two, and the sum below 360 degrees",
+            )
+
+    @classmethod
+    def unchecked(cls, a: float, b: float, c: float, alpha: float, beta: float, gamma: float) -> UnitCell:
+        """A cell that the original program renders although it closes no cell; for the lenient command line only."""
+        cell = object.__new__(cls)
+        for name, value in zip(("a", "b", "c", "alpha", "beta", "gamma"), (a, b, c, alpha, beta, gamma), strict=True):
+            object.__setattr__(cell, name, float(value))
+        return cell
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Mosaic(Config):
+    """Mosaic domains: random rotations by at most `spread_deg` about random axes; the first domain is aligned."""
+
+    _path = "crystal.mosaic"
+    spread_deg: Any = setting(
+        0.0,
+        kind="scalar",
+        unit="degrees",
+        differentiable=True,
+        check=NOT_NEGATIVE,
+        flags="-mosaic",
+        doc="largest rotation angle of a domain",
+    )
+    n_domains: int | None = setting(
+        None,
+        kind="int",
+        flags="-mosaic_domains",
+        check=AT_LEAST_ONE,
+        doc="number of domains; None: 10 when there is a spread, else 1",
+    )
+    seed: int = setting(12345678, kind="int", flags="-mosaic_seed", doc="seed of the domains")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Crystal(Config):
+    """The crystal: cell or matrix, orientation, size, shape, mosaic domains and structure factors."""
+
+    _path = "crystal"
+    unit_cell: UnitCell | None = setting(None, part=UnitCell, flags="-cell")
+    a_star_matrix: Any = setting(
+        None,
+        kind="matrix3",
+        unit="1/Angstrom",
+        differentiable=True,
+        flags="-mat",
+        doc="rows a*, b*, c* in the laboratory frame, wavelength removed",
+    )
+    misset_deg: Any = setting(
+        (0.0, 0.0, 0.0),
+        kind="vector3",
+        words=("random",),
+        unit="degrees",
+        differentiable=True,
+        flags="-misset",
+        doc="rotations about lab x, y, z in that order, or 'random'",
+    )
+    misset_seed: int | None = setting(
+        None, kind="int", flags="-misset_seed", doc="seed of the random orientation; None: from the system"
+    )
+    n_cells: Any = setting(
+        (1.0, 1.0, 1.0), kind="vector3", differentiable=True, flags="-N -Na -Nb -Nc", doc="cells along a, b, c"
+    )
+    size_mm: Any = setting(
+        None,
+        kind="vector3",
+        unit="mm",
+        flags="-xtalsize -sample_x -sample_y -sample_z",
+        check=NOT_NEGATIVE,
+        doc="size along a, b, c; 0 or None for an axis leaves n_cells",
+    )
+    shape: str = setting(
+        "square",
+        kind="enum",
+        choices=("square", "round", "gauss", "tophat"),
+        flags="-square_xtal -round_xtal -gauss_xtal -tophat_spots",
+    )
+    fudge: Any = setting(
+        1.0, kind="scalar", differentiable=True, flags="-fudge", doc="radius^2 multiplier of round, gauss and tophat"
+    )
+    mosaic: Mosaic = setting(factory=Mosaic, part=Mosaic)
+    structure_factors: StructureFactors | None = setting(None, part=StructureFactors, flags="-hkl -default_F -dump")
+
+    def _check(self) -> None:
+        if self.unit_cell is None and self.a_star_matrix is None:
+            raise ConfigError("crystal.unit_cell", None, "is required", "give unit_cell or a_star_matrix")
+        if self.structure_factors is None:
+            raise ConfigError(
+                "crystal.structure_factors",
+                None,
+                "is required",
+                "use StructureFactors.from_hkl, from_arrays, from_fdump or constant",
+            )
+        if any(is_tensor(n) for n in elements(self.n_cells)) and self.shape in ("square", "tophat"):
+            raise ConfigError(
+                "crystal.n_cells",
+                self.n_cells,
+                f"is not differentiable for shape {self.shape!r}",
+                "use shape='gauss' or 'round', or plain integers",
+            )
+        if self.shape in ("square", "round"):
+            for i, n in enumerate(elements(self.n_cells)):
+                if not is_tensor(n) and n != int(n):
+                    raise ConfigError(
+                        f"crystal.n_cells[{i}]",
+                        n,
+                        f"must be a whole number for shape {self.shape!r}",
+                        "use shape='gauss' for fractional sizes",
+                    )

@@ -1,0 +1,155 @@
+"""The detector: pixels, placement, sensor and mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nanobragg.conventions import CONVENTIONS
+from nanobragg.errors import ConfigError
+from nanobragg.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, elements, is_tensor, setting
+
+_NOT_ZERO = (lambda v: v != 0, "must not be 0")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sensor(Config):
+    """A detector sensor of finite thickness, sampled in layers."""
+
+    _path = "detector.sensor"
+    thickness_um: Any = setting(0.0, kind="scalar", unit="um", differentiable=True, flags="-detector_thick")
+    attenuation_um: Any = setting(
+        None,
+        kind="scalar",
+        unit="um",
+        differentiable=True,
+        flags="-detector_abs",
+        check=NOT_NEGATIVE,
+        infinite_ok=True,
+        doc="1/e depth; inf or 0: no sensor",
+    )
+    n_layers: int | None = setting(None, kind="int", flags="-detector_thicksteps -thicksteps", check=AT_LEAST_ONE)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Detector(Config):
+    """A flat (or curved) detector and its place in the laboratory."""
+
+    _path = "detector"
+    n_fast: int = setting(1024, kind="int", flags="-detpixels -detpixels_f -detsize", check=AT_LEAST_ONE)
+    n_slow: int = setting(1024, kind="int", flags="-detpixels -detpixels_s -detsize", check=AT_LEAST_ONE)
+    pixel_size_mm: Any = setting(0.1, kind="scalar", unit="mm", differentiable=True, check=POSITIVE, flags="-pixel")
+    size_mm: Any = setting(
+        None,
+        kind="vector2",
+        unit="mm",
+        flags="-detsize",
+        check=POSITIVE,
+        doc="(fast, slow) as typed, when not pixels x pixel size; used by DETSIZE_NOT_ROUNDED only",
+    )
+    convention: str = setting(
+        "mosflm", kind="enum", choices=tuple(CONVENTIONS), flags="-mosflm -denzo -adxv -xds -dials"
+    )
+    distance_mm: Any = setting(
+        None,
+        kind="scalar",
+        unit="mm",
+        differentiable=True,
+        check=POSITIVE,
+        flags="-distance",
+        doc="along the beam; None: 100 mm unless close_distance_mm is given",
+    )
+    close_distance_mm: Any = setting(
+        None,
+        kind="scalar",
+        unit="mm",
+        differentiable=True,
+        check=_NOT_ZERO,
+        flags="-close_distance",
+        doc="to the nearest point of the plane",
+    )
+    beam_center_mm: Any = setting(
+        None,
+        kind="vector2",
+        unit="mm",
+        differentiable=True,
+        doc="(fast, slow) from the outer corner of pixel [0, 0], whatever the convention",
+    )
+    beam_center_convention_mm: Any = setting(
+        None,
+        kind="vector2",
+        unit="mm",
+        differentiable=True,
+        flags="-Xbeam -Ybeam",
+        doc="(X, Y) as the convention writes them; either may be None",
+    )
+    org_px: Any = setting(
+        None,
+        kind="vector2",
+        unit="pixels",
+        differentiable=True,
+        flags="-ORGX -ORGY",
+        doc="foot of the normal, pixel n spans n-0.5 ... n+0.5; either may be None",
+    )
+    close_point_mm: Any = setting(
+        None,
+        kind="vector2",
+        unit="mm",
+        differentiable=True,
+        flags="-Xclose -Yclose",
+        doc="foot of the normal (X fast, Y slow); either may be None",
+    )
+    pivot: str | None = setting(
+        None, kind="enum", choices=("beam", "sample"), flags="-pivot", doc="None: by convention"
+    )
+    rotation_deg: Any = setting(
+        (0.0, 0.0, 0.0),
+        kind="vector3",
+        unit="degrees",
+        differentiable=True,
+        flags="-detector_rotx -detector_roty -detector_rotz",
+    )
+    twotheta_deg: Any = setting(0.0, kind="scalar", unit="degrees", differentiable=True, flags="-twotheta")
+    twotheta_axis: Any = setting(None, kind="vector3", differentiable=True, flags="-twotheta_axis")
+    fast_axis: Any = setting(None, kind="vector3", differentiable=True, flags="-fdet_vector")
+    slow_axis: Any = setting(None, kind="vector3", differentiable=True, flags="-sdet_vector")
+    normal_axis: Any = setting(None, kind="vector3", differentiable=True, flags="-odet_vector")
+    pix0_mm: Any = setting(
+        None,
+        kind="vector3",
+        unit="mm",
+        differentiable=True,
+        flags="-pix0_vector -pix0_vector_mm",
+        doc="outer corner of pixel [0, 0] before rotations, lab frame",
+    )
+    curved: bool = setting(False, kind="bool", flags="-curved_det", doc="all pixels equidistant from the sample")
+    point_pixel: bool = setting(False, kind="bool", flags="-point_pixel", doc="no obliquity in the solid angle")
+    sensor: Sensor | None = setting(None, part=Sensor)
+    mask: Any = setting(None, kind="other", flags="-mask", doc="(n_slow, n_fast) bool, True = rendered")
+
+    def _check(self) -> None:
+        if self.beam_center_mm is not None:
+            if self.beam_center_convention_mm is not None:
+                raise ConfigError(
+                    "detector.beam_center_convention_mm",
+                    self.beam_center_convention_mm,
+                    "given together with beam_center_mm",
+                    "give one of them",
+                )
+            if any(x is None for x in elements(self.beam_center_mm)):
+                raise ConfigError("detector.beam_center_mm", self.beam_center_mm, "must be two numbers")
+        if self.mask is not None:
+            if is_tensor(self.mask):
+                raise ConfigError(
+                    "detector.mask", "a tensor", "is not differentiable and takes no tensor", "pass a numpy array"
+                )
+            mask = np.asarray(self.mask, dtype=bool)
+            if mask.shape != (self.n_slow, self.n_fast):
+                raise ConfigError(
+                    "detector.mask",
+                    f"shape {mask.shape}",
+                    f"must have the detector's shape {(self.n_slow, self.n_fast)} (slow, fast)",
+                )
+            object.__setattr__(self, "mask", mask)

@@ -1,0 +1,62 @@
+"""How the exposure is sampled: spindle rotation, sub-pixels, interpolation, ROI; and the background."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nanobragg.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Goniometer(Config):
+    """The rotation of the crystal during the exposure."""
+
+    _path = "goniometer"
+    phi_start_deg: Any = setting(0.0, kind="scalar", unit="degrees", differentiable=True, flags="-phi")
+    osc_deg: Any = setting(None, kind="scalar", unit="degrees", differentiable=True, flags="-osc")
+    step_deg: Any = setting(None, kind="scalar", unit="degrees", differentiable=True, flags="-phistep")
+    n_steps: int | None = setting(None, kind="int", flags="-phisteps", check=AT_LEAST_ONE)
+    axis: Any = setting(None, kind="vector3", differentiable=True, flags="-spindle_axis", doc="None: by convention")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sampling(Config):
+    """How finely the sum is sampled, and which pixels are rendered."""
+
+    _path = "sampling"
+    oversample: int | None = setting(
+        None,
+        kind="int",
+        flags="-oversample",
+        check=AT_LEAST_ONE,
+        doc="sub-pixels per axis; None: from crystal size and geometry",
+    )
+    interpolate: str | None = setting(
+        None,
+        kind="enum",
+        choices=("nearest", "tricubic"),
+        flags="-interpolate -nointerpolate",
+        doc="None: tricubic when any of n_cells is <= 2",
+    )
+    d_min_angstrom: float | None = setting(None, kind="scalar", unit="Angstrom", flags="-dmin", check=POSITIVE)
+    roi: Any = setting(None, kind="other", flags="-roi", doc="(slow slice, fast slice), half-open")
+    oversample_thick: bool = setting(False, kind="bool", flags="-oversample_thick", doc="reference quirk only")
+    oversample_polar: bool = setting(False, kind="bool", flags="-oversample_polar", doc="reference quirk only")
+    oversample_omega: bool = setting(False, kind="bool", flags="-oversample_omega", doc="reference quirk only")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Background(Config):
+    """Diffuse background on the absolute scale."""
+
+    _path = "background"
+    water_um: Any = setting(
+        0.0,
+        kind="scalar",
+        unit="um",
+        differentiable=True,
+        check=NOT_NEGATIVE,
+        flags="-water",
+        doc="edge of a cube of water",
+    )
