@@ -65,6 +65,8 @@ class CommandLine:
     own: dict[str, Value]
     quirks: frozenset[Quirk]
     strict: bool
+    as_original: bool
+    """files, noise and printed numbers are the original's (--fidelity reference)"""
     parsed: Parsed
     settings: Settings
     headers_read: list[str] = field(default_factory=list)
@@ -188,17 +190,17 @@ def read_command(args: Sequence[str], fidelity: str = "reference") -> CommandLin
         For arguments or header files that cannot be used.
     """
     own, rest = split_own(args)
-    quirks, strict = _physics(own, fidelity)
+    name = str(own.get("fidelity", fidelity))
+    quirks, strict = _physics(own, name)
     parsed = parse_strict(rest) if strict else parse_lenient(rest)
-    line = CommandLine(own, quirks, strict, parsed, Settings())
+    line = CommandLine(own, quirks, strict, name == "reference", parsed, Settings())
     _read_headers(line)
     settled(parsed.occurrences, line.settings)
     return line
 
 
-def _physics(own: dict[str, Value], fidelity: str) -> tuple[frozenset[Quirk], bool]:
+def _physics(own: dict[str, Value], name: str) -> tuple[frozenset[Quirk], bool]:
     """The quirks in force, and whether the strict parser is meant."""
-    name = str(own.get("fidelity", fidelity))
     if name not in FIDELITIES:
         raise UsageError(f"--fidelity {name}: must be one of {', '.join(FIDELITIES)}")
     quirks = FIDELITIES[name]

@@ -14,7 +14,6 @@ from nanobragg.errors import IneffectiveWarning, NanoBraggWarning, QuirkWarning,
 Value = float | int | str
 _BY_NAME = {flag.name: flag for flag in FLAGS}
 _OWN = {flag.name: flag for flag in OWN_OPTIONS}
-_OWN["-h"] = _OWN["-help"] = _OWN["--help"]
 _COLLISIONS = {("-misset_seed", "-misset"), ("-twotheta_axis", "-twotheta")}
 
 

@@ -1,0 +1,231 @@
+"""The command `nanoBragg`: the original's flags, or a word for anything else."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from nanobragg.errors import NanoBraggError, NanoBraggWarning, UsageError
+
+if TYPE_CHECKING:
+    from nanobragg.cli.command_line import CommandLine
+    from nanobragg.cli.inputs import Reflections
+
+DONE, FAILED, INTERRUPTED = 0, 9, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program name; None: those of the process.
+
+    Returns
+    -------
+    int
+        0 done, 9 any error, 130 interrupted. Nothing is raised: errors are lines on stderr.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="surrogateescape")  # file names are bytes
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", NanoBraggWarning)
+        warnings.showwarning = _Warner()  # type: ignore[assignment]
+        try:
+            return _dispatch(args)
+        except KeyboardInterrupt:
+            return _fail("interrupted", INTERRUPTED)
+        except BrokenPipeError:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  whatever is still buffered has no reader
+            return FAILED
+        except (NanoBraggError, OSError) as error:
+            return _fail(f"error: {error}")
+        except MemoryError:
+            return _fail("error: not enough memory; use a smaller detector or fewer structure factors")
+        except Exception as error:  # a defect of ours, but never a traceback
+            return _fail(f"error: {type(error).__name__}: {error}; this is a defect of nanobragg, please report it")
+
+
+def _dispatch(args: list[str]) -> int:
+    if args and not args[0].startswith("-"):
+        return _subcommand(args[0], args[1:])
+    return run(args)
+
+
+def _subcommand(name: str, args: list[str]) -> int:
+    from nanobragg.cli.usage import SUBCOMMANDS
+
+    if name not in SUBCOMMANDS:
+        raise UsageError(f"{name!r} is no subcommand; there is {', '.join(SUBCOMMANDS)}; flags begin with a dash, "
+                         "see nanoBragg --help")
+    from nanobragg.cli.demo import run_demo
+
+    return run_demo(args)
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one drop-in command line; errors are raised."""
+    from nanobragg.cli.parse import split_own
+
+    own, _ = split_own(args)
+    if own.get("help") or list(args) in (["-h"], ["-help"]):
+        from nanobragg.cli.usage import help_text
+
+        sys.stdout.write(help_text())
+        return DONE
+    if own.get("version"):
+        from importlib.metadata import version
+
+        _say(f"nanobragg {version('nanobragg')}")
+        return DONE
+    from nanobragg.cli.command_line import read_command
+
+    line = read_command(args)
+    try:
+        _simulate(line)
+    finally:
+        _tell(line)
+        sys.stdout.flush()
+    return DONE
+
+
+def _simulate(line: CommandLine) -> None:
+    """Everything after the arguments are read: report, rendering, files."""
+    from nanobragg.api import resolve_with_warnings
+    from nanobragg.cli import report
+    from nanobragg.cli.command_line import MissingInput, require_inputs
+    from nanobragg.cli.experiment import build_experiment
+    from nanobragg.cli.ineffective import note_ineffective
+    from nanobragg.cli.inputs import read_reflections
+    from nanobragg.cli.output import write_images
+    from nanobragg.cli.render import check_memory, options_of, render
+    from nanobragg.derive import derivation
+
+    for text in report.opened_headers(line):
+        _say(text)
+    try:
+        require_inputs(line)
+    except MissingInput as missing:
+        from nanobragg.cli.usage import help_text
+
+        _say(report.BANNER)
+        if missing.what == "hkl":
+            _say("ERROR: no hkl file and no dump file to read.", end="")
+        _say(report.USAGE_LINE + "\n\n" + help_text(), end="")
+        raise
+    output = line.output()
+    options = options_of(line)
+    try:
+        reflections = read_reflections(line)
+    except NanoBraggError:
+        _report_unread(line)
+        raise
+    experiment = build_experiment(line, reflections)
+    note_ineffective(line)
+    _tell(line)
+    decided = resolve_with_warnings(experiment)
+    check_memory(decided)
+    d = derivation(decided)
+    seed = _noise_seed(output.seed)
+    for text in report.setup(line, d, matrix_opened=_matrix_opened(line)):
+        _say(text)
+    for text in report.reading(reflections):
+        _say(text)
+    _write_dump(line, reflections)
+    for text in report.summary(line, d, reflections, None if output.noise_file is None else seed):
+        _say(text)
+    sys.stdout.flush()
+    image = render(line, options, output, d, _say)
+    write_images(line, output, d, image, seed, _say)
+
+
+def _report_unread(line: CommandLine) -> None:
+    """Structure factors that cannot be read: the report up to them, and the original's error (spec cli.md 3)."""
+    from nanobragg.cli import report
+    from nanobragg.cli.experiment import build_experiment
+    from nanobragg.cli.inputs import Reflections
+    from nanobragg.derive import derivation
+    from nanobragg.resolve import resolve
+    from nanobragg.structure_factors import StructureFactors
+
+    path = str(line.settings.get("hkl", line.dump_file))
+    nothing = Reflections("constant", path, StructureFactors.constant(1.0))
+    d = derivation(resolve(build_experiment(line, nothing)))
+    for text in report.setup(line, d, matrix_opened=_matrix_opened(line)):
+        _say(text)
+    if not os.path.exists(path):
+        _say(f"ERROR: unable to open {path}.")
+    elif "hkl" in line.settings:
+        _say(f"ERROR: not enough HKL indices in {path}" if os.path.getsize(path) == 0 else f"ERROR: unable to read {path}")
+
+
+def _matrix_opened(line: CommandLine) -> bool:
+    return "mat" in line.settings and os.path.exists(str(line.settings.get("mat")))
+
+
+def _write_dump(line: CommandLine, reflections: Reflections) -> None:
+    """The dump for next time, whenever a structure-factor file was read (spec formats.md 4)."""
+    if reflections.kind != "hkl":
+        return
+    from nanobragg.errors import FileFormatError
+    from nanobragg.io.fdump import write_fdump
+
+    try:
+        write_fdump(line.dump_file, reflections.structure_factors)
+    except FileFormatError as error:
+        _say(f"WARNING: unable to open dump file: {line.dump_file}")
+        warnings.warn(f"{error}; the run goes on without a dump", NanoBraggWarning, stacklevel=1)
+    else:
+        _say(f"writing dump file for next time: {line.dump_file}")
+
+
+def _noise_seed(typed: int | None) -> int:
+    if typed is not None:
+        return typed
+    import secrets
+
+    return secrets.randbelow(2**31 - 2) + 1
+
+
+def _tell(line: CommandLine) -> None:
+    """Pass the notes on to stderr; a text that was said is not said again."""
+    for note in line.notes:
+        warnings.warn(note.text, note.category, stacklevel=1)
+
+
+class _Warner:
+    """Writes each warning once, as one line on stderr."""
+
+    def __init__(self) -> None:
+        self.said: set[str] = set()
+
+    def __call__(self, message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        text = str(message)
+        if text not in self.said:
+            self.said.add(text)
+            _complain(f"warning: {text}")
+
+
+def _complain(text: str) -> None:
+    sys.stdout.flush()
+    print(f"nanobragg: {' '.join(text.split())}", file=sys.stderr, flush=True)
+
+
+def _fail(text: str, status: int = FAILED) -> int:
+    _complain(text)
+    return status
+
+
+def _say(text: str, end: str = "\n") -> None:
+    sys.stdout.write(text + end)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

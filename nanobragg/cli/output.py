@@ -1,0 +1,123 @@
+"""Files of a run, in the original's order and with its lines (spec formats.md 6 to 12, cli.md 4 items 57 to 63)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nanobragg.cli.command_line import CommandLine, Output
+from nanobragg.cli.solid_angle import detector_solid_angle
+from nanobragg.constants import RTD
+from nanobragg.derive import Derivation
+from nanobragg.errors import NanoBraggError
+from nanobragg.io.counts import automatic_pgm_scale, automatic_scale, grey_image, image_statistics, integer_image
+from nanobragg.io.float_image import write_float
+from nanobragg.io.pgm import write_pgm
+from nanobragg.io.smv import write_smv
+from nanobragg.io.smv_header import SmvGeometry, nanobragg_header
+from nanobragg.noise import NoiseImage, noise_image
+from nanobragg.random_orientation import legacy_streams
+
+Say = Callable[[str], None]
+
+
+def write_images(line: CommandLine, output: Output, d: Derivation, image: Any, seed: int, say: Say) -> None:
+    """Write float, int, PGM and noise image, each announced as the original does.
+
+    Parameters
+    ----------
+    line : CommandLine
+        Decides whether files are byte for byte the original's.
+    output : Output
+        Names and scales.
+    d : Derivation
+        Geometry for the headers.
+    image : (n_slow, n_fast) array or tensor
+        Expected photons.
+    seed : int
+        Of the noise.
+    say : callable
+        Receives each line.
+
+    Raises
+    ------
+    NanoBraggError
+        When the image holds numbers that are not finite, or a file cannot be written.
+    """
+    pixels = _float32(image)
+    experiment = d.experiment
+    roi, mask = experiment.sampling.roi, experiment.detector.mask
+    nothing = d.scene.n_pixels == 0 and (mask is None or not mask.any())
+    statistics = image_statistics(pixels, roi=roi, mask=mask)
+    say("")
+    omega = detector_solid_angle(d.scene, line.as_original)
+    say(f"solid angle subtended by detector = {omega:g} steradian ( {100 * omega / 4 / math.pi:g}% sphere)")
+    say(f"writing {output.float_file} as {pixels.size} 4-byte floats")
+    write_float(output.float_file, pixels)
+    say("max_I = %g  at %g %g" % (statistics.maximum, *_last_sub_pixel(d, statistics.position)))
+    say(f"mean= {statistics.mean:g} rms= {statistics.rms:g} rmsd= {statistics.rmsd:g}")
+    header = nanobragg_header(smv_geometry(line, d), as_original=line.as_original)
+
+    scale = output.scale if output.scale > 0 else automatic_scale(statistics.maximum)
+    say(f"intfile_scale = {scale:g}")
+    say(f"writing {output.int_file} as 2-byte integers")
+    counts = integer_image(pixels, scale=scale, adc_offset=output.adc, roi=roi, as_original=line.as_original)
+    write_smv(output.int_file, np.zeros_like(counts) if nothing else counts, header)
+
+    if output.pgm_file is not None:
+        grey_scale = output.pgm_scale if output.pgm_scale > 0 else automatic_pgm_scale(statistics.rmsd, scale)
+        say(f"pgm_scale = {grey_scale:g}")
+        say(f"writing {output.pgm_file} as 1-byte integers")
+        write_pgm(output.pgm_file, grey_image(pixels, scale=grey_scale, roi=roi), scale=grey_scale)
+
+    if output.noise_file is not None:
+        noise = _noise(line, output, d, pixels, seed)
+        say(f"{0.0 if nothing else noise.photons:.0f} photons on noise image ({0 if nothing else noise.overloads} overloads)")
+        say(f"writing {output.noise_file} as 2-byte integers")
+        write_smv(output.noise_file, np.zeros_like(noise.counts) if nothing else noise.counts, header)
+
+
+def _float32(image: Any) -> np.ndarray:
+    array = np.asarray(image.detach().cpu() if hasattr(image, "detach") else image)
+    with np.errstate(over="ignore"):
+        pixels = array.astype(np.float32)
+    bad = ~np.isfinite(pixels)
+    if bad.any():
+        slow, fast = np.argwhere(bad)[0]
+        raise NanoBraggError(f"{int(bad.sum())} pixels are not finite, the first at fast {fast}, slow {slow} "
+                             f"({array[slow, fast]:g}); nothing is written; look at wavelength, fluence and geometry")
+    return pixels
+
+
+def _last_sub_pixel(d: Derivation, position: tuple[int, int] | None) -> tuple[float, float]:
+    """(fast, slow) of the last sub-pixel of a pixel [m]: where the original says that the maximum is (MAX_I_LOCATION)."""
+    if position is None:
+        return 0.0, 0.0
+    slow, fast = position
+    n = d.scene.oversample
+    sub = d.scene.pixel_size / n
+    return sub * (fast * n + n - 1) + sub / 2, sub * (slow * n + n - 1) + sub / 2
+
+
+def _noise(line: CommandLine, output: Output, d: Derivation, pixels: np.ndarray, seed: int) -> NoiseImage:
+    experiment = d.experiment
+    common: dict[str, Any] = {"adc_offset": output.adc, "roi": experiment.sampling.roi, "mask": experiment.detector.mask}
+    if not line.as_original:
+        return noise_image(pixels, seed=seed, **common)
+    stream, _, _ = legacy_streams(experiment)  # the table that a negative seed goes on from
+    stream.seed("noise", -seed)
+    return noise_image(pixels, generator="nanobragg", stream=stream, **common)
+
+
+def smv_geometry(line: CommandLine, d: Derivation) -> SmvGeometry:
+    """What the SMV headers record."""
+    p, detector = d.placement, d.experiment.detector
+    return SmvGeometry(
+        n_fast=detector.n_fast, n_slow=detector.n_slow, pixel_size=p.pixel_size, slow_size=p.size_slow, distance=p.distance,
+        close_distance=p.close_distance, wavelength_angstrom=line.wavelength_angstrom, beam_center=(p.xbeam, p.ybeam),
+        beam_fast_slow=(p.fbeam, p.sbeam), dials_origin_mm=p.dials_origin_mm, org_px=(p.org_x, p.org_y),
+        phi_deg=d.rotation.start * RTD, osc_deg=d.rotation.osc * RTD, twotheta_deg=detector.twotheta_deg,
+    )  # fmt: skip

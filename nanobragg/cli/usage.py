@@ -1,0 +1,86 @@
+"""Help and usage text, generated from the flag table and the config fields' metadata."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from nanobragg.cli.flags import FLAGS, GROUPS, OWN_OPTIONS, Flag
+from nanobragg.cli.report import USAGE_LINE
+
+_FLAG_WIDTH, _WIDTH = 34, 118
+SUBCOMMANDS = {"demo": "make a protein-like still from synthetic data, and say what to try next"}
+
+
+def help_text() -> str:
+    """Everything that the command takes, grouped, with units and defaults."""
+    lines = [
+        USAGE_LINE.replace("usage: ", "usage: ") + " [flags]",
+        *(f"       nanoBragg {name:<8}{text}" for name, text in SUBCOMMANDS.items()),
+        "",
+        "Simulates the diffraction of a nanocrystal, pixel by pixel, on an absolute scale. A source of structure factors",
+        "(-hkl, -dump or -default_F) and of a unit cell (-cell or -mat) are required. The physics is that of the original",
+        "program unless --fidelity corrected is given.",
+    ]
+    for group in GROUPS:
+        lines += ["", f"{group}:"]
+        for flag in (*FLAGS, *OWN_OPTIONS):
+            if flag.group == group:
+                lines += _entry(flag)
+    return "\n".join(lines) + "\n"
+
+
+def _entry(flag: Flag) -> Iterator[str]:
+    meta = _metadata(flag.field)
+    left = f"  {flag.name} {_metavar(flag)}".rstrip()
+    others = [name for name in flag.spellings if name != flag.name]
+    text = flag.help or (meta["doc"] if meta else "")
+    unit = flag.unit or (meta["unit"] if meta else "")
+    default = flag.default or (_default(meta) if meta and flag.values else "")
+    details = [part for part in (f"[{unit}]" if unit else "", f"default {default}" if default else "",
+                                 f"no effect: {flag.no_effect}" if flag.no_effect else "",
+                                 f"also {' '.join(others)}" if others else "") if part]
+    body = "; ".join([text, *details] if text else details)
+    wrapped = textwrap.wrap(body, _WIDTH - _FLAG_WIDTH) or [""]
+    if len(left) >= _FLAG_WIDTH:
+        yield left
+        left = ""
+    yield f"{left:<{_FLAG_WIDTH}}{wrapped[0]}".rstrip()
+    for more in wrapped[1:]:
+        yield " " * _FLAG_WIDTH + more
+
+
+def _metavar(flag: Flag) -> str:
+    if flag.metavar:
+        return flag.metavar
+    return " ".join({"d": "X", "i": "N", "s": "NAME"}[kind] for kind in flag.values)
+
+
+def _metadata(path: str) -> dict[str, Any]:
+    """Metadata and default of a config field; empty for no path."""
+    if not path:
+        return {}
+    field = _fields()[path]
+    default = field.default
+    if default is dataclasses.MISSING:
+        default = None
+    return {**field.metadata, "default": default}
+
+
+def _fields() -> dict[str, dataclasses.Field[Any]]:
+    from nanobragg import config
+
+    kinds = (config.Mosaic, config.Crystal, config.Divergence, config.Beam, config.Sensor, config.Detector,
+             config.Goniometer, config.Sampling, config.Background)
+    return {f"{kind._path}.{field.name}": field for kind in kinds for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+
+
+def _default(meta: dict[str, Any]) -> str:
+    value = meta["default"]
+    if value is None or isinstance(value, bool):
+        return ""
+    if isinstance(value, tuple):
+        return " ".join(f"{item:g}" for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
