@@ -223,7 +223,9 @@ def _resolve_beam(experiment: Experiment, notes: Notes) -> Beam:
     v = _resolve_range(
         "beam.divergence.v_mrad", divergence.v_mrad, divergence.n_v, divergence.v_step_mrad, alone, edges, notes
     )
-    divergence = replace(divergence, h_mrad=h[0], n_h=h[1], v_mrad=v[0], n_v=v[1])
+    divergence = replace(
+        divergence, h_mrad=h[0], n_h=h[1], h_step_mrad=h[2], v_mrad=v[0], n_v=v[1], v_step_mrad=v[2]
+    )
     n, dispersion = beam.n_wavelengths, beam.dispersion_percent
     if detached(dispersion) < 0:
         if not alone:
@@ -246,8 +248,8 @@ def _resolve_beam(experiment: Experiment, notes: Notes) -> Beam:
 
 def _resolve_range(
     path: str, width: Any, n: int | None, step: Any, alone: bool, edges: bool, notes: Notes
-) -> tuple[Any, int]:
-    """physics.md 6.2 and 6.5 for one divergence range [mrad]; returns (range, count)."""
+) -> tuple[Any, int, Any]:
+    """physics.md 6.2 and 6.5 for one divergence range [mrad]; returns (range, count, step)."""
     if width is not None and detached(width) < 0:
         if not alone:
             raise ConfigError(path, detached(width), "must be >= 0")
@@ -256,26 +258,27 @@ def _resolve_range(
         if step is None and (n is None or not alone):
             if n is not None and n > 1:
                 raise ConfigError(path, None, f"is required with a count of {n}", "give the full range in mrad")
-            return 0.0, 1
+            return 0.0, 1, None
         if not alone:
             raise ConfigError(path, None, f"is required with a step of {step} mrad", "give the full range in mrad")
         if step is not None:
-            return step, notes.decide(path, 2, "a step without a range (DIV_STEPS_ALONE)")
+            return step, notes.decide(path, 2, "a step without a range (DIV_STEPS_ALONE)"), step
         notes.decide(path, 1000.0, "a count without a range means 1 radian (DIV_STEPS_ALONE)")
-        return 1000.0, max(n or 1, 1)
+        n = n or 1
+        return 1000.0, n, 1000.0 / n
     if detached(width) == 0:
-        return width, 1
+        return width, 1, None
     if n is None:
         if step is None:
-            return width, notes.decide(path, 2, "a range alone: two points")
+            return width, notes.decide(path, 2, "a range alone: two points"), None
         ratio = (detached(width) / 1000) / (detached(step) / 1000)
         n = math.ceil(ratio) if edges else max(1, math.ceil(ratio - 1e-6))
-        return width, notes.decide(path, n, "range / step, rounded up")
+        return width, notes.decide(path, n, "range / step, rounded up"), step
     if step is not None:
         if not edges:
             notes.ineffective.append(f"{path}: the step has no effect, range and count are given")
-        return width, n
-    return width, max(n, 2) if edges else n
+        return width, n, step
+    return width, max(n, 2) if edges else n, None
 
 
 def _check_sources(experiment: Experiment) -> None:
