@@ -8,12 +8,11 @@
  *   scene     beam, fast, slow, distance [m]
  * Given and returned:
  *   position  (3) [m]
- * Notes: corrected: the offsets along fast and slow from the point where the beam meets the sphere become arcs about slow
- *   and fast, signed so that a point moves the way it lay. CURVED_DET_AXES: the arcs are the laboratory's y and z.
+ * Notes: corrected: the offsets along fast and slow from the point where the beam meets the sphere become arcs about
+ * slow and fast, signed so that a point moves the way it lay. CURVED_DET_AXES: the arcs are the laboratory's y and z.
  * Reference: quirks.md part 1 (curved detector); physics.md 15.4.
  */
-static void bend(const nb_scene *scene, double position[3])
-{
+static void bend(const nb_scene *scene, double position[3]) {
     double v[3], about_slow, about_fast;
     for (int i = 0; i < 3; i++)
         v[i] = scene->distance * scene->beam[i];
@@ -45,14 +44,14 @@ static void bend(const nb_scene *scene, double position[3])
  * Reference: physics.md 15.1-15.4.
  */
 void nb_position(const nb_scene *scene, int64_t fast, int64_t slow, int32_t sub_fast, int32_t sub_slow, int32_t layer,
-                 double position[3])
-{
+                 double position[3]) {
     double step = scene->pixel_size / (double)scene->oversample;
     double along_fast = step * (double)(fast * scene->oversample + sub_fast) + step / 2.0;
     double along_slow = step * (double)(slow * scene->oversample + sub_slow) + step / 2.0;
     double depth = (double)layer * scene->layer_thickness;
     for (int i = 0; i < 3; i++)
-        position[i] = along_fast * scene->fast[i] + along_slow * scene->slow[i] + depth * scene->normal[i] + scene->pix0[i];
+        position[i] =
+            along_fast * scene->fast[i] + along_slow * scene->slow[i] + depth * scene->normal[i] + scene->pix0[i];
     if (scene->curved) bend(scene, position);
 }
 
@@ -64,8 +63,7 @@ void nb_position(const nb_scene *scene, int64_t fast, int64_t slow, int32_t sub_
  * Returned:  solid angle [sr]; negative for a detector behind the sample
  * Reference: physics.md 15.6.
  */
-double nb_solid_angle(const nb_scene *scene, double airpath)
-{
+double nb_solid_angle(const nb_scene *scene, double airpath) {
     if (scene->point_pixel) return scene->pixel_area / airpath / airpath;
     return scene->pixel_area / airpath / airpath * scene->close_distance / airpath;
 }
@@ -79,8 +77,7 @@ double nb_solid_angle(const nb_scene *scene, double airpath)
  * Returned:    fraction of the photons that arrive at the sensor; 1 without a sensor
  * Reference: Beer and Lambert; physics.md 15.7.
  */
-double nb_capture_fraction(const nb_scene *scene, const double direction[3], int32_t layer)
-{
+double nb_capture_fraction(const nb_scene *scene, const double direction[3], int32_t layer) {
     if (!scene->has_sensor) return 1.0;
     double cosine = nb_dot(direction, scene->normal);
     double front = (double)-layer * scene->layer_thickness * scene->attenuation / cosine;

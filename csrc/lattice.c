@@ -8,7 +8,9 @@ static const double ROUND_SCALE = 0.723601254558268; /* sqrt(pi/6) */
 static const double GAUSS_WIDTH = 0.63;
 static const double TOPHAT_CUT = 0.3969; /* 0.63^2 */
 
-static int is_odd(double x) { return fmod(x, 2.0) != 0.0; }
+static int is_odd(double x) {
+    return fmod(x, 2.0) != 0.0;
+}
 
 /* Grating function sin(pi n h)/sin(pi h), accurate at and near every integer.
  *
@@ -22,8 +24,7 @@ static int is_odd(double x) { return fmod(x, 2.0) != 0.0; }
  *   Below |f| = 1e-100 the quotient could lose digits to subnormal numbers; there it is n to the last bit.
  * Reference: physics.md 15.11 (SQUARE); quirks.md SINCG_ROUNDOFF.
  */
-double nb_sincg(double h, double h0, double n)
-{
+double nb_sincg(double h, double h0, double n) {
     double f = h - h0;
     double sign = is_odd(n - 1.0) && is_odd(h0) ? -1.0 : 1.0;
     if (fabs(f) < 1e-100) return sign * n;
@@ -39,18 +40,18 @@ double nb_sincg(double h, double h0, double n)
  * Returned: sin(n x)/sin(x), n at x = 0
  * Reference: physics.md 15.11.
  */
-double nb_sincg_literal(double x, double n) { return x == 0.0 ? n : sin(x * n) / sin(x); }
+double nb_sincg_literal(double x, double n) {
+    return x == 0.0 ? n : sin(x * n) / sin(x);
+}
 
 /* Form factor of a sphere, 3 (sin x/x - cos x)/x^2.
  *
  * Given:    x [rad]
  * Returned: 1 at 0
- * Note: the closed formula cancels near 0; below |x| = 2 the series sum_m (-1)^m 6 (m+1) x^(2m)/(2m+3)! is used, whose 16th
- *   term is below 1e-22 there.
- * Reference: physics.md 15.11 (ROUND); quirks.md SINC3_CANCELLATION.
+ * Note: the closed formula cancels near 0; below |x| = 2 the series sum_m (-1)^m 6 (m+1) x^(2m)/(2m+3)! is used, whose
+ * 16th term is below 1e-22 there. Reference: physics.md 15.11 (ROUND); quirks.md SINC3_CANCELLATION.
  */
-double nb_sinc3(double x)
-{
+double nb_sinc3(double x) {
     if (!(fabs(x) < 2.0)) return nb_sinc3_literal(x);
     double sum = 1.0;
     for (int m = 13; m >= 0; m--)
@@ -62,7 +63,9 @@ double nb_sinc3(double x)
  *
  * Reference: physics.md 15.11.
  */
-double nb_sinc3_literal(double x) { return x == 0.0 ? 1.0 : 3.0 * (sin(x) / x - cos(x)) / (x * x); }
+double nb_sinc3_literal(double x) {
+    return x == 0.0 ? 1.0 : 3.0 * (sin(x) / x - cos(x)) / (x * x);
+}
 
 /* Squared distance from the nearest reciprocal lattice point that the shapes GAUSS and TOPHAT are functions of.
  *
@@ -70,8 +73,7 @@ double nb_sinc3_literal(double x) { return x == 0.0 ? 1.0 : 3.0 * (sin(x) / x - 
  * Returned: corrected: in units of the reciprocal size of the domain; GAUSS_TOPHAT_WIDTH: |ds|^2 (Na Nb Nc)^2
  * Reference: physics.md 15.11; quirks.md GAUSS_TOPHAT_WIDTH.
  */
-static double spot_radius_sqr(const nb_scene *scene, const double offset[3])
-{
+static double spot_radius_sqr(const nb_scene *scene, const double offset[3]) {
     const double *n = scene->n_cells;
     if (!(scene->quirks & NB_GAUSS_TOPHAT_WIDTH)) {
         double u = offset[0] * n[0], v = offset[1] * n[1], w = offset[2] * n[2];
@@ -95,8 +97,7 @@ static double spot_radius_sqr(const nb_scene *scene, const double offset[3])
  *   result   F_latt; the intensity goes with its square
  * Reference: physics.md 15.11 step 3.
  */
-double nb_lattice_factor(const nb_scene *scene, const double hkl[3], const double nearest[3], double axes[3])
-{
+double nb_lattice_factor(const nb_scene *scene, const double hkl[3], const double nearest[3], double axes[3]) {
     const double *n = scene->n_cells;
     double offset[3];
     axes[0] = axes[1] = axes[2] = 1.0;

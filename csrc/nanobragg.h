@@ -1,8 +1,8 @@
 /* nanobragg.h - the whole public C interface of the nanobragg core.
  *
- * No I/O, no globals, no threads, no exit: re-entrant, and every array belongs to the caller. Fallible functions return a
- * status (0 = NB_OK, negative = error). Lengths are metres, angles radians. The order of loops and the meaning of the sum are
- * those of nanobragg/scene.py.
+ * No I/O, no globals, no threads, no exit: re-entrant, and every array belongs to the caller. Fallible functions return
+ * a status (0 = NB_OK, negative = error). Lengths are metres, angles radians. The order of loops and the meaning of the
+ * sum are those of nanobragg/scene.py.
  */
 #ifndef NANOBRAGG_H
 #define NANOBRAGG_H
@@ -65,9 +65,9 @@ typedef struct {
     int32_t curved, point_pixel;
     double pixel_area; /* [m^2] */
     int32_t has_sensor, n_layers;
-    double layer_thickness;  /* [m] */
-    double attenuation;      /* [1/m] */
-    const int64_t *pixels;   /* (n_pixels) flat indices, ascending */
+    double layer_thickness; /* [m] */
+    double attenuation;     /* [1/m] */
+    const int64_t *pixels;  /* (n_pixels) flat indices, ascending */
     int64_t n_pixels;
     /* beam */
     const double *incident;   /* (n_sources, 3) */
@@ -149,15 +149,15 @@ typedef enum {
     NB_N_QUANTITIES
 } nb_quantity;
 
-/* Receives what a traced pixel computes. `index` is (layer, sub slow, sub fast, source, phi, domain), -1 where it does not
- * apply. A value other than 0 stops the trace with NB_ERR_RECORDER. */
+/* Receives what a traced pixel computes. `index` is (layer, sub slow, sub fast, source, phi, domain), -1 where it does
+ * not apply. A value other than 0 stops the trace with NB_ERR_RECORDER. */
 typedef struct {
     int (*record)(void *context, nb_quantity quantity, const int64_t index[6], const double *values, int64_t n);
     void *context;
 } nb_recorder;
 
-/* Random numbers of the original program (random.md). One nb_rng is shared by all streams; each stream has an int64_t state
- * of its own. */
+/* Random numbers of the original program (random.md). One nb_rng is shared by all streams; each stream has an int64_t
+ * state of its own. */
 typedef struct {
     int64_t table[32];
     int64_t last;      /* last output word, 0 = never initialised */
@@ -173,8 +173,8 @@ const char *nb_strerror(int status);
 /* validate.c */
 NB_WARN_UNUSED int nb_scene_validate(const nb_scene *scene, nb_fault *fault);
 
-/* render.c: pixels [pixel_begin, pixel_end) of scene->pixels of a scene that passed nb_scene_validate. `cancel` may be NULL;
- * it is polled once per source pass. */
+/* render.c: pixels [pixel_begin, pixel_end) of scene->pixels of a scene that passed nb_scene_validate. `cancel` may be
+ * NULL; it is polled once per source pass. */
 NB_WARN_UNUSED int nb_render(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, double *out,
                              const volatile int *cancel);
 

@@ -3,16 +3,14 @@
 
 #include <stddef.h>
 
-NB_WARN_UNUSED int nb_uniform_array(nb_rng *rng, int64_t *state, int64_t n, float *out)
-{
+NB_WARN_UNUSED int nb_uniform_array(nb_rng *rng, int64_t *state, int64_t n, float *out) {
     if (rng == NULL || state == NULL || (out == NULL && n > 0)) return NB_ERR_NULL_ARGUMENT;
     for (int64_t i = 0; i < n; i++)
         out[i] = nb_uniform(rng, state);
     return NB_OK;
 }
 
-NB_WARN_UNUSED int nb_gaussian_array(nb_rng *rng, int64_t *state, int64_t n, float *out)
-{
+NB_WARN_UNUSED int nb_gaussian_array(nb_rng *rng, int64_t *state, int64_t n, float *out) {
     if (rng == NULL || state == NULL || (out == NULL && n > 0)) return NB_ERR_NULL_ARGUMENT;
     for (int64_t i = 0; i < n; i++)
         out[i] = nb_gaussian(rng, state);
@@ -29,8 +27,7 @@ NB_WARN_UNUSED int nb_gaussian_array(nb_rng *rng, int64_t *state, int64_t n, flo
  *   out    (n) photons
  * Reference: random.md 4.
  */
-NB_WARN_UNUSED int nb_poisson_image(nb_rng *rng, int64_t *state, int64_t n, const float *means, float *out)
-{
+NB_WARN_UNUSED int nb_poisson_image(nb_rng *rng, int64_t *state, int64_t n, const float *means, float *out) {
     if (rng == NULL || state == NULL || ((means == NULL || out == NULL) && n > 0)) return NB_ERR_NULL_ARGUMENT;
     for (int64_t i = 0; i < n; i++)
         out[i] = nb_poisson(rng, state, means[i]);

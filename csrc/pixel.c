@@ -28,20 +28,18 @@ typedef struct {
     int stopped; /* by the recorder */
 } pixel_state;
 
-NB_INLINE void note(const nb_recorder *recorder, pixel_state *state, nb_quantity quantity, const double *values, int64_t n)
-{
+NB_INLINE void note(const nb_recorder *recorder, pixel_state *state, nb_quantity quantity, const double *values,
+                    int64_t n) {
     if (recorder != NULL && !state->stopped)
         state->stopped = recorder->record(recorder->context, quantity, state->index, values, n);
 }
 
-NB_INLINE void note_one(const nb_recorder *recorder, pixel_state *state, nb_quantity quantity, double value)
-{
+NB_INLINE void note_one(const nb_recorder *recorder, pixel_state *state, nb_quantity quantity, double value) {
     note(recorder, state, quantity, &value, 1);
 }
 
 NB_INLINE double structure_factor(const nb_scene *scene, const double hkl[3], const double nearest[3], int interpolate,
-                                  const nb_recorder *recorder, pixel_state *state)
-{
+                                  const nb_recorder *recorder, pixel_state *state) {
     int interpolated = interpolate && nb_stencil_fits(scene, hkl);
     note_one(recorder, state, NB_Q_INTERPOLATED, interpolated);
     if (!interpolated) return nb_tabulated(scene, nearest);
@@ -52,9 +50,8 @@ NB_INLINE double structure_factor(const nb_scene *scene, const double hkl[3], co
 }
 
 /* One term: a mosaic domain at a phi step, for the scattering vector of the pass and the factor g of the pass. */
-NB_INLINE void evaluate(const nb_scene *scene, const double *cell, const double scattering[3], double g, int interpolate,
-                        const nb_recorder *recorder, pixel_state *state)
-{
+NB_INLINE void evaluate(const nb_scene *scene, const double *cell, const double scattering[3], double g,
+                        int interpolate, const nb_recorder *recorder, pixel_state *state) {
     double hkl[3], nearest[3], axes[3];
     for (int i = 0; i < 3; i++) {
         hkl[i] = nb_dot(cell + 3 * i, scattering);
@@ -84,9 +81,9 @@ NB_INLINE void evaluate(const nb_scene *scene, const double *cell, const double 
 
 /* All phi steps and mosaic domains of one pass. */
 NB_INLINE void orientations(const nb_scene *scene, int64_t position, int64_t pass, const double scattering[3], double g,
-                            const nb_recorder *recorder, pixel_state *state)
-{
-    int first = scene->orientations_first_pass != NULL && position == scene->first_pass[0] && pass == scene->first_pass[1];
+                            const nb_recorder *recorder, pixel_state *state) {
+    int first =
+        scene->orientations_first_pass != NULL && position == scene->first_pass[0] && pass == scene->first_pass[1];
     const double *cell = first ? scene->orientations_first_pass : scene->orientations;
     int64_t evaluation = pass * scene->n_phi * scene->n_domains;
     int64_t off = position < scene->interpolation_off[0]    ? INT64_MAX
@@ -103,8 +100,7 @@ NB_INLINE void orientations(const nb_scene *scene, int64_t position, int64_t pas
 }
 
 /* The factors that end up in J because they are CACHED, and J itself. */
-NB_INLINE double photons(const nb_scene *scene, const nb_recorder *recorder, pixel_state *state)
-{
+NB_INLINE double photons(const nb_scene *scene, const nb_recorder *recorder, pixel_state *state) {
     note_one(recorder, state, NB_Q_SUM, state->sum);
     note_one(recorder, state, NB_Q_STEPS, scene->steps);
     note_one(recorder, state, NB_Q_R_E_SQR, scene->r_e_sqr);
@@ -125,9 +121,8 @@ NB_INLINE double photons(const nb_scene *scene, const nb_recorder *recorder, pix
     return value;
 }
 
-NB_INLINE void locate(const nb_scene *scene, int64_t flat, int32_t sub_fast, int32_t sub_slow, int32_t layer, double place[3],
-                      double *airpath, double direction[3])
-{
+NB_INLINE void locate(const nb_scene *scene, int64_t flat, int32_t sub_fast, int32_t sub_slow, int32_t layer,
+                      double place[3], double *airpath, double direction[3]) {
     nb_position(scene, flat % scene->n_fast, flat / scene->n_fast, sub_fast, sub_slow, layer, place);
     *airpath = nb_norm(place);
     for (int i = 0; i < 3; i++)
@@ -135,8 +130,7 @@ NB_INLINE void locate(const nb_scene *scene, int64_t flat, int32_t sub_fast, int
 }
 
 NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int *cancel, const nb_recorder *recorder,
-                    double *out)
-{
+                    double *out) {
     const int64_t flat = scene->pixels[position];
     const int capture_inside = scene->capture_mode == NB_PER_TERM;
     const int polar_inside = scene->polar_mode == NB_PER_TERM;
@@ -185,8 +179,9 @@ NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int 
                     note_one(recorder, &state, NB_Q_STOL, stol);
 
                     int skip = scene->d_min > 0.0 && stol > 0.0 && scene->d_min > 0.5 / stol;
-                    int wanted = polar_inside ? !skip || weigh_background
-                                              : !skip && (state.polarization == 0.0 || scene->polar_mode == NB_CUMULATIVE);
+                    int wanted = polar_inside
+                                     ? !skip || weigh_background
+                                     : !skip && (state.polarization == 0.0 || scene->polar_mode == NB_CUMULATIVE);
                     if (scene->polarized && wanted) {
                         state.polarization =
                             nb_polarization(scene->kahn_factor, scene->polarization_axis, incident, direction);
@@ -249,14 +244,12 @@ NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int 
  *   result    status
  * Reference: physics.md 15; nanobragg/scene.py.
  */
-NB_WARN_UNUSED int nb_pixel(const nb_scene *scene, int64_t position, const volatile int *cancel, double *out)
-{
+NB_WARN_UNUSED int nb_pixel(const nb_scene *scene, int64_t position, const volatile int *cancel, double *out) {
     return pixel(scene, position, cancel, NULL, out);
 }
 
 /* The same with a recorder, by the same instructions. */
-NB_WARN_UNUSED int nb_pixel_traced(const nb_scene *scene, int64_t position, const nb_recorder *recorder, double *out)
-{
+NB_WARN_UNUSED int nb_pixel_traced(const nb_scene *scene, int64_t position, const nb_recorder *recorder, double *out) {
     static const volatile int never = 0;
     return pixel(scene, position, &never, recorder, out);
 }

@@ -13,8 +13,7 @@
  * Note: the axis need not be perpendicular to the beam; its component along the beam is dropped.
  * Reference: Kahn et al., J. Appl. Cryst. 15 (1982) 330; physics.md 15.9.
  */
-double nb_polarization(double kahn_factor, const double axis[3], const double incident[3], const double direction[3])
-{
+double nb_polarization(double kahn_factor, const double axis[3], const double incident[3], const double direction[3]) {
     double k[3], d[3];
     nb_unit(incident, k);
     nb_unit(direction, d);

@@ -15,8 +15,7 @@
  * Reference: physics.md 15; nanobragg/scene.py.
  */
 NB_WARN_UNUSED int nb_render(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, double *out,
-                             const volatile int *cancel)
-{
+                             const volatile int *cancel) {
     static const volatile int never = 0;
     if (scene == NULL || (out == NULL && pixel_begin < pixel_end)) return NB_ERR_NULL_ARGUMENT;
     if (pixel_begin < 0 || pixel_end < pixel_begin || pixel_end > scene->n_pixels) return NB_ERR_PIXEL_RANGE;

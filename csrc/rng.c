@@ -16,9 +16,9 @@
 
 static const double PI = 3.14159265358979323846;
 
-/* One step of the minimal standard generator by Schrage's factorisation, which maps the degenerate state MODULUS to 0. */
-static int64_t next_state(int64_t s)
-{
+/* One step of the minimal standard generator by Schrage's factorisation, which maps the degenerate state MODULUS to 0.
+ */
+static int64_t next_state(int64_t s) {
     int64_t k = s / SCHRAGE_Q;
     s = MULTIPLIER * (s - k * SCHRAGE_Q) - SCHRAGE_R * k;
     return s < 0 ? s + MODULUS : s;
@@ -28,8 +28,7 @@ static int64_t next_state(int64_t s)
  *
  * Reference: random.md 2, 3, 4 (initial values).
  */
-void nb_rng_init(nb_rng *rng)
-{
+void nb_rng_init(nb_rng *rng) {
     for (int i = 0; i < TABLE_LENGTH; i++)
         rng->table[i] = 0;
     rng->last = 0;
@@ -49,8 +48,7 @@ void nb_rng_init(nb_rng *rng)
  *   int64_t is safe.
  * Reference: Park & Miller, CACM 31 (1988) 1192; Bays & Durham, ACM TOMS 2 (1976) 59; random.md 2.
  */
-float nb_uniform(nb_rng *rng, int64_t *state)
-{
+float nb_uniform(nb_rng *rng, int64_t *state) {
     int64_t s = *state;
     if (s > MODULUS || s < -MODULUS) s %= MODULUS;
     if (s <= 0 || rng->last == 0) {
@@ -79,8 +77,7 @@ float nb_uniform(nb_rng *rng, int64_t *state)
  *   state  integer state of the stream
  * Reference: Marsaglia & Bray, SIAM Rev. 6 (1964) 260; random.md 3. The second variate of a pair is returned first.
  */
-float nb_gaussian(nb_rng *rng, int64_t *state)
-{
+float nb_gaussian(nb_rng *rng, int64_t *state) {
     if (rng->has_spare) {
         rng->has_spare = 0;
         return rng->spare;
@@ -103,9 +100,8 @@ float nb_gaussian(nb_rng *rng, int64_t *state)
  * Returned: ln gamma(x), rounded to float32
  * Reference: Lanczos, SIAM J. Numer. Anal. B 1 (1964) 86, six coefficients; random.md 4.
  */
-float nb_log_gamma(float x)
-{
-    static const double coefficient[6] = {76.18009172947146,  -86.50532032941677,     24.01409824083091,
+float nb_log_gamma(float x) {
+    static const double coefficient[6] = {76.18009172947146,  -86.50532032941677,    24.01409824083091,
                                           -1.231739572450155, 0.1208650973866179e-2, -0.5395239384953e-5};
     double d = (double)x;
     double w = d + 5.5;
@@ -119,8 +115,7 @@ float nb_log_gamma(float x)
 }
 
 /* Regime 2: count how many uniform factors keep the product above exp(-mean). */
-static float poisson_small(nb_rng *rng, int64_t *state, float mean)
-{
+static float poisson_small(nb_rng *rng, int64_t *state, float mean) {
     if (mean != rng->poisson_mean) {
         rng->poisson_mean = mean;
         rng->poisson_g = (float)exp(-(double)mean);
@@ -134,8 +129,7 @@ static float poisson_small(nb_rng *rng, int64_t *state, float mean)
 }
 
 /* Regime 3: rejection from a Lorentzian comparison function. */
-static float poisson_rejection(nb_rng *rng, int64_t *state, float mean)
-{
+static float poisson_rejection(nb_rng *rng, int64_t *state, float mean) {
     if (mean != rng->poisson_mean) {
         rng->poisson_mean = mean;
         rng->poisson_sq = (float)sqrt(2.0 * (double)mean);
@@ -160,15 +154,12 @@ static float poisson_rejection(nb_rng *rng, int64_t *state, float mean)
 /* Poisson deviate.
  *
  * Given:
- *   mean   expected count; any float32. Below 12, negative included: product of uniform deviates; up to 1e6: rejection; above:
- *          a Gaussian of that mean and variance, not rounded to an integer. A NaN mean gives NaN.
- * Given and returned:
- *   rng    holds the cache of the last mean
- *   state  integer state of the stream
- * Reference: Knuth, TAOCP 2, 3.4.1; Devroye, Non-Uniform Random Variate Generation (1986), ch. X; random.md 4.
+ *   mean   expected count; any float32. Below 12, negative included: product of uniform deviates; up to 1e6: rejection;
+ * above: a Gaussian of that mean and variance, not rounded to an integer. A NaN mean gives NaN. Given and returned: rng
+ * holds the cache of the last mean state  integer state of the stream Reference: Knuth, TAOCP 2, 3.4.1; Devroye,
+ * Non-Uniform Random Variate Generation (1986), ch. X; random.md 4.
  */
-float nb_poisson(nb_rng *rng, int64_t *state, float mean)
-{
+float nb_poisson(nb_rng *rng, int64_t *state, float mean) {
     if ((double)mean > 1000000.0) {
         double deviate = (double)nb_gaussian(rng, state);
         return (float)((double)mean + sqrt((double)mean) * deviate);

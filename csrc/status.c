@@ -1,11 +1,12 @@
 /* Version and texts of the status codes. */
 #include "nanobragg.h"
 
-const char *nb_version(void) { return NB_VERSION; }
+const char *nb_version(void) {
+    return NB_VERSION;
+}
 
 /* Returned: one sentence that ends with the symbol of the code; never NULL. */
-const char *nb_strerror(int status)
-{
+const char *nb_strerror(int status) {
     switch (status) {
     case NB_OK: return "success (NB_OK)";
     case NB_ERR_NULL_ARGUMENT: return "a required pointer is null (NB_ERR_NULL_ARGUMENT)";

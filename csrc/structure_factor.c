@@ -13,8 +13,7 @@
  * Returned: value at x, exact for cubics
  * Reference: physics.md 15.11 step 5, in its order of operations.
  */
-double nb_lagrange(const double y[4], double x, double x0)
-{
+double nb_lagrange(const double y[4], double x, double x0) {
     double d0 = x - x0, d1 = x - (x0 + 1.0), d2 = x - (x0 + 2.0), d3 = x - (x0 + 3.0);
     double t0 = d1 * d2 * d3 * y[0] / -6.0;
     double t1 = d0 * d2 * d3 * y[1] / 2.0;
@@ -30,8 +29,7 @@ double nb_lagrange(const double y[4], double x, double x0)
  * Note: INTERP_LOW_EDGE wants h_min + 2 <= h <= h_max - 2, one index more than the nodes need.
  * Reference: physics.md 15.11 step 5; quirks.md INTERP_LOW_EDGE.
  */
-int nb_stencil_fits(const nb_scene *scene, const double hkl[3])
-{
+int nb_stencil_fits(const nb_scene *scene, const double hkl[3]) {
     if (scene->f_table == NULL) return 0;
     for (int i = 0; i < 3; i++) {
         double low = (double)scene->hkl_min[i], range = (double)scene->n_hkl[i];
@@ -52,8 +50,7 @@ int nb_stencil_fits(const nb_scene *scene, const double hkl[3])
  *   result F_cell [electrons]
  * Reference: physics.md 15.11 step 5: along l, then k, then h.
  */
-double nb_interpolated(const nb_scene *scene, const double hkl[3], double nodes[64])
-{
+double nb_interpolated(const nb_scene *scene, const double hkl[3], double nodes[64]) {
     double first[3];
     int64_t start[3];
     for (int i = 0; i < 3; i++) {
@@ -82,8 +79,7 @@ double nb_interpolated(const nb_scene *scene, const double hkl[3], double nodes[
  * Returned: F_cell [electrons]; default_F outside the table and without one
  * Reference: physics.md 15.11 step 5.
  */
-double nb_tabulated(const nb_scene *scene, const double nearest[3])
-{
+double nb_tabulated(const nb_scene *scene, const double nearest[3]) {
     if (scene->f_table == NULL) return scene->default_F;
     int64_t at = 0;
     for (int i = 0; i < 3; i++) {

@@ -38,8 +38,7 @@ static const char *const NAMES[NB_N_QUANTITIES] = {
 };
 
 /* Name of a quantity, with its unit where it has one; NULL if there is no such quantity. */
-const char *nb_quantity_name(nb_quantity quantity)
-{
+const char *nb_quantity_name(nb_quantity quantity) {
     return (int)quantity < 0 || quantity >= NB_N_QUANTITIES ? NULL : NAMES[quantity];
 }
 
@@ -53,8 +52,7 @@ const char *nb_quantity_name(nb_quantity quantity)
  *   out       photons, the value that nb_render gives, bit for bit
  *   result    status
  */
-NB_WARN_UNUSED int nb_trace(const nb_scene *scene, int64_t position, const nb_recorder *recorder, double *out)
-{
+NB_WARN_UNUSED int nb_trace(const nb_scene *scene, int64_t position, const nb_recorder *recorder, double *out) {
     if (scene == NULL || recorder == NULL || recorder->record == NULL || out == NULL) return NB_ERR_NULL_ARGUMENT;
     if (position < 0 || position >= scene->n_pixels) return NB_ERR_PIXEL_RANGE;
     return nb_pixel_traced(scene, position, recorder, out);

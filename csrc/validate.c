@@ -7,19 +7,19 @@
 #include <math.h>
 #include <stddef.h>
 
-/* Largest step count (physics.md 14 counts steps in 32 bits) and largest whole number that every double holds exactly. */
+/* Largest step count (physics.md 14 counts steps in 32 bits) and largest whole number that every double holds exactly.
+ */
 #define MAX_STEPS INT64_C(2147483647)
 #define MAX_EXACT (INT64_C(1) << 53)
 
 #define FAIL(status, name, at) return fail(fault, status, name, at)
-#define CHECK(call)                                                                                                      \
-    do {                                                                                                                 \
-        int status_ = (call);                                                                                            \
-        if (status_ != NB_OK) return status_;                                                                            \
+#define CHECK(call)                                                                                                    \
+    do {                                                                                                               \
+        int status_ = (call);                                                                                          \
+        if (status_ != NB_OK) return status_;                                                                          \
     } while (0)
 
-static int fail(nb_fault *fault, int status, const char *field, int64_t index)
-{
+static int fail(nb_fault *fault, int status, const char *field, int64_t index) {
     if (fault != NULL) {
         fault->field = field;
         fault->index = index;
@@ -27,13 +27,11 @@ static int fail(nb_fault *fault, int status, const char *field, int64_t index)
     return status;
 }
 
-static int finite_scalar(nb_fault *fault, const char *field, double value)
-{
+static int finite_scalar(nb_fault *fault, const char *field, double value) {
     return isfinite(value) ? NB_OK : fail(fault, NB_ERR_NOT_FINITE, field, -1);
 }
 
-static int finite_array(nb_fault *fault, const char *field, const double *values, int64_t n)
-{
+static int finite_array(nb_fault *fault, const char *field, const double *values, int64_t n) {
     if (values == NULL) FAIL(NB_ERR_NULL_ARRAY, field, -1);
     for (int64_t i = 0; i < n; i++) {
         if (!isfinite(values[i])) FAIL(NB_ERR_NOT_FINITE, field, i);
@@ -41,34 +39,29 @@ static int finite_array(nb_fault *fault, const char *field, const double *values
     return NB_OK;
 }
 
-static int nonzero(nb_fault *fault, const char *field, double value)
-{
+static int nonzero(nb_fault *fault, const char *field, double value) {
     CHECK(finite_scalar(fault, field, value));
     return value != 0.0 ? NB_OK : fail(fault, NB_ERR_ZERO, field, -1);
 }
 
-static int count(nb_fault *fault, const char *field, int64_t value, int64_t largest)
-{
+static int count(nb_fault *fault, const char *field, int64_t value, int64_t largest) {
     if (value < 1) FAIL(NB_ERR_BELOW_ONE, field, -1);
     return value <= largest ? NB_OK : fail(fault, NB_ERR_TOO_LARGE, field, -1);
 }
 
-static int one_of(nb_fault *fault, const char *field, int64_t value, int64_t n)
-{
+static int one_of(nb_fault *fault, const char *field, int64_t value, int64_t n) {
     return value >= 0 && value < n ? NB_OK : fail(fault, NB_ERR_ENUM, field, -1);
 }
 
 /* A (position, offset) pair that names a place in the sum, or the place after its end. */
-static int place(nb_fault *fault, const char *field, const int64_t pair[2], int64_t n_pixels)
-{
+static int place(nb_fault *fault, const char *field, const int64_t pair[2], int64_t n_pixels) {
     for (int64_t i = 0; i < 2; i++) {
         if (pair[i] < 0) FAIL(NB_ERR_POSITION, field, i);
     }
     return pair[0] <= n_pixels ? NB_OK : fail(fault, NB_ERR_POSITION, field, 0);
 }
 
-static int check_detector(const nb_scene *scene, nb_fault *fault)
-{
+static int check_detector(const nb_scene *scene, nb_fault *fault) {
     CHECK(count(fault, "n_fast", scene->n_fast, INT32_MAX));
     CHECK(count(fault, "n_slow", scene->n_slow, INT32_MAX));
     CHECK(nonzero(fault, "pixel_size", scene->pixel_size));
@@ -89,8 +82,7 @@ static int check_detector(const nb_scene *scene, nb_fault *fault)
     return NB_OK;
 }
 
-static int check_pixels(const nb_scene *scene, nb_fault *fault)
-{
+static int check_pixels(const nb_scene *scene, nb_fault *fault) {
     const int64_t n_all = scene->n_fast * scene->n_slow;
     if (scene->n_pixels < 0) FAIL(NB_ERR_NEGATIVE, "pixels", -1);
     if (scene->n_pixels > n_all) FAIL(NB_ERR_TOO_LARGE, "pixels", -1);
@@ -102,8 +94,7 @@ static int check_pixels(const nb_scene *scene, nb_fault *fault)
     return NB_OK;
 }
 
-static int check_beam(const nb_scene *scene, nb_fault *fault)
-{
+static int check_beam(const nb_scene *scene, nb_fault *fault) {
     const int64_t n = scene->n_sources;
     double weight_sum = 0.0;
     CHECK(count(fault, "incident", n, MAX_STEPS));
@@ -123,8 +114,7 @@ static int check_beam(const nb_scene *scene, nb_fault *fault)
 }
 
 /* The table of structure factors: its values are not looked at, its shape and its place are. */
-static int check_table(const nb_scene *scene, nb_fault *fault)
-{
+static int check_table(const nb_scene *scene, nb_fault *fault) {
     int64_t size = 1;
     for (int64_t i = 0; i < 3; i++) {
         if (scene->n_hkl[i] < 0) FAIL(NB_ERR_NEGATIVE, "f_table", i);
@@ -141,8 +131,7 @@ static int check_table(const nb_scene *scene, nb_fault *fault)
     return finite_scalar(fault, "default_F", scene->default_F);
 }
 
-static int check_crystal(const nb_scene *scene, nb_fault *fault)
-{
+static int check_crystal(const nb_scene *scene, nb_fault *fault) {
     CHECK(count(fault, "orientations", scene->n_phi, MAX_STEPS));
     CHECK(count(fault, "orientations", scene->n_domains, MAX_STEPS / scene->n_phi));
     const int64_t n = 9 * scene->n_phi * scene->n_domains;
@@ -163,8 +152,7 @@ static int check_crystal(const nb_scene *scene, nb_fault *fault)
     return NB_OK;
 }
 
-static int check_sampling(const nb_scene *scene, nb_fault *fault)
-{
+static int check_sampling(const nb_scene *scene, nb_fault *fault) {
     /* neither n_fast x oversample nor the step count may leave the range in which they are exact */
     const int64_t n = scene->oversample;
     CHECK(count(fault, "oversample", n, INT32_MAX));
@@ -191,8 +179,7 @@ static int check_sampling(const nb_scene *scene, nb_fault *fault)
  *   fault   the first field found at fault and the index of its element (-1: the field as a whole); may be NULL
  *   result  status; NB_OK leaves fault alone
  */
-NB_WARN_UNUSED int nb_scene_validate(const nb_scene *scene, nb_fault *fault)
-{
+NB_WARN_UNUSED int nb_scene_validate(const nb_scene *scene, nb_fault *fault) {
     if (scene == NULL) return fail(fault, NB_ERR_NULL_ARGUMENT, "scene", -1);
     CHECK(check_detector(scene, fault));
     CHECK(check_pixels(scene, fault));

@@ -48,12 +48,12 @@ def select_kernel(kernel: str) -> str:
     if kernel in ("auto", "scalar"):
         return "scalar"
     if kernel in KERNELS:
-        raise BackendUnavailableError(f"kernel={kernel!r}: this build contains the scalar kernel only; use kernel='scalar'")
+        raise BackendUnavailableError(f"kernel={kernel!r}: this build has the scalar kernel only; use 'scalar'")
     raise ConfigError("kernel", kernel, f"must be one of {', '.join(KERNELS)}")
 
 
 def block_size(scene: Scene, n_threads: int) -> int:
-    """Pixels per block: some 10 ms of work, a multiple of 16 where pixels are cheap, and enough blocks for every thread."""
+    """Pixels per block: some 10 ms of work, a multiple of 16 where pixels are cheap, enough blocks for every thread."""
     wanted = _BLOCK_EVALUATIONS // max(1, scene.evaluations_per_pixel)
     fair = -(-scene.n_pixels // (n_threads * _BLOCKS_PER_THREAD))
     size = max(1, min(wanted, fair))
@@ -80,8 +80,8 @@ def render(
     kernel : str
         One of `KERNELS`.
     progress : callable, optional
-        Called from the calling thread with the number of rendered pixels that are finished without a gap, in raster order;
-        the last call has all of them.
+        Called from the calling thread with the number of rendered pixels that are finished without a gap, in raster
+        order; the last call has all of them.
     cancel_check : callable, optional
         Called from the calling thread about ten times a second; a true result ends the run.
     block : int, optional

@@ -1,7 +1,7 @@
 """The original program's random numbers, for its mosaic domains, random orientations and noise images.
 
 Every stream has an integer state of its own, but all share one shuffle table, one Gaussian spare and one Poisson cache
-(spec section random.md 1), so the order in which streams are used matters when a state is positive. Deviates are float32.
+(random.md 1), so the order in which streams are used matters when a state is positive. Deviates are float32.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ class LegacyRandom:
             Whole numbers up to means of 10^6, not whole above.
         """
         expected = np.asarray(means, dtype=np.float32)
-        values, self._states[stream] = self._core.poisson(self._states[stream], np.ascontiguousarray(expected).reshape(-1))
+        flat = np.ascontiguousarray(expected).reshape(-1)
+        values, self._states[stream] = self._core.poisson(self._states[stream], flat)
         return values.reshape(expected.shape)
 
     def copy(self) -> LegacyRandom:
@@ -106,4 +107,4 @@ class LegacyRandom:
 
 def log_gamma(x: float) -> np.float32:
     """Logarithm of the gamma function as the original's Poisson deviates use it (random.md 4)."""
-    return _core.log_gamma(np.float32(x))
+    return _core.log_gamma(x)

@@ -1,4 +1,4 @@
-"""The original's random numbers, against tests/data/random_vectors.json: every float32 by its bits, every state exactly."""
+"""The original's random numbers against tests/data/random_vectors.json: float32 by their bits, states exactly."""
 
 import copy
 import json
