@@ -202,7 +202,7 @@ def _resolve_phi(experiment: Experiment, notes: Notes) -> Goniometer:
             raise ConfigError("goniometer.n_steps", n, "no phi step is left", "osc_deg is 0 while step_deg is given")
     elif has_step and not alone:
         notes.ineffective.append("goniometer.step_deg has no effect: osc_deg and n_steps are given")
-    return replace(gonio, osc_deg=osc, n_steps=n)
+    return replace(gonio, osc_deg=osc, n_steps=n, step_deg=step if alone else None)
 
 
 # --- beam ---------------------------------------------------------------------------------------------------------------
@@ -273,10 +273,11 @@ def _resolve_range(
             return width, notes.decide(path, 2, "a range alone: two points"), None
         ratio = (detached(width) / 1000) / (detached(step) / 1000)
         n = math.ceil(ratio) if edges else max(1, math.ceil(ratio - 1e-6))
-        return width, notes.decide(path, n, "range / step, rounded up"), step
+        return width, notes.decide(path, n, "range / step, rounded up"), step if edges else None
     if step is not None:
         if not edges:
             notes.ineffective.append(f"{path}: the step has no effect, range and count are given")
+            return width, n, None
         return width, n, step
     return width, max(n, 2) if edges else n, None
 
