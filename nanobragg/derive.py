@@ -153,9 +153,9 @@ def _derivation(experiment: Experiment, ops: Ops, roi: Any) -> Derivation:
         has_sensor=layers.active, n_layers=layers.n, layer_thickness=layers.step,
         attenuation=layers.attenuation, pixels=rendered_pixels(det, experiment.sampling.roi, roi),
         incident=sources.incident(ops), wavelength=ops.stack(sources.wavelength), weight=weight,
-        # a switch that computes the polarization after all, and the axis as the original leaves it: normalised once more
-        polarized=beam.polarized or (modes["polar_mode"] is FactorMode.CUMULATIVE and Quirk.NOPOLAR_DEFEATED in quirks),
+        polarized=beam.polarized or (experiment.sampling.oversample_polar and Quirk.NOPOLAR_DEFEATED in quirks),
         kahn_factor=ops.lift(beam.kahn_factor),
+        # the original normalises the axis once more whenever it evaluates the polarization
         polarization_axis=ops.stack(unit(axis, ops) if Quirk.POLAR_CACHED in quirks else axis),
         r_e_sqr=R_E_SQR, fluence=fluence,
         orientations=orientations, orientations_first_pass=first, first_pass=(0, 0),

@@ -137,7 +137,8 @@ class Quirk(enum.Flag):
         "no beam centre given, conventions mosflm, denzo, adxv",
     )
     XDS_BEAM_IGNORED = _quirk(
-        "under xds and dials only org_px moves the detector; under mosflm, denzo, adxv close_point and org do nothing",
+        "under xds and dials beam_center_convention_mm and close_point_mm do nothing, only org_px moves the detector; "
+        "under mosflm, denzo, adxv close_point_mm and org_px do nothing",
         "every way to give the centre works in every convention",
         "a beam centre given in another convention's way",
     )
