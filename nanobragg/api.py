@@ -155,7 +155,6 @@ class _Options:
     def render(self, decided: Experiment, roi: Any, progress: Progress | None) -> Any:
         """Render a decided experiment."""
         if self.backend == "c":
-            _check_memory(decided)
             return self.render_scene(derive(decided, roi=roi), progress)
         try:
             from nanobragg import torch_backend
@@ -180,22 +179,6 @@ class _Options:
         report = None if progress is None else lambda done: progress(done, scene.n_pixels)
         image = backend_c.render(scene, n_threads=self.n_threads, kernel=self.kernel, progress=report)
         return image if self.dtype is None else image.astype(np.dtype(self.dtype))
-
-
-def _check_memory(experiment: Experiment) -> None:
-    """Refuse a detector that cannot fit, before anything is allocated: image and pixel list take 16 bytes a pixel."""
-    import os
-
-    det = experiment.detector
-    need = 16 * det.n_fast * det.n_slow
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 40
-    if need > have:
-        raise ConfigError(
-            "detector.n_fast",
-            f"{det.n_fast} x {det.n_slow} pixels",
-            f"needs {need / 2**30:.1f} GiB of memory, this machine has {have / 2**30:.1f} GiB",
-            "use a smaller detector",
-        )
 
 
 class _Reporting:

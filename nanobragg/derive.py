@@ -16,7 +16,6 @@ from nanobragg.config import Detector, Experiment, Sensor
 from nanobragg.constants import (
     AVOGADRO,
     DEFAULT_BEAM_SIZE,
-    MAX_STEPS,
     R_E_SQR,
     WATER_DENSITY,
     WATER_F,
@@ -95,7 +94,7 @@ def derive(experiment: Experiment, ops: Ops = FLOAT_OPS, *, roi: Any = None) -> 
     Raises
     ------
     ConfigError
-        For geometry that is degenerate, an empty ROI, or more than 2^31 sub-steps.
+        For geometry that is degenerate, or an empty ROI.
     """
     return derivation(experiment, ops, roi=roi).scene
 
@@ -129,14 +128,6 @@ def _derivation(experiment: Experiment, ops: Ops, roi: Any) -> Derivation:
     n_sub = experiment.sampling.oversample
     assert n_sub is not None
     n_sources, (n_phi, n_domains) = len(sources.position), orientations.shape[:2]
-    count = n_sources * n_domains * n_phi * n_sub * n_sub
-    if count > MAX_STEPS:
-        raise ConfigError(
-            "sampling",
-            f"{count} sub-steps",
-            "sources x domains x phi steps x oversample^2 must stay below 2^31",
-            "lower one of them",
-        )
     weight = (
         ops.lift(np.ones(n_sources)) if Quirk.SOURCE_WEIGHTS_IGNORED in quirks else _weights(experiment, sources, ops)
     )

@@ -17,6 +17,7 @@ from nanobragg.constants import DEFAULT_BEAM_SIZE, RTD
 from nanobragg.errors import ConfigError
 from nanobragg.fields import detached, elements, is_tensor
 from nanobragg.geometry import FLOAT_OPS, dot, radians, rotxyz
+from nanobragg.limits import check_limits
 from nanobragg.placement import convention_in_force, distances_agree, place
 from nanobragg.quirks import Quirk
 from nanobragg.sources import wavelength_m
@@ -81,7 +82,7 @@ def resolve(experiment: Experiment, notes: Notes | None = None) -> Experiment:
         typed_cells = decided.crystal.n_cells
         decided = replace(decided, crystal=crystal)
         _check_geometry(decided)
-        return replace(decided, sampling=_resolve_sampling(decided, typed_cells, notes))
+        decided = replace(decided, sampling=_resolve_sampling(decided, typed_cells, notes))
     except (ZeroDivisionError, OverflowError) as error:
         raise ConfigError(
             "experiment",
@@ -89,6 +90,8 @@ def resolve(experiment: Experiment, notes: Notes | None = None) -> Experiment:
             "the geometry is degenerate or not finite",
             "look at the cell, the detector axes and the distances",
         ) from None
+    check_limits(decided)
+    return decided
 
 
 # --- detector -----------------------------------------------------------------------------------------------------------
@@ -223,9 +226,7 @@ def _resolve_beam(experiment: Experiment, notes: Notes) -> Beam:
     v = _resolve_range(
         "beam.divergence.v_mrad", divergence.v_mrad, divergence.n_v, divergence.v_step_mrad, alone, edges, notes
     )
-    divergence = replace(
-        divergence, h_mrad=h[0], n_h=h[1], h_step_mrad=h[2], v_mrad=v[0], n_v=v[1], v_step_mrad=v[2]
-    )
+    divergence = replace(divergence, h_mrad=h[0], n_h=h[1], h_step_mrad=h[2], v_mrad=v[0], n_v=v[1], v_step_mrad=v[2])
     n, dispersion = beam.n_wavelengths, beam.dispersion_percent
     if detached(dispersion) < 0:
         if not alone:

@@ -1,0 +1,67 @@
+"""Refuse what cannot fit, before anything is allocated."""
+
+from __future__ import annotations
+
+import os
+
+from nanobragg.config import Experiment
+from nanobragg.constants import MAX_STEPS
+from nanobragg.errors import ConfigError
+
+_BYTES_PER_PIXEL = 16
+"""the image and the list of rendered pixels"""
+_BYTES_PER_ORIENTATION = 9 * 8 * 6
+"""three vectors, and the intermediate arrays that they come from"""
+_BYTES_PER_SOURCE = 1000
+"""a source while it is a handful of Python objects"""
+
+
+def check_limits(decided: Experiment) -> None:
+    """Check sub-step count and memory of a decided experiment.
+
+    Raises
+    ------
+    ConfigError
+        For more than 2^31 - 1 sub-steps (sources x domains x phi steps x oversample^2; STEPS_OVERFLOW), or a detector, a list of
+        orientations or a list of sources larger than this machine's memory.
+    """
+    det, beam = decided.detector, decided.beam
+    domains = decided.crystal.mosaic.n_domains or 1
+    phi_steps = decided.goniometer.n_steps or 1
+    oversample = decided.sampling.oversample or 1
+    if beam.sources is not None:
+        sources = len(beam.sources.direction)
+    else:
+        divergence = beam.divergence
+        directions = 1 if divergence is None else (divergence.n_h or 1) * (divergence.n_v or 1)
+        sources = directions * (beam.n_wavelengths or 1)
+    steps = sources * domains * phi_steps * oversample**2
+    if steps > MAX_STEPS:
+        raise ConfigError(
+            "sampling.oversample",
+            oversample,
+            f"makes {steps} sub-steps with {sources} sources, {domains} domains and {phi_steps} phi steps; "
+            "the product must stay below 2^31",
+            "lower one of them",
+        )
+    memory = _physical_memory()
+    for path, value, need in (
+        ("detector.n_fast", f"{det.n_fast} x {det.n_slow} pixels", _BYTES_PER_PIXEL * det.n_fast * det.n_slow),
+        (
+            "crystal.mosaic.n_domains",
+            f"{domains} x {phi_steps} phi steps",
+            _BYTES_PER_ORIENTATION * domains * phi_steps,
+        ),
+        ("beam.divergence", f"{sources} sources", _BYTES_PER_SOURCE * sources),
+    ):
+        if need > memory:
+            raise ConfigError(
+                path, value, f"needs {need / 2**30:.1f} GiB of memory, of {memory / 2**30:.1f} GiB", "lower it"
+            )
+
+
+def _physical_memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**40
