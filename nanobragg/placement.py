@@ -111,6 +111,7 @@ def place(experiment: Experiment, ops: Ops) -> Placement:
         return rotaxis(rotxyz(v, rotation, ops), twotheta_axis, twotheta, ops)
 
     ratio = dot(beam, rotxyz(normal, rotation, ops))
+    facing = ratio
     if ops.is_float and ratio == 0:
         ratio = DBL_MIN
     close = _close_distance(experiment, ratio, ops)
@@ -140,12 +141,12 @@ def place(experiment: Experiment, ops: Ops) -> Placement:
     distance = close / ratio
     x, y, z = (close / ratio * beam[k] - pix0[k] for k in range(3))
     fbeam, sbeam = dot(fast, (x, y, z)), dot(slow, (x, y, z))
-    if ops.is_float and close <= 0 and Quirk.NEGATIVE_SOLID_ANGLE not in quirks:
+    if ops.is_float and (close <= 0 or (facing < 0 and not honour_pix0)) and Quirk.NEGATIVE_SOLID_ANGLE not in quirks:
         raise ConfigError(
-            "detector",
-            f"close distance {1000 * close:g} mm",
-            "the detector lies behind the sample",
-            "turn normal_axis or the rotations round",
+            "detector.normal_axis",
+            det.normal_axis,
+            f"the detector lies behind the sample or shows it its back (close distance {1000 * close:g} mm)",
+            "turn the normal or the rotations round",
         )
     return Placement(
         convention=name, pivot=pivot, beam=beam, polarization_axis=polarization_axis, spindle=spindle, vertical=vertical,
