@@ -105,8 +105,8 @@ def render(
     """
     select_kernel(kernel)
     n_threads = available_cores() if n_threads is None else _at_least_one("n_threads", n_threads)
-    block = block_size(scene, n_threads) if block is None else _at_least_one("block", block)
     core = _core.CoreScene(scene)
+    block = block_size(scene, n_threads) if block is None else _at_least_one("block", block)
     values = np.zeros(core.n_pixels)
     _render_blocks(core, values, n_threads, block, progress, cancel_check)
     if len(values) == scene.n_slow * scene.n_fast:
