@@ -187,7 +187,7 @@ def _first_pass(
 
 def _second_pass(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
     records, end = _records(_INTEGER_RECORD, data)
-    hkl = [[max(-_MAX_INDEX, min(_MAX_INDEX, int(token))) for token in record[:3]] for record in records]
+    hkl = [[int(max(-_MAX_INDEX, min(_MAX_INDEX, text.real(token)))) for token in record[:3]] for record in records]
     amplitude = [text.real(record[3]) for record in records]
     return np.array(hkl, np.int64).reshape(-1, 3), np.array(amplitude, np.float64), end
 

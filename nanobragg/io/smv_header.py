@@ -76,8 +76,8 @@ def nanobragg_header(geometry: SmvGeometry, *, as_original: bool = False) -> byt
         What to record.
     as_original : bool
         Byte for byte as the original program: no semicolon after DIALS_ORIGIN (SMV_DIALS_LINE), and text longer
-        than 512 bytes pushes the pixels back while HEADER_BYTES still says 512 (SMV_HEADER_OVERFLOW). Otherwise every line is
-        terminated and the header grows in steps of 512 bytes.
+        than 512 bytes pushes the pixels back while HEADER_BYTES still says 512 (SMV_HEADER_OVERFLOW). Otherwise every
+        line is terminated and the header grows in steps of 512 bytes.
     """
     entries = [*mandatory_entries(geometry.n_fast, geometry.n_slow), *geometry.entries()]
     if not as_original:

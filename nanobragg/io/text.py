@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from os import PathLike
 
@@ -24,8 +25,13 @@ COMMENT = re.compile(rb"[#!;]")
 
 
 def real(token: bytes) -> float:
-    """The value of a token that matches `REAL`."""
-    return float.fromhex(token.decode()) if b"x" in token.lower() else float(token)
+    """The value of a token that matches `REAL`; infinite where it is too large for a float."""
+    if b"x" not in token.lower():
+        return float(token)
+    try:
+        return float.fromhex(token.decode())
+    except OverflowError:
+        return -math.inf if token.startswith(b"-") else math.inf
 
 
 def c_atof(text: bytes) -> tuple[float, int]:

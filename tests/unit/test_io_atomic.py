@@ -1,0 +1,98 @@
+"""Writing whole files or nothing (cli.md 8)."""
+
+import errno
+import os
+import stat
+import threading
+
+import numpy as np
+import pytest
+
+from nanobragg.errors import FileFormatError
+from nanobragg.io import write_float
+from nanobragg.io.atomic import read_bytes, write_bytes
+
+
+def test_new_file_has_the_usual_permissions_and_replaced_file_keeps_its_own(tmp_path):
+    new, old = tmp_path / "new", tmp_path / "old"
+    mask = os.umask(0o027)
+    try:
+        write_bytes(new, [b"ab", b"cd"])
+    finally:
+        os.umask(mask)
+    assert new.read_bytes() == b"abcd" and stat.S_IMODE(new.stat().st_mode) == 0o640
+    old.write_bytes(b"before")
+    old.chmod(0o604)
+    write_bytes(old, [b"after"])
+    assert old.read_bytes() == b"after" and stat.S_IMODE(old.stat().st_mode) == 0o604
+    assert sorted(os.listdir(tmp_path)) == ["new", "old"]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_failure_half_way_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "image"
+    path.write_bytes(b"before")
+
+    def chunks():
+        yield b"half"
+        raise error
+
+    with pytest.raises((FileFormatError, KeyboardInterrupt)) as caught:
+        write_bytes(path, chunks())
+    assert path.read_bytes() == b"before" and os.listdir(tmp_path) == ["image"]
+    if isinstance(error, OSError):
+        assert str(path) in str(caught.value) and "No space left" in str(caught.value)
+
+
+def test_links_are_written_through(tmp_path):
+    target, soft, hard = tmp_path / "target", tmp_path / "soft", tmp_path / "hard"
+    target.write_bytes(b"before")
+    soft.symlink_to(target)
+    os.link(target, hard)
+    write_bytes(soft, [b"through soft"])
+    assert soft.is_symlink() and target.read_bytes() == b"through soft"
+    write_bytes(hard, [b"through hard"])
+    assert target.read_bytes() == b"through hard" and target.samefile(hard)
+
+
+def test_pipes_are_written_through(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    received = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    write_bytes(pipe, [b"through"])
+    reader.join(10)
+    assert received == [b"through"] and stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_devices_are_written_through():
+    write_bytes("/dev/null", [b"x"])
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+@pytest.mark.parametrize("size", [10, 10_000_000])
+def test_full_disk(size):
+    with pytest.raises(FileFormatError, match=r"/dev/full.*No space left"):
+        write_bytes("/dev/full", [bytes(size)])
+
+
+def test_unwritable_places(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    for path, words in (
+        (tmp_path / "file" / "below", "Not a directory"),
+        (tmp_path / "missing" / "x", "No such file"),
+        ("/proc/nanobragg.img", "written"),
+        (tmp_path, "directory"),
+        ("nul\0byte", "null"),
+    ):
+        with pytest.raises(FileFormatError, match=words):
+            write_float(path, np.zeros((2, 2)))
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_unreadable(tmp_path):
+    for path in (tmp_path / "missing", tmp_path, "nul\0byte"):
+        with pytest.raises(FileFormatError, match="cannot be read"):
+            read_bytes(path)
