@@ -67,7 +67,7 @@ def simulate(
     BackendUnavailableError
         For a backend or kernel that this installation lacks.
     """
-    options = _Options(backend, n_threads, kernel, dtype, device, memory_budget)
+    options = RenderOptions(backend, n_threads, kernel, dtype, device, memory_budget)
     decided = resolve_with_warnings(experiment)
     with _Reporting(progress) as report:
         return options.render(decided, roi, report)
@@ -91,7 +91,7 @@ def prepare(experiment: Experiment, *, backend: str = "c", **options: Any) -> Ca
         ``render(roi=None, progress=None)`` gives the image, as `simulate` does. With ``render(values={path: value})``
         the named continuous values are replaced and only the derivation is run again, not the decisions.
     """
-    settings = _Options(
+    settings = RenderOptions(
         backend,
         options.pop("n_threads", None),
         options.pop("kernel", "auto"),
@@ -137,7 +137,7 @@ def resolve_with_warnings(experiment: Experiment) -> Experiment:
     return decided
 
 
-class _Options:
+class RenderOptions:
     """Where and how to render, checked once."""
 
     def __init__(
@@ -149,6 +149,10 @@ class _Options:
             raise ConfigError("n_threads", n_threads, "must be a whole number >= 1", "None takes all cores")
         if backend == "c" and device is not None and str(device) != "cpu":
             raise ConfigError("device", device, "the C engine runs on the CPU", "use backend='torch'")
+        if backend == "c":
+            from nanobragg import backend_c
+
+            backend_c.select_kernel(kernel)
         self.backend, self.n_threads, self.kernel = backend, n_threads, kernel
         self.dtype, self.device, self.budget = dtype, device, budget
 
@@ -179,6 +183,20 @@ class _Options:
         report = None if progress is None else lambda done: progress(done, scene.n_pixels)
         image = backend_c.render(scene, n_threads=self.n_threads, kernel=self.kernel, progress=report)
         return image if self.dtype is None else image.astype(np.dtype(self.dtype))
+
+
+def tracer(scene: Scene) -> Callable[[int], tuple[list[Any], float]]:
+    """What the C engine computes on the way to a pixel of a float scene.
+
+    Returns
+    -------
+    callable
+        Takes an index into ``scene.pixels``; returns records (name of the quantity, (layer, sub slow, sub fast, source,
+        phi, domain), value) in the order of evaluation, and the pixel.
+    """
+    from nanobragg import _core
+
+    return _core.CoreScene(scene).trace
 
 
 class _Reporting:

@@ -105,7 +105,7 @@ def _simulate(line: CommandLine) -> None:
     from nanobragg.cli.ineffective import note_ineffective
     from nanobragg.cli.inputs import read_reflections
     from nanobragg.cli.output import write_images
-    from nanobragg.cli.render import check_memory, options_of, render
+    from nanobragg.cli.render import options_of, render
     from nanobragg.derive import derivation
 
     for text in report.opened_headers(line):
@@ -131,7 +131,6 @@ def _simulate(line: CommandLine) -> None:
     note_ineffective(line)
     _tell(line)
     decided = resolve_with_warnings(experiment)
-    check_memory(decided)
     d = derivation(decided)
     seed = _noise_seed(output.seed)
     for text in report.setup(line, d, matrix_opened=_matrix_opened(line)):

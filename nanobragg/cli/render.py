@@ -9,7 +9,6 @@ from typing import Any
 from nanobragg.cli.command_line import CommandLine, Output
 from nanobragg.cli.progress import ProgressReport
 from nanobragg.cli.report import out_of_range
-from nanobragg.config import Experiment
 from nanobragg.derive import Derivation
 from nanobragg.errors import UsageError
 
@@ -22,7 +21,7 @@ def options_of(line: CommandLine) -> Any:
     UsageError, ConfigError
         For an unknown backend, kernel or number type, or a thread count below 1.
     """
-    from nanobragg.api import _Options
+    from nanobragg.api import RenderOptions
 
     own = line.own
     backend = str(own.get("backend", "c"))
@@ -36,11 +35,7 @@ def options_of(line: CommandLine) -> Any:
     if "memory" in own and not float(own["memory"]) > 0:
         raise UsageError(f"--memory {own['memory']}: must be > 0 GiB")
     budget = line.max_bytes if "memory" in own else None
-    options = _Options(backend, _threads(line), str(own.get("kernel", "auto")), dtype, own.get("device"), budget)
-    if backend == "c":
-        from nanobragg.backend_c import select_kernel
-
-        select_kernel(str(own.get("kernel", "auto")))
+    options = RenderOptions(backend, _threads(line), str(own.get("kernel", "auto")), dtype, own.get("device"), budget)
     return options
 
 
@@ -51,13 +46,6 @@ def _threads(line: CommandLine) -> int | None:
         return int(line.own["threads"])
     text = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return int(text) if text.isdigit() and int(text) > 0 else None
-
-
-def check_memory(decided: Experiment) -> None:
-    """Refuse a detector that cannot fit, before anything is allocated."""
-    from nanobragg.api import _check_memory
-
-    _check_memory(decided)
 
 
 def render(line: CommandLine, options: Any, output: Output, d: Derivation, say: Callable[[str], None]) -> Any:
