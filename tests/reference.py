@@ -1,8 +1,9 @@
 """The independent literal twin of the forward model: one slow, readable sum written from the specification alone.
 
-`simulate(experiment)` does everything from the settings to the image, for both fidelities and for every quirk switched on its
-own: physics.md section by section, quirks.md part 1 where a quirk is not in force. It imports the names of the quirks and
-numpy, nothing else of the package, so that an error of the package cannot hide in it. It is meant for a hundred pixels.
+`simulate(experiment)` does everything from the settings to the image, for both fidelities and for every quirk switched
+on its own: physics.md section by section, quirks.md part 1 where a quirk is not in force. It imports the names of the
+quirks and numpy, nothing else of the package, so that an error of the package cannot hide in it. It is meant for a
+hundred pixels.
 
 The settings are taken to be valid: nothing is checked here.
 """
@@ -84,7 +85,7 @@ class Twin:
         """physics.md 10.3"""
         longest = max(edge * n for edge, n in zip(self.crystal.lengths, self.crystal.n, strict=True))
         r = wavelength(self.experiment) * self.detector.distance / self.detector.p
-        return max(1, int(ceil(3 * longest / r)))
+        return max(1, ceil(3 * longest / r))
 
     # ------------------------------------------------------------ physics.md 15: the pixel loop
 
@@ -124,7 +125,8 @@ class Twin:
                     d = (x[0] / r, x[1] / r, x[2] / r)
                     if omega == 0 or self.omega_mode != CACHED:
                         omega = self.solid_angle(r)
-                    if chi == 0 or self.capture_mode == CUMULATIVE or (sensor.present and self.capture_mode == PER_TERM):
+                    afresh = self.capture_mode == CUMULATIVE or (sensor.present and self.capture_mode == PER_TERM)
+                    if chi == 0 or afresh:
                         chi = self.capture(layer, d)
 
                     mean_pol = 0.0
@@ -211,9 +213,7 @@ class Twin:
 
     def position(self, f_det, s_det, o_det):
         det = self.detector
-        x = tuple(
-            f_det * det.fast[k] + s_det * det.slow[k] + o_det * det.normal[k] + det.pix0[k] for k in range(3)
-        )
+        x = tuple(f_det * det.fast[k] + s_det * det.slow[k] + o_det * det.normal[k] + det.pix0[k] for k in range(3))
         if not self.experiment.detector.curved:
             return x
         v = scale(det.beam, det.distance)

@@ -25,7 +25,7 @@ def phi_angles(experiment):
     if n < 0 and osc < 0 and step <= 0:
         n, osc, step = 1, 0.0, 0.0
     elif n < 0 and osc < 0:
-        n, osc = 2, step
+        n, osc = 2, 2 * step  # two intervals of one step each; their left edges are the original's angles
     elif n < 0 and step <= 0:
         n, step = 2, osc / 2
     elif n < 0:
@@ -34,7 +34,7 @@ def phi_angles(experiment):
         osc = 1.0 / RTD if alone else 0.0
         step = osc / n
     elif osc < 0:
-        n, osc = 2, step
+        n, osc = 2, 2 * step
     elif step < 0 or not alone:
         step = osc / n
     else:
@@ -113,7 +113,8 @@ def sources(experiment, lab):
         else:
             gh = grid(d.n_h, milli(d.h_mrad), milli(d.h_step_mrad), edges, alone)
             gv = grid(d.n_v, milli(d.v_mrad), milli(d.v_step_mrad), edges, alone)
-        gw = grid(beam.n_wavelengths, float(beam.dispersion_percent) / 100, None, Quirk.DISPERSION_EDGES in quirks, alone)
+        from_edge = Quirk.DISPERSION_EDGES in quirks
+        gw = grid(beam.n_wavelengths, float(beam.dispersion_percent) / 100, None, from_edge, alone)
         for h in gh.offsets:
             for v in gv.offsets:
                 if (d is None or d.round) and outside_round_cut(h, v, gh, gv, Quirk.ROUND_CUT_1D in quirks):
@@ -122,7 +123,7 @@ def sources(experiment, lab):
                 x = rotaxis(x, lab.polarization, v)
                 x = rotaxis(x, lab.vertical, h)
                 for m in range(gw.n):
-                    if Quirk.DISPERSION_EDGES in quirks:
+                    if from_edge:
                         lam = wave * (1 + gw.step * m - gw.full / 2)
                     else:
                         lam = wave * (1 + gw.offsets[m])

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 from reference_geometry import DBL_MIN, RTD, cross, dot, matvec, norm, rescale, rotxyz, scale, unit, vector
 
-from nanobragg.quirks import REFERENCE, Quirk
+from nanobragg.quirks import Quirk
 
 F32 = np.float32
 
@@ -188,8 +188,9 @@ def mosaic_domains(experiment, stream):
     eta = float(mosaic.spread_deg) / RTD
     n = mosaic.n_domains
     if eta == 0:
-        # identical domains when a count is typed (corrected); the original falls back to one
-        return [None] * (1 if n is None or quirks == REFERENCE else n)
+        # identical domains when a count is typed (corrected); the original falls back to one, a rule that has no quirk
+        # of its own and goes with the other mosaic rule of the original that changes nothing visible
+        return [None] * (1 if n is None or Quirk.MOSAIC_F32 in quirks else n)
     n = 10 if n is None else n
     domains = [random_rotation(stream, eta, Quirk.MOSAIC_F32 in quirks) for _ in range(n)]
     domains[0] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)

@@ -162,9 +162,9 @@ def centre(experiment, convention, p, size):
         beam = (x, None if y is None else d_s - y)
     else:
         beam = (x, y)
+    given = tuple(None if v is None else v / 1000 for v in pair(detector.beam_center_mm))
     if detector.beam_center_mm is not None:
-        f, s = pair(detector.beam_center_mm)
-        beam = (f / 1000, s / 1000)
+        beam = given
     close = tuple(None if v is None else v / 1000 for v in pair(detector.close_point_mm))
     org = tuple(None if v is None else (v - 0.5) * p for v in pair(detector.org_px))
 
@@ -178,7 +178,7 @@ def centre(experiment, convention, p, size):
             default = ((d_f + p) / 2, d_s - (d_s - p) / 2)
 
     if Quirk.XDS_BEAM_IGNORED in quirks and convention in ("xds", "dials"):
-        ways = (org,)
+        ways = (given, org)  # the package's own way holds in every convention; the original's Xbeam does not
     elif Quirk.XDS_BEAM_IGNORED in quirks and named_beam:
         ways = (beam,)
     else:

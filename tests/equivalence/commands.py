@@ -1,7 +1,7 @@
 """The command lines of the original's own tiny images as experiments, without the package's parser.
 
-Only the flags that occur there, in the order rules that matter there: a vector flag means the custom convention, the last
-flag that moves the pivot wins, ``-twotheta_axis`` also sets the angle (cli.md 1.7, 7).
+Only the flags that occur there, in the order rules that matter there: a vector flag means the custom convention, the
+last flag that moves the pivot wins, ``-twotheta_axis`` also sets the angle (cli.md 1.7, 7).
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ def box_factors(limit, default_F=0.0):
     """F = 10 + ((7h + 11k + 13l) mod 97) on the box -limit...limit."""
     axis = np.arange(-limit, limit + 1)
     h, k, l = np.meshgrid(axis, axis, axis, indexing="ij")  # noqa: E741
-    return StructureFactors(
-        amplitude=10.0 + (7 * h + 11 * k + 13 * l) % 97, hkl_min=(-limit,) * 3, default_F=default_F
-    )
+    return StructureFactors(amplitude=10.0 + (7 * h + 11 * k + 13 * l) % 97, hkl_min=(-limit,) * 3, default_F=default_F)
 
 
 def flags_of(tokens):
@@ -71,13 +69,15 @@ def experiment_of(arguments, files):
         "dmin": (sampling, "d_min_angstrom"), "water": (background, "water_um"), "fudge": (crystal, "fudge"),
     }  # fmt: skip
     counts = {
-        "detpixels_x": (detector, "n_fast"), "detpixels_y": (detector, "n_slow"), "oversample": (sampling, "oversample"),
-        "phisteps": (goniometer, "n_steps"), "hdivsteps": (divergence, "n_h"), "vdivsteps": (divergence, "n_v"),
+        "detpixels_x": (detector, "n_fast"), "detpixels_y": (detector, "n_slow"),
+        "oversample": (sampling, "oversample"), "phisteps": (goniometer, "n_steps"),
+        "hdivsteps": (divergence, "n_h"), "vdivsteps": (divergence, "n_v"),
         "dispsteps": (beam, "n_wavelengths"), "mosaic_domains": (mosaic, "n_domains"),
         "detector_thicksteps": (sensor, "n_layers"), "misset_seed": (crystal, "misset_seed"),
     }  # fmt: skip
     switches = {
-        "oversample_thick": (sampling, "oversample_thick", True), "oversample_polar": (sampling, "oversample_polar", True),
+        "oversample_thick": (sampling, "oversample_thick", True),
+        "oversample_polar": (sampling, "oversample_polar", True),
         "oversample_omega": (sampling, "oversample_omega", True), "round_xtal": (crystal, "shape", "round"),
         "gauss_xtal": (crystal, "shape", "gauss"), "tophat_spots": (crystal, "shape", "tophat"),
         "nointerpolate": (sampling, "interpolate", "nearest"), "point_pixel": (detector, "point_pixel", True),
@@ -143,7 +143,7 @@ def experiment_of(arguments, files):
         wave = beam["wavelength_angstrom"]
         rows = [list(map(float, line.split())) for line in source_file.splitlines()]
         defaults = (-10.0, -0.0, -0.0, 1.0, wave * ANGSTROM)
-        rows = np.array([row + list(defaults[len(row):]) for row in rows])
+        rows = np.array([row + list(defaults[len(row) :]) for row in rows])
         beam["sources"] = Sources(direction=rows[:, :3], weight=rows[:, 3], wavelength_angstrom=rows[:, 4] / ANGSTROM)
     if custom:
         detector["pivot"] = pivot

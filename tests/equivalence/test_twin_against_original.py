@@ -14,7 +14,9 @@ from reference_crystal import Shuffle, Stream, angles_of, random_rotation
 ORIGINAL = json.loads((Path(__file__).parent / "original_images.json").read_text())
 
 
-@pytest.mark.parametrize("case", ORIGINAL["cases"], ids=lambda case: case["args"].split("-seed 1")[-1].strip() or "plain")
+@pytest.mark.parametrize(
+    "case", ORIGINAL["cases"], ids=lambda case: case["args"].split("-seed 1")[-1].strip() or "plain"
+)
 def test_bit_identical_to_the_original(case):
     # measured: all 760 pixels of the 38 images are bit-identical in float32
     image = reference.simulate(experiment_of(case["args"], ORIGINAL["files"])).astype(np.float32)
