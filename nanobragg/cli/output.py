@@ -13,6 +13,7 @@ from nanobragg.cli.solid_angle import detector_solid_angle
 from nanobragg.constants import RTD
 from nanobragg.derive import Derivation
 from nanobragg.errors import NanoBraggError
+from nanobragg.geometry import FLOAT_OPS
 from nanobragg.io.counts import automatic_pgm_scale, automatic_scale, grey_image, image_statistics, integer_image
 from nanobragg.io.float_image import write_float
 from nanobragg.io.pgm import write_pgm
@@ -20,6 +21,7 @@ from nanobragg.io.smv import write_smv
 from nanobragg.io.smv_header import SmvGeometry, nanobragg_header
 from nanobragg.noise import NoiseImage, noise_image
 from nanobragg.random_orientation import legacy_streams
+from nanobragg.sources import wavelength_m
 
 Say = Callable[[str], None]
 
@@ -59,7 +61,7 @@ def write_images(line: CommandLine, output: Output, d: Derivation, image: Any, s
     write_float(output.float_file, pixels)
     say("max_I = %g  at %g %g" % (statistics.maximum, *_last_sub_pixel(d, statistics.position)))
     say(f"mean= {statistics.mean:g} rms= {statistics.rms:g} rmsd= {statistics.rmsd:g}")
-    header = nanobragg_header(smv_geometry(line, d), as_original=line.as_original)
+    header = nanobragg_header(smv_geometry(d), as_original=line.as_original)
 
     scale = output.scale if output.scale > 0 else automatic_scale(statistics.maximum)
     say(f"intfile_scale = {scale:g}")
@@ -112,12 +114,12 @@ def _noise(line: CommandLine, output: Output, d: Derivation, pixels: np.ndarray,
     return noise_image(pixels, generator="nanobragg", stream=stream, **common)
 
 
-def smv_geometry(line: CommandLine, d: Derivation) -> SmvGeometry:
+def smv_geometry(d: Derivation) -> SmvGeometry:
     """What the SMV headers record."""
     p, detector = d.placement, d.experiment.detector
     return SmvGeometry(
         n_fast=detector.n_fast, n_slow=detector.n_slow, pixel_size=p.pixel_size, slow_size=p.size_slow, distance=p.distance,
-        close_distance=p.close_distance, wavelength_angstrom=line.wavelength_angstrom, beam_center=(p.xbeam, p.ybeam),
+        close_distance=p.close_distance, wavelength_angstrom=1e10 * wavelength_m(d.experiment, FLOAT_OPS), beam_center=(p.xbeam, p.ybeam),
         beam_fast_slow=(p.fbeam, p.sbeam), dials_origin_mm=p.dials_origin_mm, org_px=(p.org_x, p.org_y),
         phi_deg=d.rotation.start * RTD, osc_deg=d.rotation.osc * RTD, twotheta_deg=detector.twotheta_deg,
     )  # fmt: skip

@@ -127,7 +127,16 @@ def parse_lenient(tokens: Sequence[str]) -> Parsed:
             parsed.occurrences.append(Occurrence(flag, token, _lenient_values(parsed, flag, token, texts, collision)))
             if flag.stops or _ends_early(flag, texts):
                 break
+    _forget_overridden(parsed)
     return parsed
+
+
+def _forget_overridden(parsed: Parsed) -> None:
+    """Drop the note of a collision that a later flag of the intended kind undoes."""
+    for named, hit in _COLLISIONS:
+        meant = [o.token in _BY_NAME[hit].spellings for o in parsed.occurrences if o.flag.name == hit]
+        if meant and meant[-1]:
+            parsed.notes = [note for note in parsed.notes if not (note.category is QuirkWarning and named in note.text)]
 
 
 def _lenient_texts(flag: Flag, following: Sequence[str]) -> list[str] | None:

@@ -11,6 +11,7 @@ import numpy as np
 from nanobragg.api import tracer
 from nanobragg.cli.report import vector_lines
 from nanobragg.derive import Derivation
+from nanobragg.geometry import FLOAT_OPS
 from nanobragg.sources import wavelength_m
 
 
@@ -31,8 +32,6 @@ def printout(d: Derivation, only: tuple[int, int] | None) -> Iterator[str]:
 def _block(d: Derivation, fast: int, slow: int, last: dict[str, Any], value: float) -> Iterator[str]:
     """Lines of one pixel; `last` holds the last recorded value of every quantity."""
     x, y, z = last["position_m"]
-    from nanobragg.geometry import FLOAT_OPS
-
     stol0 = math.sin(math.atan2(math.sqrt(y * y + z * z), x) / 2) / wavelength_m(d.experiment, FLOAT_OPS) / 1e10
     total = last["sum"]
     yield f"{fast:4d} {slow:4d} : stol = {last['stol_per_m']:g} or {stol0:g}"
@@ -47,7 +46,9 @@ def _block(d: Derivation, fast: int, slow: int, last: dict[str, Any], value: flo
     yield f"capfrac {_last(last, 'capture_fraction', 'final_capture_fraction'):15.10g}"
     yield f"pixel   {float(np.float32(value)):15.10g}"
     if "a_m" in last:
-        axes = tuple(tuple(1e10 * component for component in last[name]) for name in ("a_m", "b_m", "c_m"))
+        cell, turned = d.cell, any(d.rotation.phi) or d.mosaic_spread > 0
+        vectors = (last["a_m"], last["b_m"], last["c_m"]) if turned else (cell.a, cell.b, cell.c)
+        axes = tuple(tuple(1e10 * component for component in vector) for vector in vectors)
         yield from vector_lines("real-space cell vectors (Angstrom):", ("a", "b", "c"), axes)
 
 
