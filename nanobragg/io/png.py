@@ -14,17 +14,19 @@ from nanobragg.io.atomic import write_bytes
 from nanobragg.io.counts import as_array
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_BRIGHT_PERCENTILE = 99.9
-"""Of the pixels above 0; what is brighter is black."""
-_SOFTENING_PERCENTILE = 90.0
-"""Of the pixels above 0: below this grey is linear, above it logarithmic."""
+_FLOOR_PERCENTILE = 50.0
+"""Of all pixels; what is darker is white. It takes away a detector offset and a flat background."""
+_SOFTENING_PERCENTILE = 95.0
+"""Of the pixels above the floor: below this the grey is linear, above it logarithmic."""
+_BRIGHT_PERCENTILE = 99.99
+"""Of the pixels above the floor; what is brighter is black."""
 
 
 def preview(image: Any) -> NDArray[np.uint8]:
     """Grey values that show weak and strong spots together: dark spots on white.
 
-    Spots span many decades, so the grey is asinh(v/s)/asinh(top/s): linear below the softening s and logarithmic above.
-    Both s and top are percentiles of the pixels above 0, so that the picture does not depend on fluence.
+    Spots span many decades, so the grey is asinh(v/s)/asinh(top/s), with v the height above a floor: linear below the
+    softening s, logarithmic above. Floor, s and top are percentiles, so that the picture does not depend on fluence.
 
     Parameters
     ----------
@@ -36,12 +38,14 @@ def preview(image: Any) -> NDArray[np.uint8]:
     grey : (n_slow, n_fast) uint8
         255 for nothing, 0 for the brightest.
     """
-    values = np.nan_to_num(as_array(image).astype(np.float64), nan=0.0, posinf=np.finfo(np.float64).max, neginf=0.0)
+    values = np.nan_to_num(as_array(image).astype(np.float64), nan=0.0, posinf=np.finfo(np.float64).max)
+    values = np.maximum(values, 0.0)
+    values = np.maximum(values - np.percentile(values, _FLOOR_PERCENTILE), 0.0)
     lit = values[values > 0]
     if lit.size == 0:
         return np.full(values.shape, 255, np.uint8)
     soft, top = np.percentile(lit, [_SOFTENING_PERCENTILE, _BRIGHT_PERCENTILE])
-    dark = np.arcsinh(np.clip(values, 0, top) / soft) / np.arcsinh(top / soft)
+    dark = np.arcsinh(np.minimum(values, top) / soft) / np.arcsinh(top / soft)
     return (255 - np.rint(255 * dark)).astype(np.uint8)
 
 

@@ -92,13 +92,13 @@ def load_smv(path: str | PathLike[str], *, strict: bool) -> SmvImage:
         if kind not in ("unsigned_short", "unsigned short"):
             raise FileFormatError(path, f"TYPE is {kind}, only unsigned_short is read")
     found = (len(data) - length) // 2
-    if found < n_fast * n_slow and (strict or found == 0):
+    if strict and found < n_fast * n_slow:
         raise FileFormatError(
             path, f"{found} pixels, expected {n_fast} x {n_slow} = {n_fast * n_slow}; is it truncated?"
         )
     try:
         pixels = np.zeros(n_fast * n_slow, np.uint16)
-    except MemoryError:
+    except (MemoryError, ValueError):  # numpy's words for huge and for absurd sizes
         raise FileFormatError(path, f"{n_fast} x {n_slow} pixels do not fit in memory") from None
     stored = np.frombuffer(data, f"{order}u2", min(found, len(pixels)), length)
     pixels[: len(stored)] = stored

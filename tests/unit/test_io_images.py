@@ -188,5 +188,7 @@ def test_preview_shows_weak_and_strong_spots_whatever_the_fluence():
     assert grey[1, 1] == 255 and spots[-1] == 0 and (np.diff(spots) <= 0).all()
     assert len(set(spots.tolist())) > 15  # many greys: neither washed out nor a few black dots
     assert np.array_equal(preview(image * 1e-9), grey)
-    assert (preview(np.zeros((4, 4))) == 255).all() and (preview(np.full((4, 4), 7.0)) == 0).all()
+    with_offset = preview(image + np.random.default_rng(1).poisson(40, image.shape))
+    assert np.median(with_offset) > 200 and with_offset[90, 90] == 0  # noise on an offset stays nearly white
+    assert (preview(np.zeros((4, 4))) == 255).all() and (preview(np.full((4, 4), 7.0)) == 255).all()
     assert preview(np.array([[np.nan, -1.0, np.inf, 1.0]])).tolist()[0][:3] == [255, 255, 0]

@@ -112,9 +112,14 @@ def test_short_data_and_other_types(written):
         read_smv(written([*without("TYPE"), "TYPE=float;"]))
 
 
-def test_absurd_size_is_refused_without_allocating(written):
+def test_header_alone_is_enough_for_the_lenient_reader(written):
+    assert not load_smv(written(BASE, b""), strict=False).pixels.any()
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_absurd_size_is_refused_without_allocating(written, strict):
     with pytest.raises(FileFormatError):
-        read_smv(written([*without("SIZE"), "SIZE1=2000000000;", "SIZE2=2000000000;"]))
+        load_smv(written([*without("SIZE"), "SIZE1=2000000000;", "SIZE2=2000000000;"]), strict=strict)
 
 
 HEADER = (
