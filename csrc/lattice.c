@@ -8,8 +8,10 @@ static const double ROUND_SCALE = 0.723601254558268; /* sqrt(pi/6) */
 static const double GAUSS_WIDTH = 0.63;
 static const double TOPHAT_CUT = 0.3969; /* 0.63^2 */
 
-static int is_odd(double x) {
-    return fmod(x, 2.0) != 0.0;
+/* (-1)^k for a whole number k. */
+static double alternating_sign(double k) {
+    double half = 0.5 * k;
+    return half == floor(half) ? 1.0 : -1.0;
 }
 
 /* Grating function sin(pi n h)/sin(pi h), accurate at and near every integer.
@@ -26,12 +28,10 @@ static int is_odd(double x) {
  */
 double nb_sincg(double h, double h0, double n) {
     double f = h - h0;
-    double sign = is_odd(n - 1.0) && is_odd(h0) ? -1.0 : 1.0;
-    if (fabs(f) < 1e-100) return sign * n;
+    if (fabs(f) < 1e-100) return alternating_sign((n - 1.0) * h0) * n;
     double x = n * f;
     double whole = floor(x + 0.5);
-    if (is_odd(whole)) sign = -sign;
-    return sign * (sin(PI * (x - whole)) / sin(PI * f));
+    return alternating_sign((n - 1.0) * h0 + whole) * (sin(PI * (x - whole)) / sin(PI * f));
 }
 
 /* The same as the original evaluates it, from x = pi h: rounding noise at non-zero integers h.
