@@ -34,6 +34,7 @@ def setting(
     choices: Sequence[str] | None = None,
     words: Sequence[str] = (),
     infinite_ok: bool = False,
+    items_optional: bool = False,
     doc: str = "",
     factory: Any = dataclasses.MISSING,
 ) -> Any:
@@ -61,6 +62,8 @@ def setting(
         Words that may stand in place of a number or vector.
     infinite_ok : bool
         Whether a number may be infinite.
+    items_optional : bool
+        Whether an element of a vector may be None, "not given".
     doc : str
         One line.
     """
@@ -74,6 +77,7 @@ def setting(
         "choices": choices,
         "words": words,
         "infinite_ok": infinite_ok,
+        "items_optional": items_optional,
         "doc": doc,
     }
     if factory is not dataclasses.MISSING:
@@ -193,6 +197,8 @@ def _vector(value: Any, length: int, meta: Any, path: str) -> Any:
         return value
     if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != length:
         raise ConfigError(path, value, f"must have {length} elements")
+    if not meta["items_optional"] and any(item is None for item in value):
+        raise ConfigError(path, value, f"must be {length} numbers")
     return tuple(None if item is None else _scalar(item, meta, f"{path}[{i}]") for i, item in enumerate(value))
 
 

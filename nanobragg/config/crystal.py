@@ -105,6 +105,7 @@ class Crystal(Config):
     size_mm: Any = setting(
         None,
         kind="vector3",
+        items_optional=True,
         unit="mm",
         flags="-xtalsize -sample_x -sample_y -sample_z",
         check=NOT_NEGATIVE,

@@ -44,6 +44,7 @@ class Detector(Config):
     size_mm: Any = setting(
         None,
         kind="vector2",
+        items_optional=True,
         unit="mm",
         flags="-detsize",
         check=POSITIVE,
@@ -80,6 +81,7 @@ class Detector(Config):
     beam_center_convention_mm: Any = setting(
         None,
         kind="vector2",
+        items_optional=True,
         unit="mm",
         differentiable=True,
         flags="-Xbeam -Ybeam",
@@ -88,6 +90,7 @@ class Detector(Config):
     org_px: Any = setting(
         None,
         kind="vector2",
+        items_optional=True,
         unit="pixels",
         differentiable=True,
         flags="-ORGX -ORGY",
@@ -96,6 +99,7 @@ class Detector(Config):
     close_point_mm: Any = setting(
         None,
         kind="vector2",
+        items_optional=True,
         unit="mm",
         differentiable=True,
         flags="-Xclose -Yclose",

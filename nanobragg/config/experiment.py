@@ -43,7 +43,7 @@ class Experiment(Config):
             raise ConfigError("fidelity", fidelity, f"must be one of {', '.join(map(repr, FIDELITIES))}")
         return self.replace(quirks=FIDELITIES[fidelity])
 
-    def replace(self, path: str | None = None, value: Any = None, /, **parts: Any) -> Experiment:
+    def replace(self, path: str | None = None, value: Any = None, **parts: Any) -> Experiment:
         """A new experiment with one value or several parts replaced.
 
         Parameters
