@@ -52,6 +52,11 @@ def select_kernel(kernel: str) -> str:
     raise ConfigError("kernel", kernel, f"must be one of {', '.join(KERNELS)}")
 
 
+def chosen_kernel(scene: Scene, kernel: str = "auto") -> str:
+    """Return the name of the kernel that renders the scene, with the reason in parentheses where it is not the fastest."""
+    return select_kernel(kernel)
+
+
 def block_size(scene: Scene, n_threads: int) -> int:
     """Pixels per block: some 10 ms of work, a multiple of 16 where pixels are cheap, enough blocks for every thread."""
     wanted = _BLOCK_EVALUATIONS // max(1, scene.evaluations_per_pixel)
