@@ -120,6 +120,7 @@ typedef enum {
     /* per pass */
     NB_Q_INCIDENT,
     NB_Q_WAVELENGTH,
+    NB_Q_WEIGHT,
     NB_Q_SCATTERING_VECTOR,
     NB_Q_STOL,
     NB_Q_POLARIZATION,

@@ -175,6 +175,7 @@ NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int 
                     double stol = 0.5 * nb_norm(scattering);
                     note(recorder, &state, NB_Q_INCIDENT, incident, 3);
                     note_one(recorder, &state, NB_Q_WAVELENGTH, wavelength);
+                    note_one(recorder, &state, NB_Q_WEIGHT, scene->weight[source]);
                     note(recorder, &state, NB_Q_SCATTERING_VECTOR, scattering, 3);
                     note_one(recorder, &state, NB_Q_STOL, stol);
 
@@ -217,17 +218,19 @@ NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int 
         state.index[i] = -1;
 
     const int zeroed = !any_pass && scene->polarized && (scene->quirks & NB_DMIN_ZEROES_WATER);
+    double background = scene->background;
     if (weigh_background) {
         double n = (double)scene->oversample * (double)scene->oversample;
         if (!capture_inside) n = n * (double)scene->n_layers;
-        state.sum = state.sum + scene->background * (background_weight / n);
+        background = scene->background * (background_weight / n);
+        state.sum = state.sum + background;
     }
     if (!any_pass && scene->polarized && scene->polar_mode == NB_CACHED && !zeroed) {
         locate(scene, flat, 0, 0, 0, place, &airpath, direction);
         state.polarization = nb_polarization(scene->kahn_factor, scene->polarization_axis, scene->incident, direction);
     }
     if (zeroed && polar_inside) state.sum = 0.0;
-    note_one(recorder, &state, NB_Q_BACKGROUND, scene->background);
+    note_one(recorder, &state, NB_Q_BACKGROUND, background);
     *out = photons(scene, recorder, &state);
     note_one(recorder, &state, NB_Q_PIXEL, *out);
     return state.stopped ? NB_ERR_RECORDER : NB_OK;

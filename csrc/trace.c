@@ -11,6 +11,7 @@ static const char *const NAMES[NB_N_QUANTITIES] = {
     [NB_Q_CAPTURE_FRACTION] = "capture_fraction",
     [NB_Q_INCIDENT] = "incident",
     [NB_Q_WAVELENGTH] = "wavelength_m",
+    [NB_Q_WEIGHT] = "weight",
     [NB_Q_SCATTERING_VECTOR] = "scattering_vector_per_m",
     [NB_Q_STOL] = "stol_per_m",
     [NB_Q_POLARIZATION] = "polarization",

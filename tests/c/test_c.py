@@ -12,8 +12,8 @@ PROGRAMS = ("test_lattice", "test_factors", "test_validate", "test_render", "tes
 FUZZ_SECONDS = os.environ.get("NB_FUZZ_SECONDS", "3")
 
 pytestmark = pytest.mark.skipif(
-    shutil.which("cmake") is None or not (shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")),
-    reason="needs cmake and a C compiler",
+    not all(map(shutil.which, ("cmake", "ninja"))) or not any(map(shutil.which, ("cc", "gcc", "clang"))),
+    reason="needs cmake, ninja and a C compiler",
 )
 
 
@@ -21,7 +21,10 @@ pytestmark = pytest.mark.skipif(
 def programs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("c_tests")
     options = ["-DNB_PYTHON=OFF", "-DNB_TESTS=ON", "-DNB_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=RelWithDebInfo"]
-    for command in (["cmake", "-S", str(ROOT), "-B", str(folder), *options], ["cmake", "--build", str(folder), "-j2"]):
+    for command in (
+        ["cmake", "-G", "Ninja", "-S", str(ROOT), "-B", str(folder), *options],
+        ["cmake", "--build", str(folder)],
+    ):
         result = subprocess.run(command, capture_output=True, text=True)
         assert result.returncode == 0, result.stdout + result.stderr
         assert "warning:" not in result.stderr + result.stdout, result.stdout + result.stderr

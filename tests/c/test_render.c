@@ -155,7 +155,7 @@ static void test_trace(void) {
     CHECK(nb_trace(&s.scene, 7, &recorder, &value) == NB_OK);
     CHECK(nb_render(&s.scene, 7, 8, &pixel, NULL) == NB_OK);
     CHECK(value == pixel && last[NB_Q_PIXEL] == pixel);
-    CHECK(last[NB_N_QUANTITIES] == 8 * 5 + 16 * 5 + 64 * 11 + 6); /* per sub-pixel, pass, evaluation, pixel */
+    CHECK(last[NB_N_QUANTITIES] == 8 * 5 + 16 * 6 + 64 * 11 + 6); /* per sub-pixel, pass, evaluation, pixel */
     int calls = 0;
     const nb_recorder stopper = {stop, &calls};
     CHECK(nb_trace(&s.scene, 7, &stopper, &value) == NB_ERR_RECORDER);
