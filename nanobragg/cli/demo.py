@@ -38,11 +38,13 @@ def synthetic_reflections() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         [electrons]
     """
     h_max, l_max = int(A / RESOLUTION), int(C / RESOLUTION)
-    h, k, l = (axis.ravel() for axis in np.mgrid[-h_max:h_max + 1, -h_max:h_max + 1, -l_max:l_max + 1])
+    h, k, l = (  # noqa: E741
+        axis.ravel() for axis in np.mgrid[-h_max:h_max + 1, -h_max:h_max + 1, -l_max:l_max + 1]
+    )
     s_sqr = (h * h + k * k) / A**2 + l * l / C**2  # 1/d^2
     absent = ((h == 0) & (k == 0) & (l % 4 != 0)) | ((k == 0) & (l == 0) & (h % 2 != 0)) | ((h == 0) & (l == 0) & (k % 2 != 0))
     kept = (s_sqr > 0) & (s_sqr <= RESOLUTION**-2) & ~absent
-    h, k, l, s_sqr = h[kept], k[kept], l[kept], s_sqr[kept]
+    h, k, l, s_sqr = h[kept], k[kept], l[kept], s_sqr[kept]  # noqa: E741
     unique = np.random.Generator(np.random.PCG64(SEED)).exponential(size=(h_max + 1, h_max + 1, l_max + 1))
     drawn = unique[np.maximum(abs(h), abs(k)), np.minimum(abs(h), abs(k)), abs(l)]
     amplitude = np.sqrt(SUM_F_SQR * drawn * np.exp(-2 * B_FACTOR * s_sqr / 4))

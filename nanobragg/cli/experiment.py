@@ -10,11 +10,27 @@ from typing import Any
 import numpy as np
 
 from nanobragg.cli.command_line import CommandLine, read_command, require_inputs
+from nanobragg.cli.flags import FLAGS
 from nanobragg.cli.inputs import (
-    Reflections, check_amorphous_table, keeps_vectors, read_cell, read_orientation, read_reflections, read_sources,
+    Reflections,
+    check_amorphous_table,
+    keeps_vectors,
+    read_cell,
+    read_orientation,
+    read_reflections,
+    read_sources,
 )  # fmt: skip
 from nanobragg.config import (
-    Background, Beam, Crystal, Detector, Divergence, Experiment, Goniometer, Mosaic, Sampling, Sensor,
+    Background,
+    Beam,
+    Crystal,
+    Detector,
+    Divergence,
+    Experiment,
+    Goniometer,
+    Mosaic,
+    Sampling,
+    Sensor,
 )  # fmt: skip
 from nanobragg.errors import ConfigError, UsageError
 from nanobragg.quirks import Quirk
@@ -45,12 +61,44 @@ def build_experiment(line: CommandLine, reflections: Reflections) -> Experiment:
         For values and files that cannot be simulated.
     """
     check_amorphous_table(line)
+    if line.strict:
+        _refuse_negative(line)
     detector = _detector(line)
     sampling, detector = _sampling(line, detector)
-    return Experiment(
+    experiment = Experiment(
         crystal=_crystal(line, reflections), beam=_beam(line), detector=detector, goniometer=_goniometer(line),
         sampling=sampling, background=Background(water_um=line.settings.get("water", 0.0)), quirks=line.quirks,
     )  # fmt: skip
+    _check_side(line, experiment)
+    return experiment
+
+
+def _refuse_negative(line: CommandLine) -> None:
+    """Numbers that the original takes as "not given" or as something else when they are below 0."""
+    for flag in FLAGS:
+        if flag.name in ("-osc", "-phistep", "-detector_thick", "-dispersion", "-divergence", "-hdivrange", "-vdivrange"):
+            value = line.settings.get(flag.sets[0])
+            if value is not None and value < 0 and flag.sets[0] in line.settings.typed:
+                raise UsageError(f"{flag.name} {value:g}: must be >= 0")
+
+
+def _check_side(line: CommandLine, experiment: Experiment) -> None:
+    """A detector behind the sample, or a normal against the beam: refused strictly, else rendered as the original does."""
+    from nanobragg.geometry import FLOAT_OPS
+    from nanobragg.placement import place
+
+    try:
+        placement = place(experiment, FLOAT_OPS)
+    except (ZeroDivisionError, OverflowError):
+        return  # degenerate: refused with a better text when the experiment is decided
+    if placement.close_distance > 0 and placement.distance > 0:
+        return
+    text = (f"the detector lies behind the sample or faces away (close distance {1000 * placement.close_distance:g} mm, "
+            f"distance {1000 * placement.distance:g} mm)")
+    if line.strict:
+        raise ConfigError("detector", text, "must face the sample and lie behind it along the beam",
+                          "look at -odet_vector, the rotations and the distances")
+    line.note(f"{text}; rendered as the original does")
 
 
 def _unset(line: CommandLine, name: str, below: float = 0.0, zero: bool = True) -> Any:

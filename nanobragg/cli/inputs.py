@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,11 +63,14 @@ def read_reflections(line: CommandLine) -> Reflections:
         return _from_hkl(line, str(line.settings.get("hkl")), default_F)
     path = line.dump_file
     typed = "dump" in line.settings
-    if typed and (line.strict or os.path.exists(path)) or (not line.strict and os.path.exists(path)):
+    if (typed and (line.strict or os.path.exists(path))) or (not line.strict and os.path.exists(path)):
         if not typed:
             line.note(f"reading structure factors from ./{path}, because there is no -hkl; --strict reads a dump only when "
                       "-dump names it")
-        table = StructureFactors.from_fdump(path, default_F=default_F, max_bytes=line.max_bytes)
+        try:
+            table = StructureFactors.from_fdump(path, default_F=default_F, max_bytes=line.max_bytes)
+        except FileFormatError as error:
+            raise _with_option(error) from None
         return Reflections("dump", path, table)
     if typed:
         line.note(f"{path}: no such dump file; every structure factor is {default_F:g}")
@@ -75,7 +79,11 @@ def read_reflections(line: CommandLine) -> Reflections:
 
 def _from_hkl(line: CommandLine, path: str, default_F: float) -> Reflections:
     if line.strict:
-        return Reflections("hkl", path, StructureFactors.from_hkl(path, default_F=default_F, max_bytes=line.max_bytes))
+        try:
+            table = StructureFactors.from_hkl(path, default_F=default_F, max_bytes=line.max_bytes)
+        except FileFormatError as error:
+            raise _with_option(error) from None
+        return Reflections("hkl", path, table)
     from nanobragg.io.hkl import read_hkl_legacy
 
     read = read_hkl_legacy(path)
@@ -88,8 +96,13 @@ def _from_hkl(line: CommandLine, path: str, default_F: float) -> Reflections:
         table = StructureFactors.from_arrays(read.hkl, read.amplitude, default_F=default_F, max_bytes=line.max_bytes,
                                              box=(read.hkl_min, read.hkl_max), n_reflections=read.n_records)
     except TableTooLarge as error:
-        raise FileFormatError(path, f"{error.requirement}; look for a stray index, or raise the limit with --memory GIB") from None
+        raise _with_option(FileFormatError(path, f"{error.requirement}; {error.hint}")) from None
     return Reflections("hkl", path, table, read.non_integer)
+
+
+def _with_option(error: FileFormatError) -> FileFormatError:
+    """The error with the command's option in place of the API's parameter."""
+    return FileFormatError(error.path, re.sub(r"max_bytes=\d+", "--memory GIB", error.problem), error.line)
 
 
 def read_cell(line: CommandLine) -> UnitCell | None:

@@ -37,16 +37,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", NanoBraggWarning)
-        warnings.showwarning = _Warner()  # type: ignore[assignment]
+        warnings.showwarning = _Warner()
         try:
             return _dispatch(args)
         except KeyboardInterrupt:
             return _fail("interrupted", INTERRUPTED)
         except BrokenPipeError:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  whatever is still buffered has no reader
+            sys.stdout = open(os.devnull, "w")
             return FAILED
         except (NanoBraggError, OSError) as error:
             return _fail(f"error: {error}")
+        except (ZeroDivisionError, OverflowError):
+            return _fail("error: the geometry is degenerate or not finite; look at the cell, the vectors and the distances")
         except MemoryError:
             return _fail("error: not enough memory; use a smaller detector or fewer structure factors")
         except Exception as error:  # a defect of ours, but never a traceback

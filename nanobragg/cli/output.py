@@ -1,5 +1,6 @@
 """Files of a run, in the original's order and with its lines (spec formats.md 6 to 12, cli.md 4 items 57 to 63)."""
 
+# ruff: noqa: UP031  the lines are written as the C formats that define them
 from __future__ import annotations
 
 import math
@@ -117,9 +118,10 @@ def _noise(line: CommandLine, output: Output, d: Derivation, pixels: np.ndarray,
 def smv_geometry(d: Derivation) -> SmvGeometry:
     """What the SMV headers record."""
     p, detector = d.placement, d.experiment.detector
+    wavelength = 1e10 * wavelength_m(d.experiment, FLOAT_OPS)
     return SmvGeometry(
         n_fast=detector.n_fast, n_slow=detector.n_slow, pixel_size=p.pixel_size, slow_size=p.size_slow, distance=p.distance,
-        close_distance=p.close_distance, wavelength_angstrom=1e10 * wavelength_m(d.experiment, FLOAT_OPS), beam_center=(p.xbeam, p.ybeam),
+        close_distance=p.close_distance, wavelength_angstrom=wavelength, beam_center=(p.xbeam, p.ybeam),
         beam_fast_slow=(p.fbeam, p.sbeam), dials_origin_mm=p.dials_origin_mm, org_px=(p.org_x, p.org_y),
         phi_deg=d.rotation.start * RTD, osc_deg=d.rotation.osc * RTD, twotheta_deg=detector.twotheta_deg,
     )  # fmt: skip

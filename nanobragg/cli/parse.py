@@ -105,7 +105,8 @@ def parse_lenient(tokens: Sequence[str]) -> Parsed:
         matched = [flag for flag in FLAGS if flag.matches(token)]
         unknown_before = not matched and i not in value_of
         if unknown_before:
-            parsed.note(f"{token} is ignored: {_remedy(token)}")
+            number = strict_float(token) is not None
+            parsed.note(f"{token} is ignored: {'it is the value of no flag' if number else _remedy(token)}")
         named = next((flag for flag in matched if token in flag.spellings), None)
         for flag in matched:
             collision = named is not None and (named.name, flag.name) in _COLLISIONS
@@ -114,6 +115,7 @@ def parse_lenient(tokens: Sequence[str]) -> Parsed:
                 if flag.crashes:
                     raise UsageError(f"{token}: value missing; write {_example(flag)}")
                 if not collision:
+                    unknown_before = True
                     parsed.note(f"{token} is ignored: {_missing(flag, len(tokens) - i - 1)}")
                 continue
             if i in value_of and not collision:

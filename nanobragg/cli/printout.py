@@ -1,5 +1,6 @@
 """The block that -printout prints for a pixel (spec cli.md section 4)."""
 
+# ruff: noqa: UP031  the lines are written as the C formats that define them
 from __future__ import annotations
 
 import math

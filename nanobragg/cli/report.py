@@ -1,5 +1,6 @@
 """The console text of the original program, line by line (spec cli.md section 4)."""
 
+# ruff: noqa: UP031  the lines are written as the C formats that define them
 from __future__ import annotations
 
 import math
@@ -32,8 +33,8 @@ def setup(line: CommandLine, d: Derivation, matrix_opened: bool) -> Iterator[str
     """Everything before the structure factors are read: items 2 to 27."""
     get = line.settings.get
     placement, cell = d.placement, d.cell
-    for axis, size, beam in d.size.clipped:
-        yield "WARNING: clipping sample (%g m %s) with beam (%g m)" % (size, axis, beam)
+    for axis, size, beam_size in d.size.clipped:
+        yield "WARNING: clipping sample (%g m %s) with beam (%g m)" % (size, axis, beam_size)
     if placement.normal_replaced:
         yield "WARNING: auto-generating odet_vector"
     yield BANNER

@@ -17,7 +17,7 @@ SUBCOMMANDS = {"demo": "make a protein-like still from synthetic data, and say w
 def help_text() -> str:
     """Everything that the command takes, grouped, with units and defaults."""
     lines = [
-        USAGE_LINE.replace("usage: ", "usage: ") + " [flags]",
+        USAGE_LINE + " [flags]",
         *(f"       nanoBragg {name:<8}{text}" for name, text in SUBCOMMANDS.items()),
         "",
         "Simulates the diffraction of a nanocrystal, pixel by pixel, on an absolute scale. A source of structure factors",
@@ -74,7 +74,7 @@ def _fields() -> dict[str, dataclasses.Field[Any]]:
 
     kinds = (config.Mosaic, config.Crystal, config.Divergence, config.Beam, config.Sensor, config.Detector,
              config.Goniometer, config.Sampling, config.Background)
-    return {f"{kind._path}.{field.name}": field for kind in kinds for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return {f"{kind._path}.{field.name}": field for kind in kinds for field in dataclasses.fields(kind)}
 
 
 def _default(meta: dict[str, Any]) -> str:
