@@ -286,7 +286,7 @@ def test_fewer_pixels_are_the_same_pixels():
 def test_blocks_are_sized_by_the_work():
     scene = busy()  # 288 evaluations a pixel
     assert backend_c.block_size(replace(scene, pixels=np.arange(10**6)), 2) == 65536 // 288 // 16 * 16
-    assert backend_c.block_size(replace(scene, pixels=np.arange(320)), 2) == 16
+    assert backend_c.block_size(replace(scene, pixels=np.arange(1280)), 2) == 16
     assert backend_c.block_size(replace(scene, oversample=100), 2) == 1
     assert backend_c.block_size(replace(scene, pixels=np.arange(0)), 2) == 1
 
