@@ -32,7 +32,7 @@ class UnitCell(Config):
             return
         radians = np.radians([detached(angle) for angle in angles])
         half = radians.sum() / 2
-        if np.sin(half) * np.prod(np.sin(half - radians)) <= 0:
+        if np.sin(half) * np.prod(np.sin(half - radians)) < 1e-12:  # the volume of a unit cell, squared, over 4
             raise ConfigError(
                 self._path,
                 angles,
@@ -78,7 +78,9 @@ class Crystal(Config):
     """The crystal: cell or matrix, orientation, size, shape, mosaic domains and structure factors."""
 
     _path = "crystal"
-    unit_cell: UnitCell | None = setting(None, part=UnitCell, flags="-cell")
+    unit_cell: UnitCell | None = setting(
+        None, part=UnitCell, flags="-cell", doc="None: that of the structure factors' file, unless a_star_matrix is given"
+    )
     a_star_matrix: Any = setting(
         None,
         kind="matrix3",
@@ -124,14 +126,17 @@ class Crystal(Config):
     structure_factors: StructureFactors | None = setting(None, part=StructureFactors, flags="-hkl -default_F -dump")
 
     def _check(self) -> None:
+        table = self.structure_factors
         if self.unit_cell is None and self.a_star_matrix is None:
-            raise ConfigError("crystal.unit_cell", None, "is required", "give unit_cell or a_star_matrix")
+            if table is None or table.unit_cell is None:
+                raise ConfigError("crystal.unit_cell", None, "is required", "give unit_cell or a_star_matrix")
+            object.__setattr__(self, "unit_cell", UnitCell(*table.unit_cell))
         if self.structure_factors is None:
             raise ConfigError(
                 "crystal.structure_factors",
                 None,
                 "is required",
-                "use StructureFactors.from_hkl, from_arrays, from_fdump or constant",
+                "use StructureFactors.from_mtz, from_model, from_hkl, from_arrays or constant",
             )
         if any(is_tensor(n) for n in elements(self.n_cells)) and self.shape in ("square", "tophat"):
             raise ConfigError(

@@ -9,7 +9,7 @@ import numpy as np
 
 from nanobragg.conventions import CONVENTIONS
 from nanobragg.errors import ConfigError
-from nanobragg.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, elements, is_tensor, setting
+from nanobragg.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, is_tensor, setting
 
 _NOT_ZERO = (lambda v: v != 0, "must not be 0")
 
@@ -142,8 +142,6 @@ class Detector(Config):
                     "given together with beam_center_mm",
                     "give one of them",
                 )
-            if any(x is None for x in elements(self.beam_center_mm)):
-                raise ConfigError("detector.beam_center_mm", self.beam_center_mm, "must be two numbers")
         if self.mask is not None:
             if is_tensor(self.mask):
                 raise ConfigError(
