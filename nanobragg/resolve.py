@@ -326,6 +326,9 @@ def _resolve_crystal(decided: Experiment, notes: Notes) -> Crystal:
     if isinstance(crystal.misset_deg, str) and crystal.misset_seed is None:
         seed = notes.decide("crystal.misset_seed", secrets.randbelow(2**31 - 2) + 1, "entropy from the system")
         crystal = replace(crystal, misset_seed=seed)
+    negative = isinstance(crystal.misset_deg, str) and (crystal.misset_seed or 0) < 0
+    if negative and Quirk.MISSET_RANDOM_90_RAD not in quirks:
+        raise ConfigError("crystal.misset_seed", crystal.misset_seed, "must be >= 0")
     decided = replace(decided, crystal=crystal)
     cell = oriented_cell(decided, FLOAT_OPS)
     if detached(cell.volume) < 0 or _left_handed(decided):
