@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.config import Experiment
+from nanobragg.consistency import structure_factor_mismatches
 from nanobragg.derive import derive
-from nanobragg.errors import BackendUnavailableError, ConfigError, IneffectiveWarning, QuirkWarning
+from nanobragg.errors import BackendUnavailableError, ConfigError, IneffectiveWarning, NanoBraggWarning, QuirkWarning
 from nanobragg.resolve import Notes, resolve
 from nanobragg.scene import Scene
 from nanobragg.triggers import triggered
@@ -126,6 +127,8 @@ def resolve_with_warnings(experiment: Experiment) -> Experiment:
         raise ConfigError("experiment", experiment, "must be an Experiment", "nanobragg.Experiment(crystal=...)")
     notes = Notes()
     decided = resolve(experiment, notes)
+    for text in structure_factor_mismatches(decided):
+        warnings.warn(text, NanoBraggWarning, stacklevel=3)
     for text in notes.ineffective:
         warnings.warn(text, IneffectiveWarning, stacklevel=3)
     for trigger in triggered(experiment, decided):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import operator
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ _PATH = "crystal.structure_factors"
 class StructureFactors:
     """Structure factor amplitudes on a box of Miller indices.
 
-    Make one with `from_hkl`, `from_arrays`, `constant` or `from_fdump`. No symmetry is applied: what is not listed,
-    Friedel mates included, has the amplitude `default_F` (spec physics.md 11).
+    Make one with `from_mtz`, `from_cif`, `from_model`, `from_hkl`, `from_arrays`, `constant` or `from_fdump`. The first
+    three apply the symmetry of their file; the others apply none: what is not listed, Friedel mates included, has the
+    amplitude `default_F` (spec physics.md 11).
 
     Parameters
     ----------
@@ -35,6 +37,12 @@ class StructureFactors:
         Amplitude of every index outside the table [electrons].
     n_reflections : int, optional
         Number of records read, duplicates counted; None: the number of cells of the table.
+    unit_cell : tuple of 6 float, optional
+        Cell of the file that was read [Angstrom, degrees]; a Crystal without a cell takes it.
+    space_group : str, optional
+        Space group of the file that was read; the table itself is P1.
+    d_min_angstrom : float, optional
+        Spacing of the outermost reflection in that file [Angstrom].
 
     Raises
     ------
@@ -46,6 +54,9 @@ class StructureFactors:
     hkl_min: tuple[int, int, int]
     default_F: Any = 0.0
     n_reflections: int | None = None
+    unit_cell: tuple[float, ...] | None = None
+    space_group: str | None = None
+    d_min_angstrom: float | None = None
 
     def __post_init__(self) -> None:
         store = object.__setattr__
@@ -190,6 +201,149 @@ class StructureFactors:
 
         amplitude, hkl_min = read_fdump(path, max_bytes=max_bytes)
         return cls(amplitude=amplitude, hkl_min=hkl_min, default_F=default_F)
+
+    @classmethod
+    def from_mtz(
+        cls, path: str | PathLike[str], label: str | None = None, *, anomalous: bool | None = None,
+        space_group: str | None = None, default_F: Any = 0.0, max_bytes: int = MAX_TABLE_BYTES,
+    ) -> StructureFactors:  # fmt: skip
+        """Read a merged MTZ file and apply its symmetry.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        label : str, optional
+            Column; None: the first of FMODEL, FC, F-model, FP or F, any one other amplitude, F(+)/F(-), and the square
+            root of an intensity. Where there was a choice, a warning says what was taken.
+        anomalous : bool, optional
+            True: insist on separate values for Friedel mates; False: take their mean; None: as the columns are.
+        space_group : str, optional
+            In place of the file's.
+        default_F : float or 0-d tensor
+            Amplitude of every index that the file does not mention [electrons]; systematic absences are 0.
+        max_bytes : int
+            Refuse a table larger than this.
+
+        Raises
+        ------
+        FileFormatError
+            When the file is missing or no MTZ, holds no usable columns or several equally good ones (the message lists
+            them), or contradicts its space group.
+        """
+        from nanobragg.io.mtz import read_mtz
+
+        return _expanded(cls, read_mtz(path, label, anomalous=anomalous, space_group=space_group), default_F, max_bytes)
+
+    @classmethod
+    def from_cif(
+        cls, path: str | PathLike[str], label: str | None = None, *, anomalous: bool | None = None,
+        space_group: str | None = None, block: str | None = None, default_F: Any = 0.0, max_bytes: int = MAX_TABLE_BYTES,
+    ) -> StructureFactors:  # fmt: skip
+        """Read a structure-factor mmCIF (``r1abcsf.ent``, ``1abc-sf.cif``) and apply its symmetry.
+
+        Parameters are those of `from_mtz`, labels too (F_meas_au is FP, F_calc_au FC, intensity_meas I); `block` names
+        the data block, None takes the first that holds reflections.
+        """
+        from nanobragg.io.cif import read_refln_cif
+
+        listed = read_refln_cif(path, label, anomalous=anomalous, space_group=space_group, block=block)
+        return _expanded(cls, listed, default_F, max_bytes)
+
+    @classmethod
+    def from_model(
+        cls, path: str | PathLike[str], d_min: float, *, k_sol: float = 0.35, b_sol: float = 46.0,
+        energy_ev: float | None = None, default_F: Any = 0.0, max_bytes: int = MAX_TABLE_BYTES,
+    ) -> StructureFactors:  # fmt: skip
+        """Compute structure factors from the coordinates in a PDB or mmCIF file.
+
+        Parameters
+        ----------
+        path : path
+            Coordinates with unit cell and space group, perhaps gzipped.
+        d_min : float
+            Spacing of the outermost reflection [Angstrom].
+        k_sol, b_sol : float
+            Density [electrons/Angstrom^3] and B factor [Angstrom^2] of the flat bulk solvent; ``k_sol=0``: none.
+        energy_ev : float, optional
+            Photon energy [eV] for anomalous scattering, which parts the Friedel mates; None: none.
+        default_F : float or 0-d tensor
+            Amplitude of every index beyond `d_min`, and of 0 0 0 [electrons]; systematic absences are 0.
+        max_bytes : int
+            Refuse a table larger than this.
+
+        Raises
+        ------
+        FileFormatError
+            When the file is missing, no model, or has no atoms or no cell.
+        """
+        from nanobragg.io.model import cell_of_model, read_model
+
+        if d_min > 0:
+            largest = [int(edge / d_min) for edge in cell_of_model(path)[:3]]
+            checked_table_bytes(tuple(2 * n + 1 for n in largest), max_bytes)
+        listed = read_model(path, d_min, k_sol=k_sol, b_sol=b_sol, energy_ev=energy_ev)
+        return _expanded(cls, listed, default_F, max_bytes)
+
+    def reflections(self) -> tuple[np.ndarray, np.ndarray]:
+        """Indices (n, 3) and amplitudes (n,) of the table, without the cells that hold `default_F`."""
+        table = np.asarray(self.amplitude.detach().cpu() if is_tensor(self.amplitude) else self.amplitude, np.float64)
+        where = np.argwhere(table != detached(self.default_F))
+        return where + np.asarray(self.hkl_min), table[tuple(where.T)]
+
+    def to_hkl(self, path: str | PathLike[str]) -> None:
+        """Write lines ``h k l F`` of P1, which `from_hkl` with the same `default_F` reads back exactly."""
+        from nanobragg.io.hkl import write_hkl
+
+        write_hkl(path, *self.reflections())
+
+    def to_mtz(self, path: str | PathLike[str], unit_cell: Any = None) -> None:
+        """Write an MTZ file in P1: F, or F(+) and F(-) where Friedel mates differ (float32, as MTZ keeps them).
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        unit_cell : UnitCell or 6 floats, optional
+            None: that of the file that was read.
+
+        Raises
+        ------
+        ConfigError
+            When there is no cell.
+        """
+        from nanobragg.io.mtz import write_mtz
+
+        if unit_cell is None:
+            unit_cell = self.unit_cell
+        if unit_cell is None:
+            raise ConfigError("unit_cell", None, "an MTZ file needs a unit cell", "give unit_cell=(a, b, c, ...)")
+        if dataclasses.is_dataclass(unit_cell):
+            unit_cell = [detached(getattr(unit_cell, field.name)) for field in dataclasses.fields(unit_cell)]
+        write_mtz(path, *self.reflections(), tuple(float(x) for x in unit_cell))
+
+
+def _expanded(cls: type[StructureFactors], listed: Any, default_F: Any, max_bytes: int) -> StructureFactors:
+    """The table of a list of unique reflections: every symmetry and Friedel mate, and 0 for systematic absences."""
+    from nanobragg.io.symmetry import absent, expand
+
+    full = expand(listed)
+    hkl, amplitude = full.hkl, full.amplitude
+    if is_tensor(default_F) or default_F != 0:
+        low, high = hkl.min(0), hkl.max(0)
+        checked_table_bytes(tuple(high - low + 1), max_bytes)
+        box = np.indices(tuple(high - low + 1)).reshape(3, -1).T + low
+        none = box[absent(box, listed.space_group)]
+        hkl, amplitude = np.concatenate([hkl, none]), np.concatenate([amplitude, np.zeros(len(none))])
+    try:
+        table = cls.from_arrays(
+            hkl, amplitude, default_F=default_F, max_bytes=max_bytes, n_reflections=len(full.amplitude)
+        )
+    except TableTooLarge as error:
+        raise FileFormatError(listed.path, f"{error.requirement}; {error.hint}") from None
+    return dataclasses.replace(
+        table, unit_cell=listed.cell, space_group=listed.space_group, d_min_angstrom=full.d_min
+    )
 
 
 class TableTooLarge(ConfigError):

@@ -11,7 +11,11 @@ ROOT = Path(__file__).parent.parent
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", metavar="PATH", help="a folder of golden cases to run instead of golden/")
+    parser.addoption(
+        "--real", metavar="PATH", default=str(ROOT.parent / "shared" / "real"), help="a folder of Protein Data Bank files"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    config.addinivalue_line("markers", "dials: needs DIALS; NANOBRAGG_DIALS names a command that runs its Python")
