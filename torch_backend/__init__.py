@@ -1,0 +1,10 @@
+"""The torch engine: the same Scene and the same pixels as the C engine, on CPU or GPU, with gradients.
+
+`ops` is the array namespace for the derivation, `inputs` turns a Scene into what the kernel reads, `kernel` is the forward sum,
+`sweep` its derivatives, `function` joins them into one differentiable operation; `detector`, `polarization`, `phase`, `lattice`
+and `structure_factors` hold one concept each.
+"""
+
+from nanobragg.torch_backend.simulate import simulate
+
+__all__ = ["simulate"]

@@ -1,0 +1,54 @@
+"""The array namespace that `nanobragg.derive` is given by this engine: float64 tensors on the CPU that keep their gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def _lifting(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The function, with plain numbers (random orientations, for example) lifted first."""
+
+    def apply(*args: Any) -> Tensor:
+        return function(*(arg if isinstance(arg, Tensor) else TorchOps.lift(arg) for arg in args))
+
+    return apply
+
+
+class TorchOps:
+    """Twin of `nanobragg.geometry.FloatOps`; see `nanobragg.geometry.Ops` for what each member means."""
+
+    is_float = False
+    sin = staticmethod(_lifting(torch.sin))
+    cos = staticmethod(_lifting(torch.cos))
+    sqrt = staticmethod(_lifting(torch.sqrt))
+    atan2 = staticmethod(_lifting(torch.atan2))
+
+    @staticmethod
+    def lift(value: Any) -> Tensor:
+        """See `Ops.lift`. A tensor of three axes is the table of structure factors: it stays where and what it is."""
+        if isinstance(value, Tensor):
+            return value if value.ndim == 3 else value.to(device="cpu", dtype=torch.float64)
+        return torch.from_numpy(np.array(value, dtype=np.float64))
+
+    @classmethod
+    def stack(cls, items: Sequence[Any], axis: int = 0) -> Tensor:
+        """See `Ops.stack`."""
+        return torch.stack([item if isinstance(item, Tensor) else cls.lift(item) for item in items], dim=axis)
+
+    @staticmethod
+    def nonzero(x: Any) -> Any:
+        """See `Ops.nonzero`."""
+        return torch.where(x == 0, torch.ones_like(x), x)
+
+    @staticmethod
+    def round_f32(x: Any) -> Any:
+        """See `Ops.round_f32`."""
+        return x + (x.detach().to(torch.float32).to(torch.float64) - x.detach())
+
+
+TORCH_OPS = TorchOps()

@@ -1,0 +1,285 @@
+"""Derivatives of the corrected sum, block by block: reverse mode (`pull_back`) and forward mode (`push_forward`).
+
+One sweep each, without a tape. With g = weight x polarization x solid angle x capture of a pass, T its sum of F_cell^2 form
+over the orientations, and V = F_cell^2 d form/dh + form dF_cell^2/dh for every evaluation, the image is
+
+    J = SUM over passes of  g (scale T + background)
+
+and for a cotangent c of J, with w = c g scale,
+
+    d/dT = w,   d/dg = c (scale T + background),   d/d(cell axis) = SUM w V S,   dS = SUM w V (cell axis).
+
+Scene.py has the sum, `detector` the derivatives of directions, solid angles and capture fractions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nanobragg.torch_backend import detector, lattice, phase, structure_factors
+from nanobragg.torch_backend.algebra import dot, transform
+from nanobragg.torch_backend.inputs import NAMES, Inputs, Plan
+from nanobragg.torch_backend.kernel import Passes, make_passes, orientation_blocks, pass_blocks, pixel_blocks
+from nanobragg.torch_backend.lattice import Slopes
+from nanobragg.torch_backend.structure_factors import Lookup
+
+GEOMETRY = frozenset(
+    {"frame", "normal", "omega_scale", "absorption", "arcs", "bend", "incident", "wavenumber", "weight", "polar"}
+)
+_SPOT = frozenset({"spot", "fudge"})
+
+
+@dataclass(frozen=True)
+class _Derivatives:
+    """A block of evaluations: sums and slopes."""
+
+    form: Slopes
+    lookup: Lookup
+    axes: Tensor
+    """V, (n_axes, o, m)"""
+
+    @property
+    def value(self) -> Tensor:
+        """F_cell^2 form (o, m)"""
+        return self.form.form * self.lookup.squared
+
+
+def _derivatives(plan: Plan, inputs: Inputs, cells: Tensor, vectors: Tensor) -> tuple[_Derivatives, Tensor]:
+    """Derivatives, and the offsets (n_axes, o, m)."""
+    offset, nearest = phase.offsets(cells, vectors, plan.scales, plan.dtype)
+    lookup = structure_factors.look_up_slopes(plan, inputs.table, nearest, offset)
+    form = lattice.slopes(plan, inputs, offset)
+    axes = form.offset * lookup.squared
+    if lookup.slope is not None:
+        axes = axes + lookup.slope * form.form
+    return _Derivatives(form, lookup, axes), offset
+
+
+class _Totals:
+    """Gradients under construction, float64 but for the table."""
+
+    def __init__(self, inputs: Inputs, wanted: frozenset[str]) -> None:
+        self.wanted = wanted
+        self.grads = {name: torch.zeros_like(getattr(inputs, name)) for name in NAMES if name in wanted}
+
+    def add(self, name: str, value: Tensor) -> None:
+        """Add a contribution, if the gradient is wanted at all."""
+        if name in self.wanted:
+            self.grads[name] += value
+
+
+def pull_back(plan: Plan, inputs: Inputs, cotangent: Tensor, wanted: frozenset[str]) -> dict[str, Tensor]:
+    """Gradients of the named inputs.
+
+    Parameters
+    ----------
+    plan, inputs
+        As for `kernel.render`; ``plan.per_term`` must hold.
+    cotangent : Tensor, shape (n_pixels,)
+        Gradient of the loss with respect to the pixels.
+    wanted : frozenset of str
+        Names of `Inputs` fields.
+    """
+    totals = _Totals(inputs, wanted)
+    for begin, end in pixel_blocks(plan):
+        weights = cotangent[begin:end].to(torch.float64)
+        for first, last, slices in pass_blocks(plan, end - begin):
+            points = detector.locate(plan, inputs, plan.pixels[begin:end], first, last)
+            toward = torch.zeros_like(points.direction)
+            factor = torch.zeros_like(points.solid_angle)
+            for sources in slices:
+                passes = make_passes(plan, inputs, points, sources)
+                one = _pull_passes(plan, inputs, passes, weights, totals)
+                if wanted & GEOMETRY:
+                    toward, factor = toward + one[0], factor + one[1]
+            if wanted & GEOMETRY:
+                for name, value in detector.pull_back(plan, inputs, points, toward, factor).items():
+                    totals.add(name, value)
+    return totals.grads
+
+
+def _pull_passes(
+    plan: Plan, inputs: Inputs, passes: Passes, cotangent: Tensor, totals: _Totals
+) -> tuple[Tensor, Tensor]:
+    """Gradients of directions (3, V, P) and of solid angle x capture (V, P) that come through some sources."""
+    points, some = passes.points, passes.sources
+    weight = inputs.weight[some, None]
+    polarized = weight if passes.polarization is None else weight * passes.polarization
+    g = (polarized * points.factor.unsqueeze(1)).expand(passes.shape)
+    upon = g * cotangent
+    if passes.kept is not None:
+        kept = torch.where(passes.kept, upon, torch.zeros_like(upon))
+    else:
+        kept = upon
+    sums, vectors = _pull_evaluations(plan, inputs, passes, kept * inputs.scale, totals)
+    totals.add("scale", (kept * sums).sum())
+    totals.add("background", upon.sum())
+    if not totals.wanted & GEOMETRY:
+        return vectors, vectors
+    photons = sums * inputs.scale
+    if passes.kept is not None:
+        photons = torch.where(passes.kept, photons, torch.zeros_like(photons))
+    d_g = cotangent * (photons + inputs.background)
+
+    direction = points.direction.unsqueeze(2)
+    wavenumber = inputs.wavenumber[some, None]
+    toward = vectors * wavenumber
+    if totals.wanted & {"incident", "wavenumber"}:
+        away = direction - inputs.incident[:, None, some, None]
+        totals.add("incident", _placed(-toward.sum((1, 3)), inputs.incident, some, 1))
+        totals.add("wavenumber", _placed(dot(vectors, away).sum((0, 2)), inputs.wavenumber, some, 0))
+    through = d_g * points.factor.unsqueeze(1)
+    if passes.polarization is None:
+        totals.add("weight", _placed(through.sum((0, 2)), inputs.weight, some, 0))
+    else:
+        totals.add("weight", _placed((through * passes.polarization).sum((0, 2)), inputs.weight, some, 0))
+        tilt = through * weight
+        turned = transform(inputs.polar[some], points.direction.unsqueeze(0)).permute(1, 2, 0, 3)
+        toward = toward + turned * tilt
+        if "polar" in totals.wanted:
+            d = points.direction.flatten(1)
+            parts = tilt.transpose(0, 1).flatten(1).unsqueeze(1) * d
+            totals.add("polar", _placed(0.5 * parts @ d.T, inputs.polar, some, 0))
+    return toward.sum(2), (d_g * polarized).sum(1)
+
+
+def _placed(value: Tensor, like: Tensor, some: slice, axis: int) -> Tensor:
+    """`value` at the sources `some` of an array of all sources."""
+    if value.shape == like.shape:
+        return value
+    full = torch.zeros_like(like)
+    full.narrow(axis, some.start, value.shape[axis]).copy_(value)
+    return full
+
+
+def _pull_evaluations(
+    plan: Plan, inputs: Inputs, passes: Passes, weight: Tensor, totals: _Totals
+) -> tuple[Tensor, Tensor]:
+    """Sums over the orientations (V, s, P) and gradient of the scattering vectors (3, V, s, P); `weight` is w."""
+    vectors = passes.vectors.flatten(1)
+    w = weight.flatten().to(plan.dtype)
+    geometry = bool(totals.wanted & (GEOMETRY - {"weight", "normal", "omega_scale", "absorption", "polar"}))
+    geometry = geometry or bool(totals.wanted & GEOMETRY)
+    flat = vectors.to(plan.dtype) if totals.wanted & {"cells"} or geometry else vectors
+    sums = torch.zeros_like(w, dtype=torch.float64)
+    back = torch.zeros_like(vectors)
+    for some in orientation_blocks(plan, vectors.shape[1]):
+        cells = inputs.cells[:, some]
+        found, offset = _derivatives(plan, inputs, cells, vectors)
+        sums += found.value.sum(0)
+        axes = found.axes
+        weighted = axes * w if len(axes) else axes
+        if "cells" in totals.wanted and len(axes):
+            totals.grads["cells"][:, some] += (weighted.flatten(0, 1) @ flat.T).view(cells.shape)
+        if geometry and len(axes):
+            back += _back(cells.to(plan.dtype), weighted)
+        if "table" in totals.wanted:
+            found.lookup.scatter(totals.grads["table"], found.form.form * w)
+        if totals.wanted & _SPOT and found.form.rate is not None:
+            assert found.form.spot is not None and found.form.radius is not None
+            rate = found.form.rate * found.lookup.squared * w
+            totals.add("fudge", (rate * found.form.radius).sum(dtype=torch.float64))
+            if "spot" in totals.wanted:
+                metric = (found.form.spot * rate).flatten(1) @ offset.flatten(1).T
+                totals.add("spot", 2 * inputs.fudge * metric)
+    return sums.view(passes.shape), back.view(passes.vectors.shape)
+
+
+def _back(cells: Tensor, weighted: Tensor) -> Tensor:
+    """Sum over axes and orientations of the cell axes times `weighted` (n_axes, o, m): (3, m)."""
+    if cells.shape[1] <= 2:
+        total = None
+        for axis in range(cells.shape[0]):
+            for o in range(cells.shape[1]):
+                part = cells[axis, o, :, None] * weighted[axis, o]
+                total = part if total is None else total + part
+        assert total is not None
+        return total
+    return cells.reshape(-1, 3).T @ weighted.flatten(0, 1)
+
+
+def push_forward(plan: Plan, inputs: Inputs, tangents: dict[str, Tensor]) -> Tensor:
+    """Tangents (K, n_pixels) of the image for K tangents of the inputs.
+
+    Parameters
+    ----------
+    plan, inputs
+        As for `kernel.render`; ``plan.per_term`` must hold.
+    tangents : dict
+        For every field of `Inputs`, a tensor with a leading axis of K.
+    """
+    parts = []
+    for begin, end in pixel_blocks(plan):
+        total = tangents["scale"].new_zeros(len(tangents["scale"]), end - begin)
+        for first, last, slices in pass_blocks(plan, end - begin):
+            points = detector.locate(plan, inputs, plan.pixels[begin:end], first, last)
+            moved = detector.push_forward(plan, inputs, points, tangents)
+            for sources in slices:
+                passes = make_passes(plan, inputs, points, sources)
+                total = total + _push_passes(plan, inputs, passes, moved, tangents)
+        parts.append(total.to(plan.dtype))
+    return torch.cat(parts, 1)
+
+
+def _push_passes(
+    plan: Plan, inputs: Inputs, passes: Passes, moved: tuple[Tensor, Tensor], tangents: dict[str, Tensor]
+) -> Tensor:
+    """(K, P)"""
+    d_direction, d_factor = moved
+    points, some = passes.points, passes.sources
+    direction = points.direction
+    away = direction.unsqueeze(2) - inputs.incident[:, None, some, None]
+    turning = d_direction.unsqueeze(3) - tangents["incident"][:, :, None, some, None]
+    d_vectors = turning * inputs.wavenumber[some, None] + away * tangents["wavenumber"][:, None, None, some, None]
+    sums, d_sums = _push_evaluations(plan, inputs, passes, d_vectors, tangents)
+
+    weight, d_weight = inputs.weight[some, None], tangents["weight"][:, None, some, None]
+    polarized, d_polarized = weight, d_weight
+    if passes.polarization is not None:
+        turned = transform(inputs.polar[some], direction.unsqueeze(0)).permute(1, 2, 0, 3)
+        tilt = (turned * d_direction.unsqueeze(3)).sum(1)
+        for k in range(len(d_direction)):
+            shifted = transform(tangents["polar"][k, some], direction.unsqueeze(0))
+            tilt[k] += 0.5 * dot(shifted, direction.unsqueeze(0), 1).transpose(0, 1)
+        polarized, d_polarized = weight * passes.polarization, d_weight * passes.polarization + weight * tilt
+    factor = points.factor.unsqueeze(1)
+    g, d_g = polarized * factor, d_polarized * factor + polarized * d_factor.unsqueeze(2)
+    photons = sums * inputs.scale
+    d_photons = d_sums * inputs.scale + sums * tangents["scale"][:, None, None, None]
+    if passes.kept is not None:
+        photons = torch.where(passes.kept, photons, torch.zeros_like(photons))
+        d_photons = torch.where(passes.kept, d_photons, torch.zeros_like(d_photons))
+    photons = photons + inputs.background
+    d_photons = d_photons + tangents["background"][:, None, None, None]
+    return (d_g * photons + g * d_photons).sum((1, 2))
+
+
+def _push_evaluations(
+    plan: Plan, inputs: Inputs, passes: Passes, d_vectors: Tensor, tangents: dict[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Sums over the orientations (V, s, P) and their tangents (K, V, s, P)."""
+    vectors = passes.vectors.flatten(1)
+    flat, d_flat = vectors.to(plan.dtype), d_vectors.flatten(2).to(plan.dtype)
+    sums = torch.zeros_like(vectors[0])
+    d_sums = torch.zeros(len(d_flat), vectors.shape[1], dtype=torch.float64, device=vectors.device)
+    fudge = inputs.fudge
+    for some in orientation_blocks(plan, vectors.shape[1]):
+        cells = inputs.cells[:, some]
+        found, offset = _derivatives(plan, inputs, cells, vectors)
+        sums += found.value.sum(0)
+        flat_cells = cells.to(plan.dtype).reshape(-1, 3)
+        for k in range(len(d_flat)):
+            turned = tangents["cells"][k][:, some].to(plan.dtype).reshape(-1, 3)
+            shift = (flat_cells @ d_flat[k] + turned @ flat).view_as(found.axes)
+            d_sums[k] += (found.axes * shift).sum((0, 1))
+            d_sums[k] += (found.form.form * found.lookup.tangent(tangents["table"][k])).sum(0)
+            if found.form.rate is not None:
+                assert found.form.spot is not None and found.form.radius is not None
+                rate = found.form.rate * found.lookup.squared
+                metric = tangents["spot"][k].to(plan.dtype) @ offset.flatten(1)
+                d_radius = 2 * dot(found.form.spot, metric.view_as(offset)) * fudge.to(plan.dtype)
+                d_sums[k] += (rate * (d_radius + found.form.radius * tangents["fudge"][k])).sum(0)
+    return sums.view(passes.shape), d_sums.view(-1, *passes.shape)
