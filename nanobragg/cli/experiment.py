@@ -174,10 +174,8 @@ def _detector(line: CommandLine) -> Detector:
     if distance is not None and distance < 0 and not line.strict and Quirk.CLOSE_DISTANCE_WINS in line.quirks:
         line.note(f"-distance {distance:g}: rendered as {-distance:g}, as the original does")
         distance = -distance
-    if close is not None and close < 0:
-        if line.strict:
-            raise ConfigError("detector.close_distance_mm", close, "must be > 0", "write -close_distance MM")
-        line.note(f"-close_distance {close:g}: the detector lies behind the sample; rendered as the original does")
+    if close is not None and close < 0 and line.strict:
+        raise ConfigError("detector.close_distance_mm", close, "must be > 0", "write -close_distance MM")
     if distance is None and close is None:
         distance = 100.0
     if distance is not None and close is not None and "distance" not in settings.typed:
