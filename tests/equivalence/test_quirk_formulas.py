@@ -6,7 +6,8 @@ import grid
 import numpy as np
 import pytest
 import triggers
-from triggers import relative
+from laboratory import FLAT, R_E_SQR, on_reflection, relative
+from laboratory import render as image
 
 import nanobragg as nb
 from nanobragg.cell import unit_cell_vectors
@@ -14,16 +15,10 @@ from nanobragg.quirks import CORRECTED, Quirk
 
 pytestmark = pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning")
 
-R_E_SQR = 7.94079248018965e-30
-FLAT = nb.StructureFactors.constant(100.0)
 # two evaluations of one number along different paths: a few roundings of 1.1e-16 each
 ROUNDING = 1e-14
 # as above after the sines of N pi h, which lose another digit or two; largest measured 7e-14
 SINES = 1e-12
-
-
-def image(experiment, *quirks):
-    return nb.simulate(experiment.replace(quirks=frozenset(quirks)), backend="c", kernel="scalar")
 
 
 def still(**settings):
@@ -186,24 +181,6 @@ def test_width_of_gauss_and_tophat(shape, edge, n):
     original = intended * edge / n**2
     if original < n / 2:  # else the spot is broader than the distance of the reflections
         assert measured(original, Quirk.GAUSS_TOPHAT_WIDTH) == pytest.approx(original, rel=5e-3)
-
-
-def on_reflection(shape, offset):
-    """One pixel whose h is 3 + `offset` to a few roundings, with k = l = 0: the cell is built around its scattering."""
-    x = np.array([0.05, 0.0, 0.011])
-    s = (x / np.linalg.norm(x) - [1.0, 0.0, 0.0]) / 1.2  # 1/Angstrom
-    a_star = s / (3 + offset)
-    e = np.cross(s, [0.0, 1.0, 0.0])
-    b_star, c_star = np.array([0.0, 0.02, 0.0]), e / np.linalg.norm(e) / 50
-    if np.dot(a_star, np.cross(b_star, c_star)) < 0:
-        c_star = -c_star
-    return nb.Experiment(
-        crystal=nb.Crystal(a_star_matrix=[a_star, b_star, c_star], n_cells=(20, 20, 20), shape=shape, structure_factors=FLAT),
-        beam=nb.Beam(wavelength_angstrom=1.2, polarized=False),
-        detector=nb.Detector(n_fast=1, n_slow=1, pixel_size_mm=0.002, distance_mm=50.0,
-                             beam_center_mm=(0.001 - 11.0, 0.001)),
-        sampling=nb.Sampling(oversample=1, interpolate="nearest"),
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("shape", ["square", "round"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import reference
 import triggers
-from triggers import ELSEWHERE, REFUSED, TRIGGERS, relative
+from laboratory import relative
+from laboratory import render as image
+from triggers import ELSEWHERE, REFUSED, TRIGGERS
 
 import nanobragg as nb
 from nanobragg.quirks import CORRECTED, REFERENCE, Quirk
@@ -18,10 +20,6 @@ REFUSALS = [(quirk, case) for quirk, cases in REFUSED.items() for case in cases]
 
 def name(value):
     return value.name if isinstance(value, Quirk) else None
-
-
-def image(experiment):
-    return nb.simulate(experiment, backend="c", kernel="scalar")
 
 
 def test_every_quirk_is_tested():

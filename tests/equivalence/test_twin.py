@@ -12,6 +12,8 @@ import reference
 import nanobragg as nb
 from nanobragg.quirks import Quirk
 
+pytestmark = pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning")
+
 ROWS = grid.rows()
 # max|difference| / max|image|; measured on the grid: 6e-14 (the phase N h carries about 1e-14 of rounding)
 TOLERANCE = 1e-12
@@ -26,7 +28,6 @@ def difference(experiment):
     return np.abs(image - expected).max() / max(np.abs(expected).max(), 1e-300), expected
 
 
-@pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning")
 @pytest.mark.parametrize("row", ROWS, ids=range(len(ROWS)))
 def test_pairwise(row):
     worst, _ = difference(grid.experiment_of(row))
@@ -34,7 +35,6 @@ def test_pairwise(row):
     assert worst <= TOLERANCE, f"{worst:.2g} of the maximum for {chosen}"
 
 
-@pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning")
 @pytest.mark.parametrize("seed", range(60))
 def test_random_sets_of_quirks(seed):
     """Every quirk may stand beside every other; the caching modes of the factors mix."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import grid
-import numpy as np
 
 from nanobragg.config import Divergence
 from nanobragg.quirks import Quirk
@@ -100,8 +99,3 @@ def experiment(options, settings, quirks):
 def without_triggers():
     """An experiment that triggers no quirk: a still of an orthorhombic crystal on a flat panel with a typed centre."""
     return grid.build(SOME_CENTER | {"interpolate": "nearest", "misset": (10, 20, 30)})
-
-
-def relative(a, b):
-    """Largest difference in units of the maximum of `b`."""
-    return np.abs(a - b).max() / np.abs(b).max()
