@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-
 from nanobragg.torch_backend.algebra import cross, dot, transform
 from nanobragg.torch_backend.inputs import Inputs, Plan
+from torch import Tensor
 
 
 @dataclass(frozen=True)

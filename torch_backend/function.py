@@ -10,12 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.autograd import Function
-
 from nanobragg.torch_backend import sweep
 from nanobragg.torch_backend.inputs import NAMES, Inputs, Plan
 from nanobragg.torch_backend.kernel import render
+from torch import Tensor
+from torch.autograd import Function
 
 Progress = Callable[[int, int], None]
 AGAIN = (

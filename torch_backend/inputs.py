@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+
 import torch
+from nanobragg.torch_backend.phase import Scales, scales
+from nanobragg.torch_backend.polarization import polarization_matrices
 from torch import Tensor
 
 from nanobragg.quirks import Quirk
 from nanobragg.scene import FactorMode, Scene, Shape
-from nanobragg.torch_backend.phase import Scales, scales
-from nanobragg.torch_backend.polarization import polarization_matrices
 
 ROUND_SCALE = 0.723601254558268
 """sqrt(pi/6) (physics.md 15.11)"""

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
-from torch import Tensor
-
-from nanobragg.scene import FactorMode
 from nanobragg.torch_backend import detector, lattice, phase, structure_factors
 from nanobragg.torch_backend.algebra import dot, transform
 from nanobragg.torch_backend.detector import Points
 from nanobragg.torch_backend.inputs import Inputs, Plan
 from nanobragg.torch_backend.structure_factors import Interpolate
+from torch import Tensor
+
+from nanobragg.scene import FactorMode
 
 MOST_ORIENTATIONS = 512
 """looked at together; more only when a block has few passes"""
@@ -66,7 +67,7 @@ def pixel_blocks(plan: Plan) -> Iterator[tuple[int, int]]:
         if special is not None:
             edges.update(min(max(e, 0), n) for e in (special[0], special[0] + 1))
     cuts = sorted(edges)
-    for begin, end in zip(cuts, cuts[1:], strict=False):
+    for begin, end in pairwise(cuts):
         for start in range(begin, end, size):
             yield start, min(start + size, end)
 

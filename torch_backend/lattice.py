@@ -18,11 +18,11 @@ import math
 from dataclasses import dataclass
 
 import torch
+from nanobragg.torch_backend.algebra import dot
+from nanobragg.torch_backend.inputs import Inputs, Plan
 from torch import Tensor
 
 from nanobragg.scene import Shape
-from nanobragg.torch_backend.algebra import dot
-from nanobragg.torch_backend.inputs import Inputs, Plan
 
 TOPHAT_CUT = 0.3969
 """0.63^2"""

@@ -14,9 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-
 from nanobragg.torch_backend.algebra import transform
+from torch import Tensor
 
 _BITS = 11
 _FEW = 8

@@ -8,15 +8,15 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
+from nanobragg.torch_backend.function import image_values
+from nanobragg.torch_backend.inputs import prepare
+from nanobragg.torch_backend.ops import TORCH_OPS
 from torch import Tensor
 
 from nanobragg.config import Experiment
 from nanobragg.derive import derive
 from nanobragg.errors import ConfigError
 from nanobragg.scene import Scene
-from nanobragg.torch_backend.function import image_values
-from nanobragg.torch_backend.inputs import prepare
-from nanobragg.torch_backend.ops import TORCH_OPS
 
 BYTES_PER_EVALUATION = 256
 """alive at the peak of a block, forward or backward (measured: 140 to 250)"""

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-
 from nanobragg.torch_backend.inputs import Plan
+from torch import Tensor
 
 Interpolate = bool | Tensor
 """everywhere, nowhere, or where a mask that broadcasts to (o, m) says"""

@@ -17,14 +17,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-
 from nanobragg.torch_backend import detector, lattice, phase, structure_factors
 from nanobragg.torch_backend.algebra import dot, transform
 from nanobragg.torch_backend.inputs import NAMES, Inputs, Plan
 from nanobragg.torch_backend.kernel import Passes, make_passes, orientation_blocks, pass_blocks, pixel_blocks
 from nanobragg.torch_backend.lattice import Slopes
 from nanobragg.torch_backend.structure_factors import Lookup
+from torch import Tensor
 
 GEOMETRY = frozenset(
     {"frame", "normal", "omega_scale", "absorption", "arcs", "bend", "incident", "wavenumber", "weight", "polar"}
