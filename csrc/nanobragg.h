@@ -25,6 +25,7 @@ typedef enum {
     NB_ERR_PIXEL_RANGE = -102,
     NB_ERR_CANCELLED = -103,
     NB_ERR_RECORDER = -104,
+    NB_ERR_KERNEL = -105,
     NB_ERR_NOT_FINITE = -201,
     NB_ERR_NOT_POSITIVE = -202,
     NB_ERR_NEGATIVE = -203,
@@ -178,6 +179,21 @@ NB_WARN_UNUSED int nb_scene_validate(const nb_scene *scene, nb_fault *fault);
  * NULL; it is polled once per source pass. */
 NB_WARN_UNUSED int nb_render(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, double *out,
                              const volatile int *cancel);
+
+/* simd.c: the same by the kernel of one's choice. The vector kernels rearrange the sum (simd_kernel.c) and leave some
+ * scenes to the scalar one; nb_simd_obstacle says why, or NULL. */
+typedef enum {
+    NB_KERNEL_SCALAR = 0,
+    NB_KERNEL_SIMD_BASELINE,
+    NB_KERNEL_SIMD_AVX2,
+    NB_KERNEL_SIMD_AVX512,
+    NB_N_KERNELS
+} nb_kernel;
+const char *nb_kernel_name(nb_kernel kernel);
+int nb_kernel_available(nb_kernel kernel);
+const char *nb_simd_obstacle(const nb_scene *scene);
+NB_WARN_UNUSED int nb_render_with(const nb_scene *scene, nb_kernel kernel, int64_t pixel_begin, int64_t pixel_end,
+                                  double *out, const volatile int *cancel);
 
 /* trace.c: one pixel, by its position in scene->pixels, on the code path of nb_render. */
 NB_WARN_UNUSED int nb_trace(const nb_scene *scene, int64_t position, const nb_recorder *recorder, double *out);

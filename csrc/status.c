@@ -13,6 +13,7 @@ const char *nb_strerror(int status) {
     case NB_ERR_PIXEL_RANGE: return "the block lies outside the list of rendered pixels (NB_ERR_PIXEL_RANGE)";
     case NB_ERR_CANCELLED: return "cancelled by the caller (NB_ERR_CANCELLED)";
     case NB_ERR_RECORDER: return "stopped by the recorder (NB_ERR_RECORDER)";
+    case NB_ERR_KERNEL: return "the kernel is not available here or does not cover the scene (NB_ERR_KERNEL)";
     case NB_ERR_NOT_FINITE: return "must be a finite number (NB_ERR_NOT_FINITE)";
     case NB_ERR_NOT_POSITIVE: return "must be > 0 (NB_ERR_NOT_POSITIVE)";
     case NB_ERR_NEGATIVE: return "must be >= 0 (NB_ERR_NEGATIVE)";

@@ -73,10 +73,16 @@ cdef extern from "nanobragg.h" nogil:
         NB_CURVED_DET_AXES, NB_GAUSS_TOPHAT_WIDTH, NB_SINC3_CANCELLATION, NB_SINCG_ROUNDOFF
         NB_LATTICE_ZERO_SKIP, NB_DMIN_ZEROES_WATER, NB_INTERP_LOW_EDGE
 
+    ctypedef enum nb_kernel:
+        NB_N_KERNELS
+
     const char *nb_version()
     const char *nb_strerror(int status)
     int nb_scene_validate(const nb_scene *scene, nb_fault *fault)
-    int nb_render(const nb_scene *scene, int64_t begin, int64_t end, double *out, const int *cancel)
+    const char *nb_kernel_name(nb_kernel kernel)
+    int nb_kernel_available(nb_kernel kernel)
+    const char *nb_simd_obstacle(const nb_scene *scene)
+    int nb_render_with(const nb_scene *scene, nb_kernel kernel, int64_t begin, int64_t end, double *out, const int *cancel)
     int nb_trace(const nb_scene *scene, int64_t position, const nb_recorder *recorder, double *out)
     const char *nb_quantity_name(nb_quantity quantity)
     void nb_rng_init(nb_rng *rng)
@@ -91,6 +97,11 @@ version = (<bytes>nb_version()).decode()
 
 quantity_names = tuple([(<bytes>nb_quantity_name(<nb_quantity>i)).decode() for i in range(NB_N_QUANTITIES)])
 """Names of what a trace records, by quantity number."""
+
+_KERNEL_NUMBERS = {(<bytes>nb_kernel_name(<nb_kernel>i)).decode(): i for i in range(NB_N_KERNELS)}
+
+available_kernels = tuple([name for name, i in _KERNEL_NUMBERS.items() if nb_kernel_available(<nb_kernel><int>i)])
+"""Names of the kernels of this build that this machine can run, the fastest last."""
 
 _QUIRK_BITS = {
     "CURVED_DET_AXES": NB_CURVED_DET_AXES,
@@ -285,7 +296,13 @@ cdef class CoreScene:
         """Rendered pixels."""
         return self.c.n_pixels
 
-    def render(self, int64_t begin, int64_t end, double[::1] out, CancelFlag cancel not None):
+    @property
+    def simd_obstacle(self):
+        """Why the vector kernels leave this scene to the scalar one; empty where they cover it."""
+        cdef const char *text = nb_simd_obstacle(&self.c)
+        return "" if text == NULL else (<bytes>text).decode()
+
+    def render(self, int64_t begin, int64_t end, double[::1] out, CancelFlag cancel not None, str kernel="scalar"):
         """Render the pixels [begin, end) of `pixels` into out[begin:end], without the GIL.
 
         Returns
@@ -300,9 +317,10 @@ cdef class CoreScene:
         if begin == end:
             return True
         cdef double *target = &out[begin]
+        cdef nb_kernel number = <nb_kernel><int>_KERNEL_NUMBERS[kernel]
         cdef int status
         with nogil:
-            status = nb_render(&self.c, begin, end, target, &cancel.flag)
+            status = nb_render_with(&self.c, number, begin, end, target, &cancel.flag)
         if status == NB_ERR_CANCELLED:
             return False
         if status != NB_OK:

@@ -36,25 +36,31 @@ def available_cores() -> int:
 
 
 def select_kernel(kernel: str) -> str:
-    """Return the name of the kernel that runs.
+    """Return the name of the kernel that runs on scenes that it covers.
 
     Raises
     ------
     ConfigError
         For a name that does not exist.
     BackendUnavailableError
-        For a kernel that this build does not contain.
+        For a kernel that this build lacks or this machine cannot run.
     """
-    if kernel in ("auto", "scalar"):
+    if kernel not in KERNELS:
+        raise ConfigError("kernel", kernel, f"must be one of {', '.join(KERNELS)}")
+    if kernel == "auto":
         return "scalar"
-    if kernel in KERNELS:
-        raise BackendUnavailableError(f"kernel={kernel!r}: this build has the scalar kernel only; use 'scalar'")
-    raise ConfigError("kernel", kernel, f"must be one of {', '.join(KERNELS)}")
+    wanted = _core.available_kernels[-1] if kernel == "simd" else kernel
+    if wanted in _core.available_kernels and not (kernel == "simd" and wanted == "scalar"):
+        return wanted
+    here = ", ".join(_core.available_kernels)
+    raise BackendUnavailableError(f"kernel={kernel!r}: this machine and build have {here}; use one of these or 'auto'")
 
 
 def chosen_kernel(scene: Scene, kernel: str = "auto") -> str:
-    """Return the name of the kernel that renders the scene, with the reason in parentheses where it is not the fastest."""
-    return select_kernel(kernel)
+    """Return the name of the kernel that renders the scene, with the reason in parentheses if it is the scalar one."""
+    name = select_kernel(kernel)
+    obstacle = "" if name == "scalar" else _core.CoreScene(scene).simd_obstacle
+    return f"scalar ({obstacle})" if obstacle else name
 
 
 def block_size(scene: Scene, n_threads: int) -> int:
@@ -108,12 +114,12 @@ def render(
     KeyboardInterrupt
         Ctrl-C ends a run within a second; no thread stays behind.
     """
-    select_kernel(kernel)
+    name = select_kernel(kernel)
     n_threads = available_cores() if n_threads is None else _at_least_one("n_threads", n_threads)
     core = _core.CoreScene(scene)
     block = block_size(scene, n_threads) if block is None else _at_least_one("block", block)
     values = np.zeros(core.n_pixels)
-    _render_blocks(core, values, n_threads, block, progress, cancel_check)
+    _render_blocks(core, "scalar" if core.simd_obstacle else name, values, n_threads, block, progress, cancel_check)
     if len(values) == scene.n_slow * scene.n_fast:
         return values.reshape(scene.n_slow, scene.n_fast)
     image = np.zeros(scene.n_slow * scene.n_fast)
@@ -123,6 +129,7 @@ def render(
 
 def _render_blocks(
     core: _core.CoreScene,
+    kernel: str,
     values: NDArray[np.float64],
     n_threads: int,
     block: int,
@@ -141,7 +148,9 @@ def _render_blocks(
             while True:
                 with next_block:
                     begin = next(begins, None)
-                if begin is None or cancel or not core.render(begin, min(begin + block, n_pixels), values, cancel):
+                if begin is None or cancel:
+                    return
+                if not core.render(begin, min(begin + block, n_pixels), values, cancel, kernel):
                     return
                 reports.put(begin)
         except BaseException as error:

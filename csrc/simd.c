@@ -1,0 +1,79 @@
+/* Which kernels exist here, what they cover, and the call that picks one. */
+#include "simd.h"
+
+#include <math.h>
+#include <stddef.h>
+
+typedef int render_function(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, double *out,
+                            const volatile int *cancel);
+
+static const struct {
+    const char *name;
+    render_function *render; /* NULL: not in this build */
+} KERNELS[NB_N_KERNELS] = {
+    [NB_KERNEL_SCALAR] = {"scalar", nb_render},
+#ifdef NB_HAVE_SIMD
+    [NB_KERNEL_SIMD_BASELINE] = {"simd-baseline", nb_simd_render_baseline},
+#else
+    [NB_KERNEL_SIMD_BASELINE] = {"simd-baseline", NULL},
+#endif
+#ifdef NB_HAVE_X86_SIMD
+    [NB_KERNEL_SIMD_AVX2] = {"simd-avx2", nb_simd_render_avx2},
+    [NB_KERNEL_SIMD_AVX512] = {"simd-avx512", nb_simd_render_avx512},
+#else
+    [NB_KERNEL_SIMD_AVX2] = {"simd-avx2", NULL},
+    [NB_KERNEL_SIMD_AVX512] = {"simd-avx512", NULL},
+#endif
+};
+
+/* Name of a kernel; NULL past the last one. */
+const char *nb_kernel_name(nb_kernel kernel) {
+    return kernel >= 0 && kernel < NB_N_KERNELS ? KERNELS[kernel].name : NULL;
+}
+
+/* Whether a kernel is in this build and this machine can run it. */
+int nb_kernel_available(nb_kernel kernel) {
+    if (kernel < 0 || kernel >= NB_N_KERNELS || KERNELS[kernel].render == NULL) return 0;
+#ifdef NB_HAVE_X86_SIMD
+    /* what x86-64-v3 and -v4 stand for and the kernel uses */
+    if (kernel == NB_KERNEL_SIMD_AVX2)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    if (kernel == NB_KERNEL_SIMD_AVX512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("bmi2");
+#endif
+    return 1;
+}
+
+/* Why the vector kernels leave a scene to the scalar one.
+ *
+ * Given:    a scene that passed nb_scene_validate
+ * Returned: a phrase, or NULL where they cover the scene
+ */
+const char *nb_simd_obstacle(const nb_scene *scene) {
+    if (scene->capture_mode == NB_CUMULATIVE || scene->polar_mode == NB_CUMULATIVE ||
+        scene->omega_mode == NB_CUMULATIVE)
+        return "factors multiplied into the running sum after every term depend on the order of the terms";
+    if (scene->tricubic) return "structure factors are interpolated";
+    if (scene->shape != NB_SQUARE && !(scene->fudge > 0.0)) return "fudge is not positive";
+    for (int i = 0; i < 3; i++) {
+        if (scene->n_cells[i] != floor(scene->n_cells[i]) || scene->n_cells[i] > 1e6)
+            return "a cell count is no whole number up to a million";
+    }
+    return NULL;
+}
+
+/* Expected photons of the pixels [pixel_begin, pixel_end), as nb_render, by the kernel of one's choice.
+ *
+ * Returned: NB_ERR_KERNEL for a kernel that is not available, or that does not cover the scene; else as nb_render
+ */
+int nb_render_with(const nb_scene *scene, nb_kernel kernel, int64_t pixel_begin, int64_t pixel_end, double *out,
+                   const volatile int *cancel) {
+    static const volatile int never = 0;
+    if (!nb_kernel_available(kernel)) return NB_ERR_KERNEL;
+    if (scene == NULL || (out == NULL && pixel_begin < pixel_end)) return NB_ERR_NULL_ARGUMENT;
+    if (pixel_begin < 0 || pixel_end < pixel_begin || pixel_end > scene->n_pixels) return NB_ERR_PIXEL_RANGE;
+    if (kernel != NB_KERNEL_SCALAR && nb_simd_obstacle(scene) != NULL) return NB_ERR_KERNEL;
+    return KERNELS[kernel].render(scene, pixel_begin, pixel_end, out, cancel == NULL ? &never : cancel);
+}

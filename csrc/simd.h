@@ -1,0 +1,14 @@
+/* The vector kernel's variants, one per instruction set, behind one table. */
+#ifndef NB_SIMD_H
+#define NB_SIMD_H
+
+#include "nanobragg.h"
+
+#define NB_DECLARE_SIMD(isa)                                                                                           \
+    int nb_simd_render_##isa(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, double *out,               \
+                             const volatile int *cancel)
+NB_DECLARE_SIMD(baseline);
+NB_DECLARE_SIMD(avx2);
+NB_DECLARE_SIMD(avx512);
+
+#endif

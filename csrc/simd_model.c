@@ -1,0 +1,79 @@
+/* Coefficients of the vector kernel's terms. */
+#include "simd_model.h"
+
+#include <math.h>
+#include <stddef.h>
+
+/* U(N-1)(cos x)^2 = (sin N x/sin x)^2 = p(s)^2 (1 - parity s), s = sin^2 x, N <= SMALL_CELLS.
+ *
+ * From sin (N+1) x = 2 cos x sin N x - sin (N-1) x: with u_N = sin N x/sin x for odd N and sin N x/(sin x cos x) for
+ * even N, u_(N+1) = 2 (1 - s) u_N - u_(N-1) after an even N and 2 u_N - u_(N-1) after an odd one.
+ */
+static void chebyshev(int n, double p[4], double *parity) {
+    double before[5] = {0.0}, now[5] = {1.0};
+    for (int m = 1; m < n; m++) {
+        double next[5];
+        for (int i = 0; i < 5; i++) {
+            next[i] = 2.0 * now[i] - before[i];
+            if (m % 2 == 0 && i > 0) next[i] -= 2.0 * now[i - 1];
+        }
+        for (int i = 0; i < 5; i++)
+            before[i] = now[i], now[i] = next[i];
+    }
+    for (int i = 0; i < 4; i++)
+        p[i] = now[i];
+    *parity = n % 2 == 0 ? 1.0 : 0.0;
+}
+
+/* The quadratic form r^2 of the shapes other than SQUARE, as coefficients of f0 f0, f1 f1, f2 f2, f0 f1, f0 f2, f1 f2.
+ */
+static void quadratic(const nb_scene *scene, double gram[6]) {
+    const double *n = scene->n_cells, *a = scene->a_star;
+    const double volume_sqr = n[0] * n[0] * n[1] * n[1] * n[2] * n[2];
+    static const int PAIRS[6][2] = {{0, 0}, {1, 1}, {2, 2}, {0, 1}, {0, 2}, {1, 2}};
+    const int skew = scene->shape != NB_ROUND && (scene->quirks & NB_GAUSS_TOPHAT_WIDTH);
+    for (int i = 0; i < 6; i++) {
+        const int p = PAIRS[i][0], q = PAIRS[i][1];
+        const double *u = a + 3 * p, *v = a + 3 * q;
+        gram[i] = skew     ? (u[0] * v[0] + u[1] * v[1] + u[2] * v[2]) * volume_sqr * (p == q ? 1.0 : 2.0)
+                  : p == q ? n[p] * n[p]
+                           : 0.0;
+    }
+}
+
+/* Given: scene. Returned: model. Reference: physics.md 15.11; csrc/lattice.c. */
+void nb_model_make(const nb_scene *scene, nb_model *model) {
+    static const double ROUND_SCALE = 0.723601254558268, GAUSS_WIDTH = 0.63, TOPHAT_CUT = 0.3969;
+    const double *n = scene->n_cells;
+    *model = (nb_model){.table = scene->f_table, .outside = scene->default_F};
+    const double cells = n[0] * n[1] * n[2];
+    double form = 1.0;
+    model->peak = cells * cells;
+    switch (scene->shape) {
+    case NB_ROUND:
+        model->lattice = SPHERE;
+        model->peak *= ROUND_SCALE * ROUND_SCALE;
+        form = scene->fudge;
+        break;
+    case NB_GAUSS:
+        model->lattice = GAUSSIAN;
+        form = 2.0 * scene->fudge / GAUSS_WIDTH; /* the exponent of the square */
+        break;
+    case NB_TOPHAT:
+        model->lattice = SPOT;
+        form = scene->fudge / TOPHAT_CUT;
+        break;
+    default: model->lattice = fmax(n[0], fmax(n[1], n[2])) <= SMALL_CELLS ? SQUARE_SMALL : SQUARE_ANY;
+    }
+    quadratic(scene, model->gram);
+    for (int i = 0; i < 6; i++)
+        model->gram[i] *= form;
+    for (int k = 0; k < 3; k++) {
+        model->n[k] = n[k];
+        if (model->lattice == SQUARE_SMALL) chebyshev((int)n[k], model->polynomial[k], model->parity + k);
+        model->first[k] = (double)scene->hkl_min[k];
+        model->last[k] = (double)(scene->hkl_min[k] + scene->n_hkl[k] - 1);
+    }
+    model->stride[0] = (double)(scene->n_hkl[1] * scene->n_hkl[2]);
+    model->stride[1] = (double)scene->n_hkl[2];
+}

@@ -1,0 +1,134 @@
+/* Vectors of doubles for the instruction set that the file is compiled for.
+ *
+ * Every operation acts lane by lane and is correctly rounded, so AVX2 and AVX-512 give the same bits. Without hardware
+ * FMA, vd_fma rounds twice.
+ */
+#ifndef NB_SIMD_VECTOR_H
+#define NB_SIMD_VECTOR_H
+
+#include <math.h>
+#include <stdint.h>
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#define LANES 8
+#elif defined(__AVX2__) && defined(__FMA__)
+#define LANES 4
+#else
+#define LANES 2
+#endif
+
+#if LANES > 2
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define NB_INLINE static inline __attribute__((always_inline))
+
+/* Rows are padded to this many pixels, for every instruction set. */
+#define NB_SIMD_PAD 16
+
+typedef double vd __attribute__((vector_size(8 * LANES), may_alias));
+typedef int64_t vi __attribute__((vector_size(8 * LANES), may_alias));
+
+/* Adding and subtracting it rounds to the nearest whole number, up to 2^51; between the two, the low bits of the sum
+ * are that number. */
+#define MAGIC 6755399441055744.0
+#define MAGIC_BITS INT64_C(0x4338000000000000)
+
+NB_INLINE vd vd_load(const double *p) {
+    return *(const vd *)p;
+}
+
+NB_INLINE void vd_store(double *p, vd x) {
+    *(vd *)p = x;
+}
+
+NB_INLINE vd vd_all(double x) {
+#if LANES == 8
+    return (vd){x, x, x, x, x, x, x, x};
+#elif LANES == 4
+    return (vd){x, x, x, x};
+#else
+    return (vd){x, x};
+#endif
+}
+
+NB_INLINE vi vi_all(int64_t x) {
+#if LANES == 8
+    return (vi){x, x, x, x, x, x, x, x};
+#elif LANES == 4
+    return (vi){x, x, x, x};
+#else
+    return (vi){x, x};
+#endif
+}
+
+/* x y + z */
+NB_INLINE vd vd_fma(vd x, vd y, vd z) {
+#if LANES == 8
+    return (vd)_mm512_fmadd_pd((__m512d)x, (__m512d)y, (__m512d)z);
+#elif LANES == 4
+    return (vd)_mm256_fmadd_pd((__m256d)x, (__m256d)y, (__m256d)z);
+#elif defined(__aarch64__)
+    return (vd)vfmaq_f64((float64x2_t)z, (float64x2_t)x, (float64x2_t)y);
+#else
+    return x * y + z;
+#endif
+}
+
+/* z - x y */
+NB_INLINE vd vd_fnma(vd x, vd y, vd z) {
+    return vd_fma(-x, y, z);
+}
+
+NB_INLINE vd vd_sqrt(vd x) {
+#if LANES == 8
+    return (vd)_mm512_sqrt_pd((__m512d)x);
+#elif LANES == 4
+    return (vd)_mm256_sqrt_pd((__m256d)x);
+#else
+    return (vd){sqrt(x[0]), sqrt(x[1])};
+#endif
+}
+
+/* Lanes of x where the mask is all ones, of y where it is 0. */
+NB_INLINE vd vd_select(vi mask, vd x, vd y) {
+    return (vd)((mask & (vi)x) | (~mask & (vi)y));
+}
+
+/* x held within [low, high]; low for NaN. */
+NB_INLINE vd vd_clamp(vd x, vd low, vd high) {
+#if LANES == 8
+    return (vd)_mm512_min_pd(_mm512_max_pd((__m512d)x, (__m512d)low), (__m512d)high);
+#elif LANES == 4
+    return (vd)_mm256_min_pd(_mm256_max_pd((__m256d)x, (__m256d)low), (__m256d)high);
+#else
+    x = vd_select(x > low, x, low);
+    return vd_select(x < high, x, high);
+#endif
+}
+
+/* Nearest whole number, for |x| < 2^51. */
+NB_INLINE vd vd_round(vd x) {
+    return (x + vd_all(MAGIC)) - vd_all(MAGIC);
+}
+
+NB_INLINE vd vd_gather(const double *table, vi at) {
+#if LANES == 8
+    return (vd)_mm512_i64gather_pd((__m512i)at, table, 8);
+#elif LANES == 4
+    return (vd)_mm256_i64gather_pd(table, (__m256i)at, 8);
+#else
+    return (vd){table[at[0]], table[at[1]]};
+#endif
+}
+
+NB_INLINE int vi_any(vi mask) {
+    int64_t any = 0;
+    for (int i = 0; i < LANES; i++)
+        any |= mask[i];
+    return any != 0;
+}
+
+#endif
