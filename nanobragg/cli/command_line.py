@@ -35,8 +35,10 @@ class Roi:
 
     def slices(self, n_fast: int, n_slow: int) -> tuple[slice, slice]:
         """(slow, fast), half-open and inside the detector; empty slices when nothing is left."""
-        return (slice(max(self.y_min, 0), max(min(self.y_max + 1, n_slow), self.y_min, 0)),
-                slice(max(self.x_min, 0), max(min(self.x_max + 1, n_fast), self.x_min, 0)))
+        return (
+            slice(max(self.y_min, 0), max(min(self.y_max + 1, n_slow), self.y_min, 0)),
+            slice(max(self.x_min, 0), max(min(self.x_max + 1, n_fast), self.x_min, 0)),
+        )
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,12 @@ class CommandLine:
             size = pixel * count if typed is None else typed / 1000
             ratio = size / pixel - 0.5
             if not (math.isfinite(ratio) and 0 < math.ceil(ratio) < 2**31):
-                raise ConfigError(f"detector.n_{axis}", count or f"{typed} mm / {self.pixel_mm} mm",
-                                  "the detector has no pixels" if not ratio > 0 else "the detector has too many pixels",
-                                  "write -detpixels N, or -detsize MM with -pixel MM")
+                raise ConfigError(
+                    f"detector.n_{axis}",
+                    count or f"{typed} mm / {self.pixel_mm} mm",
+                    "the detector has no pixels" if not ratio > 0 else "the detector has too many pixels",
+                    "write -detpixels N, or -detsize MM with -pixel MM",
+                )
             counts.append(math.ceil(ratio))
             sizes.append(typed)
         return counts, sizes
@@ -214,8 +219,11 @@ def _read_headers(line: CommandLine) -> None:
     """Pass 1: the mask file first, the image file second; their headers supply defaults (spec cli.md 1.1, formats.md 5)."""
     from nanobragg.cli.inputs import read_header
 
-    named = {occurrence.flag.name: str(occurrence.values[0]) for occurrence in line.parsed.occurrences
-             if occurrence.flag.name in ("-img", "-mask")}
+    named = {
+        occurrence.flag.name: str(occurrence.values[0])
+        for occurrence in line.parsed.occurrences
+        if occurrence.flag.name in ("-img", "-mask")
+    }
     for flag in ("-mask", "-img"):
         if flag not in named:
             continue
@@ -244,4 +252,3 @@ def require_inputs(line: CommandLine) -> None:
         raise MissingInput("hkl", "no structure factors: write -hkl FILE, -default_F VALUE, or -dump FILE")
     if "mat" not in line.settings and not (get("cell") and line.settings.cell[0] != 0):
         raise MissingInput("cell", "no unit cell: write -cell A B C ALPHA BETA GAMMA, or -mat FILE")
-

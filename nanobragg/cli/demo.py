@@ -39,10 +39,14 @@ def synthetic_reflections() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """
     h_max, l_max = int(A / RESOLUTION), int(C / RESOLUTION)
     h, k, l = (  # noqa: E741
-        axis.ravel() for axis in np.mgrid[-h_max:h_max + 1, -h_max:h_max + 1, -l_max:l_max + 1]
+        axis.ravel() for axis in np.mgrid[-h_max : h_max + 1, -h_max : h_max + 1, -l_max : l_max + 1]
     )
     s_sqr = (h * h + k * k) / A**2 + l * l / C**2  # 1/d^2
-    absent = ((h == 0) & (k == 0) & (l % 4 != 0)) | ((k == 0) & (l == 0) & (h % 2 != 0)) | ((h == 0) & (l == 0) & (k % 2 != 0))
+    absent = (
+        ((h == 0) & (k == 0) & (l % 4 != 0))
+        | ((k == 0) & (l == 0) & (h % 2 != 0))
+        | ((h == 0) & (l == 0) & (k % 2 != 0))
+    )
     kept = (s_sqr > 0) & (s_sqr <= RESOLUTION**-2) & ~absent
     h, k, l, s_sqr = h[kept], k[kept], l[kept], s_sqr[kept]  # noqa: E741
     unique = np.random.Generator(np.random.PCG64(SEED)).exponential(size=(h_max + 1, h_max + 1, l_max + 1))
@@ -112,8 +116,10 @@ def run_demo(args: Sequence[str]) -> int:
 
 def next_command() -> str:
     """A drop-in command line that works on the demo's own files."""
-    return (f"nanoBragg -mat demo.mat -hkl demo.hkl -lambda {WAVELENGTH:g} -distance {DISTANCE:g} -pixel {PIXEL:g} "
-            f"-detpixels {PIXELS} -N 20 -oversample 1 -phi 10 -osc 0.5 -phisteps 10 -fluence 2e26 -water 0.25 -seed 1")
+    return (
+        f"nanoBragg -mat demo.mat -hkl demo.hkl -lambda {WAVELENGTH:g} -distance {DISTANCE:g} -pixel {PIXEL:g} "
+        f"-detpixels {PIXELS} -N 20 -oversample 1 -phi 10 -osc 0.5 -phisteps 10 -fluence 2e26 -water 0.25 -seed 1"
+    )
 
 
 def _say(directory: str, seconds: float, image: NDArray[np.float64]) -> None:
@@ -124,11 +130,15 @@ def _say(directory: str, seconds: float, image: NDArray[np.float64]) -> None:
         "demo.hkl": "the synthetic structure factors",
         "demo.mat": "the orientation matrix",
     }
-    sys.stdout.write(f"A still of a protein-like nanocrystal, {image.size} pixels in {seconds:.1f} s, brightest pixel "
-                     f"{image.max():.0f} photons:\n")
+    sys.stdout.write(
+        f"A still of a protein-like nanocrystal, {image.size} pixels in {seconds:.1f} s, brightest pixel "
+        f"{image.max():.0f} photons:\n"
+    )
     for name, text in texts.items():
         sys.stdout.write(f"  {os.path.abspath(os.path.join(directory, name))}  {text}\n")
     where = "" if os.path.abspath(directory) == os.getcwd() else f"cd {directory} && "
-    sys.stdout.write(f"\nTry next, half a degree of rotation with the original's flags:\n  {where}{next_command()}\n"
-                     "and nanoBragg --help for every flag. In Python:\n"
-                     "  import nanobragg as nb; help(nb.Experiment); nb.simulate(experiment)\n")
+    sys.stdout.write(
+        f"\nTry next, half a degree of rotation with the original's flags:\n  {where}{next_command()}\n"
+        "and nanoBragg --help for every flag. In Python:\n"
+        "  import nanobragg as nb; help(nb.Experiment); nb.simulate(experiment)\n"
+    )

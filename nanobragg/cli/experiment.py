@@ -76,7 +76,15 @@ def build_experiment(line: CommandLine, reflections: Reflections) -> Experiment:
 def _refuse_negative(line: CommandLine) -> None:
     """Numbers that the original takes as "not given" or as something else when they are below 0."""
     for flag in FLAGS:
-        if flag.name in ("-osc", "-phistep", "-detector_thick", "-dispersion", "-divergence", "-hdivrange", "-vdivrange"):
+        if flag.name in (
+            "-osc",
+            "-phistep",
+            "-detector_thick",
+            "-dispersion",
+            "-divergence",
+            "-hdivrange",
+            "-vdivrange",
+        ):
             value = line.settings.get(flag.sets[0])
             if value is not None and value < 0 and flag.sets[0] in line.settings.typed:
                 raise UsageError(f"{flag.name} {value:g}: must be >= 0")
@@ -93,11 +101,17 @@ def _check_side(line: CommandLine, experiment: Experiment) -> None:
         return  # degenerate: refused with a better text when the experiment is decided
     if placement.close_distance > 0 and placement.distance > 0:
         return
-    text = (f"the detector lies behind the sample or faces away (close distance {1000 * placement.close_distance:g} mm, "
-            f"distance {1000 * placement.distance:g} mm)")
+    text = (
+        f"the detector lies behind the sample or faces away (close distance {1000 * placement.close_distance:g} mm, "
+        f"distance {1000 * placement.distance:g} mm)"
+    )
     if line.strict:
-        raise ConfigError("detector", text, "must face the sample and lie behind it along the beam",
-                          "look at -odet_vector, the rotations and the distances")
+        raise ConfigError(
+            "detector",
+            text,
+            "must face the sample and lie behind it along the beam",
+            "look at -odet_vector, the rotations and the distances",
+        )
     line.note(f"{text}; rendered as the original does")
 
 
@@ -167,8 +181,12 @@ def _detector(line: CommandLine) -> Detector:
     (n_fast, n_slow), sizes = line.detector_size()
     if line.mask is not None and line.mask.shape != (n_slow, n_fast):
         mask_slow, mask_fast = line.mask.shape
-        raise ConfigError("detector.mask", f"{mask_fast} x {mask_slow} pixels",
-                          f"must have the detector's {n_fast} x {n_slow} pixels", "leave out -detpixels and -detsize")
+        raise ConfigError(
+            "detector.mask",
+            f"{mask_fast} x {mask_slow} pixels",
+            f"must have the detector's {n_fast} x {n_slow} pixels",
+            "leave out -detpixels and -detsize",
+        )
     vectors = get if keeps_vectors(line) else (lambda name: None)
     distance, close = get("distance"), get("close_distance")
     if distance is not None and distance < 0 and not line.strict and Quirk.CLOSE_DISTANCE_WINS in line.quirks:
@@ -224,8 +242,13 @@ def _goniometer(line: CommandLine) -> Goniometer:
             osc = 0.0  # count, range and a step of 0: every step is at the start (physics.md 6.1, last row)
         if osc is not None and step is not None and count is None and math.isfinite(osc) and math.ceil(osc / step) < 1:
             raise UsageError("-osc 0 with -phistep: no phi step is left; write -phisteps N or leave -phistep out")
-    return Goniometer(phi_start_deg=get("phi", 0.0), osc_deg=osc, step_deg=step, n_steps=count,
-                      axis=get("axis") if keeps_vectors(line) else None)
+    return Goniometer(
+        phi_start_deg=get("phi", 0.0),
+        osc_deg=osc,
+        step_deg=step,
+        n_steps=count,
+        axis=get("axis") if keeps_vectors(line) else None,
+    )
 
 
 def _sampling(line: CommandLine, detector: Detector) -> tuple[Sampling, Detector]:
@@ -239,8 +262,10 @@ def _sampling(line: CommandLine, detector: Detector) -> tuple[Sampling, Detector
         beyond = bounds.x_max > detector.n_fast or bounds.y_max > detector.n_slow
         text = f"-roi {bounds.x_min} {bounds.x_max} {bounds.y_min} {bounds.y_max}"
         if line.strict and (empty or beyond):
-            raise UsageError(f"{text}: {'holds no pixel' if empty else 'reaches beyond'} of the {detector.n_fast} x "
-                             f"{detector.n_slow} detector; write -roi XMIN XMAX YMIN YMAX, inclusive")
+            raise UsageError(
+                f"{text}: {'holds no pixel' if empty else 'reaches beyond'} of the {detector.n_fast} x "
+                f"{detector.n_slow} detector; write -roi XMIN XMAX YMIN YMAX, inclusive"
+            )
         if empty:
             import dataclasses
 

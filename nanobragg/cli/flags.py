@@ -13,7 +13,16 @@ from typing import Literal
 Kind = Literal["d", "i", "s"]
 """d: floating number, i: integer, s: text."""
 
-VECTOR_KEYS = ("fast_axis", "slow_axis", "normal_axis", "direction", "polarization_axis", "axis", "twotheta_axis", "pix0")
+VECTOR_KEYS = (
+    "fast_axis",
+    "slow_axis",
+    "normal_axis",
+    "direction",
+    "polarization_axis",
+    "axis",
+    "twotheta_axis",
+    "pix0",
+)
 """Settings that are laboratory vectors; each selects the custom convention in the original."""
 
 
@@ -97,7 +106,9 @@ GROUPS = (CRYSTAL, BEAM, GEOMETRY, SENSOR, SAMPLING, OUTPUT, OWN)
 
 
 def _convention(name: str, pivot: str) -> Flag:
-    return Flag(f"-{name}", GEOMETRY, ("convention",), put=name, pivot=pivot, help=f"{name} convention: frame and beam centre")
+    return Flag(
+        f"-{name}", GEOMETRY, ("convention",), put=name, pivot=pivot, help=f"{name} convention: frame and beam centre"
+    )
 
 
 def _vector(name: str, key: str, field: str, **more: str) -> Flag:
@@ -105,10 +116,21 @@ def _vector(name: str, key: str, field: str, **more: str) -> Flag:
 
 
 def _size(name: str, axes: str, contains: tuple[str, ...], also: tuple[str, ...], text: str) -> Flag:
-    return Flag(name, CRYSTAL, tuple(f"size_{axis}" for axis in axes), "d", contains=contains, also=also,
-                metavar="MM", unit="mm", default="from -N", help=text)
+    return Flag(
+        name,
+        CRYSTAL,
+        tuple(f"size_{axis}" for axis in axes),
+        "d",
+        contains=contains,
+        also=also,
+        metavar="MM",
+        unit="mm",
+        default="from -N",
+        help=text,
+    )
 
 
+# fmt: off
 FLAGS: tuple[Flag, ...] = (
     # crystal; the order is the one in which the rules are tried on a token
     Flag("-Na", CRYSTAL, ("n_a",), "i", stops=True, default="1", help="cells along a"),
@@ -285,12 +307,26 @@ OWN_OPTIONS: tuple[Flag, ...] = (
     Flag("--help", OWN, ("help",), help="this text"),
     Flag("--version", OWN, ("version",), help="the version"),
 )
+# fmt: on
 
 NEVER_WORKED: dict[str, str] = {
-    "-detsize_x": "-detsize_f", "-detsize_y": "-detsize_s", "-xdet_vector": "-fdet_vector", "-ydet_vector": "-sdet_vector",
-    "-zdet_vector": "-odet_vector", "-dispstep": "-dispsteps", "-hdiv": "-hdivrange", "-vdiv": "-vdivrange",
-    "-polarization": "-polar", "-thick": "-detector_thick", "-detector_thickness": "-detector_thick", "-phi0": "-phi",
-    "-beam_size": "-beamsize", "-spindle_vector": "-spindle_axis", "-source_distance": "", "-gain": "",
-    "-h": "--help", "-help": "--help",
+    "-detsize_x": "-detsize_f",
+    "-detsize_y": "-detsize_s",
+    "-xdet_vector": "-fdet_vector",
+    "-ydet_vector": "-sdet_vector",
+    "-zdet_vector": "-odet_vector",
+    "-dispstep": "-dispsteps",
+    "-hdiv": "-hdivrange",
+    "-vdiv": "-vdivrange",
+    "-polarization": "-polar",
+    "-thick": "-detector_thick",
+    "-detector_thickness": "-detector_thick",
+    "-phi0": "-phi",
+    "-beam_size": "-beamsize",
+    "-spindle_vector": "-spindle_axis",
+    "-source_distance": "",
+    "-gain": "",
+    "-h": "--help",
+    "-help": "--help",
 }
 """Spellings seen in the wild that the original ignores, with the one that works ('' when there is none)."""

@@ -26,11 +26,15 @@ def _reasons(line: CommandLine) -> Iterable[tuple[set[str], str]]:
         yield {"pivot"}, f"the {convention} convention sets the pivot (PIVOT_FORCED)"
     if Quirk.XDS_BEAM_IGNORED in quirks:
         if convention in ("xds", "dials"):
-            yield ({"x_beam", "y_beam", "x_close", "y_close"},
-                   f"under {convention} only -ORGX and -ORGY move the detector (XDS_BEAM_IGNORED)")
+            yield (
+                {"x_beam", "y_beam", "x_close", "y_close"},
+                f"under {convention} only -ORGX and -ORGY move the detector (XDS_BEAM_IGNORED)",
+            )
         elif convention != "custom":
-            yield ({"x_close", "y_close", "org_x", "org_y"},
-                   f"under {convention} only -Xbeam and -Ybeam move the detector (XDS_BEAM_IGNORED)")
+            yield (
+                {"x_close", "y_close", "org_x", "org_y"},
+                f"under {convention} only -Xbeam and -Ybeam move the detector (XDS_BEAM_IGNORED)",
+            )
     if not keeps_vectors(line):
         yield set(VECTOR_KEYS), f"-{settings.named_convention} comes after and sets all vectors (CUSTOM_CHANGES_CENTRE)"
     elif Quirk.PIX0_IGNORED in quirks:
@@ -42,8 +46,10 @@ def _reasons(line: CommandLine) -> Iterable[tuple[set[str], str]]:
     elif not settings.get("flux"):
         yield {"exposure"}, "there is no -flux"
     if "sourcefile" in settings:
-        yield ({"dispersion", "dispsteps", "h_range", "v_range", "h_step", "v_step", "n_h", "n_v"},
-               "-sourcefile lists the sources")
+        yield (
+            {"dispersion", "dispsteps", "h_range", "v_range", "h_step", "v_step", "n_h", "n_v"},
+            "-sourcefile lists the sources",
+        )
     elif settings.get("dispersion", 0.0) == 0:
         yield {"dispsteps"}, "there is no -dispersion"
     if settings.get("n_fast") and settings.get("n_slow"):
@@ -51,5 +57,7 @@ def _reasons(line: CommandLine) -> Iterable[tuple[set[str], str]]:
     if settings.get("nopolar") and Quirk.NOPOLAR_DEFEATED not in quirks:
         yield {"kahn"}, "-nopolar turns polarization off"
     if Quirk.OVERSAMPLE_CUMULATIVE not in quirks:
-        yield ({"oversample_thick", "oversample_polar", "oversample_omega"},
-               "every term has its own factor in the corrected model")
+        yield (
+            {"oversample_thick", "oversample_polar", "oversample_omega"},
+            "every term has its own factor in the corrected model",
+        )

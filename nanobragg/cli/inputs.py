@@ -65,8 +65,10 @@ def read_reflections(line: CommandLine) -> Reflections:
     typed = "dump" in line.settings
     if (typed and (line.strict or os.path.exists(path))) or (not line.strict and os.path.exists(path)):
         if not typed:
-            line.note(f"reading structure factors from ./{path}, because there is no -hkl; --strict reads a dump only when "
-                      "-dump names it")
+            line.note(
+                f"reading structure factors from ./{path}, because there is no -hkl; --strict reads a dump only when "
+                "-dump names it"
+            )
         try:
             table = StructureFactors.from_fdump(path, default_F=default_F, max_bytes=line.max_bytes)
         except FileFormatError as error:
@@ -88,13 +90,23 @@ def _from_hkl(line: CommandLine, path: str, default_F: float) -> Reflections:
 
     read = read_hkl_legacy(path)
     if read.stopped_at_line is not None:
-        line.note(f"{path}:{read.stopped_at_line}: not an integer h k l and a number F; everything from this line on is lost")
+        line.note(
+            f"{path}:{read.stopped_at_line}: not an integer h k l and a number F; everything from this line on is lost"
+        )
     elif len(read.hkl) < read.n_records:
-        line.note(f"{path}: {read.n_records - len(read.hkl)} of {read.n_records} records are lost: their indices are not "
-                  "written as integers")
+        line.note(
+            f"{path}: {read.n_records - len(read.hkl)} of {read.n_records} records are lost: their indices are not "
+            "written as integers"
+        )
     try:
-        table = StructureFactors.from_arrays(read.hkl, read.amplitude, default_F=default_F, max_bytes=line.max_bytes,
-                                             box=(read.hkl_min, read.hkl_max), n_reflections=read.n_records)
+        table = StructureFactors.from_arrays(
+            read.hkl,
+            read.amplitude,
+            default_F=default_F,
+            max_bytes=line.max_bytes,
+            box=(read.hkl_min, read.hkl_max),
+            n_reflections=read.n_records,
+        )
     except TableTooLarge as error:
         raise _with_option(FileFormatError(path, f"{error.requirement}; {error.hint}")) from None
     return Reflections("hkl", path, table, read.non_integer)
@@ -176,7 +188,9 @@ def _unrotated(line: CommandLine, cell: UnitCell) -> NDArray[np.float64]:
     from nanobragg.cell import _reciprocal_from_cell
     from nanobragg.config import Crystal, Experiment
 
-    upright = Experiment(crystal=Crystal(unit_cell=cell, structure_factors=StructureFactors.constant(1.0)), quirks=line.quirks)
+    upright = Experiment(
+        crystal=Crystal(unit_cell=cell, structure_factors=StructureFactors.constant(1.0)), quirks=line.quirks
+    )
     return np.array(_reciprocal_from_cell(upright, FLOAT_OPS).vectors)
 
 
@@ -192,7 +206,9 @@ def read_sources(line: CommandLine) -> Sources | None:
     position = np.where(np.isnan(table.position), away, table.position)
     weight = np.where(np.isnan(table.weight), 1.0, table.weight)
     wavelength = np.where(np.isnan(table.wavelength_m), line.wavelength_angstrom / 1e10, table.wavelength_m)
-    return Sources(direction=position, wavelength_angstrom=np.array([as_angstrom(x) for x in wavelength]), weight=weight)
+    return Sources(
+        direction=position, wavelength_angstrom=np.array([as_angstrom(x) for x in wavelength]), weight=weight
+    )
 
 
 def beam_direction(line: CommandLine) -> tuple[float, float, float]:

@@ -48,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (NanoBraggError, OSError) as error:
             return _fail(f"error: {error}")
         except (ZeroDivisionError, OverflowError):
-            return _fail("error: the geometry is degenerate or not finite; look at the cell, the vectors and the distances")
+            return _fail(
+                "error: the geometry is degenerate or not finite; look at the cell, the vectors and the distances"
+            )
         except MemoryError:
             return _fail("error: not enough memory; use a smaller detector or fewer structure factors")
         except Exception as error:  # a defect of ours, but never a traceback
@@ -65,8 +67,10 @@ def _subcommand(name: str, args: list[str]) -> int:
     from nanobragg.cli.usage import SUBCOMMANDS
 
     if name not in SUBCOMMANDS:
-        raise UsageError(f"{name!r} is no subcommand; there is {', '.join(SUBCOMMANDS)}; flags begin with a dash, "
-                         "see nanoBragg --help")
+        raise UsageError(
+            f"{name!r} is no subcommand; there is {', '.join(SUBCOMMANDS)}; flags begin with a dash, "
+            "see nanoBragg --help"
+        )
     from nanobragg.cli.demo import run_demo
 
     return run_demo(args)
@@ -115,12 +119,12 @@ def _simulate(line: CommandLine) -> None:
     try:
         require_inputs(line)
     except MissingInput as missing:
-        from nanobragg.cli.usage import help_text
+        from nanobragg.cli.usage import BANNER, USAGE_LINE, help_text
 
-        _say(report.BANNER)
+        _say(BANNER)
         if missing.what == "hkl":
             _say("ERROR: no hkl file and no dump file to read.", end="")
-        _say(report.USAGE_LINE + "\n\n" + help_text(), end="")
+        _say(USAGE_LINE + "\n\n" + help_text(), end="")
         raise
     output = line.output()
     options = options_of(line)
@@ -164,7 +168,11 @@ def _report_unread(line: CommandLine) -> None:
     if not os.path.exists(path):
         _say(f"ERROR: unable to open {path}.")
     elif "hkl" in line.settings:
-        _say(f"ERROR: not enough HKL indices in {path}" if os.path.getsize(path) == 0 else f"ERROR: unable to read {path}")
+        _say(
+            f"ERROR: not enough HKL indices in {path}"
+            if os.path.getsize(path) == 0
+            else f"ERROR: unable to read {path}"
+        )
 
 
 def _matrix_opened(line: CommandLine) -> bool:

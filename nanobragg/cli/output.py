@@ -78,7 +78,9 @@ def write_images(line: CommandLine, output: Output, d: Derivation, image: Any, s
 
     if output.noise_file is not None:
         noise = _noise(line, output, d, pixels, seed)
-        say(f"{0.0 if nothing else noise.photons:.0f} photons on noise image ({0 if nothing else noise.overloads} overloads)")
+        say(
+            f"{0.0 if nothing else noise.photons:.0f} photons on noise image ({0 if nothing else noise.overloads} overloads)"
+        )
         say(f"writing {output.noise_file} as 2-byte integers")
         write_smv(output.noise_file, np.zeros_like(noise.counts) if nothing else noise.counts, header)
 
@@ -90,8 +92,10 @@ def _float32(image: Any) -> np.ndarray:
     bad = ~np.isfinite(pixels)
     if bad.any():
         slow, fast = np.argwhere(bad)[0]
-        raise NanoBraggError(f"{int(bad.sum())} pixels are not finite, the first at fast {fast}, slow {slow} "
-                             f"({array[slow, fast]:g}); nothing is written; look at wavelength, fluence and geometry")
+        raise NanoBraggError(
+            f"{int(bad.sum())} pixels are not finite, the first at fast {fast}, slow {slow} "
+            f"({array[slow, fast]:g}); nothing is written; look at wavelength, fluence and geometry"
+        )
     return pixels
 
 
@@ -107,7 +111,11 @@ def _last_sub_pixel(d: Derivation, position: tuple[int, int] | None) -> tuple[fl
 
 def _noise(line: CommandLine, output: Output, d: Derivation, pixels: np.ndarray, seed: int) -> NoiseImage:
     experiment = d.experiment
-    common: dict[str, Any] = {"adc_offset": output.adc, "roi": experiment.sampling.roi, "mask": experiment.detector.mask}
+    common: dict[str, Any] = {
+        "adc_offset": output.adc,
+        "roi": experiment.sampling.roi,
+        "mask": experiment.detector.mask,
+    }
     if not line.as_original:
         return noise_image(pixels, seed=seed, **common)
     stream, _, _ = legacy_streams(experiment)  # the table that a negative seed goes on from

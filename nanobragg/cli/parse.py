@@ -110,7 +110,7 @@ def parse_lenient(tokens: Sequence[str]) -> Parsed:
         named = next((flag for flag in matched if token in flag.spellings), None)
         for flag in matched:
             collision = named is not None and (named.name, flag.name) in _COLLISIONS
-            texts = _lenient_texts(flag, tokens[i + 1:])
+            texts = _lenient_texts(flag, tokens[i + 1 :])
             if texts is None:
                 if flag.crashes:
                     raise UsageError(f"{token}: value missing; write {_example(flag)}")
@@ -119,8 +119,10 @@ def parse_lenient(tokens: Sequence[str]) -> Parsed:
                     parsed.note(f"{token} is ignored: {_missing(flag, len(tokens) - i - 1)}")
                 continue
             if i in value_of and not collision:
-                parsed.note(f"{token} is the value of {value_of[i]}, and is read as the flag {flag.name} too; "
-                            "--strict reads it as the value only")
+                parsed.note(
+                    f"{token} is the value of {value_of[i]}, and is read as the flag {flag.name} too; "
+                    "--strict reads it as the value only"
+                )
             if collision and named is not None:
                 parsed.note(_collision_text(named, flag, token, texts), QuirkWarning)
             else:
@@ -156,7 +158,7 @@ def _lenient_texts(flag: Flag, following: Sequence[str]) -> list[str] | None:
         if "rand" in following[0]:
             return list(following[:1])
         return list(following[:3]) if len(following) >= 3 else None
-    return list(following[:len(flag.values)])
+    return list(following[: len(flag.values)])
 
 
 def _ends_early(flag: Flag, texts: Sequence[str]) -> bool:
@@ -182,8 +184,10 @@ def _lenient_values(parsed: Parsed, flag: Flag, token: str, texts: Sequence[str]
 
 def _note_oddities(parsed: Parsed, flag: Flag, token: str, named: Flag | None) -> None:
     if "=" in token:
-        parsed.note(f"{token}: what follows '=' is ignored, the next token is the value; write "
-                    f"{token.partition('=')[0]} VALUE, or use --strict")
+        parsed.note(
+            f"{token}: what follows '=' is ignored, the next token is the value; write "
+            f"{token.partition('=')[0]} VALUE, or use --strict"
+        )
     elif named is None and token.replace("--", "-", 1) not in flag.spellings:
         parsed.note(f"{token} is read as {flag.name}")
     if flag.no_effect:
@@ -192,11 +196,15 @@ def _note_oddities(parsed: Parsed, flag: Flag, token: str, named: Flag | None) -
 
 def _collision_text(named: Flag, flag: Flag, token: str, texts: Sequence[str]) -> str:
     if flag.name == "-twotheta":
-        return (f"TWOTHETA_AXIS_SETS_ANGLE: {token} sets the two-theta angle to {atof(texts[0])[0]:g} degrees as well; "
-                "put -twotheta after it, or use --strict")
+        return (
+            f"TWOTHETA_AXIS_SETS_ANGLE: {token} sets the two-theta angle to {atof(texts[0])[0]:g} degrees as well; "
+            "put -twotheta after it, or use --strict"
+        )
     what = "random" if len(texts) == 1 else " ".join(f"{atof(text)[0]:g}" for text in texts)
-    return (f"MISSET_SEED_SETS_MISSET: {token} is read as -misset {what} as well; "
-            "put it last or before -misset random, or use --strict")
+    return (
+        f"MISSET_SEED_SETS_MISSET: {token} is read as -misset {what} as well; "
+        "put it last or before -misset random, or use --strict"
+    )
 
 
 # ---------------------------------------------------------------------------------------------- the strict rule

@@ -45,8 +45,17 @@ class ProgressReport:
         Where the lines and the bar go.
     """
 
-    def __init__(self, n_rendered: int, n_roi: int, *, shown: bool = True, message: str = "", message_at: int = 0,
-                 out: TextIO | None = None, terminal: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        n_rendered: int,
+        n_roi: int,
+        *,
+        shown: bool = True,
+        message: str = "",
+        message_at: int = 0,
+        out: TextIO | None = None,
+        terminal: TextIO | None = None,
+    ) -> None:
         self.out = sys.stdout if out is None else out
         terminal = sys.stderr if terminal is None else terminal
         bar = shown and terminal.isatty()
@@ -58,7 +67,9 @@ class ProgressReport:
             meter = tqdm(total=n_rendered, unit="px", unit_scale=True, leave=False, file=terminal)
             self._bar, self._close = (lambda done: meter.update(done - meter.n)), meter.close
         self._n_roi = n_roi
-        events = [(c, f"{100 * c // n_roi}% done\n") for c in (thresholds(n_rendered, n_roi) if shown and not bar else ())]
+        events = [
+            (c, f"{100 * c // n_roi}% done\n") for c in (thresholds(n_rendered, n_roi) if shown and not bar else ())
+        ]
         if message:
             events.append((message_at, message))
         self._events = sorted(events, key=lambda event: (event[0], event[1] is not message))
@@ -70,7 +81,7 @@ class ProgressReport:
         while self._next < len(self._events) and self._events[self._next][0] < done:
             self._next += 1
         if self._next > begin:
-            self.out.write("".join(text for _, text in self._events[begin:self._next]))
+            self.out.write("".join(text for _, text in self._events[begin : self._next]))
             self.out.flush()
         if self._bar is not None:
             self._bar(done)

@@ -53,8 +53,9 @@ def render(line: CommandLine, options: Any, output: Output, d: Derivation, say: 
     roi = line.roi()
     n_roi = (roi.x_max - roi.x_min + 1) * (roi.y_max - roi.y_min + 1)
     off = d.scene.interpolation_off[0]
-    with ProgressReport(d.scene.n_pixels, n_roi, shown=output.progress and not output.printout,
-                        message=out_of_range(d), message_at=off) as progress:
+    with ProgressReport(
+        d.scene.n_pixels, n_roi, shown=output.progress and not output.printout, message=out_of_range(d), message_at=off
+    ) as progress:
         if options.backend == "c":
             image = options.render_scene(d.scene, progress)
         else:

@@ -10,13 +10,12 @@ from typing import Any
 from nanobragg.cell import cell_parameters
 from nanobragg.cli.command_line import CommandLine
 from nanobragg.cli.inputs import Reflections
+from nanobragg.cli.usage import BANNER
 from nanobragg.constants import AVOGADRO, RTD
 from nanobragg.derive import Derivation
 from nanobragg.geometry import dot
 from nanobragg.quirks import Quirk
 
-BANNER = "nanoBragg nanocrystal diffraction simulator - James Holton and Ken Frankel 5-17-17"
-USAGE_LINE = "usage: nanoBragg -mat auto.mat -hkl Fs.hkl"
 _CRYSTAL_DENSITY = 1.2e6
 """Density from which the original estimates a molecular weight [g/m^3]."""
 _SHAPES = {"round": "ellipsoidal", "square": "parallelpiped", "gauss": "gaussian", "tophat": "tophat-spot"}
@@ -50,7 +49,11 @@ def setup(line: CommandLine, d: Derivation, matrix_opened: bool) -> Iterator[str
     yield f"{placement.convention} convention selected."
     yield f"pivoting detector around {'sample' if placement.pivot == 'sample' else 'direct beam spot'}"
     beam = placement.beam
-    yield "XDS incident beam: %g %g %g" % (dot(placement.fast, beam), dot(placement.slow, beam), dot(placement.normal, beam))
+    yield "XDS incident beam: %g %g %g" % (
+        dot(placement.fast, beam),
+        dot(placement.slow, beam),
+        dot(placement.normal, beam),
+    )
     if "interpolate" not in line.settings:
         typed = Quirk.INTERP_BEFORE_SIZE in line.quirks
         counts = [get(f"n_{axis}", 1) for axis in "abc"] if typed else d.size.n_cells
@@ -160,19 +163,29 @@ def _beam_lines(line: CommandLine, d: Derivation) -> Iterator[str]:
 
 def _detector_lines(line: CommandLine, d: Derivation) -> Iterator[str]:
     p, detector = d.placement, d.experiment.detector
-    yield (f"  distance={p.distance:g} detsize={p.size_fast:g}x{p.size_slow:g}  pixel={p.pixel_size:g} meters "
-           f"({detector.n_fast}x{detector.n_slow} pixels)")
+    yield (
+        f"  distance={p.distance:g} detsize={p.size_fast:g}x{p.size_slow:g}  pixel={p.pixel_size:g} meters "
+        f"({detector.n_fast}x{detector.n_slow} pixels)"
+    )
     yield f"  sensor is {d.layers.thickness:g} m thick in {d.layers.n} layers with mu= {d.layers.attenuation:g}"
     yield f"  Xbeam={p.xbeam:g} Ybeam={p.ybeam:g}"
     yield f"  Fbeam={p.fbeam:g} Sbeam={p.sbeam:g}"
     yield f"  Xclose={p.xclose:g} Yclose={p.yclose:g}"
     yield f"  Fclose={p.fclose:g} Sclose={p.sclose:g}"
     beam, polar = p.beam, p.polarization_axis
-    plane_normal = (beam[1] * polar[2] - beam[2] * polar[1], beam[2] * polar[0] - beam[0] * polar[2],
-                    beam[0] * polar[1] - beam[1] * polar[0])
-    for name, vector in (("DIRECTION_OF_DETECTOR_X-AXIS", p.fast), ("DIRECTION_OF_DETECTOR_Y-AXIS", p.slow),
-                         ("DIRECTION_OF_DETECTOR_Z-AXIS", p.normal), ("INCIDENT_BEAM_DIRECTION", beam),
-                         ("spindle ROTATION_AXIS", p.spindle), ("POLARIZATION_PLANE_NORMAL", plane_normal)):
+    plane_normal = (
+        beam[1] * polar[2] - beam[2] * polar[1],
+        beam[2] * polar[0] - beam[0] * polar[2],
+        beam[0] * polar[1] - beam[1] * polar[0],
+    )
+    for name, vector in (
+        ("DIRECTION_OF_DETECTOR_X-AXIS", p.fast),
+        ("DIRECTION_OF_DETECTOR_Y-AXIS", p.slow),
+        ("DIRECTION_OF_DETECTOR_Z-AXIS", p.normal),
+        ("INCIDENT_BEAM_DIRECTION", beam),
+        ("spindle ROTATION_AXIS", p.spindle),
+        ("POLARIZATION_PLANE_NORMAL", plane_normal),
+    ):
         yield f"  {name}= %g %g %g" % tuple(vector)
     yield "  dials origin= %g %g %g" % p.dials_origin_mm
     roi = line.roi()
@@ -199,5 +212,7 @@ def out_of_range(d: Derivation) -> str:
     if d.out_of_range is None:
         return ""
     values = (*d.out_of_range.hkl, *d.out_of_range.hkl0)
-    return ("WARNING: out of range for three point interpolation: h,k,l,h0,k0,l0: %g,%g,%g,%d,%d,%d \n"
-            "WARNING: further warnings will not be printed! ") % values
+    return (
+        "WARNING: out of range for three point interpolation: h,k,l,h0,k0,l0: %g,%g,%g,%d,%d,%d \n"
+        "WARNING: further warnings will not be printed! "
+    ) % values

@@ -21,8 +21,15 @@ DEFAULT_DETECTOR_MM = 102.4
 """Detector size when neither pixels nor size is typed [mm]."""
 DEFAULT_PIXEL_MM = 0.1
 HEADER_KEYS = (
-    ("PIXEL_SIZE", "pixel"), ("DISTANCE", "distance"), ("CLOSE_DISTANCE", "close_distance"), ("WAVELENGTH", "wavelength"),
-    ("BEAM_CENTER_X", "x_beam"), ("ORGX", "org_x"), ("ORGY", "org_y"), ("PHI", "phi"), ("OSC_RANGE", "osc"),
+    ("PIXEL_SIZE", "pixel"),
+    ("DISTANCE", "distance"),
+    ("CLOSE_DISTANCE", "close_distance"),
+    ("WAVELENGTH", "wavelength"),
+    ("BEAM_CENTER_X", "x_beam"),
+    ("ORGX", "org_x"),
+    ("ORGY", "org_y"),
+    ("PHI", "phi"),
+    ("OSC_RANGE", "osc"),
     ("TWOTHETA", "twotheta"),
 )
 """Keyword of an SMV header and the setting for which it is a default; the units agree."""

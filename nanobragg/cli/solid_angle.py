@@ -28,7 +28,7 @@ def detector_solid_angle(scene: Scene, as_original: bool) -> float:
     subs = 1 if cached else n
     total = 0.0
     for begin in range(0, scene.n_pixels, _CHUNK):
-        slow, fast = np.divmod(scene.pixels[begin:begin + _CHUNK], scene.n_fast)
+        slow, fast = np.divmod(scene.pixels[begin : begin + _CHUNK], scene.n_fast)
         for layer in range(layers):
             for j in range(subs):
                 for i in range(subs):
@@ -47,6 +47,10 @@ def _omega(scene: Scene, fast: Any, slow: Any, layer: int) -> Any:
         x = sub * fast + sub / 2
         y = sub * slow + sub / 2
         depth = layer * scene.layer_thickness
-        r = np.sqrt(sum((x * scene.fast[k] + y * scene.slow[k] + depth * scene.normal[k] + scene.pix0[k]) ** 2 for k in range(3)))
+        r = np.sqrt(
+            sum(
+                (x * scene.fast[k] + y * scene.slow[k] + depth * scene.normal[k] + scene.pix0[k]) ** 2 for k in range(3)
+            )
+        )
     omega = scene.pixel_area / r / r
     return omega if scene.point_pixel else omega * scene.close_distance / r

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from nanobragg.cli.flags import FLAGS, GROUPS, OWN_OPTIONS, Flag
-from nanobragg.cli.report import USAGE_LINE
 
+BANNER = "nanoBragg nanocrystal diffraction simulator - James Holton and Ken Frankel 5-17-17"
+"""First line of the original's report."""
+USAGE_LINE = "usage: nanoBragg -mat auto.mat -hkl Fs.hkl"
+"""First line of its usage text."""
 _FLAG_WIDTH, _WIDTH = 34, 118
 SUBCOMMANDS = {"demo": "make a protein-like still from synthetic data, and say what to try next"}
 
@@ -39,9 +42,16 @@ def _entry(flag: Flag) -> Iterator[str]:
     text = flag.help or (meta["doc"] if meta else "")
     unit = flag.unit or (meta["unit"] if meta else "")
     default = flag.default or (_default(meta) if meta and flag.values else "")
-    details = [part for part in (f"[{unit}]" if unit else "", f"default {default}" if default else "",
-                                 f"no effect: {flag.no_effect}" if flag.no_effect else "",
-                                 f"also {' '.join(others)}" if others else "") if part]
+    details = [
+        part
+        for part in (
+            f"[{unit}]" if unit else "",
+            f"default {default}" if default else "",
+            f"no effect: {flag.no_effect}" if flag.no_effect else "",
+            f"also {' '.join(others)}" if others else "",
+        )
+        if part
+    ]
     body = "; ".join([text, *details] if text else details)
     wrapped = textwrap.wrap(body, _WIDTH - _FLAG_WIDTH) or [""]
     if len(left) >= _FLAG_WIDTH:
@@ -72,8 +82,17 @@ def _metadata(path: str) -> dict[str, Any]:
 def _fields() -> dict[str, dataclasses.Field[Any]]:
     from nanobragg import config
 
-    kinds = (config.Mosaic, config.Crystal, config.Divergence, config.Beam, config.Sensor, config.Detector,
-             config.Goniometer, config.Sampling, config.Background)
+    kinds = (
+        config.Mosaic,
+        config.Crystal,
+        config.Divergence,
+        config.Beam,
+        config.Sensor,
+        config.Detector,
+        config.Goniometer,
+        config.Sampling,
+        config.Background,
+    )
     return {f"{kind._path}.{field.name}": field for kind in kinds for field in dataclasses.fields(kind)}
 
 

@@ -34,8 +34,9 @@ def spawn(tmp_path: Path) -> Callable[..., Result]:
 
     def call(*parts: str, timeout: float = 60) -> Result:
         tokens = [token for part in parts for token in shlex.split(part)]
-        done = subprocess.run([sys.executable, "-m", "nanobragg", *tokens], cwd=tmp_path, capture_output=True, text=True,
-                              timeout=timeout)
+        done = subprocess.run(
+            [sys.executable, "-m", "nanobragg", *tokens], cwd=tmp_path, capture_output=True, text=True, timeout=timeout
+        )
         return Result(done.returncode, done.stdout, done.stderr)
 
     return call

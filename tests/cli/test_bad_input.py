@@ -16,10 +16,19 @@ ERROR = 9
 
 def smv(order: str | None = "little_endian", size1: bool = True, n: int = 16) -> bytes:
     """An SMV mask of n x n pixels, the last three of them 0."""
-    entries = ["HEADER_BYTES=512", "DIM=2", *([f"BYTE_ORDER={order}"] if order else []), "TYPE=unsigned_short",
-               *([f"SIZE1={n}"] if size1 else []), f"SIZE2={n}", "PIXEL_SIZE=0.4"]
+    entries = [
+        "HEADER_BYTES=512",
+        "DIM=2",
+        *([f"BYTE_ORDER={order}"] if order else []),
+        "TYPE=unsigned_short",
+        *([f"SIZE1={n}"] if size1 else []),
+        f"SIZE2={n}",
+        "PIXEL_SIZE=0.4",
+    ]
     text = "{\n" + "".join(f"{entry};\n" for entry in entries) + "}\f"
-    return text.ljust(512).encode() + struct.pack(f"{'>' if order == 'big_endian' else '<'}{n * n}H", *[1] * (n * n - 3), 0, 0, 0)
+    return text.ljust(512).encode() + struct.pack(
+        f"{'>' if order == 'big_endian' else '<'}{n * n}H", *[1] * (n * n - 3), 0, 0, 0
+    )
 
 
 FILES: dict[str, bytes] = {
@@ -27,7 +36,8 @@ FILES: dict[str, bytes] = {
     "cut.hkl": b"1 2 3 100\n1 2 4 50\n1 2", "real.hkl": b"1 2 3 100\n1.5 2 4 50\n2 2 2 5\n",
     "huge.hkl": b"-2000 -2000 -2000 1\n2000 2000 2000 1\n",
     "short.mat": b"0.01 0 0\n0 0.01\n", "flat.mat": b"1 0 0\n1 0 0\n0 0 1\n",
-    "mask.img": smv(), "small.img": smv(n=8), "big.img": smv("big_endian"), "no_order.img": smv(None), "no_size.img": smv(size1=False),
+    "mask.img": smv(), "small.img": smv(n=8), "big.img": smv("big_endian"),
+    "no_order.img": smv(None), "no_size.img": smv(size1=False),
     "none.src": b"", "zero.src": b"0 0 0 1 1e-10\n", "dark.src": b"-10 0 0 1 0\n", "bad.dump": b"not a dump",
 }  # fmt: skip
 
@@ -49,26 +59,34 @@ def with_flags(flags: str) -> str:
 
 
 @pytest.mark.parametrize(("flags", "says"), [
-    ("-pixel 0", "detector.pixel_size_mm=0"), ("-pixel -1", "detector.pixel_size_mm=-1"), ("-distance 0", "detector.distance_mm=0"),
-    ("-lambda 0", "beam.wavelength_angstrom=0"), ("-lambda -1", "beam.wavelength_angstrom=-1"), ("-energy 0", "-energy: the energy is 0"),
+    ("-pixel 0", "detector.pixel_size_mm=0"), ("-pixel -1", "detector.pixel_size_mm=-1"),
+    ("-distance 0", "detector.distance_mm=0"),
+    ("-lambda 0", "beam.wavelength_angstrom=0"), ("-lambda -1", "beam.wavelength_angstrom=-1"),
+    ("-energy 0", "-energy: the energy is 0"),
     ("-cell 0 50 50", "no unit cell"), ("-cell 50 60 70 90 90 180", "crystal.unit_cell"),
     ("-mat missing.mat", "missing.mat: cannot be read"), ("-mat short.mat", "short.mat: "), ("-mat flat.mat", "singular"),
-    ("-hkl missing.hkl", "missing.hkl: cannot be read"), ("-hkl empty.hkl", "empty.hkl: is empty"), ("-hkl binary.hkl", "binary.hkl:1: "),
+    ("-hkl missing.hkl", "missing.hkl: cannot be read"), ("-hkl empty.hkl", "empty.hkl: is empty"),
+    ("-hkl binary.hkl", "binary.hkl:1: "),
     ("-hkl huge.hkl", "needs 477 GiB, more than the limit of 4 GiB"), ("-hkl ok.hkl --memory 1e-9", "--memory GIB"),
-    ("-misset nan 0 0", "nan"), ("-phi nan", "nan"), ("-fluence inf", "inf"), ("-adc nan", "-adc"), ("-default_F nan", "nan"),
-    ("-hdivsteps 1 -vdivsteps 1", "leaves no source"), ("-sourcefile none.src", "none.src: "), ("-sourcefile zero.src", "zero.src:1: "),
+    ("-misset nan 0 0", "nan"), ("-phi nan", "nan"), ("-fluence inf", "inf"), ("-adc nan", "-adc"),
+    ("-default_F nan", "nan"),
+    ("-hdivsteps 1 -vdivsteps 1", "leaves no source"), ("-sourcefile none.src", "none.src: "),
+    ("-sourcefile zero.src", "zero.src:1: "),
     ("-sourcefile dark.src", "dark.src:1: "), ("-sourcefile missing.src", "missing.src: cannot be read"),
     ("-oversample 100000", "2^31"), ("-phisteps 99999 -osc 1 -oversample 300", "2^31"),
     ("-mask small.img", "8 x 8 pixels"), ("-mask no_order.img", "no BYTE_ORDER"), ("-mask no_size.img", "no SIZE1"),
     ("-mask ok.hkl", "is no SMV image"), ("-detpixels 1000000", "GiB of memory"), ("-detpixels -3", "has no pixels"),
     ("-floatfile no/dir/x.bin", "no/dir/x.bin: cannot be written"), ("-floatfile /dev/full", "No space left"),
-    ("-detector_abs", "-detector_abs: "), ("-dump bad.dump", "bad.dump: is no dump"), ("-stol missing.stol", "missing.stol: cannot be read"),
+    ("-detector_abs", "-detector_abs: "), ("-dump bad.dump", "bad.dump: is no dump"),
+    ("-stol missing.stol", "missing.stol: cannot be read"),
     ("-fdet_vector 0 0 0", "must not be the zero vector"), ("-beamsize 0 -flux 1e12", "fluence infinite"),
     ("--threads 0", "--threads 0"), ("--kernel nope", "kernel='nope'"), ("--backend nope", "backend='nope'"),
     ("--fidelity nope", "--fidelity nope"), ("--quirks NOPE", "no such quirk"), ("--dtype int8", "--dtype int8"),
 ])  # fmt: skip
 @pytest.mark.parametrize("strict", ["", "--strict"])
-def test_errors_with_and_without_strict(run: Run, files: None, tmp_path: Path, flags: str, says: str, strict: str) -> None:
+def test_errors_with_and_without_strict(
+    run: Run, files: None, tmp_path: Path, flags: str, says: str, strict: str
+) -> None:
     flags = flags if flags != "-mask small.img" else "-mask small.img -detpixels 16"
     done = run(f"{strict} --kernel scalar", with_flags(flags))
     assert done.status == ERROR
@@ -142,7 +160,9 @@ def test_collisions_warn_and_strict_means_what_is_meant(run: Run) -> None:
     lenient = run(SMALL, "-twotheta_axis 7 0 1")
     assert lenient.says("warning: TWOTHETA_AXIS_SETS_ANGLE", "7 degrees")
     assert not run("--strict", SMALL, "-twotheta_axis 7 0 1").says("TWOTHETA_AXIS_SETS_ANGLE")
-    assert run(SMALL, "-misset_seed 3 -phi 1 -osc 0").says("warning: MISSET_SEED_SETS_MISSET: -misset_seed is read as -misset 3 0 1")
+    assert run(SMALL, "-misset_seed 3 -phi 1 -osc 0").says(
+        "warning: MISSET_SEED_SETS_MISSET: -misset_seed is read as -misset 3 0 1"
+    )
 
 
 def test_every_warning_is_said_once(run: Run) -> None:

@@ -108,7 +108,9 @@ def test_pixel_counts_and_sizes(flags: str, counts: tuple[int, int], size: objec
     ("-dials -pix0_vector 0 0 0", "custom", "beam", (0, 0, 1)),
     ("-xds -twotheta_axis 0 1 0 -distance 100", "custom", "beam", (0, 0, 1)),
 ])  # fmt: skip
-def test_conventions_vectors_and_pivots_in_reference_fidelity(flags: str, convention: str, pivot: str, fast: object) -> None:
+def test_conventions_vectors_and_pivots_in_reference_fidelity(
+    flags: str, convention: str, pivot: str, fast: object
+) -> None:
     placement = place(experiment(flags), FLOAT_OPS)
     assert (placement.convention, placement.pivot, placement.fast) == (convention, pivot, fast)
 

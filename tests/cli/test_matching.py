@@ -38,7 +38,9 @@ def test_what_does_not_match_is_ignored(text: str, name: str) -> None:
 
 
 def test_exact_class() -> None:
-    settings = lenient("-phi 5 -phistep 0.1 -phisteps 7 -mosaic 1 -mosaic_domains 3 -mosaic_seed 4 -hdivstep 2 -hdivsteps 3")
+    settings = lenient(
+        "-phi 5 -phistep 0.1 -phisteps 7 -mosaic 1 -mosaic_domains 3 -mosaic_seed 4 -hdivstep 2 -hdivsteps 3"
+    )
     names = ("phi", "phistep", "phisteps", "mosaic", "mosaic_domains", "mosaic_seed", "h_step", "n_h")
     assert [settings.get(name) for name in names] == [5.0, 0.1, 7, 1.0, 3, 4, 2.0, 3]
 
@@ -48,7 +50,9 @@ def test_spellings_of_mosaic(flag: str) -> None:
     assert lenient(f"{flag} 0.7").get("mosaic") == 0.7
 
 
-@pytest.mark.parametrize(("text", "pixel"), [("-pixel=0.8 1", 1.0), ("-pixel 0.2 -pixel 0.3", 0.3), ("-pixel_size 0.4", 0.4)])
+@pytest.mark.parametrize(
+    ("text", "pixel"), [("-pixel=0.8 1", 1.0), ("-pixel 0.2 -pixel 0.3", 0.3), ("-pixel_size 0.4", 0.4)]
+)
 def test_equals_sign_is_no_value_and_the_last_wins(text: str, pixel: float) -> None:
     assert lenient(text).get("pixel") == pixel
 
@@ -88,7 +92,9 @@ def test_switches_work_as_the_last_token_but_curved_det_does_not() -> None:
     assert lenient("-curved_det x").get("curved") is True
 
 
-@pytest.mark.parametrize("flag", ["-lambda", "-N", "-hkl", "-misset 1 2", "-roi 1 2 3", "-cell", "-fdet_vector 1 0", "-phi"])
+@pytest.mark.parametrize(
+    "flag", ["-lambda", "-N", "-hkl", "-misset 1 2", "-roi 1 2 3", "-cell", "-fdet_vector 1 0", "-phi"]
+)
 def test_missing_values_are_ignored_with_a_note(flag: str) -> None:
     assert not lenient(flag).values
     assert f"{flag.split()[0]} is ignored" in notes(flag)
@@ -149,7 +155,15 @@ def test_atoi_is_a_32_bit_prefix(text: str, value: tuple[int, bool]) -> None:
 
 
 def test_strict_numbers() -> None:
-    assert [strict_int(t) for t in ("1e3", "10.0", "-7", "10.5", "abc", "1e10", "")] == [1000, 10, -7, None, None, None, None]
+    assert [strict_int(t) for t in ("1e3", "10.0", "-7", "10.5", "abc", "1e10", "")] == [
+        1000,
+        10,
+        -7,
+        None,
+        None,
+        None,
+        None,
+    ]
     assert [strict_float(t) for t in ("1e3", "nan", "inf", "1x", "-2.5")] == [1000.0, None, None, None, -2.5]
 
 

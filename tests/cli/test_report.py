@@ -21,9 +21,11 @@ MATRIX = """\
   0.03936550  0.07394456  0.00310488
  -0.02865574  0.01367150  0.15937730
 """
-SAMPLE = ("-mat A.mat -hkl P1.hkl -lambda 6.2 -detpixels 32 -pixel 2 -distance 100 -N 5 -oversample 2 -phi 1 -osc 0.2 "
-          "-phisteps 2 -mosaic 0.5 -mosaic_domains 3 -dispersion 0.5 -dispsteps 2 -divergence 1 -divsteps 3 -flux 1e12 -exposure 0.1 "
-          "-beamsize 0.05 -water 2 -seed 7")
+SAMPLE = (
+    "-mat A.mat -hkl P1.hkl -lambda 6.2 -detpixels 32 -pixel 2 -distance 100 -N 5 -oversample 2 -phi 1 -osc 0.2 "
+    "-phisteps 2 -mosaic 0.5 -mosaic_domains 3 -dispersion 0.5 -dispsteps 2 -divergence 1 -divsteps 3 -flux 1e12 -exposure 0.1 "
+    "-beamsize 0.05 -water 2 -seed 7"
+)
 
 
 def test_the_report_of_the_original_word_for_word(run: Run, tmp_path: Path) -> None:
@@ -36,8 +38,12 @@ def test_the_report_of_the_original_word_for_word(run: Run, tmp_path: Path) -> N
     assert report == (Path(__file__).parent / "sample_report.txt").read_text()
     assert "solid angle subtended by detector = 0.00619267 steradian ( 0.0492797% sphere)" in rest
     announced = [line for line in rest.splitlines() if line.startswith("writing")]
-    assert announced == ["writing floatimage.bin as 1024 4-byte floats", "writing intimage.img as 2-byte integers",
-                         "writing image.pgm as 1-byte integers", "writing noiseimage.img as 2-byte integers"]
+    assert announced == [
+        "writing floatimage.bin as 1024 4-byte floats",
+        "writing intimage.img as 2-byte integers",
+        "writing image.pgm as 1-byte integers",
+        "writing noiseimage.img as 2-byte integers",
+    ]
 
 
 def test_progress_thresholds_of_the_original() -> None:
@@ -87,7 +93,9 @@ def test_printout_of_one_pixel(run: Run, tmp_path: Path) -> None:
     assert lines[first].startswith("   3    4 : stol = ")
     assert sum(": stol =" in line for line in lines) == 1
     pixel = float(lines[first + 8].removeprefix("pixel"))
-    assert pixel == pytest.approx(read_float(tmp_path / "floatimage.bin", (16, 16))[4, 3], rel=1e-9)  # ten digits printed
+    assert pixel == pytest.approx(
+        read_float(tmp_path / "floatimage.bin", (16, 16))[4, 3], rel=1e-9
+    )  # ten digits printed
     assert sum(": stol =" in line for line in run(SMALL, "-printout").out.splitlines()) == 256
 
 
@@ -105,10 +113,14 @@ def test_scale_offset_and_region(run: Run, tmp_path: Path) -> None:
     inside[7:10, 2:6] = True  # bounds inclusive
     assert (image[inside] > 0).all() and (image[~inside] == 0).all()
     counts, header = read_smv(tmp_path / "intimage.img")
-    rounded = np.floor((image.astype(float) * 20 + 10 + 0.5).astype(np.float32))  # rounded to float32 first, formats.md 7
+    rounded = np.floor(
+        (image.astype(float) * 20 + 10 + 0.5).astype(np.float32)
+    )  # rounded to float32 first, formats.md 7
     np.testing.assert_array_equal(counts, np.where(inside, rounded, 0))
     assert header["SIZE1"] == "16"
-    np.testing.assert_array_equal(read_pgm(tmp_path / "image.pgm"), np.where(inside, np.trunc(np.minimum(image * 3.0, 255)), 0))
+    np.testing.assert_array_equal(
+        read_pgm(tmp_path / "image.pgm"), np.where(inside, np.trunc(np.minimum(image * 3.0, 255)), 0)
+    )
     noise, _ = read_smv(tmp_path / "noiseimage.img")
     assert (noise[inside] >= 10).all() and (noise[~inside] == 0).all()
 
@@ -172,8 +184,15 @@ def test_a_header_supplies_defaults_that_flags_override(run: Run, tmp_path: Path
 
     pixels = np.ones((20, 30), np.uint16)
     pixels[3, 4] = 0
-    entries = [("PIXEL_SIZE", 0.2), ("DISTANCE", 150), ("WAVELENGTH", 1.2), ("BEAM_CENTER_X", 2.0), ("BEAM_CENTER_Y", 1.5),
-               ("PHI", 5), ("TWOTHETA", 3)]
+    entries = [
+        ("PIXEL_SIZE", 0.2),
+        ("DISTANCE", 150),
+        ("WAVELENGTH", 1.2),
+        ("BEAM_CENTER_X", 2.0),
+        ("BEAM_CENTER_Y", 1.5),
+        ("PHI", 5),
+        ("TWOTHETA", 3),
+    ]
     write_smv(tmp_path / "h.img", pixels, entries)
     needed = "-default_F 100 -cell 50 -N 5 -oversample 1 -nonoise"
     out = run(needed, "-img h.img").out

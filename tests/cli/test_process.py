@@ -1,0 +1,143 @@
+"""The command as a process: exit status, signals, imports, demo (spec cli.md 8)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_runs import SMALL, Result
+
+from nanobragg.io import read_float, read_hkl, read_matrix, read_smv
+
+Run = Callable[..., Result]
+COMMAND = [sys.executable, "-m", "nanobragg"]
+
+
+def test_exit_statuses(spawn: Run) -> None:
+    assert spawn(SMALL, "--kernel scalar").status == 0
+    assert spawn("-N 5").status == 9
+    refused = spawn("frobnicate -N 5")
+    assert refused.status == 9 and refused.says("'frobnicate' is no subcommand", "demo")
+    assert all(not line.startswith("Traceback") for line in refused.messages)
+
+
+def test_the_image_does_not_depend_on_the_number_of_threads(spawn: Run, tmp_path: Path) -> None:
+    images = []
+    for options in ("--threads 1", "--threads 2", "--threads 7"):
+        assert spawn(SMALL, "-oversample 3", options).status == 0
+        images.append((tmp_path / "floatimage.bin").read_bytes())
+    assert images[0] == images[1] == images[2]
+
+
+def test_help_and_version_import_neither_torch_nor_matplotlib(tmp_path: Path) -> None:
+    program = (
+        "import sys; from nanobragg.cli.main import main; status = main([sys.argv[1]]); "
+        "loaded = {'torch', 'matplotlib', 'gemmi', 'tqdm', 'nanobragg._core'} & set(sys.modules); "
+        "print(sorted(loaded), status, file=sys.stderr)"
+    )
+    for option in ("--help", "--version", "-h"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, option], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+        assert done.stderr.strip() == "[] 0" and done.stdout
+
+
+def test_help_lists_every_flag_with_its_unit_and_default(spawn: Run) -> None:
+    from nanobragg.cli.flags import FLAGS, GROUPS, OWN_OPTIONS
+
+    text = spawn("--help").out
+    entries = {line.split()[0]: line for line in text.splitlines() if line.startswith("  -")}
+    assert [flag.name for flag in (*FLAGS, *OWN_OPTIONS) if flag.name not in entries] == []
+    assert all(f"\n{group}:\n" in text for group in GROUPS)
+    assert "[mm]" in entries["-pixel"] and "default 0.1" in entries["-pixel"]
+    assert "[degrees]" in entries["-phi"] and "default 12345678" in entries["-mosaic_seed"]
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_an_interrupt_ends_a_long_run_within_a_second_and_leaves_nothing(tmp_path: Path) -> None:
+    # 1000 domains x 16 sub-pixels: one row of 2000 pixels takes seconds
+    flags = SMALL.replace("-detpixels 16", "-detpixels 2000").replace("-oversample 1", "-oversample 4")
+    flags += " -mosaic 1 -mosaic_domains 1000"
+    process = subprocess.Popen(
+        [*COMMAND, *flags.split()], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:  # the report ends, rendering begins
+        if "noise image" in line:
+            break
+    time.sleep(1)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert time.monotonic() - begin < 1.0
+    assert process.returncode == 130 and err.splitlines()[-1] == "nanobragg: interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "--help"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    err = process.stderr.read()
+    process.wait(timeout=60)
+    assert "Traceback" not in err and "Exception" not in err
+
+
+def test_file_names_that_are_not_unicode(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff\xfe.bin")
+    done = subprocess.run([*COMMAND, *SMALL.split(), "-floatfile", name], cwd=tmp_path, capture_output=True, timeout=60)
+    assert done.returncode == 0 and b"writing \xff\xfe.bin as 256" in done.stdout
+    assert (tmp_path / name).stat().st_size == 1024
+
+
+def test_an_unwritable_directory(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("the superuser can write everywhere")
+    os.chmod(tmp_path, 0o500)
+    done = subprocess.run([*COMMAND, *SMALL.split()], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    os.chmod(tmp_path, 0o700)
+    assert done.returncode == 9 and "floatimage.bin: cannot be written" in done.stderr
+
+
+def test_demo_and_the_command_that_it_suggests(spawn: Run, tmp_path: Path) -> None:
+    done = spawn("demo")
+    assert done.status == 0 and done.err == ""
+    names = ("demo.bin", "demo.img", "demo.png", "demo.hkl", "demo.mat")
+    assert all(str(tmp_path / name) in done.out for name in names)
+    image = read_float(tmp_path / "demo.bin", (1000, 1000))
+    counts, _ = read_smv(tmp_path / "demo.img")
+    hkl, amplitude = read_hkl(tmp_path / "demo.hkl")
+    assert (image > 0).all()  # water everywhere
+    # counts are Poisson about the image: the mean of 1e6 pixels of about 0.4 photons is good to sqrt(mean/n)
+    weak = image < 1000
+    expected = image[weak].mean(dtype=float)
+    assert abs((counts[weak] - 10.0).mean() - expected) < 5 * np.sqrt(expected / weak.sum()) + 1e-9
+    # Friedel mates and Laue group 4/mmm
+    table = {tuple(index): value for index, value in zip(hkl.tolist(), amplitude.tolist(), strict=True)}
+    assert table[(3, 7, 2)] == table[(-3, -7, -2)] == table[(7, -3, 2)] == table[(-7, 3, -2)]
+    assert (0, 0, 1) not in table and (0, 0, 4) in table
+    # columns are a*, b*, c*: lengths 1/79.1, 1/79.1, 1/38.4 to the eight decimals of the file
+    np.testing.assert_allclose(
+        np.linalg.norm(read_matrix(tmp_path / "demo.mat"), axis=0), [1 / 79.1, 1 / 79.1, 1 / 38.4], atol=2e-8
+    )
+    suggestion = next(line for line in done.out.splitlines() if line.startswith("  nanoBragg -mat"))
+    again = spawn(suggestion.replace("  nanoBragg", ""))
+    assert again.status == 0
+    spots = read_float(tmp_path / "floatimage.bin", (1000, 1000))
+    assert spots.max() > 100 * spots.mean()
+
+
+def test_demo_takes_a_directory(run: Run, tmp_path: Path) -> None:
+    assert run("demo nowhere").status == 9
+    assert run("demo --fast").status == 9
+    assert list(tmp_path.iterdir()) == []
