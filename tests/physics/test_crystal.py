@@ -83,17 +83,17 @@ def test_misset_turns_about_x_then_y_then_z(cell, angles):
     ry = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     rz = np.array([[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]])
     expected = unit_cell_vectors(still(cell, (0.0, 0.0, 0.0))) @ (rz @ ry @ rx).T
-    np.testing.assert_allclose(unit_cell_vectors(still(cell, angles)), expected, atol=1e-12 * 80)
+    np.testing.assert_allclose(unit_cell_vectors(still(cell, angles)), expected, rtol=0, atol=1e-12 * 80)
 
 
 @pytest.mark.parametrize("angles", [(0.0, 90.0, 0.0), (90.0, 90.0, 90.0), (180.0, -90.0, 0.0), (0.0, 0.0, 180.0)])
 def test_singular_orientations_are_continuous(angles):
-    """Where Euler angles degenerate the image does not jump: 1e-9 degrees move it by 2 pi N h 2e-11, 1e-9."""
+    """Where Euler angles degenerate the image does not jump: 1e-9 degrees move it by 2 pi N h 2e-11, measured 2e-9."""
     exact = render(still(misset=angles))
     for axis in range(3):
         near = list(angles)
         near[axis] += 1e-9
-        assert relative(render(still(misset=tuple(near))), exact) < 1e-7
+        assert relative(render(still(misset=tuple(near))), exact) < 2e-8
 
 
 def test_matrix_route_equals_the_cell_route():
@@ -148,9 +148,9 @@ def test_shapes_against_closed_forms(shape, cell):
         "tophat": n.prod() * (r2 * fudge < 0.3969),
     }[shape]
     expected = R_E_SQR * FLUENCE * 1e4 * factor**2 * solid_angle(experiment)
-    # h of 100 in a 300 Angstrom cell carries 1e-14; N pi times that and the square: measured 3e-13
+    # h of 100 in a 300 Angstrom cell carries 1e-14; N pi times that and the square: measured 2e-13
     assert expected.max() > 0
-    assert relative(render(experiment), expected) <= 1e-11
+    assert relative(render(experiment), expected) <= 2e-12
 
 
 def test_gauss_takes_fractional_sizes():
@@ -158,7 +158,7 @@ def test_gauss_takes_fractional_sizes():
     d = indices(experiment)
     r2 = (((d - np.round(d)) * [2.5, 3.5, 4.25]) ** 2).sum(axis=-1)
     expected = R_E_SQR * FLUENCE * 1e4 * (2.5 * 3.5 * 4.25 * np.exp(-r2 / 0.63)) ** 2 * solid_angle(experiment)
-    assert relative(render(experiment), expected) <= 1e-11
+    assert relative(render(experiment), expected) <= 2e-12
 
 
 def test_one_cell_has_no_lattice_factor():

@@ -97,16 +97,16 @@ def test_one_domain_is_aligned():
 
 
 def test_spread_is_continuous():
-    """A spread of 1e-7 degrees is as good as none; the image changes by 2 pi N h spread, 1e-7."""
+    """A spread of 1e-7 degrees is as good as none; the image changes by 2 pi N h spread; measured 2e-10."""
     small = everything().replace("crystal.mosaic.spread_deg", 1e-7)
     perfect = everything().replace("crystal.mosaic", nb.Mosaic())
-    assert relative(render(small), render(perfect)) < 1e-6
+    assert relative(render(small), render(perfect)) < 1e-8
 
 
 def test_mosaic_seeds():
     first, again, other = (render(everything().replace("crystal.mosaic.seed", seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
-    assert relative(other, first) > 1e-3
+    assert relative(other, first) > 1e-4
 
 
 def test_mosaic_domains_turn_with_the_crystal():
