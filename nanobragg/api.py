@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg import panels
 from nanobragg.config import Experiment
 from nanobragg.consistency import structure_factor_mismatches
 from nanobragg.derive import derive
@@ -59,7 +60,9 @@ def simulate(
     Returns
     -------
     ndarray or Tensor, shape (n_slow, n_fast), float64
-        Expected photons per pixel; 0 outside the ROI and the mask.
+        Expected photons per pixel; 0 outside the ROI and the mask. For a detector of several panels, which are rendered
+        and decided one by one: (n_panels, n_slow, n_fast) when they agree in shape, else a list; `roi` is then a list
+        with one region (or None) for each, and progress is that of each.
 
     Raises
     ------
@@ -68,6 +71,12 @@ def simulate(
     BackendUnavailableError
         For a backend or kernel that this installation lacks.
     """
+    parts = _panels(experiment)
+    if parts is not None:
+        shared = {"backend": backend, "n_threads": n_threads, "kernel": kernel, "dtype": dtype, "device": device,
+                  "memory_budget": memory_budget, "progress": progress}  # fmt: skip
+        regions = panels.rois(roi, len(parts))
+        return panels.joined([simulate(part, roi=region, **shared) for part, region in zip(parts, regions, strict=True)])
     options = RenderOptions(backend, n_threads, kernel, dtype, device, memory_budget)
     decided = resolve_with_warnings(experiment)
     with _Reporting(progress) as report:
@@ -92,6 +101,9 @@ def prepare(experiment: Experiment, *, backend: str = "c", **options: Any) -> Ca
         ``render(roi=None, progress=None)`` gives the image, as `simulate` does. With ``render(values={path: value})``
         the named continuous values are replaced and only the derivation is run again, not the decisions.
     """
+    parts = _panels(experiment)
+    if parts is not None:
+        return _prepared_panels(parts, backend, options)
     settings = RenderOptions(
         backend,
         options.pop("n_threads", None),
@@ -117,6 +129,28 @@ def prepare(experiment: Experiment, *, backend: str = "c", **options: Any) -> Ca
                     scenes["scene"] = derive(decided)
                 return settings.render_scene(scenes["scene"], report)
             return settings.render(changed, roi, report)
+
+    return render
+
+
+def _panels(experiment: Experiment) -> list[Experiment] | None:
+    """The experiments of the panels of a detector that has several; None: an ordinary one."""
+    if isinstance(experiment, Experiment) and isinstance(experiment.detector, tuple):
+        return panels.experiments(experiment)
+    return None
+
+
+def _prepared_panels(parts: list[Experiment], backend: str, options: dict[str, Any]) -> Callable[..., Any]:
+    renderers = [prepare(part, backend=backend, **options) for part in parts]
+
+    def render(
+        values: dict[str, Any] | None = None, *, roi: Any = None, progress: bool | Progress | None = None
+    ) -> Any:
+        own = panels.values_by_panel(values or {}, len(parts))
+        regions = panels.rois(roi, len(parts))
+        return panels.joined(
+            [render(v, roi=r, progress=progress) for render, v, r in zip(renderers, own, regions, strict=True)]
+        )
 
     return render
 

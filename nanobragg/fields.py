@@ -27,6 +27,7 @@ def setting(
     *,
     kind: str = "other",
     part: type | None = None,
+    several: bool = False,
     unit: str = "",
     differentiable: bool = False,
     flags: str = "",
@@ -48,6 +49,8 @@ def setting(
         What is stored; decides the conversion and the checks.
     part : type, optional
         Class of a field that holds another object.
+    several : bool
+        Whether a tuple of such objects may stand there too.
     unit : str
         Unit of the value, empty when it has none.
     differentiable : bool
@@ -70,6 +73,7 @@ def setting(
     metadata = {
         "kind": kind,
         "part": part,
+        "several": several,
         "unit": unit,
         "differentiable": differentiable,
         "flags": flags,
@@ -122,6 +126,8 @@ class Config:
 def _converted(value: Any, meta: Any, path: str) -> Any:
     kind, part = meta["kind"], meta["part"]
     if part is not None:
+        if meta["several"] and isinstance(value, tuple | list) and value:
+            return tuple(_converted(item, {**meta, "several": False}, f"{path}[{i}]") for i, item in enumerate(value))
         if not isinstance(value, part):
             raise ConfigError(path, value, f"must be a {part.__name__}", f"nanobragg.{part.__name__}(...)")
         return value

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from nanobragg.config import Experiment
+from nanobragg.config import Experiment, Pose
 from nanobragg.constants import DBL_MIN
 from nanobragg.conventions import CONVENTIONS, Convention
 from nanobragg.errors import ConfigError
@@ -131,6 +131,8 @@ def place(experiment: Experiment, ops: Ops) -> Placement:
         f, s = center.fast, center.slow
         x, y, z = (-f * fast[k] - s * slow[k] + distance * beam[k] for k in range(3))
         pix0 = (x, y, z)
+    if experiment.detector_pose is not None:
+        pix0, fast, slow, normal = _posed(experiment.detector_pose, pix0, (fast, slow, normal), ops)
 
     fclose, sclose = -dot(pix0, fast), -dot(pix0, slow)
     close = dot(pix0, normal)
@@ -155,6 +157,17 @@ def place(experiment: Experiment, ops: Ops) -> Placement:
         fclose=fclose, sclose=sclose, xbeam=center.xbeam, ybeam=center.ybeam, xclose=center.xclose, yclose=center.yclose,
         org_x=fclose / pixel + 0.5, org_y=sclose / pixel + 0.5, normal_replaced=replaced,
     )  # fmt: skip
+
+
+def _posed(pose: Pose, pix0: Vec, axes: tuple[Vec, Vec, Vec], ops: Ops) -> tuple[Vec, Vec, Vec, Vec]:
+    """pix0 and axes after the motion that all panels share: v -> origin + R_z R_y R_x (v - origin) + shift."""
+    x, y, z = (radians(angle, ops) for angle in elements(pose.rotation_deg))
+    shift = [ops.lift(item) / 1000 for item in elements(pose.shift_mm)]
+    point = (0.0, 0.0, 0.0) if isinstance(pose.origin_mm, str) else elements(pose.origin_mm)
+    origin = [ops.lift(item) / 1000 for item in point]
+    a, b, c = rotxyz((pix0[0] - origin[0], pix0[1] - origin[1], pix0[2] - origin[2]), (x, y, z), ops)
+    fast, slow, normal = (rotxyz(axis, (x, y, z), ops) for axis in axes)
+    return (a + origin[0] + shift[0], b + origin[1] + shift[1], c + origin[2] + shift[2]), fast, slow, normal
 
 
 def _frame_vector(experiment: Experiment, part: str, field: str, convention: Convention, ops: Ops) -> Vec:

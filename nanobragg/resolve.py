@@ -70,6 +70,13 @@ def resolve(experiment: Experiment, notes: Notes | None = None) -> Experiment:
         For combinations that cannot be simulated under the quirks in force.
     """
     notes = Notes() if notes is None else notes
+    if isinstance(experiment.detector, tuple):
+        raise ConfigError(
+            "detector",
+            f"{len(experiment.detector)} panels",
+            "are decided and derived one at a time",
+            "nanobragg.panels.experiments(experiment)[i] is the experiment of panel i",
+        )
     try:
         detector = _resolve_detector(experiment, notes)
         decided = replace(

@@ -45,7 +45,7 @@ def to_dict(experiment: config.Experiment) -> dict[str, Any]:
 
     data = {
         name: _plain(getattr(experiment, name))
-        for name in ("crystal", "beam", "detector", "goniometer", "sampling", "background")
+        for name in ("crystal", "beam", "detector", "detector_pose", "goniometer", "sampling", "background")
     }
     quirks = sorted(cast(str, quirk.name) for quirk in experiment.quirks)
     return {
@@ -96,6 +96,9 @@ def equal(first: config.Experiment, second: config.Experiment) -> bool:
 
 def value_at(experiment: config.Experiment, path: str) -> Any:
     """See `Experiment.get`."""
+    if panel := _PANEL.fullmatch(path):
+        i = _panel_index(experiment, panel, path)
+        return value_at(dataclasses.replace(experiment, detector=experiment.detector[i]), f"detector.{panel[2]}")
     names, index = _parsed(path)
     value: Any = experiment
     for name in names:
@@ -111,8 +114,25 @@ def replaced(experiment: config.Experiment, path: str | None, value: Any, parts:
     result = dataclasses.replace(experiment, **parts) if parts else experiment
     if path is None:
         return result
+    if panel := _PANEL.fullmatch(path):
+        panels, i = list(result.detector), _panel_index(result, panel, path)
+        single = dataclasses.replace(result, detector=panels[i])
+        panels[i] = replaced(single, f"detector.{panel[2]}", value, {}).detector
+        return dataclasses.replace(result, detector=tuple(panels))
     names, index = _parsed(path)
     return cast(config.Experiment, _with(result, names, index, value, path, ""))
+
+
+_PANEL = re.compile(r"detector\[(\d+)\]\.(.+)")
+"""Path of a value of one panel."""
+
+
+def _panel_index(experiment: config.Experiment, match: re.Match[str], path: str) -> int:
+    if not isinstance(experiment.detector, tuple):
+        raise ConfigError(path, "one detector", "has no panels", f"write detector.{match[2]}")
+    if int(match[1]) >= len(experiment.detector):
+        raise ConfigError(path, int(match[1]), f"must be an index below {len(experiment.detector)}")
+    return int(match[1])
 
 
 def _with(node: Any, names: list[str], index: int | None, value: Any, path: str, prefix: str) -> Any:
@@ -216,7 +236,12 @@ def _built(kind: type, path: str, data: Any) -> Any:
                 "no such field",
                 f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(names))}",
             )
-        values[key] = _built(_PARTS[here], here, value) if here in _PARTS and value is not None else _natural(value)
+        if here not in _PARTS or value is None:
+            values[key] = _natural(value)
+        elif isinstance(value, list):
+            values[key] = tuple(_built(_PARTS[here], here, item) for item in value)
+        else:
+            values[key] = _built(_PARTS[here], here, value)
     if kind is StructureFactors:
         values["amplitude"] = np.asarray(values["amplitude"], dtype=np.float64).reshape(
             np.shape(values["amplitude"]) if np.ndim(values["amplitude"]) == 3 else (0, 0, 0)

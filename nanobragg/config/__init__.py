@@ -6,11 +6,11 @@ nowhere else (in the field's metadata, see `nanobragg.fields.setting`).
 
 from nanobragg.config.beam import Beam, Divergence, Sources
 from nanobragg.config.crystal import Crystal, Mosaic, UnitCell
-from nanobragg.config.detector import Detector, Sensor
+from nanobragg.config.detector import Detector, Pose, Sensor
 from nanobragg.config.experiment import Experiment
 from nanobragg.config.sampling import Background, Goniometer, Sampling
 
 __all__ = [
-    "Background", "Beam", "Crystal", "Detector", "Divergence", "Experiment", "Goniometer", "Mosaic", "Sampling", "Sensor",
-    "Sources", "UnitCell",
+    "Background", "Beam", "Crystal", "Detector", "Divergence", "Experiment", "Goniometer", "Mosaic", "Pose", "Sampling",
+    "Sensor", "Sources", "UnitCell",
 ]  # fmt: skip

@@ -155,3 +155,29 @@ class Detector(Config):
                     f"must have the detector's shape {(self.n_slow, self.n_fast)} (slow, fast)",
                 )
             object.__setattr__(self, "mask", mask)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pose(Config):
+    """A rigid motion of the whole detector, every panel alike, after the panels' own placement.
+
+    The panels are rotated about `origin_mm`, about lab x, then y, then z, and then shifted.
+    """
+
+    _path = "detector_pose"
+    shift_mm: Any = setting((0.0, 0.0, 0.0), kind="vector3", unit="mm", differentiable=True, doc="lab frame")
+    rotation_deg: Any = setting(
+        (0.0, 0.0, 0.0),
+        kind="vector3",
+        unit="degrees",
+        differentiable=True,
+        doc="about lab x, y, z in that order, right-handed",
+    )
+    origin_mm: Any = setting(
+        "sample",
+        kind="vector3",
+        words=("sample",),
+        unit="mm",
+        differentiable=True,
+        doc="a point of the lab that the rotation leaves in place, or 'sample'",
+    )

@@ -9,7 +9,7 @@ from typing import Any
 
 from nanobragg.config.beam import Beam
 from nanobragg.config.crystal import Crystal
-from nanobragg.config.detector import Detector
+from nanobragg.config.detector import Detector, Pose
 from nanobragg.config.sampling import Background, Goniometer, Sampling
 from nanobragg.errors import ConfigError
 from nanobragg.fields import Config, setting
@@ -23,7 +23,8 @@ class Experiment(Config):
     _path = ""
     crystal: Crystal = setting(part=Crystal)
     beam: Beam = setting(factory=Beam, part=Beam)
-    detector: Detector = setting(factory=Detector, part=Detector)
+    detector: Any = setting(factory=Detector, part=Detector, several=True, doc="a Detector, or a tuple of panels")
+    detector_pose: Pose | None = setting(None, part=Pose, doc="motion of all panels together; None: none")
     goniometer: Goniometer = setting(factory=Goniometer, part=Goniometer)
     sampling: Sampling = setting(factory=Sampling, part=Sampling)
     background: Background = setting(factory=Background, part=Background)
@@ -49,7 +50,8 @@ class Experiment(Config):
         Parameters
         ----------
         path : str, optional
-            Dotted path of one value: ``"crystal.misset_deg"``, ``"crystal.misset_deg[2]"``, ``"crystal.unit_cell.a"``.
+            Dotted path of one value: ``"crystal.misset_deg"``, ``"crystal.misset_deg[2]"``, ``"crystal.unit_cell.a"``,
+            ``"detector[1].distance_mm"`` of a detector of several panels.
         value : object
             What to put there.
         **parts

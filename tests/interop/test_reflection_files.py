@@ -114,7 +114,7 @@ def test_the_order_of_choice(tmp_path, columns, taken):
     expected = next(values for name, _, values in data if name == taken)
     if dict(names)[taken] in "JK":
         expected = np.sqrt(expected)
-    with pytest.warns(NanoBraggWarning, match="taken from|square roots"):
+    with pytest.warns(NanoBraggWarning, match=r"taken from|square roots"):
         table = StructureFactors.from_mtz(write(tmp_path / "x.mtz", data, hkl=hkl))
     i = tuple(hkl[3] - np.array(table.hkl_min))
     assert table.amplitude[i] == pytest.approx(expected[3], rel=1e-6)
@@ -125,7 +125,7 @@ def test_label_choice_by_name_and_intensities(tmp_path):
     intensity = amplitude**2
     intensity[0] = -5
     path = write(tmp_path / "x.mtz", [("FC", "F", amplitude), ("IMEAN", "J", intensity)], hkl=hkl)
-    with pytest.warns(NanoBraggWarning, match="square roots of the intensities IMEAN; 1 negative"):
+    with pytest.warns(NanoBraggWarning, match=r"square roots of the intensities IMEAN; 1 negative"):
         table = StructureFactors.from_mtz(path, "imean")
     assert table.amplitude[tuple(hkl[1] - np.array(table.hkl_min))] == pytest.approx(amplitude[1], rel=1e-6)
     assert table.amplitude[tuple(hkl[0] - np.array(table.hkl_min))] == 0
@@ -160,7 +160,7 @@ def test_missing_values_get_default_F_and_absences_stay_0(tmp_path):
     hkl, amplitude = unique_list(d_min=8)
     amplitude[5] = np.nan
     path = write(tmp_path / "x.mtz", [("FP", "F", amplitude)], hkl=hkl)
-    with pytest.warns(NanoBraggWarning, match="1 of .* have no value in FP"):
+    with pytest.warns(NanoBraggWarning, match=r"1 of .* have no value in FP"):
         table = StructureFactors.from_mtz(path, default_F=7.0)
     where = np.array(table.hkl_min)
     assert table.amplitude[tuple(hkl[5] - where)] == 7.0
@@ -174,7 +174,7 @@ def test_missing_values_get_default_F_and_absences_stay_0(tmp_path):
 def test_a_list_that_contradicts_its_space_group(tmp_path):
     hkl, amplitude = unique_list("P 2 2 2", (40, 50, 60, 90, 90, 90), 10)
     strong = write(tmp_path / "a.mtz", [("FP", "F", amplitude)], hkl=hkl, group="P 21 21 21", cell=(40, 50, 60, 90, 90, 90))
-    with pytest.raises(FileFormatError, match="not in its space group P 21 21 21: .* systematic absences"):
+    with pytest.raises(FileFormatError, match=r"not in its space group P 21 21 21: .* systematic absences"):
         StructureFactors.from_mtz(strong)
     hkl, amplitude = unique_list("P 1", (40, 40, 60, 90, 90, 90), 10)
     wrong = write(tmp_path / "b.mtz", [("FP", "F", amplitude)], hkl=hkl, group="P 4", cell=(40, 40, 60, 90, 90, 90))
@@ -188,7 +188,7 @@ def test_weak_absences_are_set_to_0_aloud(tmp_path):
     gone = absent(hkl, "P 21 21 21")
     amplitude[gone] = 0.5
     path = write(tmp_path / "x.mtz", [("FP", "F", amplitude)], hkl=hkl, group="P 21 21 21", cell=(40, 50, 60, 90, 90, 90))
-    with pytest.warns(NanoBraggWarning, match=f"{gone.sum()} weak systematic absences"):
+    with pytest.warns(NanoBraggWarning, match=rf"{gone.sum()} weak systematic absences"):
         table = StructureFactors.from_mtz(path)
     assert not table.amplitude[tuple((hkl[gone] - np.array(table.hkl_min)).T)].any()
 
@@ -217,7 +217,7 @@ def test_hkl_and_mtz_round_trips(tmp_path):
     lopsided.to_mtz(tmp_path / "z.mtz", nb.UnitCell(30, 40, 50, 90, 90, 90))
     mtz = gemmi.read_mtz_file(str(tmp_path / "z.mtz"))
     assert mtz.column_labels() == ["H", "K", "L", "F(+)", "F(-)"]
-    with pytest.raises(ConfigError, match="needs a unit cell"):
+    with pytest.raises(ConfigError, match=r"needs a unit cell"):
         lopsided.to_mtz(tmp_path / "w.mtz")
 
 
@@ -251,12 +251,12 @@ def test_structure_factor_cif(tmp_path):
     with pytest.raises(FileFormatError, match=r"no data block has a _refln table \(blocks: a\)"):
         StructureFactors.from_cif(tmp_path / "none.cif")
     (tmp_path / "nocell.cif").write_text(text.replace("_cell.", "_sell."))
-    with pytest.raises(FileFormatError, match="no unit cell|cell"):
+    with pytest.raises(FileFormatError, match=r"no unit cell|cell"):
         StructureFactors.from_cif(tmp_path / "nocell.cif")
     (tmp_path / "bad.cif").write_text("this is no cif 'x\n")
-    with pytest.raises(FileFormatError, match="no CIF file"):
+    with pytest.raises(FileFormatError, match=r"no CIF file"):
         StructureFactors.from_cif(tmp_path / "bad.cif")
-    with pytest.raises(FileFormatError, match="cannot be read|No such"):
+    with pytest.raises(FileFormatError, match=r"cannot be read|No such"):
         StructureFactors.from_cif(tmp_path / "missing.cif")
 
 
@@ -297,17 +297,17 @@ def test_a_lysozyme_sized_model_is_fast(tmp_path):
 def test_models_that_lack_something(tmp_path):
     text = lysozyme_like(tmp_path, 5).read_text()
     (tmp_path / "nocell.pdb").write_text("".join(x for x in text.splitlines(True) if not x.startswith("CRYST1")))
-    with pytest.raises(FileFormatError, match="nocell.pdb: has no unit cell"):
+    with pytest.raises(FileFormatError, match=r"nocell.pdb: has no unit cell"):
         StructureFactors.from_model(tmp_path / "nocell.pdb", 3.0)
     (tmp_path / "noatoms.pdb").write_text("".join(x for x in text.splitlines(True) if not x.startswith("ATOM")))
-    with pytest.raises(FileFormatError, match="no atoms"):
+    with pytest.raises(FileFormatError, match=r"no atoms"):
         StructureFactors.from_model(tmp_path / "noatoms.pdb", 3.0)
-    with pytest.raises(FileFormatError, match="cannot be read"):
+    with pytest.raises(FileFormatError, match=r"cannot be read"):
         StructureFactors.from_model(tmp_path / "missing.pdb", 3.0)
     for d_min in (0.0, -1.0, float("nan")):
-        with pytest.raises(ConfigError, match="d_min"):
+        with pytest.raises(ConfigError, match=r"d_min"):
             StructureFactors.from_model(tmp_path / "model.pdb", d_min)
-    with pytest.raises(ConfigError, match="needs .* GiB"):
+    with pytest.raises(ConfigError, match=r"needs .* GiB"):
         StructureFactors.from_model(tmp_path / "model.pdb", 0.01)
 
 
@@ -317,10 +317,10 @@ def test_the_crystal_takes_the_cell_of_the_file(tmp_path):
     crystal = nb.Crystal(structure_factors=table)
     assert (crystal.unit_cell.a, crystal.unit_cell.c, crystal.unit_cell.gamma) == (79.1, 37.9, 90.0)
     detector = nb.Detector(n_fast=8, n_slow=8, pixel_size_mm=1.0, distance_mm=100)
-    with pytest.warns(NanoBraggWarning, match="detector reaches .* the structure factors end at 15"):
+    with pytest.warns(NanoBraggWarning, match=r"detector reaches .* the structure factors end at 15"):
         nb.simulate(nb.Experiment(crystal=crystal, detector=nb.Detector(n_fast=8, n_slow=8, pixel_size_mm=10.0)))
     other = nb.Crystal(structure_factors=table, unit_cell=nb.UnitCell(70, 79.1, 37.9, 90, 90, 90))
-    with pytest.warns(NanoBraggWarning, match="differs from the cell of the structure factors"):
+    with pytest.warns(NanoBraggWarning, match=r"differs from the cell of the structure factors"):
         nb.simulate(nb.Experiment(crystal=other, detector=detector))
     again = nb.Experiment.from_json(nb.Experiment(crystal=crystal).to_json())
     assert again.crystal.structure_factors.space_group == "P 43 21 2"
