@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nanobragg.cli.inputs import Reflections
 
 DONE, FAILED, INTERRUPTED = 0, 9, 130
+_DEGENERATE = "the geometry is degenerate or not finite; look at the cell, the vectors, the angles and the distances"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,13 +49,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (NanoBraggError, OSError) as error:
             return _fail(f"error: {error}")
         except (ZeroDivisionError, OverflowError):
-            return _fail(
-                "error: the geometry is degenerate or not finite; look at the cell, the vectors and the distances"
-            )
+            return _fail(f"error: {_DEGENERATE}")
         except MemoryError:
             return _fail("error: not enough memory; use a smaller detector or fewer structure factors")
-        except Exception as error:  # a defect of ours, but never a traceback
-            return _fail(f"error: {type(error).__name__}: {error}; this is a defect of nanobragg, please report it")
+        except ValueError as error:
+            if str(error) == "math domain error":  # the sine of an overflown angle
+                return _fail(f"error: {_DEGENERATE}")
+            return _fail(_defect(error))
+        except Exception as error:  # never a traceback
+            return _fail(_defect(error))
+
+
+def _defect(error: Exception) -> str:
+    return f"error: {type(error).__name__}: {error}; this is a defect of nanobragg, please report it"
 
 
 def _dispatch(args: list[str]) -> int:
