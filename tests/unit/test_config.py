@@ -65,6 +65,7 @@ detector.close_distance_mm detector.beam_center_mm detector.beam_center_conventi
 detector.close_point_mm detector.rotation_deg detector.twotheta_deg detector.twotheta_axis detector.fast_axis
 detector.slow_axis detector.normal_axis detector.pix0_mm detector.sensor.thickness_um detector.sensor.attenuation_um
 goniometer.phi_start_deg goniometer.osc_deg goniometer.step_deg goniometer.axis background.water_um
+detector_pose.shift_mm detector_pose.rotation_deg detector_pose.origin_mm
 """.split()
 
 
