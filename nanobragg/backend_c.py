@@ -21,7 +21,12 @@ CANCELLED = -103
 """Status of a render that `cancel_check` ended (NB_ERR_CANCELLED)."""
 
 _BLOCK_EVALUATIONS = 65536
-# about 10 ms at the 100-180 ns that an evaluation costs
+# by the scalar kernel: about 10 ms at the 100-180 ns that an evaluation costs
+_VECTOR_BLOCK_EVALUATIONS = 1 << 20
+# by a vector kernel: some 3 ms
+_VECTOR_BLOCK = 512
+_LEAST_VECTOR_BLOCK = 64
+# pixels, where there are enough of them: the vector kernels prepare every orientation once per row of a block
 _BLOCKS_PER_THREAD = 32
 # so that waiting for the last block costs at most some 3 % of the run
 _POLL_SECONDS = 0.1
@@ -47,9 +52,7 @@ def select_kernel(kernel: str) -> str:
     """
     if kernel not in KERNELS:
         raise ConfigError("kernel", kernel, f"must be one of {', '.join(KERNELS)}")
-    if kernel == "auto":
-        return "scalar"
-    wanted = _core.available_kernels[-1] if kernel == "simd" else kernel
+    wanted = _core.available_kernels[-1] if kernel in ("auto", "simd") else kernel
     if wanted in _core.available_kernels and not (kernel == "simd" and wanted == "scalar"):
         return wanted
     here = ", ".join(_core.available_kernels)
@@ -63,12 +66,18 @@ def chosen_kernel(scene: Scene, kernel: str = "auto") -> str:
     return f"scalar ({obstacle})" if obstacle else name
 
 
-def block_size(scene: Scene, n_threads: int) -> int:
-    """Pixels per block: some 10 ms of work, a multiple of 16 where pixels are cheap, enough blocks for every thread."""
-    wanted = _BLOCK_EVALUATIONS // max(1, scene.evaluations_per_pixel)
+def block_size(scene: Scene, n_threads: int, kernel: str = "scalar") -> int:
+    """Pixels per block: some milliseconds of work, whole rows or a multiple of 16, enough blocks for every thread."""
+    per_pixel = max(1, scene.evaluations_per_pixel)
     fair = -(-scene.n_pixels // (n_threads * _BLOCKS_PER_THREAD))
+    if kernel == "scalar":
+        wanted, units = _BLOCK_EVALUATIONS // per_pixel, [16]
+    else:
+        wanted, units = max(_VECTOR_BLOCK, _VECTOR_BLOCK_EVALUATIONS // per_pixel), [scene.n_fast, 16]
+        fair = max(fair, _LEAST_VECTOR_BLOCK)
     size = max(1, min(wanted, fair))
-    return size if size < 16 else size - size % 16
+    unit = next((unit for unit in units if size >= unit), 1)
+    return size - size % unit
 
 
 def render(
@@ -89,7 +98,8 @@ def render(
     n_threads : int, optional
         Threads; all cores that the process may use when None. The image does not depend on it, bit for bit.
     kernel : str
-        One of `KERNELS`.
+        One of `KERNELS`. "auto" and "simd": the fastest double-precision kernel of this machine. A scene that the vector
+        kernels do not cover is left to the scalar one (`chosen_kernel` tells).
     progress : callable, optional
         Called from the calling thread with the number of rendered pixels that are finished without a gap, in raster
         order; the last call has all of them.

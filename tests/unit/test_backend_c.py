@@ -37,7 +37,7 @@ def bits(image):
 
 
 def test_worked_example_to_the_bit():
-    assert bits(backend_c.render(worked_example())) == WORKED_EXAMPLE_BITS
+    assert bits(backend_c.render(worked_example(), kernel="scalar")) == WORKED_EXAMPLE_BITS
 
 
 def test_trace_of_the_worked_example():
@@ -55,7 +55,7 @@ def test_trace_of_the_worked_example():
     assert found["F_latt"] == 0.3463701823618641
     assert found["F_cell"] == 62
     assert found["running_sum"] == found["sum"] == 461.17353361377906
-    assert found["pixel"] == value == backend_c.render(worked_example())[2, 1]
+    assert found["pixel"] == value == backend_c.render(worked_example(), kernel="scalar")[2, 1]
 
 
 @BASES
@@ -102,7 +102,7 @@ def test_first_pass_takes_its_own_orientations():
 
 def test_interpolation_ends_at_its_index():
     on = busy(corrected, tricubic=True)
-    interpolated, nearest = backend_c.render(on), backend_c.render(replace(on, tricubic=False))
+    interpolated, nearest = backend_c.render(on), backend_c.render(replace(on, tricubic=False), kernel="scalar")
     image = backend_c.render(replace(on, interpolation_off=(40, 0))).reshape(-1)
     before, after = on.pixels[:40], on.pixels[40:]
     assert np.array_equal(image[before], interpolated.reshape(-1)[before])
@@ -289,6 +289,8 @@ def test_blocks_are_sized_by_the_work():
     assert backend_c.block_size(replace(scene, pixels=np.arange(1280)), 2) == 16
     assert backend_c.block_size(replace(scene, oversample=100), 2) == 1
     assert backend_c.block_size(replace(scene, pixels=np.arange(0)), 2) == 1
+    assert backend_c.block_size(replace(scene, pixels=np.arange(10**6)), 2, "simd-avx2") == 3640 // 23 * 23
+    assert backend_c.block_size(replace(scene, pixels=np.arange(1280)), 2, "simd-avx2") == 64 // 23 * 23
 
 
 def test_progress_is_a_growing_prefix_from_the_calling_thread():
@@ -354,15 +356,17 @@ def test_ctrl_c_ends_a_long_run_within_a_second(n_threads):
 # --- arguments and the extension --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kernel", ["simd", "simd-baseline", "simd-avx2", "simd-avx512", "fast"])
-def test_kernels_to_come(kernel):
+@pytest.mark.parametrize("kernel", [name for name in backend_c.KERNELS if name.startswith("simd-")])
+def test_a_kernel_that_the_machine_lacks(kernel, monkeypatch):
+    monkeypatch.setattr(_core, "available_kernels", ("scalar",))
     with pytest.raises(BackendUnavailableError, match=kernel):
         backend_c.render(worked_example(), kernel=kernel)
 
 
 def test_kernels():
-    image = backend_c.render(worked_example())
-    assert np.array_equal(backend_c.render(worked_example(), kernel="scalar"), image)
+    """Another order of operations and polynomials of 6e-14: 4e-13 of the maximum was measured."""
+    image = backend_c.render(worked_example(), kernel="scalar")
+    assert np.abs(backend_c.render(worked_example()) - image).max() < 2e-12 * image.max()
     with pytest.raises(ConfigError, match="kernel='turbo'"):
         backend_c.render(worked_example(), kernel="turbo")
 
