@@ -48,11 +48,15 @@ if TYPE_CHECKING:
     from nanobragg.api import prepare, simulate
     from nanobragg.explanation import explain
     from nanobragg.noise import add_noise
+    from nanobragg.trace_versus import compare_traces
+    from nanobragg.tracing import trace
 
 _LAZY = {
     "simulate": "nanobragg.api",
     "prepare": "nanobragg.api",
     "explain": "nanobragg.explanation",
+    "trace": "nanobragg.tracing",
+    "compare_traces": "nanobragg.trace_versus",
     "add_noise": "nanobragg.noise",
     "ExperimentModule": "nanobragg.torch_backend",
     "io": "",
@@ -86,10 +90,12 @@ __all__ = [
     "UnitCell",
     "UsageError",
     "add_noise",
+    "compare_traces",
     "explain",
     "io",
     "prepare",
     "simulate",
+    "trace",
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ kernel differentiates with respect to these inputs only.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from nanobragg.torch_backend.phase import Scales, scales
@@ -154,7 +154,7 @@ def prepare(scene: Scene, device: torch.device, dtype: torch.dtype, phase: str, 
     """
     has_table = scene.f_table.numel() > 0
     n_cells = tuple(scene.n_cells.tolist()) if scene.shape is Shape.SQUARE else (0.0, 0.0, 0.0)
-    crystal_axes = [i for i in range(3) if has_table or scene.shape is not Shape.SQUARE or n_cells[i] > 1]
+    crystal_axes = axes_needed(scene)
     plan = Plan(
         pixels=torch.from_numpy(scene.pixels).to(device), n_fast=scene.n_fast, n_sub=scene.oversample,
         n_layers=scene.n_layers, n_sources=scene.n_sources, n_orientations=scene.n_phi * scene.n_domains,
@@ -203,6 +203,13 @@ def _scales(scene: Scene, device: torch.device) -> Scales:
     return Scales(found.vector.to(device), found.cell.to(device))
 
 
+def axes_needed(scene: Scene) -> list[int]:
+    """The crystal axes (0, 1, 2) whose indices the image depends on."""
+    if scene.f_table.numel() > 0 or scene.shape is not Shape.SQUARE:
+        return [0, 1, 2]
+    return [i for i in range(3) if scene.n_cells[i] > 1]
+
+
 def _is_zero(value: Tensor) -> bool:
     return bool(value.detach() == 0) if value.ndim == 0 else False
 
@@ -248,6 +255,13 @@ def _spot(scene: Scene, scale: Tensor) -> dict[str, Tensor]:
         spot = torch.diag(n)
     unit = {Shape.ROUND: math.pi**2, Shape.GAUSS: 1 / GAUSS_WIDTH, Shape.TOPHAT: 1.0}[scene.shape]
     return {"spot": spot, "fudge": fudge * unit, "scale": scale * height * height}
+
+
+def signed_table(scene: Scene, plan: Plan) -> Tensor:
+    """The bordered table before it is squared; empty without one."""
+    if plan.table_shape is None:
+        return scene.f_table.flatten()
+    return _table(scene, replace(plan, tricubic=True), torch.device("cpu"))
 
 
 def _table(scene: Scene, plan: Plan, device: torch.device) -> Tensor:

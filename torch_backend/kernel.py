@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import torch
 from nanobragg.torch_backend import detector, lattice, phase, structure_factors
 from nanobragg.torch_backend.algebra import dot, transform
 from nanobragg.torch_backend.detector import Points
 from nanobragg.torch_backend.inputs import Inputs, Plan
-from nanobragg.torch_backend.structure_factors import Interpolate
+from nanobragg.torch_backend.structure_factors import Interpolate, Lookup
 from torch import Tensor
 
 from nanobragg.scene import FactorMode
@@ -41,6 +42,22 @@ class Passes:
     def shape(self) -> torch.Size:
         """(V, s, P)"""
         return self.vectors.shape[1:]
+
+
+class Watcher(Protocol):
+    """Sees what the kernel computes on the way to one pixel (`nanobragg.torch_backend.trace`)."""
+
+    def passes(self, first: int, passes: Passes) -> None:
+        """Passes of the points from `first` on."""
+
+    def orientations(self, first_pass: int, some: slice, cells: Tensor) -> None:
+        """What `evaluations` will be about: the passes from `first_pass` on, and some orientations."""
+
+    def evaluations(self, offset: Tensor, nearest: Tensor, form: Tensor, lookup: Lookup) -> None:
+        """Everything about a block of evaluations; the tensors are overwritten afterwards."""
+
+    def total(self, photons: Tensor) -> None:
+        """The sum before the cached factors are applied [photons]."""
 
 
 def make_passes(plan: Plan, inputs: Inputs, points: Points, sources: slice) -> Passes:
@@ -96,12 +113,21 @@ def orientation_blocks(plan: Plan, n_passes: int) -> Iterator[slice]:
 
 
 def evaluate(
-    plan: Plan, inputs: Inputs, cells: Tensor, vectors: Tensor, interpolate: Interpolate, smooth: bool
+    plan: Plan,
+    inputs: Inputs,
+    cells: Tensor,
+    vectors: Tensor,
+    interpolate: Interpolate,
+    smooth: bool,
+    watcher: Watcher | None = None,
 ) -> Tensor:
     """F_cell^2 times the form (o, m) for cells (n_axes, o, 3) and scattering vectors (3, m)."""
     offset, nearest = phase.offsets(cells, vectors, plan.scales, plan.dtype)
-    squared = structure_factors.look_up(plan, inputs.table, nearest, offset, interpolate).squared
+    lookup = structure_factors.look_up(plan, inputs.table, nearest, offset, interpolate)
+    squared = lookup.squared
     form = lattice.form(plan, inputs, offset, smooth)
+    if watcher is not None:
+        watcher.evaluations(offset, nearest, form, lookup)
     return form * squared if smooth else form.mul_(squared)
 
 
@@ -152,7 +178,7 @@ def _cells(plan: Plan, inputs: Inputs, begin: int, single_pass: int) -> Tensor:
     return inputs.cells
 
 
-def _per_term_factor(plan: Plan, inputs: Inputs, passes: Passes) -> Tensor:
+def per_term_factor(plan: Plan, inputs: Inputs, passes: Passes) -> Tensor:
     """Weight of the source times the factors that multiply their own term, (V, s, P)."""
     factor = inputs.weight[passes.sources, None].expand(passes.shape)
     points = passes.points
@@ -225,7 +251,13 @@ class _Cached:
         return value
 
 
-def _block(plan: Plan, inputs: Inputs, begin: int, end: int, smooth: bool) -> Tensor:
+def watch_pixel(plan: Plan, inputs: Inputs, position: int, watcher: Watcher) -> Tensor:
+    """Photons () of the pixel at a position in `Plan.pixels`, rendered alone and watched."""
+    one_block = _cumulative_block if plan.cumulative else _block
+    return one_block(plan, inputs, position, position + 1, False, watcher).to(plan.dtype)[0]
+
+
+def _block(plan: Plan, inputs: Inputs, begin: int, end: int, smooth: bool, watcher: Watcher | None = None) -> Tensor:
     """Photons (P,), float64, of the pixels at positions begin ... end-1."""
     pixels = plan.pixels[begin:end]
     single = _single(plan, begin)
@@ -237,13 +269,17 @@ def _block(plan: Plan, inputs: Inputs, begin: int, end: int, smooth: bool) -> Te
             points, located = detector.locate(plan, inputs, pixels, first, last), first
         passes = make_passes(plan, inputs, points, sources)
         cached.see(first, passes)
+        if watcher is not None:
+            watcher.passes(first, passes)
         single_pass = first * plan.n_sources + sources.start
         vectors = passes.vectors.flatten(1)
         bragg: Tensor | None = None
         for some in orientation_blocks(plan, vectors.shape[1]):
             cells = _cells(plan, inputs, begin, single_pass)[:, some]
             interpolate = _interpolate(plan, begin, single_pass, some, vectors)
-            part = evaluate(plan, inputs, cells, vectors, interpolate, smooth).sum(0)
+            if watcher is not None:
+                watcher.orientations(single_pass, some, cells)
+            part = evaluate(plan, inputs, cells, vectors, interpolate, smooth, watcher).sum(0)
             bragg = part if bragg is None else bragg + part
         assert bragg is not None
         photons = bragg.view(passes.shape) * inputs.scale
@@ -251,13 +287,17 @@ def _block(plan: Plan, inputs: Inputs, begin: int, end: int, smooth: bool) -> Te
             photons = torch.where(passes.kept, photons, torch.zeros_like(photons))
         if not plan.background_in_sum:
             photons = photons + inputs.background
-        total = total + (photons * _per_term_factor(plan, inputs, passes)).sum((0, 1))
+        total = total + (photons * per_term_factor(plan, inputs, passes)).sum((0, 1))
     if plan.background_in_sum:
         total = total + inputs.background
+    if watcher is not None:
+        watcher.total(total)
     return cached.apply(total)
 
 
-def _cumulative_block(plan: Plan, inputs: Inputs, begin: int, end: int, smooth: bool) -> Tensor:
+def _cumulative_block(
+    plan: Plan, inputs: Inputs, begin: int, end: int, smooth: bool, watcher: Watcher | None = None
+) -> Tensor:
     """As `_block` under OVERSAMPLE_CUMULATIVE: a term is multiplied by the factors of all evaluations after it.
 
     The passes are taken backwards, carrying the product of the factors so far.
@@ -270,7 +310,10 @@ def _cumulative_block(plan: Plan, inputs: Inputs, begin: int, end: int, smooth: 
     chunks = _chunks(plan, end - begin, True)
     for first, last, sources in chunks:
         points = detector.locate(plan, inputs, pixels, first, last)
-        cached.see(first, make_passes(plan, inputs, points, sources))
+        passes = make_passes(plan, inputs, points, sources)
+        cached.see(first, passes)
+        if watcher is not None:
+            watcher.passes(first, passes)
     for first, last, sources in reversed(chunks):
         points = detector.locate(plan, inputs, pixels, first, last)
         passes = make_passes(plan, inputs, points, sources)
@@ -282,13 +325,15 @@ def _cumulative_block(plan: Plan, inputs: Inputs, begin: int, end: int, smooth: 
             factor = factor * passes.polarization[0, 0]
         if plan.omega_mode is FactorMode.CUMULATIVE:
             factor = factor * points.solid_angle[0]
-        weight = _per_term_factor(plan, inputs, passes)[0, 0]
+        weight = per_term_factor(plan, inputs, passes)[0, 0]
         kept = None if passes.kept is None else passes.kept[0, 0]
         vectors = passes.vectors.flatten(1)
         for some in reversed(list(orientation_blocks(plan, vectors.shape[1]))):
             cells = _cells(plan, inputs, begin, single_pass if single else -1)[:, some]
             interpolate = _interpolate(plan, begin, single_pass, some, vectors)
-            terms = evaluate(plan, inputs, cells, vectors, interpolate, smooth).to(torch.float64)
+            if watcher is not None:
+                watcher.orientations(single_pass, some, cells)
+            terms = evaluate(plan, inputs, cells, vectors, interpolate, smooth, watcher).to(torch.float64)
             counted = terms.new_ones(terms.shape)
             if plan.skip_lattice_zeros:
                 counted = (_form(plan, inputs, cells, vectors, smooth) != 0).to(torch.float64)
@@ -304,9 +349,11 @@ def _cumulative_block(plan: Plan, inputs: Inputs, begin: int, end: int, smooth: 
     else:
         for first, last, sources in chunks:
             points = detector.locate(plan, inputs, pixels, first, last)
-            total = total + inputs.background * _per_term_factor(
+            total = total + inputs.background * per_term_factor(
                 plan, inputs, make_passes(plan, inputs, points, sources)
             ).sum((0, 1))
+    if watcher is not None:
+        watcher.total(total)
     return cached.apply(total)
 
 

@@ -72,6 +72,17 @@ def slopes(plan: Plan, inputs: Inputs, offset: Tensor) -> Slopes:
     return Slopes(value, toward.view_as(offset) * (rate * (2 * fudge)), spot, radius, rate)
 
 
+def axis_factors(plan: Plan, offset: Tensor) -> Tensor:
+    """Square crystals: sin(pi n f)/sin(pi f) along the axes with more than one cell, (n, o, m); for traces."""
+    return _grating(_active(plan, offset), plan.counts)
+
+
+def sign(plan: Plan, inputs: Inputs, offset: Tensor) -> float:
+    """Other shapes: the sign of F_latt, for one evaluation (3, 1, 1); for traces."""
+    negative = plan.shape is Shape.ROUND and bool(_sphere(_radius(inputs, offset)[0] * inputs.fudge)[0, 0] < 0)
+    return -1.0 if negative else 1.0
+
+
 # --- square -------------------------------------------------------------------------------------------------------------
 
 
