@@ -41,6 +41,10 @@ class Ops(Protocol):
         """x rounded to float32 and widened; gradients pass straight through."""
         ...
 
+    def sign(self, x: Any) -> Any:
+        """-1 where x is negative, else 1; no gradient."""
+        ...
+
 
 def _elementwise(function: Callable[..., float]) -> Callable[..., Any]:
     """libm's function on floats and, element by element, on arrays (numpy's own differs in the last bit)."""
@@ -87,6 +91,11 @@ class FloatOps:
     def round_f32(x: Any) -> Any:
         """See `Ops.round_f32`."""
         return np.asarray(x, np.float32).astype(np.float64) if isinstance(x, np.ndarray) else float(np.float32(x))
+
+    @staticmethod
+    def sign(x: Any) -> Any:
+        """See `Ops.sign`."""
+        return np.where(x < 0, -1.0, 1.0) if isinstance(x, np.ndarray) else (-1.0 if x < 0 else 1.0)
 
 
 FLOAT_OPS = FloatOps()

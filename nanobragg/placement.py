@@ -197,12 +197,7 @@ def _axes(experiment: Experiment, convention: Convention, beam: Vec, ops: Ops) -
     if det.fast_axis is None and det.slow_axis is None:
         return fast, slow, lifted(convention.normal, ops), False
     normal = unit(cross(fast, slow), ops)
-    sign = -1.0 if _float_dot(normal, beam, ops) < 0 else 1.0
-    return fast, slow, scale(normal, sign), False
-
-
-def _float_dot(x: Vec, y: Vec, ops: Ops) -> float:
-    return dot(floats(x), floats(y))
+    return fast, slow, scale(normal, ops.sign(dot(normal, beam))), False
 
 
 def _check_perpendicular(given: Any, normal: Vec, fast: Vec, slow: Vec, ops: Ops) -> None:

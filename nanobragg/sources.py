@@ -10,7 +10,7 @@ import numpy as np
 from nanobragg.config import Divergence, Experiment
 from nanobragg.constants import SOURCE_DISTANCE
 from nanobragg.errors import ConfigError
-from nanobragg.fields import detached
+from nanobragg.fields import detached, is_tensor
 from nanobragg.geometry import Ops, Vec, rotaxis, scale, unit
 from nanobragg.placement import Placement
 from nanobragg.quirks import Quirk
@@ -125,7 +125,8 @@ def _axis(width: Any, n: int | None, step: Any, unit_factor: float, edges: bool,
     """Range, count and step of a decided axis; a range of 0 is a single point (physics.md 6.5)."""
     n = n or 1
     zero = ops.lift(0.0)
-    if width is None or (n == 1 and detached(width) <= 0):
+    # a tensor with a single point sits in the middle of its range whatever its value, which is not read here
+    if width is None or (n == 1 and not is_tensor(width) and width <= 0):
         return Axis(1, zero, zero)
     width = ops.lift(width) / unit_factor
     if not edges:
