@@ -51,6 +51,10 @@ def _each(info: Any, in_dims: tuple[Any, ...], args: tuple[Any, ...], apply: Any
     return stacked, (0,) * len(stacked)
 
 
+def _ordered(names: frozenset[str]) -> list[str]:
+    return [name for name in NAMES if name in names]
+
+
 class RenderImage(Function):
     """``apply(plan, progress, *Inputs)``: the pixels."""
 
@@ -69,15 +73,15 @@ class RenderImage(Function):
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
         """See `sweep.pull_back`."""
-        wanted = tuple(name for name, need in zip(NAMES, ctx.needs_input_grad[2:], strict=True) if need)
+        wanted = frozenset(name for name, need in zip(NAMES, ctx.needs_input_grad[2:], strict=True) if need)
         grads = PullBack.apply(ctx.plan, wanted, cotangent, *ctx.saved_tensors)
-        by_name = dict(zip(wanted, grads, strict=True))
+        by_name = dict(zip(_ordered(wanted), grads, strict=True))
         return None, None, *(by_name.get(name) for name in NAMES)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
         """See `sweep.push_forward`."""
-        given = tuple(name for name, t in zip(NAMES, tangents[2:], strict=True) if t is not None)
+        given = frozenset(name for name, t in zip(NAMES, tangents[2:], strict=True) if t is not None)
         moving = [t for t in tangents[2:] if t is not None]
         result = PushForward.apply(ctx.plan, given, *ctx.saved_tensors, *moving)
         assert isinstance(result, Tensor)
@@ -93,10 +97,10 @@ class PullBack(Function):
     """``apply(plan, wanted, cotangent, *Inputs)``: the gradients of the inputs named in `wanted`."""
 
     @staticmethod
-    def forward(plan: Plan, wanted: tuple[str, ...], cotangent: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(plan: Plan, wanted: frozenset[str], cotangent: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         """See `sweep.pull_back`."""
-        grads = sweep.pull_back(plan, Inputs(*tensors), cotangent, frozenset(wanted))
-        return tuple(grads[name] for name in wanted)
+        grads = sweep.pull_back(plan, Inputs(*tensors), cotangent, wanted)
+        return tuple(grads[name] for name in _ordered(wanted))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -122,7 +126,7 @@ class PushForward(Function):
     """``apply(plan, given, *Inputs, *tangents)``: the tangent of the pixels for the tangents of the inputs in `given`."""
 
     @staticmethod
-    def forward(plan: Plan, given: tuple[str, ...], *tensors: Tensor) -> Tensor:
+    def forward(plan: Plan, given: frozenset[str], *tensors: Tensor) -> Tensor:
         """See `sweep.push_forward`."""
         return _pushed(plan, given, tensors, 0)[0]
 
@@ -141,7 +145,7 @@ class PushForward(Function):
         raise RuntimeError(AGAIN)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], plan: Plan, given: tuple[str, ...], *tensors: Tensor) -> Any:
+    def vmap(info: Any, in_dims: tuple[Any, ...], plan: Plan, given: frozenset[str], *tensors: Tensor) -> Any:
         """Many tangents at one point share the sweep; anything else is a loop."""
         n = len(NAMES)
         dims = in_dims[2:]
@@ -158,7 +162,7 @@ class PushMany(Function):
     """As `PushForward` for tangents with a leading axis: the tangents (K, n_pixels) of the pixels."""
 
     @staticmethod
-    def forward(plan: Plan, given: tuple[str, ...], *tensors: Tensor) -> Tensor:
+    def forward(plan: Plan, given: frozenset[str], *tensors: Tensor) -> Tensor:
         """See `sweep.push_forward`."""
         return _pushed(plan, given, tensors, None)
 
@@ -182,9 +186,9 @@ class PushMany(Function):
         return _each(info, in_dims, args, PushMany.apply)
 
 
-def _pushed(plan: Plan, given: tuple[str, ...], tensors: tuple[Tensor, ...], lead: int | None) -> Tensor:
+def _pushed(plan: Plan, given: frozenset[str], tensors: tuple[Tensor, ...], lead: int | None) -> Tensor:
     inputs, moving = Inputs(*tensors[: len(NAMES)]), tensors[len(NAMES) :]
-    tangents = {name: t if lead is None else t.unsqueeze(0) for name, t in zip(given, moving, strict=True)}
+    tangents = {name: t if lead is None else t.unsqueeze(0) for name, t in zip(_ordered(given), moving, strict=True)}
     count = len(next(iter(tangents.values())))
     for name in NAMES:
         if name not in tangents:

@@ -50,5 +50,10 @@ class TorchOps:
         """See `Ops.round_f32`."""
         return x + (x.detach().to(torch.float32).to(torch.float64) - x.detach())
 
+    @staticmethod
+    def sign(x: Any) -> Any:
+        """See `Ops.sign`."""
+        return torch.where(x.detach() < 0, -1.0, 1.0).to(torch.float64)
+
 
 TORCH_OPS = TorchOps()
