@@ -3,8 +3,9 @@
  *   fuzz_scene [seconds [seed]]     default: 10 seconds, seed 1
  *
  * Every scene starts valid and has a handful of fields replaced by anything: numbers of every size, NaN, infinities,
- * negative counts, missing arrays. What validation accepts is rendered; a finding is a sanitizer report, a crash, or a
- * difference between a traced pixel and a rendered one.
+ * negative counts, missing arrays. What validation accepts is rendered by every kernel of this machine; a finding is a
+ * sanitizer report, a crash, a difference between a traced pixel and a rendered one, or between the same pixel rendered
+ * by a vector kernel alone and in its block.
  */
 #include "check.h"
 #include "small_scene.h"
@@ -109,6 +110,26 @@ static int ignore(void *context, nb_quantity quantity, const int64_t index[6], c
     return 0;
 }
 
+static int same(double x, double y) {
+    return memcmp(&x, &y, sizeof x) == 0 || (isnan(x) && isnan(y));
+}
+
+static void render_by_vector_kernels(const nb_scene *c) {
+    double image[SMALL_PIXELS], pixel;
+    for (nb_kernel kernel = NB_KERNEL_SCALAR + 1; kernel < NB_N_KERNELS; kernel++) {
+        if (!nb_kernel_available(kernel)) continue;
+        if (nb_simd_obstacle(c) != NULL) {
+            CHECK(nb_render_with(c, kernel, 0, c->n_pixels, image, NULL) == NB_ERR_KERNEL);
+            continue;
+        }
+        CHECK(nb_render_with(c, kernel, 0, c->n_pixels, image, NULL) == NB_OK);
+        if (c->n_pixels == 0) continue;
+        int64_t position = below(c->n_pixels);
+        CHECK(nb_render_with(c, kernel, position, position + 1, &pixel, NULL) == NB_OK);
+        CHECK(same(pixel, image[position]));
+    }
+}
+
 /* Rendering within a bounded effort: the largest accepted oversample alone would take years. */
 static int affordable(const nb_scene *c) {
     return c->oversample <= 8 && c->n_layers <= 8;
@@ -140,11 +161,12 @@ int main(int argc, char **argv) {
         if (!affordable(c)) continue;
         rendered++;
         CHECK(nb_render(c, 0, c->n_pixels, image, NULL) == NB_OK);
+        render_by_vector_kernels(c);
         if (c->n_pixels == 0) continue;
         const nb_recorder recorder = {ignore, &sink};
         int64_t position = below(c->n_pixels);
         CHECK(nb_trace(c, position, &recorder, &pixel) == NB_OK);
-        CHECK(memcmp(&pixel, image + position, sizeof pixel) == 0 || (isnan(pixel) && isnan(image[position])));
+        CHECK(same(pixel, image[position]));
     }
     printf("%ld scenes, %ld rendered\n", scenes, rendered);
     return check_result();
