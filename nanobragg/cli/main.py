@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import warnings
@@ -70,6 +71,13 @@ def _dispatch(args: list[str]) -> int:
     return run(args)
 
 
+_WORDS = {
+    "demo": ("nanobragg.cli.demo", "run_demo"),
+    "trace": ("nanobragg.cli.trace_command", "run_trace"),
+}
+"""Module and function of every subcommand; `nanobragg.cli.usage.SUBCOMMANDS` says what each is for."""
+
+
 def _subcommand(name: str, args: list[str]) -> int:
     from nanobragg.cli.usage import SUBCOMMANDS
 
@@ -78,9 +86,9 @@ def _subcommand(name: str, args: list[str]) -> int:
             f"{name!r} is no subcommand; there is {', '.join(SUBCOMMANDS)}; flags begin with a dash, "
             "see nanoBragg --help"
         )
-    from nanobragg.cli.demo import run_demo
-
-    return run_demo(args)
+    module, function = _WORDS[name]
+    status: int = getattr(importlib.import_module(module), function)(args)
+    return status
 
 
 def run(args: Sequence[str]) -> int:

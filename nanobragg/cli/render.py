@@ -10,7 +10,7 @@ from nanobragg.cli.command_line import CommandLine, Output
 from nanobragg.cli.progress import ProgressReport
 from nanobragg.cli.report import out_of_range
 from nanobragg.derive import Derivation
-from nanobragg.errors import UsageError
+from nanobragg.errors import BackendUnavailableError, UsageError
 
 
 def options_of(line: CommandLine) -> Any:
@@ -29,8 +29,10 @@ def options_of(line: CommandLine) -> Any:
     if dtype not in (None, "float32", "float64"):
         raise UsageError(f"--dtype {dtype}: must be float32 or float64")
     if dtype is not None and backend == "torch":
-        import torch
-
+        try:
+            import torch
+        except ImportError as error:
+            raise BackendUnavailableError("--backend torch needs PyTorch: pip install 'nanobragg[torch]'") from error
         dtype = getattr(torch, dtype)
     if "memory" in own and not float(own["memory"]) > 0:
         raise UsageError(f"--memory {own['memory']}: must be > 0 GiB")

@@ -14,7 +14,10 @@ BANNER = "nanoBragg nanocrystal diffraction simulator - James Holton and Ken Fra
 USAGE_LINE = "usage: nanoBragg -mat auto.mat -hkl Fs.hkl"
 """First line of its usage text."""
 _FLAG_WIDTH, _WIDTH = 34, 118
-SUBCOMMANDS = {"demo": "make a protein-like still from synthetic data, and say what to try next"}
+SUBCOMMANDS = {
+    "demo": "make a protein-like still from synthetic data, and say what to try next",
+    "trace": "everything that is computed on the way to one pixel; the first number in which two engines differ",
+}
 
 
 def help_text() -> str:
