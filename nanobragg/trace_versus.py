@@ -88,7 +88,7 @@ class TraceComparison:
         yield "how the difference grows from there:"
         for grown in self.growth:
             shown = "one side only" if math.isinf(grown.difference) else f"{grown.difference:.3g}"
-            yield f"  {grown.name:<26} {shown:>14}  {place_of(grown.index)}"
+            yield f"  {grown.name:<30} {shown:>14}  {place_of(grown.index)}"
 
 
 def compare_traces(a: Trace, b: Trace, tolerance: float = DEFAULT_TOLERANCE) -> TraceComparison:
