@@ -84,7 +84,7 @@ VALUES = {
     "crystal.structure_factors.default_F": ({"crystal.structure_factors": SMALL_TABLE}, 45.0),
     "crystal.structure_factors.amplitude": ({"crystal.structure_factors": SMALL_TABLE}, SMALL_TABLE.amplitude),
     "crystal.a_star_matrix": ({"crystal.a_star_matrix": MATRIX, "crystal.unit_cell": None}, MATRIX),
-    "crystal.n_cells": ({"crystal.shape": "gauss"}, (3.0, 4.0, 2.0)),
+    "crystal.n_cells": ({"crystal.shape": "gauss"}, (3.0, 4.0, 2.5)),
     "crystal.fudge": ({"crystal.shape": "gauss"}, 0.9),
     "beam.energy_ev": ({"beam.wavelength_angstrom": None}, 9800.0),
     "beam.flux_per_s": ({"beam.size_mm": 0.02}, 1e15),

@@ -9,6 +9,7 @@ from experiments import DIVERGENT, SENSOR, SOURCES, VALUES, amplitudes, base, ca
 
 import nanobragg as nb
 
+pytestmark = pytest.mark.filterwarnings("ignore::nanobragg.errors.IneffectiveWarning")
 FIELDS = differentiable_fields()
 WEIGHTS = np.random.default_rng(5).standard_normal((5, 6))
 # relative to the norm of the gradient; measured worst: see the comments at the tests
@@ -70,7 +71,7 @@ def steps(path, value):
     if path == "detector.normal_axis":
         return 5e-7, 2e-7
     size = np.abs(value).max() or 1.0
-    return 1e-5 * size, 1e-6 * size
+    return 1e-4 * size, 1e-6 * size
 
 
 def compare_with_c(experiment, path, value):
@@ -155,6 +156,7 @@ def bare():
 
 
 BARE_SETTINGS = {
+    "goniometer.step_deg": {"goniometer.osc_deg": 1.6},
     "detector.sensor.thickness_um": {"detector.sensor": SENSOR},
     "detector.sensor.attenuation_um": {"detector.sensor": SENSOR},
     "crystal.structure_factors.amplitude": {},
@@ -212,7 +214,7 @@ def test_singular_points(path):
     assert np.isfinite(found).all()
     if path in ("beam.dispersion_percent", "goniometer.osc_deg") and not found.any():
         return
-    one_sided = path in ("crystal.mosaic.spread_deg", "background.water_um", "goniometer.osc_deg")
+    one_sided = path in ("crystal.mosaic.spread_deg", "background.water_um", "goniometer.osc_deg", "crystal.fudge")
     step = 1e-6
     theirs = differences(experiment, path, value, step, list(np.ndindex(value.shape)), (1, 0) if one_sided else (1, -1))
     ours = found.reshape(theirs.shape)
@@ -230,15 +232,11 @@ TAYLOR = [
 def test_taylor_remainder(path):
     """|loss(x + s d) - loss(x) - s d.gradient| shrinks as s^2 on 64 x 64 pixels: by 4 for half the step."""
     experiment, value = case(path)
-    experiment = with_values(
-        experiment,
-        {
-            "detector.n_fast": 64,
-            "detector.n_slow": 64,
-            "detector.pixel_size_mm": 0.15,
-            "sampling.interpolate": "nearest",
-        },
-    )
+    experiment = with_values(experiment, {
+        "detector.n_fast": 64, "detector.n_slow": 64, "detector.pixel_size_mm": 0.15,
+        # a cubic has kinks at the nodes, and the nearest amplitude jumps half-way between them
+        "crystal.structure_factors": nb.StructureFactors.constant(50.0),
+    })  # fmt: skip
     weights = torch.from_numpy(np.random.default_rng(1).standard_normal((64, 64)))
 
     def value_at(v):
