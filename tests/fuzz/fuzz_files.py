@@ -1,0 +1,93 @@
+"""Target: mutated HKL, matrix, SMV, Fdump and source files through the readers.
+
+A reader returns finite numbers or raises a FileFormatError that names the file.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mutated_bytes
+import numpy as np
+from fuzz_finding import require
+
+from nanobragg import StructureFactors, io
+from nanobragg.errors import FileFormatError
+from nanobragg.io.hkl import read_hkl_legacy
+from nanobragg.io.matrix import read_matrix_legacy
+from nanobragg.io.smv import header_values, load_smv
+from nanobragg.io.sourcefile import read_sourcefile_legacy
+
+INPUTS = Path(__file__).resolve().parents[2] / "golden" / "inputs"
+_TABLE = 2**21
+_KEYS = ("SIZE1", "PIXEL_SIZE", "DISTANCE", "BEAM_CENTER_X", "ORGX", "PHI")
+_PGM = b"P5\n4 3\n# pixels scaled by 1\n255\n" + bytes(range(12))
+
+
+def _smv(strict: bool) -> Callable[[Path], Any]:
+    def read(path: Path) -> Any:
+        image = load_smv(path, strict=strict)
+        header_values(path, image.text, _KEYS, strict)
+
+    return read
+
+
+def _strictly_finite(array: Any) -> None:
+    require(bool(np.isfinite(array).all()), "numbers that are not finite come out of a strict reader")
+
+
+def _hkl(path: Path) -> None:
+    _strictly_finite(StructureFactors.from_hkl(path, max_bytes=_TABLE).amplitude)
+
+
+def _fdump(path: Path) -> None:
+    _strictly_finite(StructureFactors.from_fdump(path, max_bytes=_TABLE).amplitude)
+
+
+_READERS: dict[str, tuple[tuple[str | bytes, ...], Callable[[Path], Any]]] = {
+    "hkl": (("p1_small.hkl", "p1_text.hkl"), _hkl),
+    "hkl lenient": (("p1_small.hkl", "p1_text.hkl"), read_hkl_legacy),
+    "fdump": (("Fdump_asym.bin",), _fdump),
+    "matrix": (("A.mat", "ortho_l1.mat"), lambda path: _strictly_finite(io.read_matrix(path))),
+    "matrix lenient": (("A.mat", "ortho_l1.mat"), read_matrix_legacy),
+    "sources": (("sources_full.txt", "sources_partial.txt"), io.read_sourcefile),
+    "sources lenient": (("sources_full.txt", "sources_partial.txt"), read_sourcefile_legacy),
+    "smv": (("header_full.img", "mask.img"), _smv(True)),
+    "smv lenient": (("header_full.img", "mask.img"), _smv(False)),
+    "smv image": (("header_plain.img",), io.read_smv),
+    "pgm": ((_PGM,), io.read_pgm),
+    "float": ((bytes(48),), lambda path: io.read_float(path, (3, 4))),
+}
+
+
+class Case(NamedTuple):
+    """A reader, and the bytes that it is given."""
+
+    reader: str
+    data: bytes
+
+
+def make(r: random.Random) -> Case:
+    """A mutated file for a random reader."""
+    reader = r.choice(sorted(_READERS))
+    source = r.choice(_READERS[reader][0])
+    data = source if isinstance(source, bytes) else (INPUTS / source).read_bytes()
+    return Case(reader, mutated_bytes.mutated(data, r))
+
+
+def check(case: Case, folder: Path) -> str:
+    """Read it."""
+    path = folder / "mutated"
+    path.write_bytes(case.data)
+    with warnings.catch_warnings(), np.errstate(all="raise", under="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            _READERS[case.reader][1](path)
+        except FileFormatError as error:
+            require(str(path) in str(error), f"the message does not name the file: {error}")
+            return "refused"
+    return "read"
