@@ -43,8 +43,12 @@ class Cell:
         return norm(floats(self.a), FLOAT_OPS), norm(floats(self.b), FLOAT_OPS), norm(floats(self.c), FLOAT_OPS)
 
 
+_ODD = 1.0000001
+"""A sine or cosine beyond this makes the original warn."""
+
+
 @dataclass(frozen=True)
-class _Reciprocal:
+class Reciprocal:
     """Reciprocal vectors before orientation, and the cell they came from."""
 
     vectors: tuple[Vec, Vec, Vec]
@@ -69,7 +73,7 @@ def oriented_cell(experiment: Experiment, ops: Ops) -> Cell:
         For a singular matrix or a degenerate cell.
     """
     crystal = experiment.crystal
-    route = None if crystal.unit_cell is None else _reciprocal_from_cell(experiment, ops)
+    route = None if crystal.unit_cell is None else reciprocal_from_cell(experiment, ops)
     if crystal.a_star_matrix is not None:
         a_s, b_s, c_s = (tuple(elements(row)) for row in _rows(ops.lift(crystal.a_star_matrix)))
     else:
@@ -93,7 +97,7 @@ def oriented_cell(experiment: Experiment, ops: Ops) -> Cell:
     if ops.is_float and (v_star == 0 or not math.isfinite(v_star)):
         raise ConfigError(
             "crystal.a_star_matrix" if route is None else "crystal.unit_cell",
-            v_star,
+            float(v_star),
             "the reciprocal cell volume must be finite and not 0",
             "the matrix or cell is singular",
         )
@@ -121,28 +125,46 @@ def unit_cell_vectors(experiment: Experiment) -> np.ndarray:
     return np.array([cell.a, cell.b, cell.c]) * 1e10
 
 
-def cell_parameters(axes: tuple[Vec, Vec, Vec], volume: float, star: tuple[Vec, Vec, Vec]) -> tuple[float, ...]:
-    """Lengths (in the axes' unit) and angles [degrees] as the original prints them.
+@dataclass(frozen=True)
+class CellParameters:
+    """Lengths and angles of three axes as the original computes them for its report.
 
-    sin(alpha) = |a*| V/(|b| |c|) and cos(alpha) = b . c/(|b| |c|), both clamped; V is signed, so a left-handed set prints
-    negative angles. Source: cli.md section 4.
+    sin(alpha) = |a*| V/(|b| |c|) and cos(alpha) = b . c/(|b| |c|), cyclic. Source: cli.md section 4.
     """
-    lengths = [norm(axis, FLOAT_OPS) for axis in axes]
-    stars = [norm(axis, FLOAT_OPS) for axis in star]
-    angles = []
-    for i in range(3):
-        j, k = (i + 1) % 3, (i + 2) % 3
-        sine = stars[i] * volume / lengths[j] / lengths[k]
-        cosine = dot(axes[j], axes[k]) / lengths[j] / lengths[k]
-        angles.append(math.atan2(max(-1.0, min(1.0, sine)), max(-1.0, min(1.0, cosine))) * RTD)
-    return (*lengths, *angles)
+
+    lengths: tuple[float, float, float]
+    sines: tuple[float, float, float]
+    cosines: tuple[float, float, float]
+
+    @property
+    def angles(self) -> tuple[float, float, float]:
+        """[degrees], from sine and cosine clamped to +-1; V is signed, so a left-handed set has negative angles."""
+        x, y, z = (
+            math.atan2(max(-1.0, min(1.0, s)), max(-1.0, min(1.0, c))) * RTD
+            for s, c in zip(self.sines, self.cosines, strict=True)
+        )
+        return x, y, z
+
+    @property
+    def odd(self) -> bool:
+        """Whether a sine or cosine exceeds 1: typed edges and volume that do not fit the directions."""
+        return any(abs(x) > _ODD for x in (*self.sines, *self.cosines))
+
+
+def cell_parameters(axes: tuple[Vec, Vec, Vec], volume: float, star: tuple[Vec, Vec, Vec]) -> CellParameters:
+    """Lengths (in the axes' unit) and angles of `axes`, whose reciprocal set is `star`."""
+    a, b, c = (norm(axis, FLOAT_OPS) for axis in axes)
+    a_s, b_s, c_s = (norm(axis, FLOAT_OPS) for axis in star)
+    sines = (a_s * volume / b / c, b_s * volume / c / a, c_s * volume / a / b)
+    cosines = (dot(axes[1], axes[2]) / b / c, dot(axes[2], axes[0]) / c / a, dot(axes[0], axes[1]) / a / b)
+    return CellParameters((a, b, c), sines, cosines)
 
 
 def _rows(matrix: Any) -> list[Any]:
     return [matrix[i] for i in range(3)]
 
 
-def _reciprocal_from_cell(experiment: Experiment, ops: Ops) -> _Reciprocal:
+def reciprocal_from_cell(experiment: Experiment, ops: Ops) -> Reciprocal:
     """physics.md 9.1; a* along x, b* in the x-y plane [1/Angstrom]."""
     cell = experiment.crystal.unit_cell
     assert cell is not None
@@ -171,7 +193,7 @@ def _reciprocal_from_cell(experiment: Experiment, ops: Ops) -> _Reciprocal:
     if ops.is_float:
         sin_as, sin_bs = a * v_star / b_len / c_len, b * v_star / c_len / a_len
         values = (sin_as, cos_as, sin_bs, cos_bs, sin_gs, cos_gs)
-        if any(abs(x) > 1.0000001 for x in values):
+        if any(abs(x) > _ODD for x in values):
             names = (
                 "sin(alpha_star) =",
                 "cos(alpha_star) =",
@@ -194,4 +216,4 @@ def _reciprocal_from_cell(experiment: Experiment, ops: Ops) -> _Reciprocal:
         (b_len * cos_gs, b_len * sin_gs, zero),
         (c_len * cos_bs, c_len * (cos_as - cos_bs * cos_gs) / sin_gs, c_z),
     )
-    return _Reciprocal(vectors, (a, b, c), volume, oddities)
+    return Reciprocal(vectors, (a, b, c), volume, oddities)

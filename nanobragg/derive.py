@@ -103,7 +103,9 @@ def derivation(experiment: Experiment, ops: Ops = FLOAT_OPS, *, roi: Any = None)
     """As `derive`, with everything that reports and traces print."""
     try:
         return _derivation(experiment, ops, roi)
-    except (ZeroDivisionError, OverflowError) as error:
+    except ConfigError:
+        raise
+    except (ZeroDivisionError, OverflowError, ValueError) as error:  # math's way to say infinite or not a number
         raise ConfigError(
             "experiment",
             str(error),
@@ -142,7 +144,8 @@ def _derivation(experiment: Experiment, ops: Ops, roi: Any) -> Derivation:
         beam=ops.stack(placement.beam), close_distance=placement.close_distance, distance=placement.distance,
         curved=det.curved, point_pixel=det.point_pixel, pixel_area=_pixel_area(experiment, placement, ops),
         # under CUMULATIVE the original forms the capture fraction anew at every term, without a sensor too (and gets 0)
-        has_sensor=layers.active or modes["capture_mode"] is FactorMode.CUMULATIVE, n_layers=layers.n, layer_thickness=layers.step,
+        has_sensor=layers.active or modes["capture_mode"] is FactorMode.CUMULATIVE,
+        n_layers=layers.n, layer_thickness=layers.step,
         attenuation=layers.attenuation, pixels=rendered_pixels(det, experiment.sampling.roi, roi),
         incident=sources.incident(ops), wavelength=ops.stack(sources.wavelength), weight=weight,
         polarized=beam.polarized or (experiment.sampling.oversample_polar and Quirk.NOPOLAR_DEFEATED in quirks),

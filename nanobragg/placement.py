@@ -185,7 +185,7 @@ def _axes(experiment: Experiment, convention: Convention, beam: Vec, ops: Ops) -
     fast = _frame_vector(experiment, "detector", "fast_axis", convention, ops)
     slow = _frame_vector(experiment, "detector", "slow_axis", convention, ops)
     if ops.is_float and norm(cross(fast, slow), ops) < 1e-9:
-        raise ConfigError("detector.slow_axis", det.slow_axis, "must not be parallel to fast_axis")
+        raise ConfigError("detector.slow_axis", floats(slow), f"must not be parallel to fast_axis={floats(fast)}")
     if Quirk.ODET_REPLACED in quirks:
         normal = lifted(convention.normal if det.normal_axis is None else det.normal_axis, ops)
         replaced = detached(norm(normal, ops)) != 1.0

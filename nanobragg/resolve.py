@@ -90,7 +90,9 @@ def resolve(experiment: Experiment, notes: Notes | None = None) -> Experiment:
         decided = replace(decided, crystal=crystal)
         _check_geometry(decided)
         decided = replace(decided, sampling=_resolve_sampling(decided, typed_cells, notes))
-    except (ZeroDivisionError, OverflowError) as error:
+    except ConfigError:
+        raise
+    except (ZeroDivisionError, OverflowError, ValueError) as error:  # math's way to say infinite or not a number
         raise ConfigError(
             "experiment",
             str(error),

@@ -185,13 +185,13 @@ def read_orientation(line: CommandLine, cell: UnitCell | None) -> tuple[NDArray[
 
 def _unrotated(line: CommandLine, cell: UnitCell) -> NDArray[np.float64]:
     """Rows a*, b*, c* [1/Angstrom] of a cell before any orientation."""
-    from nanobragg.cell import _reciprocal_from_cell
+    from nanobragg.cell import reciprocal_from_cell
     from nanobragg.config import Crystal, Experiment
 
     upright = Experiment(
         crystal=Crystal(unit_cell=cell, structure_factors=StructureFactors.constant(1.0)), quirks=line.quirks
     )
-    return np.array(_reciprocal_from_cell(upright, FLOAT_OPS).vectors)
+    return np.array(reciprocal_from_cell(upright, FLOAT_OPS).vectors)
 
 
 def read_sources(line: CommandLine) -> Sources | None:

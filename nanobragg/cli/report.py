@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from nanobragg.cell import cell_parameters
+from nanobragg.cell import CellParameters, cell_parameters
 from nanobragg.cli.command_line import CommandLine
 from nanobragg.cli.inputs import Reflections
 from nanobragg.cli.usage import BANNER
@@ -72,11 +72,26 @@ def _cell_lines(d: Derivation) -> Iterator[str]:
     cell = d.cell
     axes = tuple(tuple(1e10 * x for x in axis) for axis in (cell.a, cell.b, cell.c))
     stars = (cell.a_star, cell.b_star, cell.c_star)
-    yield "Unit Cell: %g %g %g %g %g %g" % cell_parameters(axes, cell.volume, stars)  # type: ignore[arg-type]
-    yield "Recp Cell: %g %g %g %g %g %g" % cell_parameters(stars, cell.volume_star, axes)  # type: ignore[arg-type]
+    direct = cell_parameters(axes, cell.volume, stars)  # type: ignore[arg-type]
+    reciprocal = cell_parameters(stars, cell.volume_star, axes)  # type: ignore[arg-type]
+    yield from _odd_angles("cell", direct, ("sin_%-5s =", "cos_%-5s ="))
+    yield from _odd_angles("reciprocal cell", reciprocal, ("sin(%s_star)%s =", "cos(%s_star)%s ="))
+    yield "Unit Cell: %g %g %g %g %g %g" % (*direct.lengths, *direct.angles)
+    yield "Recp Cell: %g %g %g %g %g %g" % (*reciprocal.lengths, *reciprocal.angles)
     yield f"volume = {cell.volume:g} A^3"
     yield from vector_lines("real-space cell vectors (Angstrom):", ("a", "b", "c"), axes)
     yield from vector_lines("reciprocal-space cell vectors (Angstrom^-1):", ("a_star", "b_star", "c_star"), stars)
+
+
+def _odd_angles(name: str, cell: CellParameters, labels: tuple[str, str]) -> Iterator[str]:
+    """The original's warning about sines and cosines beyond 1, in its own columns (spec cli.md 4, item 18)."""
+    if not cell.odd:
+        return
+    yield f"WARNING: oddball {name} angles:"
+    for i, axis in enumerate(("alpha", "beta", "gamma")):
+        for label, value in zip(labels, (cell.sines[i], cell.cosines[i]), strict=True):
+            fill = (axis, " " if axis == "beta" else "") if label.count("%s") == 2 else axis
+            yield f"{label % fill} {value:.25g}"
 
 
 def vector_lines(title: str, names: tuple[str, str, str], vectors: Any) -> Iterator[str]:
