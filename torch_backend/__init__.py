@@ -1,10 +1,12 @@
 """The torch engine: the same Scene and the same pixels as the C engine, on CPU or GPU, with gradients.
 
 `ops` is the array namespace for the derivation, `inputs` turns a Scene into what the kernel reads, `kernel` is the forward sum,
-`sweep` its derivatives, `function` joins them into one differentiable operation; `detector`, `polarization`, `phase`, `lattice`
+`sweep` its derivatives, `function` joins them into one differentiable operation,
+`module` wraps an experiment for optimisers; `detector`, `polarization`, `phase`, `lattice`
 and `structure_factors` hold one concept each.
 """
 
+from nanobragg.torch_backend.module import ExperimentModule
 from nanobragg.torch_backend.simulate import simulate
 
-__all__ = ["simulate"]
+__all__ = ["ExperimentModule", "simulate"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -250,7 +252,7 @@ def test_taylor_remainder(path):
     for step in (1.0, 0.5, 0.25):
         with torch.no_grad():
             remainders.append(abs(float(value_at(x + step * direction) - start - step * (direction * found).sum())))
-    ratios = [a / b for a, b in zip(remainders, remainders[1:], strict=False)]
+    ratios = [a / b for a, b in pairwise(remainders)]
     assert all(3.4 < ratio < 4.6 for ratio in ratios), (remainders, ratios)
 
 

@@ -1,0 +1,166 @@
+"""`ExperimentModule`: an experiment as a torch module whose parameters are some of its fields, in the user's units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from nanobragg.torch_backend.simulate import simulate
+from torch import Tensor, nn
+
+from nanobragg.config import Experiment
+from nanobragg.errors import ConfigError
+from nanobragg.resolve import resolve
+
+Bounds = tuple[float | None, float | None]
+Prior = tuple[Any, Any] | Callable[[Tensor], Tensor]
+
+
+class ExperimentModule(nn.Module):
+    """The image of an experiment as a function of some of its fields.
+
+    Calling the module renders the image. A refined field is a parameter of the module, float64, in the units of the field;
+    its name is the path with ``__`` for every dot and ``_2`` for ``[2]``. What is decided automatically (counts, switches) is
+    decided once, from the values at the start.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Start values; also everything that is not refined.
+    refine : sequence of str
+        Paths of differentiable fields, for example ``"crystal.misset_deg"``, ``"crystal.unit_cell.a"``, ``"crystal.misset_deg[2]"``.
+    bounds : mapping of str to (low, high), optional
+        Open interval that a field stays in; either end may be None. The parameter is then an unbounded u, with
+        value = m + w tanh(u/w) (m the middle and w half the width; u = value - m near the middle), or, with one end only,
+        value = low + s softplus(u/s) or high - s softplus(u/s), s the distance of the start value from the end.
+    priors : mapping of str to (mean, sigma) or callable, optional
+        Gaussian prior of a field, or a function of its value that gives minus the logarithm of the prior; see `penalty`.
+    **options
+        As for `nanobragg.torch_backend.simulate`: dtype, device, memory_budget, n_threads, phase, twice_differentiable.
+
+    Raises
+    ------
+    ConfigError
+        For a path that names no differentiable field that is set, or a start value outside its bounds.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        refine: Sequence[str],
+        *,
+        bounds: Mapping[str, Bounds] | None = None,
+        priors: Mapping[str, Prior] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.decided = resolve(experiment)
+        self.options = options
+        self.priors = dict(priors or {})
+        self._names: dict[str, str] = {}
+        self._bounded: dict[str, _Bounded] = {}
+        for path in refine:
+            start = _start(self.decided, path)
+            low, high = (bounds or {}).get(path, (None, None))
+            if low is not None or high is not None:
+                self._bounded[path] = _Bounded(path, start, low, high)
+                start = self._bounded[path].inverse(start)
+            name = re.sub(r"\[(-?\d+)\]", r"_\1", path).replace(".", "__")
+            self.register_parameter(name, nn.Parameter(start))
+            self._names[path] = name
+        for path in (*(bounds or {}), *self.priors):
+            if path not in self._names:
+                raise ConfigError(
+                    path, None, "has bounds or a prior but is not refined", f"refined: {', '.join(refine)}"
+                )
+
+    def values(self) -> dict[str, Tensor]:
+        """The refined fields by path, in the user's units."""
+        found = {}
+        for path, name in self._names.items():
+            raw = getattr(self, name)
+            found[path] = self._bounded[path].value(raw) if path in self._bounded else raw
+        return found
+
+    @property
+    def experiment(self) -> Experiment:
+        """The decided experiment with the current values, which stay connected to the parameters."""
+        experiment = self.decided
+        for path, value in self.values().items():
+            experiment = experiment.replace(path, value)
+        return experiment
+
+    def penalty(self) -> Tensor:
+        """Minus the logarithm of the priors: the sum of (value - mean)^2/(2 sigma^2), and of what callables return."""
+        values = self.values()
+        total = torch.zeros((), dtype=torch.float64)
+        for path, prior in self.priors.items():
+            value = values[path]
+            if callable(prior):
+                total = total + prior(value)
+            else:
+                mean, sigma = (torch.as_tensor(x, dtype=value.dtype, device=value.device) for x in prior)
+                total = total + (((value - mean) / sigma) ** 2).sum() / 2
+        return total
+
+    def forward(self, roi: tuple[slice, slice] | None = None) -> Tensor:
+        """The image (n_slow, n_fast) [photons]; only the pixels of `roi` are computed."""
+        return simulate(self.experiment, roi=roi, **self.options)
+
+    def extra_repr(self) -> str:
+        """The refined paths with their values."""
+        return "\n".join(f"{path} = {value.detach().tolist()}" for path, value in self.values().items())
+
+
+def _start(experiment: Experiment, path: str) -> Tensor:
+    """The value at a path as a float64 tensor of its own."""
+    value = experiment.get(path)
+    if value is None or isinstance(value, str | bool):
+        raise ConfigError(path, value, "has no value to start from", "set it in the experiment")
+    items = value if isinstance(value, tuple | list) else [value]
+    if any(item is None for item in items):
+        raise ConfigError(path, value, "has elements that are not set", "refine its elements, path[0] ...")
+    if isinstance(value, tuple | list):
+        start = torch.stack([_scalar(item) for item in value])
+    else:
+        start = _scalar(value)
+    experiment.replace(path, start)  # refuses fields that take no tensor
+    return start
+
+
+def _scalar(value: Any) -> Tensor:
+    return torch.as_tensor(value, dtype=torch.float64).detach().clone()
+
+
+class _Bounded:
+    """A smooth map from the real line onto an open interval, close to the identity where the value started."""
+
+    def __init__(self, path: str, start: Tensor, low: float | None, high: float | None) -> None:
+        inside = (low is None or bool((start > low).all())) and (high is None or bool((start < high).all()))
+        if not inside or (low is not None and high is not None and not low < high):
+            raise ConfigError(path, start.tolist(), f"must lie inside its bounds ({low}, {high})")
+        self.low, self.high = low, high
+        end = low if low is not None else high
+        assert end is not None
+        self.scale = float((start - end).abs().min())
+
+    def value(self, u: Tensor) -> Tensor:
+        """The value of the field."""
+        if self.low is not None and self.high is not None:
+            middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
+            return middle + half * torch.tanh(u / half)
+        grown = self.scale * nn.functional.softplus(u / self.scale)
+        if self.low is not None:
+            return self.low + grown
+        assert self.high is not None
+        return self.high - grown
+
+    def inverse(self, value: Tensor) -> Tensor:
+        """The parameter that gives a value."""
+        if self.low is not None and self.high is not None:
+            middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
+            return half * torch.atanh((value - middle) / half)
+        grown = (value - self.low if self.low is not None else self.high - value) / self.scale  # type: ignore[operator]
+        return self.scale * (grown + torch.log(-torch.expm1(-grown)))
