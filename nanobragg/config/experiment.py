@@ -114,3 +114,141 @@ class Experiment(Config):
         from nanobragg.cli.experiment import experiment_from_args
 
         return experiment_from_args([str(arg) for arg in args], fidelity)
+
+    @classmethod
+    def from_dials(
+        cls, path: str | PathLike[str], template: Experiment | None = None, *, structure_factors: Any = None,
+        index: int | None = None, image: int | None = None,
+    ) -> Experiment:  # fmt: skip
+        """The geometry of a DIALS experiment list (``.expt``).
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        template : Experiment, optional
+            Supplies all that the file does not hold: structure factors, size, shape and mosaicity of the crystal, fluence,
+            sampling. Its laboratory frame is kept. This holds for all readers of geometry.
+        structure_factors : StructureFactors, optional
+            In place of the template's; with neither, every index has 1 electron.
+        index : int, optional
+            Which experiment of the list, from 0; None: the only one.
+        image : int, optional
+            Number of the image in the scan; None: the first.
+
+        Raises
+        ------
+        FileFormatError
+            For what cannot be read or represented; the message names the place inside the file.
+        """
+        from nanobragg.interop.dials import read_expt
+        from nanobragg.interop.geometry import to_experiment
+
+        return to_experiment(read_expt(path, index, image), path, template, structure_factors)
+
+    @classmethod
+    def from_xds(
+        cls, path: str | PathLike[str], template: Experiment | None = None, *, structure_factors: Any = None,
+        image: int | None = None,
+    ) -> Experiment:  # fmt: skip
+        """The geometry of XPARM.XDS, GXPARM.XDS or XDS.INP; parameters as `from_dials`."""
+        from nanobragg.interop.geometry import to_experiment
+        from nanobragg.interop.xds import read_xds
+
+        return to_experiment(read_xds(path, image), path, template, structure_factors)
+
+    @classmethod
+    def from_mosflm(
+        cls, path: str | PathLike[str], template: Experiment | None = None, *, structure_factors: Any = None,
+        wavelength_angstrom: float | None = None,
+    ) -> Experiment:  # fmt: skip
+        """The crystal orientation of a MOSFLM matrix file; detector and beam are those of the template.
+
+        `wavelength_angstrom` is the one folded into the matrix; None: that of the template.
+        """
+        from nanobragg.interop.geometry import to_experiment
+        from nanobragg.interop.mosflm import read_mosflm
+
+        if wavelength_angstrom is None:
+            if template is None:
+                raise ConfigError("wavelength_angstrom", None, "is needed: the matrix holds it as a factor",
+                                  "give it, or template=")  # fmt: skip
+            from nanobragg.geometry import FLOAT_OPS
+            from nanobragg.sources import wavelength_m
+
+            wavelength_angstrom = wavelength_m(template, FLOAT_OPS) * 1e10
+        return to_experiment(read_mosflm(path, wavelength_angstrom), path, template, structure_factors)
+
+    @classmethod
+    def from_crystfel(
+        cls, geom: str | PathLike[str], stream: str | PathLike[str] | None = None, template: Experiment | None = None, *,
+        structure_factors: Any = None, index: int | None = None, wavelength_angstrom: float | None = None,
+        camera_length_m: float | None = None,
+    ) -> Experiment:  # fmt: skip
+        """The panels of a CrystFEL geometry file, and a crystal of a stream.
+
+        `index` chooses the crystal, from 0; `wavelength_angstrom` and `camera_length_m` are needed where the geometry
+        file refers to the image files for them. Other parameters as `from_dials`.
+        """
+        from nanobragg.interop.crystfel import read_crystfel
+        from nanobragg.interop.geometry import to_experiment
+
+        found = read_crystfel(geom, stream, index=index, wavelength=wavelength_angstrom, camera_length=camera_length_m)
+        return to_experiment(found, geom, template, structure_factors)
+
+    @classmethod
+    def from_image(
+        cls, path: str | PathLike[str], template: Experiment | None = None, *, structure_factors: Any = None,
+        image: int | None = None,
+    ) -> Experiment:  # fmt: skip
+        """The geometry in the header of an image: SMV, miniCBF or NXmx; parameters as `from_dials`."""
+        from nanobragg.interop.geometry import to_experiment
+        from nanobragg.interop.image_headers import read_header
+
+        return to_experiment(read_header(path, image), path, template, structure_factors)
+
+    def to_dials(self, path: str | PathLike[str], *, n_images: int = 1, images: str | None = None) -> None:
+        """Write a DIALS experiment list of a scan of `n_images` that starts here.
+
+        `images` names the image files, as ``out_####.cbf``. Beam spread, mosaicity and crystal size are not part of it.
+
+        Raises
+        ------
+        ConfigError
+            For a curved detector, in this and all other writers of geometry.
+        """
+        from nanobragg.interop.dials import write_expt
+        from nanobragg.interop.geometry import of_experiment
+
+        write_expt(path, of_experiment(self, n_images), images)
+
+    def to_xds_inp(self, path: str | PathLike[str], *, n_images: int = 1, images: str = "image_????.cbf") -> None:
+        """Write an XDS.INP; one panel only."""
+        from nanobragg.interop.geometry import of_experiment
+        from nanobragg.interop.xds import write_xds_inp
+
+        write_xds_inp(path, of_experiment(self, n_images), images)
+
+    def to_xparm(self, path: str | PathLike[str]) -> None:
+        """Write an XPARM.XDS; one panel only."""
+        from nanobragg.interop.geometry import of_experiment
+        from nanobragg.interop.xds import write_xparm
+
+        write_xparm(path, of_experiment(self))
+
+    def to_mosflm(self, path: str | PathLike[str], *, digits: int = 8) -> None:
+        """Write a MOSFLM matrix file with 8 decimals, as MOSFLM reads them; 17 digits keep the orientation exactly."""
+        from nanobragg.interop.geometry import of_experiment
+        from nanobragg.interop.mosflm import write_mosflm
+
+        write_mosflm(path, of_experiment(self), digits)
+
+    def to_crystfel(self, geom: str | PathLike[str], stream: str | PathLike[str] | None = None) -> None:
+        """Write a CrystFEL geometry file, and the crystal (at phi 0) as a stream of one chunk."""
+        from nanobragg.interop.crystfel import write_geom, write_stream
+        from nanobragg.interop.geometry import of_experiment
+
+        geometry = of_experiment(self)
+        write_geom(geom, geometry)
+        if stream is not None:
+            write_stream(stream, geometry)

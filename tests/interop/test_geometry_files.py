@@ -1,0 +1,393 @@
+"""Geometry in files of DIALS, XDS, MOSFLM and CrystFEL: the image before and after is the same; bad files."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import nanobragg as nb
+from nanobragg import panels
+from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
+from nanobragg.interop.frames import FROM_XDS, rotation
+from nanobragg.interop.geometry import of_experiment
+
+SAME = 1e-9
+"""Largest difference of two images relative to the maximum; measured: below 5e-12 everywhere."""
+
+
+def experiment(convention="mosflm", **detector):
+    """Tilted, swung, not square, off centre, rotating, triclinic, with mosaic domains."""
+    values = {"n_fast": 23, "n_slow": 19, "pixel_size_mm": 0.9, "distance_mm": 80.0, "rotation_deg": (3, -2, 5),
+              "twotheta_deg": 12.0, "beam_center_mm": (9.0, 7.5), "convention": convention, **detector}  # fmt: skip
+    return nb.Experiment(
+        crystal=nb.Crystal(unit_cell=nb.UnitCell(30, 40, 50, 80, 95, 105), n_cells=(6, 5, 4), misset_deg=(10, 20, 30),
+                           mosaic=nb.Mosaic(spread_deg=0.5, n_domains=3),
+                           structure_factors=nb.StructureFactors.constant(50.0)),
+        beam=nb.Beam(wavelength_angstrom=1.1, kahn_factor=0.7), goniometer=nb.Goniometer(phi_start_deg=15, osc_deg=1, n_steps=2),
+        detector=nb.Detector(**values), sampling=nb.Sampling(oversample=1),
+    )  # fmt: skip
+
+
+def assert_same_image(before, after):
+    first, second = nb.simulate(before), nb.simulate(after)
+    assert np.abs(np.asarray(first) - np.asarray(second)).max() < SAME * np.max(first)
+
+
+@pytest.mark.parametrize("convention", ["mosflm", "denzo", "adxv", "xds", "dials"])
+@pytest.mark.parametrize("program", ["dials", "xparm", "xds_inp", "mosflm"])
+def test_round_trip(tmp_path, program, convention):
+    before = experiment(convention)
+    path = tmp_path / "file"
+    if program == "dials":
+        before.to_dials(path)
+        after = nb.Experiment.from_dials(path, before)
+    elif program == "mosflm":
+        before.to_mosflm(path, digits=17)
+        after = nb.Experiment.from_mosflm(path, before)
+    else:
+        getattr(before, f"to_{program}")(path)
+        after = nb.Experiment.from_xds(path, before)
+    assert after.crystal.a_star_matrix is not None and after.crystal.unit_cell is None
+    assert_same_image(before, after)
+
+
+@pytest.mark.parametrize("convention", ["mosflm", "xds"])
+def test_round_trip_crystfel(tmp_path, convention):
+    before = experiment(convention).replace(goniometer=nb.Goniometer())
+    before.to_crystfel(tmp_path / "x.geom", tmp_path / "x.stream")
+    after = nb.Experiment.from_crystfel(tmp_path / "x.geom", tmp_path / "x.stream", before, wavelength_angstrom=1.1)
+    assert_same_image(before, after)
+
+
+@pytest.mark.parametrize("program", ["dials", "crystfel"])
+def test_round_trip_of_several_panels(tmp_path, program):
+    whole = experiment(n_fast=24, n_slow=20).replace(goniometer=nb.Goniometer())
+    before = panels.split(whole, 2, 2).replace("detector_pose", nb.Pose(shift_mm=(1, 2, 3), rotation_deg=(1, 2, 3)))
+    mask = np.ones((10, 12), bool)
+    mask[2:5, 3:7] = mask[8, 8] = False
+    before = before.replace("detector[2].mask", mask)
+    if program == "dials":
+        before.to_dials(tmp_path / "x")
+        after = nb.Experiment.from_dials(tmp_path / "x", before)
+        np.testing.assert_array_equal(after.detector[2].mask, mask)
+    else:
+        before.to_crystfel(tmp_path / "x", tmp_path / "y")
+        after = nb.Experiment.from_crystfel(tmp_path / "x", tmp_path / "y", before, wavelength_angstrom=1.1)
+    assert len(after.detector) == 4 and after.detector_pose is None
+    assert_same_image(before, after)
+
+
+def test_a_beam_off_the_axis_and_a_rotated_still(tmp_path):
+    # the angle of a still goes into the orientation, which domains with random rotations about lab axes would notice
+    before = experiment().replace("crystal.mosaic", nb.Mosaic()).replace("beam.direction", (1.0, 0.02, -0.03))
+    before = before.replace("goniometer", nb.Goniometer(phi_start_deg=33.0))
+    before.to_dials(tmp_path / "x")
+    assert_same_image(before, nb.Experiment.from_dials(tmp_path / "x", before))
+    before.to_xparm(tmp_path / "y")
+    assert_same_image(before, nb.Experiment.from_xds(tmp_path / "y", before))
+
+
+def test_a_sensor_survives(tmp_path):
+    before = experiment(sensor=nb.Sensor(thickness_um=320.0, attenuation_um=250.0, n_layers=3))
+    before.to_dials(tmp_path / "x")
+    after = nb.Experiment.from_dials(tmp_path / "x", before)
+    assert after.detector.sensor.thickness_um == pytest.approx(320, rel=1e-12)
+    assert_same_image(before, after)
+
+
+def test_the_frames_are_those_of_the_programs(tmp_path):
+    """A flat detector as every program sees it (spec ecosystem.md 4)."""
+    flat = nb.Experiment(
+        crystal=nb.Crystal(unit_cell=nb.UnitCell(50, 60, 70, 90, 90, 90), structure_factors=nb.StructureFactors.constant(1.0)),
+        detector=nb.Detector(n_fast=1000, n_slow=900, pixel_size_mm=0.15, distance_mm=150, beam_center_mm=(75.15, 60.0)),
+        goniometer=nb.Goniometer(osc_deg=0.5),
+    )  # fmt: skip
+    flat.to_dials(tmp_path / "x.expt", n_images=20)
+    data = json.loads((tmp_path / "x.expt").read_text())
+    panel = data["detector"][0]["panels"][0]
+    np.testing.assert_allclose(panel["origin"], (-75.15, 60.0, -150.0), atol=1e-12)
+    np.testing.assert_allclose(panel["fast_axis"], (1, 0, 0), atol=1e-15)
+    np.testing.assert_allclose(panel["slow_axis"], (0, -1, 0), atol=1e-15)
+    assert panel["image_size"] == [1000, 900]
+    np.testing.assert_allclose(data["beam"][0]["direction"], (0, 0, 1), atol=1e-15)
+    np.testing.assert_allclose(np.abs(data["beam"][0]["polarization_normal"]), (0, 1, 0), atol=1e-15)
+    np.testing.assert_allclose(data["goniometer"][0]["rotation_axis"], (1, 0, 0), atol=1e-15)
+    assert data["scan"][0]["image_range"] == [1, 20] and data["scan"][0]["oscillation"] == [0.0, 0.5]
+    flat.to_xparm(tmp_path / "XPARM.XDS")
+    lines = (tmp_path / "XPARM.XDS").read_text().splitlines()
+    org_x, org_y, distance = map(float, lines[8].split())
+    # 75.15 mm/0.15 mm + 0.5: counted from 1 at the centre of the first pixel
+    assert (org_x, org_y, distance) == pytest.approx((501.5, 400.5, 150.0), abs=1e-9)
+    np.testing.assert_allclose([float(x) for x in lines[1].split()[3:]], (1, 0, 0), atol=1e-15)
+    np.testing.assert_allclose([[float(x) for x in line.split()] for line in lines[9:12]], np.eye(3), atol=1e-15)
+    flat.to_crystfel(tmp_path / "x.geom")
+    geom = dict(line.split(" = ") for line in (tmp_path / "x.geom").read_text().splitlines() if " = " in line)
+    assert float(geom["panel/corner_x"]) == pytest.approx(75.15 / 0.15) and float(geom["panel/corner_y"]) == pytest.approx(400)
+    assert float(geom["panel/clen"]) == pytest.approx(0.15)
+
+
+def test_goniometers_with_fixed_and_setting_rotations(tmp_path):
+    """r(phi) = S R(phi) F r, and the same with the axes of a kappa goniometer."""
+    base = experiment()
+    base.to_dials(tmp_path / "x")
+    data = json.loads((tmp_path / "x").read_text())
+    axis = np.array(data["goniometer"][0]["rotation_axis"])
+    fixed, setting = rotation(np.array([1.0, 2, 3]), 20), rotation(np.array([0.0, 1, 0]), 30)
+    axes = np.array([data["crystal"][0][f"real_space_{x}"] for x in "abc"])
+    moved = json.loads(json.dumps(data))
+    inner = fixed.T @ axes.T  # undone by F
+    for i, x in enumerate("abc"):
+        moved["crystal"][0][f"real_space_{x}"] = inner[:, i].tolist()
+    moved["goniometer"][0]["fixed_rotation"] = fixed.ravel().tolist()
+    (tmp_path / "y").write_text(json.dumps(moved))
+    assert_same_image(base, nb.Experiment.from_dials(tmp_path / "y", base))
+    moved["crystal"][0] |= {f"real_space_{x}": (fixed.T @ setting.T @ axes[i]).tolist() for i, x in enumerate("abc")}
+    moved["goniometer"][0] |= {"setting_rotation": setting.ravel().tolist(), "rotation_axis": (setting.T @ axis).tolist()}
+    (tmp_path / "z").write_text(json.dumps(moved))
+    assert_same_image(base, nb.Experiment.from_dials(tmp_path / "z", base))
+    kappa = json.loads(json.dumps(moved))
+    kappa["goniometer"][0] = {"axes": [[1, 2, 3], (setting.T @ axis).tolist(), [0, 1, 0]], "angles": [20, 0, 30],
+                              "names": ["phi", "omega", "arm"], "scan_axis": 1}  # fmt: skip
+    (tmp_path / "k").write_text(json.dumps(kappa))
+    assert_same_image(base, nb.Experiment.from_dials(tmp_path / "k", base))
+
+
+def test_panel_hierarchies_are_multiplied_down(tmp_path):
+    base = experiment(n_fast=24, n_slow=20)
+    before = panels.split(base, 1, 2)
+    before.to_dials(tmp_path / "x")
+    data = json.loads((tmp_path / "x").read_text())
+    detector = data["detector"][0]
+    turn, shift = rotation(np.array([1.0, 1, 0]), 25), np.array([3.0, -4, 5])
+    for panel in detector["panels"]:  # into the frame of a group that is rotated and shifted
+        panel["origin"] = (turn.T @ (np.array(panel["origin"]) - shift)).tolist()
+        for axis in ("fast_axis", "slow_axis"):
+            panel[axis] = (turn.T @ panel[axis]).tolist()
+    group = {"fast_axis": turn[:, 0].tolist(), "slow_axis": turn[:, 1].tolist(), "origin": shift.tolist(),
+             "children": [{"panel": 1}]}  # fmt: skip
+    detector["hierarchy"] |= {"children": [{**group, "children": [{"panel": 0}]}, group]}
+    (tmp_path / "y").write_text(json.dumps(data))
+    assert_same_image(before, nb.Experiment.from_dials(tmp_path / "y", before))
+
+
+def test_images_of_a_scan_old_and_new(tmp_path):
+    base = experiment()
+    base.to_dials(tmp_path / "x", n_images=5)
+    third = nb.Experiment.from_dials(tmp_path / "x", base, image=3)
+    assert third.goniometer.phi_start_deg == 17.0 and third.goniometer.osc_deg == 1.0
+    data = json.loads((tmp_path / "x").read_text())
+    scan = data["scan"][0]
+    del scan["oscillation"], scan["exposure_time"], scan["epochs"]
+    scan["properties"] = {"oscillation": [15.0, 16.0, 17.0, 18.0, 19.0], "exposure_time": [0.1] * 5, "epochs": [0.0] * 5}
+    (tmp_path / "y").write_text(json.dumps(data))
+    assert nb.Experiment.from_dials(tmp_path / "y", base, image=3).goniometer.phi_start_deg == 17.0
+    with pytest.raises(FileFormatError, match=r"scan\[0\]: image=6: the scan has images 1 to 5"):
+        nb.Experiment.from_dials(tmp_path / "y", base, image=6)
+    base.to_xparm(tmp_path / "z")
+    assert nb.Experiment.from_xds(tmp_path / "z", base, image=3).goniometer.phi_start_deg == 17.0
+
+
+def test_without_a_template(tmp_path):
+    base = experiment()
+    base.to_dials(tmp_path / "x")
+    with pytest.warns(NanoBraggWarning, match=r"no structure factors given, every one is 1 electron"):
+        bare = nb.Experiment.from_dials(tmp_path / "x")
+    assert nb.simulate(bare.replace("sampling.oversample", 1)).max() > 0
+    given = nb.Experiment.from_dials(tmp_path / "x", structure_factors=nb.StructureFactors.constant(7.0))
+    assert given.crystal.structure_factors.default_F == 7.0
+    data = json.loads((tmp_path / "x").read_text())
+    del data["experiment"][0]["crystal"]
+    (tmp_path / "y").write_text(json.dumps(data))
+    with pytest.raises(FileFormatError, match=r"holds no crystal; give template="):
+        nb.Experiment.from_dials(tmp_path / "y", structure_factors=nb.StructureFactors.constant(7.0))
+    assert nb.Experiment.from_dials(tmp_path / "y", base).crystal.misset_deg == (10.0, 20.0, 30.0)
+    with pytest.raises(ConfigError, match=r"use template.with_fidelity\('corrected'\)"):
+        nb.Experiment.from_dials(tmp_path / "x", base.with_fidelity("reference"))
+
+
+def change(path, *steps):
+    """Change one value deep inside a JSON file."""
+    data = json.loads(path.read_text())
+    *way, last, value = steps
+    node = data
+    for step in way:
+        node = node[step]
+    node[last] = value
+    path.write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (("experiment", 0, "detector", 3), r"detector\[3\]: the experiment refers to it, but there are 1"),
+        (("detector", 0, "hierarchy", "children", [{"panel": 4}]), r"hierarchy: refers to panel 4, there are panels 0 to 0"),
+        (("detector", 0, "hierarchy", "children", []), r"panels \[0\] have no parent in the hierarchy"),
+        (("detector", 0, "panels", 0, "pixel_size", [0.1, 0.2]), r"panels\[0\]: pixels of 0.1 x 0.2 mm; only square"),
+        (("detector", 0, "panels", 0, "fast_axis", [0, 0, 0]), r"panels\[0\]: .* no direction"),
+        (("beam", 0, "__id__", "polychromatic"), r"beam\[0\]: is a polychromatic beam"),
+        (("beam", 0, "direction", "up"), r"beam\[0\]:"),
+        (("scan", 0, "oscillation", [0.0, -1.0]), r"scan\[0\]: oscillation width -1"),
+        (("crystal", 0, "real_space_a", [0, 0, 0]), r"crystal\[0\]: a, b, c lie in a plane"),
+        (("experiment", []), "has no entry 'experiment'"),
+    ],
+)  # fmt: skip
+def test_experiment_lists_that_cannot_be_read(tmp_path, steps, message):
+    base = experiment()
+    base.to_dials(tmp_path / "x.expt")
+    change(tmp_path / "x.expt", *steps)
+    with pytest.raises(FileFormatError, match=message) as caught:
+        nb.Experiment.from_dials(tmp_path / "x.expt", base)
+    assert "x.expt" in str(caught.value)
+
+
+def test_several_crystals_ask_for_an_index(tmp_path):
+    base = experiment()
+    base.to_dials(tmp_path / "x")
+    data = json.loads((tmp_path / "x").read_text())
+    second = json.loads(json.dumps(data["crystal"][0]))
+    second["real_space_a"] = [2 * x for x in second["real_space_a"]]
+    data["crystal"].append(second)
+    data["experiment"].append({**data["experiment"][0], "crystal": 1})
+    (tmp_path / "y").write_text(json.dumps(data))
+    with pytest.raises(FileFormatError, match=r"holds 2 experiments \(2 crystals\); choose one with index=0 to 1"):
+        nb.Experiment.from_dials(tmp_path / "y", base)
+    assert_same_image(base, nb.Experiment.from_dials(tmp_path / "y", base, index=0))
+    other = nb.Experiment.from_dials(tmp_path / "y", base, index=1)
+    assert np.linalg.norm(other.crystal.a_star_matrix[0]) != pytest.approx(np.linalg.norm(of_experiment(base).a_star[0]))
+    (tmp_path / "z").write_text("{not json")
+    with pytest.raises(FileFormatError, match=r"is no JSON"):
+        nb.Experiment.from_dials(tmp_path / "z", base)
+
+
+def test_xds_files_that_cannot_be_read(tmp_path):
+    base = experiment()
+    base.to_xparm(tmp_path / "good")
+    lines = (tmp_path / "good").read_text().splitlines()
+    for name, text, message in (
+        ("short", "\n".join(lines[:7]), "is it truncated"),
+        ("words", "\n".join([*lines[:3], "a b c d e f g", *lines[4:]]), ":4:"),
+        ("few", "\n".join([*lines[:8], "1 2", *lines[9:]]), ":9: 2 numbers, expected 3"),
+        ("segments", "\n".join([*lines[:7], "5 10 10 0.1 0.1", *lines[8:]]), "5 detector segments"),
+        ("other", "hello\n", "neither XPARM.XDS"),
+        ("input", "NX= 100 NY= 100 QX= 0.1 QY= 0.1 ORGX= 50\n", "has no ORGY="),
+        ("value", "NX= 100 NY= 100 QX= 0.1 QY= 0.1 ORGX= here\n", "ORGX= here: not 1 numbers"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(FileFormatError, match=message):
+            nb.Experiment.from_xds(tmp_path / name, base)
+    with pytest.raises(ConfigError, match=r"files of XDS hold one panel"):
+        panels.split(experiment(n_fast=24, n_slow=20), 2, 2).to_xparm(tmp_path / "x")
+    with pytest.raises(ConfigError, match=r"curved"):
+        experiment(curved=True).to_dials(tmp_path / "x")
+
+
+def test_xds_inp_with_comments_and_several_keys_on_a_line(tmp_path):
+    (tmp_path / "XDS.INP").write_text("""! a comment with ORGX= 1
+ NX=2463 NY=2527 QX=0.172  QY=0.172 ! pixels
+ORGX=1230.5 ORGY=1263.5
+DETECTOR_DISTANCE= 200
+DIRECTION_OF_DETECTOR_X-AXIS= 1 0 0
+ROTATION_AXIS= 1 0 0  X-RAY_WAVELENGTH= 0.9795
+STARTING_ANGLE= 10 STARTING_FRAME= 1 OSCILLATION_RANGE=0.1
+FRACTION_OF_POLARIZATION=0.99 POLARIZATION_PLANE_NORMAL= 0 1 0
+SPACE_GROUP_NUMBER=0
+UNIT_CELL_CONSTANTS= 50 60 70 90 90 90
+""")
+    found = nb.Experiment.from_xds(tmp_path / "XDS.INP", structure_factors=nb.StructureFactors.constant(1.0), image=11)
+    assert found.crystal.unit_cell.b == 60.0
+    assert found.goniometer.phi_start_deg == pytest.approx(11.0)
+    assert found.beam.kahn_factor == pytest.approx(0.98)
+    geometry = of_experiment(found).turned(FROM_XDS)
+    np.testing.assert_allclose(geometry.panels[0].origin, (-1230 * 0.172, -1263 * 0.172, 200), atol=1e-9)
+
+
+def test_mosflm_files(tmp_path):
+    base = experiment()
+    base.to_mosflm(tmp_path / "x.mat")
+    eight = nb.Experiment.from_mosflm(tmp_path / "x.mat", base)
+    exact = of_experiment(base).a_star
+    assert np.abs(of_experiment(eight).a_star - exact).max() < 1e-8  # what 8 decimals hold
+    text = (tmp_path / "x.mat").read_text().splitlines()
+    (tmp_path / "y.mat").write_text("\n".join([*text[:3], "  0.5 0.0 0.0", *text[4:]]))
+    with pytest.raises(FileFormatError, match=r"has missets 0.5 0.0 0.0"):
+        nb.Experiment.from_mosflm(tmp_path / "y.mat", base)
+    with pytest.raises(ConfigError, match=r"wavelength_angstrom"):
+        nb.Experiment.from_mosflm(tmp_path / "x.mat")
+
+
+def test_crystfel_files_that_cannot_be_read(tmp_path):
+    base = experiment().replace(goniometer=nb.Goniometer())
+    base.to_crystfel(tmp_path / "x.geom", tmp_path / "x.stream")
+    text, stream = (tmp_path / "x.geom").read_text(), (tmp_path / "x.stream").read_text()
+
+    def read(geom, options=None, chunks=stream):
+        (tmp_path / "g").write_text(geom)
+        (tmp_path / "s").write_text(chunks)
+        return nb.Experiment.from_crystfel(tmp_path / "g", tmp_path / "s", base, **(options or {}))
+
+    for changed, message in (
+        (text.replace("panel/fs =", "panel/fz ="), "panel/fs is missing"),
+        (text.replace("panel/ss = ", "panel/ss = north "), "panel/ss = .*must look like"),
+        (text.replace("panel/clen = ", "panel/clen = /LCLS/detector "), "camera_length= in metres"),
+        (text.replace("panel/corner_x", "panel/corner"), "panel/corner_x is missing"),
+        ("; nothing\n", "describes no panel"),
+    ):
+        with pytest.raises(FileFormatError, match=message):
+            read(changed)
+    with pytest.raises(FileFormatError, match=r"holds 2 crystals; choose one with index="):
+        read(text, chunks=stream + stream)
+    assert_same_image(base, read(text, {"index": 1, "wavelength_angstrom": 1.1}, stream + stream))
+    with pytest.raises(FileFormatError, match=r"holds no indexed crystal"):
+        read(text, chunks="CrystFEL stream format 2.3\n")
+    with pytest.raises(FileFormatError, match=r"a place in the image files; give wavelength="):
+        nb.Experiment.from_crystfel(_with(tmp_path, text.replace("wavelength = 1.1", "wavelength = /LCLS/w")), None, base)
+
+
+def _with(tmp_path, text):
+    (tmp_path / "h").write_text(text)
+    return tmp_path / "h"
+
+
+def test_crystfel_bad_regions_and_globals(tmp_path):
+    (tmp_path / "x.geom").write_text("""photon_energy = 9500 eV
+clen = 0.1
+coffset = 0.002
+res = 10000   ; pixels per metre
+rigid_group_all = a,b
+bada/panel = a
+bada/min_fs = 2
+bada/max_fs = 3
+bada/min_ss = 0
+bada/max_ss = 4
+badx/min_x = -1.5
+badx/max_x = 1.5
+badx/min_y = 5.0
+badx/max_y = 7.0
+a/min_fs = 0
+a/max_fs = 9
+a/min_ss = 0
+a/max_ss = 7
+a/corner_x = -5
+a/corner_y = 1
+a/fs = x
+a/ss = +y
+b/min_fs = 0
+b/max_fs = 9
+b/min_ss = 8
+b/max_ss = 15
+b/corner_x = -5
+b/corner_y = -9
+b/fs = +1.0x +0.0y
+b/ss = y
+b/no_index = 1
+""")
+    found = nb.Experiment.from_crystfel(tmp_path / "x.geom", None, experiment())
+    assert found.beam.wavelength_angstrom == pytest.approx(12398.42 / 9500)
+    first, second = found.detector
+    assert not second.mask.any()
+    expected = np.ones((8, 10), bool)
+    expected[0:5, 2:4] = False
+    expected[4:6, 3:7] = False  # centres x = -1.5 to 1.5; y = 5.5, 6.5
+    np.testing.assert_array_equal(first.mask, expected)
+    assert of_experiment(dataclasses.replace(found, detector=first)).panels[0].origin[2] == pytest.approx(-102.0)
