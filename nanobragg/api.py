@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -76,7 +78,9 @@ def simulate(
         shared = {"backend": backend, "n_threads": n_threads, "kernel": kernel, "dtype": dtype, "device": device,
                   "memory_budget": memory_budget, "progress": progress}  # fmt: skip
         regions = panels.rois(roi, len(parts))
-        return panels.joined([simulate(part, roi=region, **shared) for part, region in zip(parts, regions, strict=True)])
+        return panels.joined(
+            [simulate(part, roi=region, **shared) for part, region in zip(parts, regions, strict=True)]
+        )
     options = RenderOptions(backend, n_threads, kernel, dtype, device, memory_budget)
     decided = resolve_with_warnings(experiment)
     with _Reporting(progress) as report:
@@ -182,14 +186,17 @@ class RenderOptions:
     ) -> None:
         if backend not in BACKENDS:
             raise ConfigError("backend", backend, f"must be one of {', '.join(map(repr, BACKENDS))}")
-        if n_threads is not None and (not isinstance(n_threads, int) or n_threads < 1):
-            raise ConfigError("n_threads", n_threads, "must be a whole number >= 1", "None takes all cores")
+        if n_threads is not None:
+            n_threads = _whole("n_threads", n_threads, "None takes all cores")
+        if budget is not None:
+            budget = _whole("memory_budget", budget, "bytes; None takes what is free")
         if backend == "c" and device is not None and str(device) != "cpu":
             raise ConfigError("device", device, "the C engine runs on the CPU", "use backend='torch'")
         if backend == "c":
             from nanobragg import backend_c
 
             backend_c.select_kernel(kernel)
+            dtype = None if dtype is None else _floating(dtype)
         self.backend, self.n_threads, self.kernel = backend, n_threads, kernel
         self.dtype, self.device, self.budget = dtype, device, budget
 
@@ -219,7 +226,22 @@ class RenderOptions:
 
         report = None if progress is None else lambda done: progress(done, scene.n_pixels)
         image = backend_c.render(scene, n_threads=self.n_threads, kernel=self.kernel, progress=report)
-        return image if self.dtype is None else image.astype(np.dtype(self.dtype))
+        return image if self.dtype is None else image.astype(self.dtype)
+
+
+def _whole(name: str, value: Any, hint: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ConfigError(name, value, "must be a whole number >= 1", hint)
+    return int(value)
+
+
+def _floating(dtype: Any) -> np.dtype[Any]:
+    wanted: np.dtype[Any] | None = None
+    with contextlib.suppress(TypeError):
+        wanted = np.dtype(dtype)
+    if wanted is None or wanted.kind != "f":
+        raise ConfigError("dtype", dtype, "must be a floating type of numpy", "numpy.float32 or numpy.float64")
+    return wanted
 
 
 def tracer(scene: Scene) -> Callable[[int], tuple[list[Any], float]]:

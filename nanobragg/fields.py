@@ -146,13 +146,15 @@ def _converted(value: Any, meta: Any, path: str) -> Any:
             raise ConfigError(path, value, "must be True or False")
         return bool(value)
     if kind == "enum":
-        if value not in meta["choices"]:
+        if not isinstance(value, str) or value not in meta["choices"]:
             raise ConfigError(path, value, f"must be one of {', '.join(map(repr, meta['choices']))}")
         return value
     if kind in ("vector2", "vector3"):
         return _vector(value, int(kind[-1]), meta, path)
     if kind == "matrix3":
         return _matrix(value, path)
+    if kind == "array" and not is_tensor(value):
+        return _array(value, path)
     return value
 
 
@@ -160,6 +162,28 @@ def _holds_tensor(value: Any) -> bool:
     if is_tensor(value):
         return True
     return isinstance(value, (tuple, list)) and any(_holds_tensor(item) for item in value)
+
+
+def check_tensors(config: Config) -> None:
+    """Check what stands in tensors as plain numbers are checked when the object is built.
+
+    Raises
+    ------
+    ConfigError
+        For a tensor that holds NaN, an infinity or a number that its field refuses.
+    """
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = getattr(config, field.name)
+        if isinstance(value, Config):
+            check_tensors(value)
+        elif field.metadata["differentiable"] and _holds_tensor(value):
+            _converted(_without_gradient(value), field.metadata, f"{config._path}.{field.name}")
+
+
+def _without_gradient(value: Any) -> Any:
+    if is_tensor(value):
+        return value.detach().cpu().numpy()
+    return [_without_gradient(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
 def _scalar(value: Any, meta: Any, path: str) -> Any:
@@ -175,6 +199,8 @@ def _scalar(value: Any, meta: Any, path: str) -> Any:
         number = float(value)
     except (TypeError, ValueError):
         raise ConfigError(path, value, "must be a number") from None
+    except OverflowError:
+        number = math.inf
     if math.isnan(number) or (math.isinf(number) and not meta["infinite_ok"]):
         raise ConfigError(path, number, "must be a finite number")
     if meta["check"] and not meta["check"][0](number):
@@ -201,7 +227,12 @@ def _vector(value: Any, length: int, meta: Any, path: str) -> Any:
         if tuple(value.shape) != (length,):
             raise ConfigError(path, f"tensor of shape {tuple(value.shape)}", f"must have shape ({length},)")
         return value
-    if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != length:
+    if (
+        isinstance(value, str | bytes)
+        or not np.iterable(value)
+        or not hasattr(value, "__len__")
+        or len(value) != length
+    ):
         raise ConfigError(path, value, f"must have {length} elements")
     if not meta["items_optional"] and any(item is None for item in value):
         raise ConfigError(path, value, f"must be {length} numbers")
@@ -213,9 +244,16 @@ def _matrix(value: Any, path: str) -> Any:
         if tuple(value.shape) != (3, 3):
             raise ConfigError(path, f"tensor of shape {tuple(value.shape)}", "must have shape (3, 3)")
         return value
-    matrix = np.asarray(value, dtype=np.float64)
+    matrix = _array(value, path)
     if matrix.shape != (3, 3):
         raise ConfigError(path, f"array of shape {matrix.shape}", "must have shape (3, 3)")
     if not np.isfinite(matrix).all():
         raise ConfigError(path, value, "must be finite")
     return matrix
+
+
+def _array(value: Any, path: str) -> Any:
+    try:
+        return np.array(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigError(path, value, "must be an array of numbers") from None

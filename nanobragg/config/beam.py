@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nanobragg.errors import ConfigError
-from nanobragg.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, is_tensor, setting
+from nanobragg.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 
 _KAHN = (lambda v: -1 <= v <= 1, "must be between -1 and 1")
 
@@ -55,13 +55,9 @@ class Sources(Config):
     weight: Any = setting(None, kind="array", differentiable=True, flags="-sourcefile", doc="(n,); None: all equal")
 
     def _check(self) -> None:
-        for name in ("direction", "wavelength_angstrom", "weight"):
-            value = getattr(self, name)
-            if value is not None and not is_tensor(value):
-                object.__setattr__(self, name, np.array(value, dtype=np.float64))
+        n = len(self.direction) if self.direction.ndim else 0
         if self.weight is None:
-            object.__setattr__(self, "weight", np.ones(len(self.direction)))
-        n = len(self.direction)
+            object.__setattr__(self, "weight", np.ones(n))
         if n == 0:
             raise ConfigError("beam.sources", self.direction, "holds no source", "give at least one")
         for name, shape in (("direction", (n, 3)), ("wavelength_angstrom", (n,)), ("weight", (n,))):
