@@ -189,9 +189,4 @@ class PushMany(Function):
 def _pushed(plan: Plan, given: frozenset[str], tensors: tuple[Tensor, ...], lead: int | None) -> Tensor:
     inputs, moving = Inputs(*tensors[: len(NAMES)]), tensors[len(NAMES) :]
     tangents = {name: t if lead is None else t.unsqueeze(0) for name, t in zip(_ordered(given), moving, strict=True)}
-    count = len(next(iter(tangents.values())))
-    for name in NAMES:
-        if name not in tangents:
-            value = getattr(inputs, name)
-            tangents[name] = value.new_zeros(()).expand(count, *value.shape)
     return sweep.push_forward(plan, inputs, tangents)

@@ -160,9 +160,8 @@ def _pull_evaluations(
     """Sums over the orientations (V, s, P) and gradient of the scattering vectors (3, V, s, P); `weight` is w."""
     vectors = passes.vectors.flatten(1)
     w = weight.flatten().to(plan.dtype)
-    geometry = bool(totals.wanted & (GEOMETRY - {"weight", "normal", "omega_scale", "absorption", "polar"}))
-    geometry = geometry or bool(totals.wanted & GEOMETRY)
-    flat = vectors.to(plan.dtype) if totals.wanted & {"cells"} or geometry else vectors
+    geometry = bool(totals.wanted & GEOMETRY)
+    flat = vectors.to(plan.dtype)
     sums = torch.zeros_like(w, dtype=torch.float64)
     back = torch.zeros_like(vectors)
     for some in orientation_blocks(plan, vectors.shape[1]):
@@ -189,12 +188,12 @@ def _pull_evaluations(
 
 def _back(cells: Tensor, weighted: Tensor) -> Tensor:
     """Sum over axes and orientations of the cell axes times `weighted` (n_axes, o, m): (3, m)."""
-    if cells.shape[1] <= 2:
+    if cells.shape[1] <= 4:
         total = None
         for axis in range(cells.shape[0]):
             for o in range(cells.shape[1]):
-                part = cells[axis, o, :, None] * weighted[axis, o]
-                total = part if total is None else total + part
+                row = cells[axis, o, :, None]
+                total = row * weighted[axis, o] if total is None else total.addcmul_(row, weighted[axis, o])
         assert total is not None
         return total
     return cells.reshape(-1, 3).T @ weighted.flatten(0, 1)
@@ -208,77 +207,123 @@ def push_forward(plan: Plan, inputs: Inputs, tangents: dict[str, Tensor]) -> Ten
     plan, inputs
         As for `kernel.render`; ``plan.per_term`` must hold.
     tangents : dict
-        For every field of `Inputs`, a tensor with a leading axis of K.
+        For the fields of `Inputs` that move, a tensor with a leading axis of K.
     """
+    count = len(next(iter(tangents.values())))
+    moving = bool(tangents.keys() & GEOMETRY)
+    if moving:  # the geometry moves as a whole
+        still = {name: getattr(inputs, name) for name in GEOMETRY - tangents.keys()}
+        tangents = tangents | {name: t.new_zeros(()).expand(count, *t.shape) for name, t in still.items()}
     parts = []
     for begin, end in pixel_blocks(plan):
-        total = tangents["scale"].new_zeros(len(tangents["scale"]), end - begin)
+        total = inputs.scale.new_zeros(count, end - begin)
         for first, last, slices in pass_blocks(plan, end - begin):
             points = detector.locate(plan, inputs, plan.pixels[begin:end], first, last)
-            moved = detector.push_forward(plan, inputs, points, tangents)
+            moved = detector.push_forward(plan, inputs, points, tangents) if moving else None
             for sources in slices:
                 passes = make_passes(plan, inputs, points, sources)
-                total = total + _push_passes(plan, inputs, passes, moved, tangents)
+                total += _push_passes(plan, inputs, passes, moved, tangents, count)
         parts.append(total.to(plan.dtype))
     return torch.cat(parts, 1)
 
 
 def _push_passes(
-    plan: Plan, inputs: Inputs, passes: Passes, moved: tuple[Tensor, Tensor], tangents: dict[str, Tensor]
+    plan: Plan,
+    inputs: Inputs,
+    passes: Passes,
+    moved: tuple[Tensor, Tensor] | None,
+    tangents: dict[str, Tensor],
+    count: int,
 ) -> Tensor:
     """(K, P)"""
-    d_direction, d_factor = moved
     points, some = passes.points, passes.sources
-    direction = points.direction
-    away = direction.unsqueeze(2) - inputs.incident[:, None, some, None]
-    turning = d_direction.unsqueeze(3) - tangents["incident"][:, :, None, some, None]
-    d_vectors = turning * inputs.wavenumber[some, None] + away * tangents["wavenumber"][:, None, None, some, None]
-    sums, d_sums = _push_evaluations(plan, inputs, passes, d_vectors, tangents)
-
-    weight, d_weight = inputs.weight[some, None], tangents["weight"][:, None, some, None]
-    polarized, d_polarized = weight, d_weight
-    if passes.polarization is not None:
-        turned = transform(inputs.polar[some], direction.unsqueeze(0)).permute(1, 2, 0, 3)
-        tilt = (turned * d_direction.unsqueeze(3)).sum(1)
-        for k in range(len(d_direction)):
-            shifted = transform(tangents["polar"][k, some], direction.unsqueeze(0))
-            tilt[k] += 0.5 * dot(shifted, direction.unsqueeze(0), 1).transpose(0, 1)
-        polarized, d_polarized = weight * passes.polarization, d_weight * passes.polarization + weight * tilt
-    factor = points.factor.unsqueeze(1)
-    g, d_g = polarized * factor, d_polarized * factor + polarized * d_factor.unsqueeze(2)
-    photons = sums * inputs.scale
-    d_photons = d_sums * inputs.scale + sums * tangents["scale"][:, None, None, None]
+    weight = inputs.weight[some, None]
+    polarized = weight if passes.polarization is None else weight * passes.polarization
+    g = polarized * points.factor.unsqueeze(1)
+    d_vectors = d_g = None
+    if moved is not None:
+        d_vectors = _moved_vectors(inputs, points.direction, some, moved[0], tangents)
+        d_polarized = _moved_weights(inputs, passes, moved[0], tangents)
+        d_g = d_polarized * points.factor.unsqueeze(1) + polarized * moved[1].unsqueeze(2)
+    sums, d_sums = _push_evaluations(plan, inputs, passes, d_vectors, tangents, count)
+    photons, d_photons = sums * inputs.scale, d_sums * inputs.scale
+    if "scale" in tangents:
+        d_photons = d_photons + sums * tangents["scale"][:, None, None, None]
     if passes.kept is not None:
         photons = torch.where(passes.kept, photons, torch.zeros_like(photons))
         d_photons = torch.where(passes.kept, d_photons, torch.zeros_like(d_photons))
-    photons = photons + inputs.background
-    d_photons = d_photons + tangents["background"][:, None, None, None]
-    return (d_g * photons + g * d_photons).sum((1, 2))
+    if "background" in tangents:
+        d_photons = d_photons + tangents["background"][:, None, None, None]
+    d_image = g * d_photons
+    if d_g is not None:
+        d_image = d_image + d_g * (photons + inputs.background)
+    return d_image.sum((1, 2))
+
+
+def _moved_vectors(
+    inputs: Inputs, direction: Tensor, some: slice, d_direction: Tensor, tangents: dict[str, Tensor]
+) -> Tensor:
+    """Tangents (K, 3, V, s, P) of the scattering vectors."""
+    away = direction.unsqueeze(2) - inputs.incident[:, None, some, None]
+    turning = d_direction.unsqueeze(3) - tangents["incident"][:, :, None, some, None]
+    return turning * inputs.wavenumber[some, None] + away * tangents["wavenumber"][:, None, None, some, None]
+
+
+def _moved_weights(inputs: Inputs, passes: Passes, d_direction: Tensor, tangents: dict[str, Tensor]) -> Tensor:
+    """Tangents (K, V, s, P) of weight x polarization."""
+    some, direction = passes.sources, passes.points.direction
+    d_weight = tangents["weight"][:, None, some, None]
+    if passes.polarization is None:
+        return d_weight
+    turned = transform(inputs.polar[some], direction.unsqueeze(0)).permute(1, 2, 0, 3)
+    tilt = (turned * d_direction.unsqueeze(3)).sum(1)
+    for k in range(len(d_direction)):
+        shifted = transform(tangents["polar"][k, some], direction.unsqueeze(0))
+        tilt[k] += 0.5 * dot(shifted, direction.unsqueeze(0), 1).transpose(0, 1)
+    return d_weight * passes.polarization + inputs.weight[some, None] * tilt
 
 
 def _push_evaluations(
-    plan: Plan, inputs: Inputs, passes: Passes, d_vectors: Tensor, tangents: dict[str, Tensor]
+    plan: Plan, inputs: Inputs, passes: Passes, d_vectors: Tensor | None, tangents: dict[str, Tensor], count: int
 ) -> tuple[Tensor, Tensor]:
     """Sums over the orientations (V, s, P) and their tangents (K, V, s, P)."""
     vectors = passes.vectors.flatten(1)
-    flat, d_flat = vectors.to(plan.dtype), d_vectors.flatten(2).to(plan.dtype)
+    flat = vectors.to(plan.dtype)
+    d_flat = None if d_vectors is None else d_vectors.flatten(2).to(plan.dtype)
     sums = torch.zeros_like(vectors[0])
-    d_sums = torch.zeros(len(d_flat), vectors.shape[1], dtype=torch.float64, device=vectors.device)
-    fudge = inputs.fudge
+    d_sums = vectors.new_zeros(count, vectors.shape[1])
     for some in orientation_blocks(plan, vectors.shape[1]):
         cells = inputs.cells[:, some]
         found, offset = _derivatives(plan, inputs, cells, vectors)
         sums += found.value.sum(0)
-        flat_cells = cells.to(plan.dtype).reshape(-1, 3)
-        for k in range(len(d_flat)):
-            turned = tangents["cells"][k][:, some].to(plan.dtype).reshape(-1, 3)
-            shift = (flat_cells @ d_flat[k] + turned @ flat).view_as(found.axes)
-            d_sums[k] += (found.axes * shift).sum((0, 1))
-            d_sums[k] += (found.form.form * found.lookup.tangent(tangents["table"][k])).sum(0)
-            if found.form.rate is not None:
-                assert found.form.spot is not None and found.form.radius is not None
-                rate = found.form.rate * found.lookup.squared
-                metric = tangents["spot"][k].to(plan.dtype) @ offset.flatten(1)
-                d_radius = 2 * dot(found.form.spot, metric.view_as(offset)) * fudge.to(plan.dtype)
-                d_sums[k] += (rate * (d_radius + found.form.radius * tangents["fudge"][k])).sum(0)
+        if "cells" in tangents and len(found.axes):
+            d_sums += _along_cells(found.axes, tangents["cells"][:, :, some].to(plan.dtype), flat)
+        if d_flat is not None and len(found.axes):
+            back = _back(cells.to(plan.dtype), found.axes)
+            d_sums += dot(d_flat, back.unsqueeze(0), 1)
+        for k in range(count):
+            if "table" in tangents:
+                d_sums[k] += (found.form.form * found.lookup.tangent(tangents["table"][k])).sum(0)
+            if found.form.rate is not None and tangents.keys() & _SPOT:
+                d_sums[k] += _along_spot(inputs, found, offset, tangents, k)
     return sums.view(passes.shape), d_sums.view(-1, *passes.shape)
+
+
+def _along_cells(axes: Tensor, d_cells: Tensor, vectors: Tensor) -> Tensor:
+    """(K, m): sum over axes and orientations of V d_cell . S."""
+    if axes.shape[1] > 8:
+        return dot(torch.einsum("aom,kaoc->kcm", axes, d_cells), vectors.unsqueeze(0), 1)
+    toward = torch.stack([_back(d_cell, axes) for d_cell in d_cells])
+    return dot(toward, vectors.unsqueeze(0), 1)
+
+
+def _along_spot(inputs: Inputs, found: _Derivatives, offset: Tensor, tangents: dict[str, Tensor], k: int) -> Tensor:
+    """(m,): change of the form through the metric of the spot and the fudge factor."""
+    assert found.form.rate is not None and found.form.spot is not None and found.form.radius is not None
+    change = torch.zeros_like(found.form.radius)
+    if "spot" in tangents:
+        metric = (tangents["spot"][k].to(offset.dtype) @ offset.flatten(1)).view_as(offset)
+        change = change + 2 * dot(found.form.spot, metric) * inputs.fudge.to(offset.dtype)
+    if "fudge" in tangents:
+        change = change + found.form.radius * tangents["fudge"][k].to(offset.dtype)
+    return (found.form.rate * found.lookup.squared * change).sum(0)
