@@ -62,8 +62,9 @@ def scaling_chain(trace: Trace) -> list[Link]:
 
 def _bragg(trace: Trace) -> float:
     """Sum of F_cell^2 F_latt^2."""
-    f_latt: dict[tuple[int, ...], float] = {s.index: float(s.value) for s in trace.steps if s.name == "F_latt"}  # type: ignore[arg-type]
-    return sum(float(s.value) ** 2 * f_latt[s.index] ** 2 for s in trace.steps if s.name == "F_cell")  # type: ignore[arg-type]
+    f_latt = {step.index: step.numbers[0] for step in trace.steps if step.name == "F_latt"}
+    cells = ((step.index, step.numbers[0]) for step in trace.steps if step.name == "F_cell")
+    return sum(f_cell * f_cell * f_latt[index] * f_latt[index] for index, f_cell in cells)
 
 
 def _quotient(x: float, y: float) -> float:

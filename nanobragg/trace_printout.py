@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ class Printed:
 
     pixel: tuple[int, int]
     """(slow, fast)"""
-    values: dict[str, tuple[Value, float]]
+    values: dict[str, tuple[Value, tuple[float, ...]]]
     """quantity: value, and what it may be off by the rounding of its last printed digit"""
 
 
@@ -43,7 +43,7 @@ def _block(lines: list[str]) -> Printed:
     head = _HEAD.match(lines[0])
     assert head is not None
     fast, slow = int(head[1]), int(head[2])
-    values: dict[str, tuple[Value, float]] = {
+    values: dict[str, tuple[Value, tuple[float, ...]]] = {
         "stol_per_m": _general(head[3]),
         "stol_of_position_per_angstrom": _general(head[4]),
     }
@@ -54,9 +54,9 @@ def _block(lines: list[str]) -> Printed:
             continue
         if words[0] == "at":
             position = [_general(word) for word in words[1:4]]
-            values["position_m"] = tuple(x for x, _ in position), max(half for _, half in position)
+            values["position_m"] = tuple(x for x, _ in position), tuple(half for _, (half,) in position)
         elif words[0] == "hkl=":
-            values["hkl"], values["hkl_nearest"] = _fixed(words[1:4]), (tuple(map(float, words[5:8])), 0.0)
+            values["hkl"], values["hkl_nearest"] = _fixed(words[1:4]), (tuple(map(float, words[5:8])), ())
         elif words[0] == "F_cell=":
             values["F_cell"], values["F_latt"] = _general(words[1]), _general(words[3])
             values["sum"] = _general(words[-1])
@@ -65,14 +65,13 @@ def _block(lines: list[str]) -> Printed:
         elif words[0] in ("X:", "Y:", "Z:") and len(rows) < 3:
             rows.append(words[1:4])
     if "pixel" in values:
-        value, half = values["pixel"]
+        value, (half,) = values["pixel"]
         assert isinstance(value, float)
-        values["pixel"] = value, half + _FLOAT32 * abs(value)
+        values["pixel"] = value, (half + _FLOAT32 * abs(value),)
     if len(rows) == 3:
         for name, column in zip(("a_m", "b_m", "c_m"), zip(*rows, strict=True), strict=True):
-            vector, half = _fixed(column)
-            assert isinstance(vector, tuple)
-            values[name] = tuple(1e-10 * x for x in vector), 1e-10 * half
+            vector, halves = _fixed(column)
+            values[name] = tuple(1e-10 * x for x in vector), tuple(1e-10 * half for half in halves)
     return Printed((slow, fast), values)
 
 
@@ -80,19 +79,18 @@ _SINGLE = {"I/steps": "sum_per_step", "polar": "polarization", "omega": "solid_a
            "pixel": "pixel"}  # fmt: skip
 
 
-def _general(token: str, digits: int = 6) -> tuple[float, float]:
+def _general(token: str, digits: int = 6) -> tuple[float, tuple[float]]:
     """A number printed by %g with so many significant digits, and half a unit of the last; trailing zeros are dropped."""
     value = float(token)
     if value == 0 or not math.isfinite(value):
-        return value, 0.0
-    return value, 0.5 * 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
+        return value, (0.0,)
+    return value, (0.5 * 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1),)
 
 
-def _fixed(tokens: Iterable[str]) -> tuple[Value, float]:
+def _fixed(tokens: Sequence[str]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Numbers printed by %f, and half a unit of their last digit."""
-    tokens = list(tokens)
-    places = max(len(token.partition(".")[2]) for token in tokens)
-    return tuple(float(token) for token in tokens), 0.5 * 10.0**-places
+    halves = tuple(0.5 * 10.0 ** -len(token.partition(".")[2]) for token in tokens)
+    return tuple(float(token) for token in tokens), halves
 
 
 def as_trace(printed: Printed, whole: Trace, source: str = "printout") -> Trace:

@@ -171,9 +171,9 @@ class _Scales:
         if a is None or b is None or len(x) != len(y) or isinstance(a.value, str):
             same = a is not None and b is not None and a.value == b.value
             return Difference(step.name, step.index, *values, 0.0 if same else math.inf)
-        slack = max(a.resolution, b.resolution)
-        scales = self._of(step.name, x, y)
-        worst = max((_ratio(p, q, slack, s) for p, q, s in zip(x, y, scales, strict=True)), default=0.0)
+        slacks = a.resolution or b.resolution or (0.0,) * len(x)
+        ratios = (_ratio(*each) for each in zip(x, y, slacks, self._of(step.name, x, y), strict=True))
+        worst = max(ratios, default=0.0)
         return Difference(step.name, step.index, *values, worst)
 
     def _of(self, name: str, x: tuple[float, ...], y: tuple[float, ...]) -> tuple[float, ...]:

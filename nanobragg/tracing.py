@@ -32,8 +32,8 @@ class Step:
     index: tuple[int, ...]
     """place in the loops, see `nanobragg.quantities.LEVELS`; empty for an input of the scene"""
     value: Value
-    resolution: float = 0.0
-    """what the value may be off because it was printed with few digits"""
+    resolution: tuple[float, ...] = ()
+    """what each number may be off because it was printed with few digits; empty: nothing"""
 
     @property
     def key(self) -> tuple[str, tuple[int, ...]]:

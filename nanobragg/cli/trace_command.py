@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from nanobragg.cli.tool import AGREE, DIFFER, Options, with_status
 from nanobragg.errors import FileFormatError, UsageError
@@ -47,7 +47,7 @@ def _run(args: Sequence[str]) -> int:
         if typed.json == "-" and not typed.versus:
             return AGREE
     if not typed.versus:
-        lines = audit_lines(ours) if typed.scaling else [*ours.lines(), "", "scaling", *audit_lines(ours)]
+        lines = [*audit_lines(ours)] if typed.scaling else [*ours.lines(), "", "scaling", *audit_lines(ours)]
         if not typed.json or typed.scaling:
             _say(lines)
         return AGREE
@@ -92,6 +92,6 @@ def _write(path: str, text: str) -> None:
     write_bytes(path, [text.encode()])
 
 
-def _say(lines: Sequence[str] | object) -> None:
-    for line in lines:  # type: ignore[attr-defined]
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
         sys.stdout.write(line + "\n")
