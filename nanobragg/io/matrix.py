@@ -44,7 +44,9 @@ def read_matrix(path: str | PathLike[str]) -> NDArray[np.float64]:
     if len(values) < 9:
         raise FileFormatError(path, f"holds {len(values)} numbers, expected nine: x, y, z components of a*, b*, c*")
     matrix = np.array(values).reshape(3, 3)
-    if not abs(np.linalg.det(matrix)) > _SINGULAR * np.prod(np.linalg.norm(matrix, axis=0)):
+    with np.errstate(all="ignore"):  # absurd numbers overflow, and count as singular
+        spans_space = abs(np.linalg.det(matrix)) > _SINGULAR * np.prod(np.linalg.norm(matrix, axis=0))
+    if not spans_space:
         raise FileFormatError(path, "the matrix is singular: a*, b*, c* lie in a plane")
     return matrix
 
