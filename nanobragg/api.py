@@ -103,7 +103,8 @@ def prepare(experiment: Experiment, *, backend: str = "c", **options: Any) -> Ca
     -------
     callable
         ``render(roi=None, progress=None)`` gives the image, as `simulate` does. With ``render(values={path: value})``
-        the named continuous values are replaced and only the derivation is run again, not the decisions.
+        the named continuous values are replaced and only the derivation is run again, not the decisions;
+        ``render(experiment)`` renders another experiment with the same options.
     """
     parts = _panels(experiment)
     if parts is not None:
@@ -122,8 +123,11 @@ def prepare(experiment: Experiment, *, backend: str = "c", **options: Any) -> Ca
     scenes: dict[str, Scene] = {}
 
     def render(
-        values: dict[str, Any] | None = None, *, roi: Any = None, progress: bool | Progress | None = None
+        values: dict[str, Any] | Experiment | None = None, *, roi: Any = None, progress: bool | Progress | None = None
     ) -> Any:
+        if isinstance(values, Experiment):
+            with _Reporting(progress) as report:
+                return settings.render(resolve_with_warnings(values), roi, report)
         changed = decided
         for path, value in (values or {}).items():
             changed = changed.replace(path, value)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -192,8 +193,11 @@ def _overlap(current: tuple[int, int], roi: Any, index: int, n: int) -> tuple[in
     if not (isinstance(roi, tuple | list) and len(roi) == 2 and all(isinstance(r, slice) for r in roi)):
         raise ConfigError(path, roi, "must be (slow slice, fast slice)", "for example (slice(10, 20), slice(0, 50))")
     part = roi[index]
-    begin = 0 if part.start is None else int(part.start)
-    end = n if part.stop is None else int(part.stop)
+    try:
+        begin = 0 if part.start is None else operator.index(part.start)
+        end = n if part.stop is None else operator.index(part.stop)
+    except TypeError:
+        raise ConfigError(path, part, "must have whole numbers as bounds") from None
     axis = ("slow", "fast")[index]
     if part.step not in (None, 1):
         raise ConfigError(path, part, "must have no step")

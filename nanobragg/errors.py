@@ -81,5 +81,7 @@ class IneffectiveWarning(NanoBraggWarning):
 
 
 def _short(value: object) -> str:
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+        value = value.item()  # type: ignore[attr-defined]
     text = repr(value)
     return text if len(text) <= 120 else text[:117] + "..."

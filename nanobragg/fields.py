@@ -257,3 +257,5 @@ def _array(value: Any, path: str) -> Any:
         return np.array(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise ConfigError(path, value, "must be an array of numbers") from None
+    except RuntimeError:  # a tensor inside a list: its gradient would be lost
+        raise ConfigError(path, value, "must be one array or one tensor", "torch.stack([...]) joins tensors") from None

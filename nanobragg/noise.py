@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
@@ -95,6 +96,8 @@ def noise_image(
     stream : LegacyRandom, optional
         State to go on from, its "noise" stream seeded already; generator "nanobragg" only, and instead of `seed`.
     """
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, Integral)):
+        raise ConfigError("seed", seed, "must be an integer", "None takes one from the system")
     if generator not in GENERATORS:
         raise ConfigError("generator", generator, f"must be one of {', '.join(map(repr, GENERATORS))}")
     if not np.isfinite(adc_offset):

@@ -276,7 +276,7 @@ def as_quirks(value: object) -> frozenset[Quirk]:
         if value in FIDELITIES:
             return FIDELITIES[value]
         value = [name for name in value.replace(",", " ").split() if name]
-    if not isinstance(value, Iterable):
+    if not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:  # a 0-d tensor or array
         raise ConfigError("quirks", value, "must be a set of Quirk members or their names")
     members: set[Quirk] = set()
     for item in value:

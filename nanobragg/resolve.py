@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nanobragg.cell import oriented_cell
-from nanobragg.config import Beam, Crystal, Detector, Divergence, Experiment, Goniometer, Sampling
+from nanobragg.config import Beam, Crystal, Detector, Divergence, Experiment, Goniometer, Sampling, UnitCell
 from nanobragg.constants import DEFAULT_BEAM_SIZE, RTD
 from nanobragg.errors import ConfigError
-from nanobragg.fields import detached, elements, is_tensor
+from nanobragg.fields import check_tensors, detached, elements, is_tensor
 from nanobragg.geometry import FLOAT_OPS, dot, radians, rotxyz
 from nanobragg.limits import check_limits
-from nanobragg.placement import convention_in_force, distances_agree, place
+from nanobragg.placement import Placement, convention_in_force, distances_agree, place
 from nanobragg.quirks import Quirk
 from nanobragg.sources import wavelength_m
 
@@ -77,6 +78,7 @@ def resolve(experiment: Experiment, notes: Notes | None = None) -> Experiment:
             "are decided and derived one at a time",
             "nanobragg.panels.experiments(experiment)[i] is the experiment of panel i",
         )
+    check_tensors(experiment)
     try:
         detector = _resolve_detector(experiment, notes)
         decided = replace(
@@ -88,7 +90,7 @@ def resolve(experiment: Experiment, notes: Notes | None = None) -> Experiment:
         crystal = _resolve_crystal(decided, notes)
         typed_cells = decided.crystal.n_cells
         decided = replace(decided, crystal=crystal)
-        _check_geometry(decided)
+        _check_geometry(decided, notes)
         decided = replace(decided, sampling=_resolve_sampling(decided, typed_cells, notes))
     except ConfigError:
         raise
@@ -142,10 +144,12 @@ def sensor_counts(experiment: Experiment) -> bool:
     return is_tensor(depth) or (depth != 0 and math.isfinite(depth))
 
 
-def _check_geometry(decided: Experiment) -> None:
+def _check_geometry(decided: Experiment, notes: Notes) -> None:
     """Place everything once in floats: refuses what the derivation cannot take."""
     det = decided.detector
     placement = place(decided, FLOAT_OPS)
+    if det.pix0_mm is not None and Quirk.PIX0_IGNORED not in decided.quirks:
+        notes.ineffective.extend(_overruled_by_pix0(decided, placement))
     for name in ("pix0", "fast", "slow", "normal", "distance", "close_distance"):
         value = getattr(placement, name)
         if not all(math.isfinite(x) for x in (value if isinstance(value, tuple) else (value,))):
@@ -168,6 +172,29 @@ def _check_geometry(decided: Experiment) -> None:
                 f"contradicts distance_mm={detached(det.distance_mm):g}",
                 "give one of them",
             )
+
+
+def _overruled_by_pix0(decided: Experiment, actual: Placement) -> Iterator[str]:
+    """Distances and centres that were given and differ from those of pix0_mm by more than 0.1 pixel (PIX0_IGNORED)."""
+    det = decided.detector
+    try:
+        meant = place(replace(decided, detector=replace(det, pix0_mm=None)), FLOAT_OPS)
+    except ConfigError:
+        return
+    centre = ("fclose", "sclose") if actual.pivot == "sample" else ("fbeam", "sbeam")
+    for given, quantities in (
+        ("distance_mm", ("distance",)),
+        ("close_distance_mm", ("close_distance",)),
+        ("beam_center_mm", centre),
+        ("beam_center_convention_mm", centre),
+        ("close_point_mm", centre),
+        ("org_px", centre),
+    ):
+        if getattr(det, given) is None:
+            continue
+        off = max(abs(getattr(meant, name) - getattr(actual, name)) for name in quantities) / actual.pixel_size
+        if off > 0.1:
+            yield f"detector.{given} has no effect: pix0_mm decides, and puts it {off:.3g} pixels elsewhere"
 
 
 # --- phi ----------------------------------------------------------------------------------------------------------------
@@ -322,6 +349,9 @@ def _check_sources(experiment: Experiment) -> None:
 
 def _resolve_crystal(decided: Experiment, notes: Notes) -> Crystal:
     crystal, quirks = decided.crystal, decided.quirks
+    if crystal.unit_cell is not None and any(is_tensor(x) for x in vars(crystal.unit_cell).values()):
+        # built to refuse angles that close no cell
+        UnitCell(**{name: detached(x) for name, x in vars(crystal.unit_cell).items()})
     mosaic = crystal.mosaic
     n = mosaic.n_domains
     spread = detached(mosaic.spread_deg)
@@ -427,4 +457,6 @@ def recommended_oversample(decided: Experiment) -> int:
     placement = place(decided, FLOAT_OPS)
     largest = max(edge * detached(n) for edge, n in zip(cell.lengths, elements(decided.crystal.n_cells), strict=True))
     reciprocal_pixel = wavelength_m(decided, FLOAT_OPS) * placement.distance / placement.pixel_size
+    if reciprocal_pixel == 0:  # int(infinity) is the most negative integer in the original
+        return 1
     return max(1, math.ceil(3 * largest / reciprocal_pixel))

@@ -59,6 +59,8 @@ def to_dict(experiment: config.Experiment) -> dict[str, Any]:
 
 def from_dict(data: dict[str, Any]) -> config.Experiment:
     """See `Experiment.from_dict`."""
+    if not isinstance(data, dict):
+        raise ConfigError("experiment", data, "must be an object of fields")
     known = {"nanobragg_version", "model_version", "fidelity", "quirks"}
     if data.get("model_version", MODEL_VERSION) > MODEL_VERSION:
         raise ConfigError(
@@ -90,8 +92,7 @@ def from_json(text: str) -> config.Experiment:
 
 def equal(first: config.Experiment, second: config.Experiment) -> bool:
     """See `Experiment.equals`."""
-    a, b = to_dict(first), to_dict(second)
-    return a == b
+    return isinstance(second, config.Experiment) and to_dict(first) == to_dict(second)
 
 
 def value_at(experiment: config.Experiment, path: str) -> Any:
@@ -242,6 +243,9 @@ def _built(kind: type, path: str, data: Any) -> Any:
             values[key] = tuple(_built(_PARTS[here], here, item) for item in value)
         else:
             values[key] = _built(_PARTS[here], here, value)
+    missing = [f.name for f in dataclasses.fields(kind) if _required(f) and f.name not in values]
+    if missing:
+        raise ConfigError(f"{path}.{missing[0]}" if path else missing[0], None, "is required")
     if kind is StructureFactors:
         values["amplitude"] = np.asarray(values["amplitude"], dtype=np.float64).reshape(
             np.shape(values["amplitude"]) if np.ndim(values["amplitude"]) == 3 else (0, 0, 0)

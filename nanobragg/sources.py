@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,7 +150,12 @@ def _kept(horizontal: Axis, vertical: Axis, i: int, j: int, edges: bool, origina
         return not (terms[0] + terms[1]) * 4 > 1.1
     reach = 0.0
     for axis, k in ((horizontal, i), (vertical, j)):
-        if axis.n > 1:
-            fraction = (k / (axis.n - 1) if edges else (k + 0.5) / axis.n) - 0.5
-            reach += (2 * fraction) ** 2
+        width = detached(axis.width)
+        if width <= 0:
+            return True
+        fraction = (k + 0.5) / axis.n - 0.5  # from the counts, so that no rounding decides about points on the ellipse
+        if edges:
+            span = detached(axis.step) * (axis.n - 1) / width
+            fraction = (1.0 if math.isclose(span, 1) else span) * k / max(1, axis.n - 1) - 0.5
+        reach += (2 * fraction) ** 2
     return reach <= 1.0

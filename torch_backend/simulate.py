@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nanobragg.config import Experiment
 from nanobragg.derive import derive
-from nanobragg.errors import ConfigError
+from nanobragg.errors import BackendUnavailableError, ConfigError
 from nanobragg.scene import Scene
 
 BYTES_PER_EVALUATION = 256
@@ -71,6 +71,8 @@ def simulate(
     ------
     ConfigError
         For an option that is not one of those above, or a derivation that fails.
+    BackendUnavailableError
+        For a device that this machine or build of torch does not have.
     """
     dtype = torch.float64 if dtype is None else dtype
     if dtype not in DTYPES:
@@ -79,7 +81,7 @@ def simulate(
         raise ConfigError("phase", phase, f"must be one of {', '.join(map(repr, PHASES))}")
     if memory_budget is not None and not memory_budget > 0:
         raise ConfigError("memory_budget", memory_budget, "must be > 0", "bytes for one block of evaluations")
-    place = _device_of(decided) if device is None else torch.device(device)
+    place = _device_of(decided) if device is None else _device(device)
     budget = DEFAULT_BUDGET.get(place.type, DEFAULT_BUDGET["cuda"]) if memory_budget is None else memory_budget
     with _threads(n_threads):
         scene = derive(decided, TORCH_OPS, roi=roi)
@@ -102,6 +104,15 @@ def render_scene(
     values = image_values(plan, inputs, twice_differentiable, progress)
     image = values.new_zeros(scene.n_slow * scene.n_fast)
     return image.index_put((plan.pixels,), values).view(scene.n_slow, scene.n_fast)
+
+
+def _device(device: Any) -> torch.device:
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (AssertionError, RuntimeError, TypeError) as error:  # torch's ways to say "no such device here"
+        raise BackendUnavailableError(f"device={device!r}: {str(error).splitlines()[0]}; use device='cpu'") from None
+    return place
 
 
 def _device_of(node: Any) -> torch.device:

@@ -12,6 +12,7 @@ _HOME = {
     "write_smv": "smv",
     "read_pgm": "pgm",
     "write_pgm": "pgm",
+    "read_png": "png",
     "write_png": "png",
     "read_hkl": "hkl",
     "write_hkl": "hkl",
@@ -21,6 +22,13 @@ _HOME = {
     "write_fdump": "fdump",
     "read_sourcefile": "sourcefile",
     "write_sourcefile": "sourcefile",
+    "read_image": "image_file",
+    "read_cbf": "cbf",
+    "write_cbf": "cbf",
+    "write_nxmx": "nxmx",
+    "write_tiff": "fabio_images",
+    "write_edf": "fabio_images",
+    "write_frames": "frames",
 }
 __all__ = sorted(_HOME)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nanobragg.errors import ConfigError, FileFormatError
-from nanobragg.io import read_float, read_pgm, read_smv, write_float, write_pgm, write_png
+from nanobragg.io import read_float, read_pgm, read_png, read_smv, write_float, write_pgm, write_png
 from nanobragg.io.counts import (
     automatic_pgm_scale,
     automatic_scale,
@@ -192,3 +192,43 @@ def test_preview_shows_weak_and_strong_spots_whatever_the_fluence():
     assert np.median(with_offset) > 200 and with_offset[90, 90] == 0  # noise on an offset stays nearly white
     assert (preview(np.zeros((4, 4))) == 255).all() and (preview(np.full((4, 4), 7.0)) == 255).all()
     assert preview(np.array([[np.nan, -1.0, np.inf, 1.0]])).tolist()[0][:3] == [255, 255, 0]
+
+
+def filtered_png(grey):
+    """A PNG whose rows take the five filter types in turn (PNG section 9)."""
+
+    def paeth(a, b, c):
+        return min((a, b, c), key=lambda x: (abs(a + b - c - x), (a, b, c).index(x)))
+
+    raw = b""
+    for y, row in enumerate(grey.astype(int)):
+        above = grey[y - 1].astype(int) if y else 0 * row
+        raw += bytes([y % 5])
+        for x, value in enumerate(row):
+            a, b, c = (row[x - 1] if x else 0), above[x], (above[x - 1] if x else 0)
+            raw += bytes([(value - (0, a, b, (a + b) // 2, paeth(a, b, c))[y % 5]) & 255])
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", *grey.shape[::-1], 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(raw)),
+        (b"IEND", b""),
+    )
+    body = b"".join(struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks)
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def test_png_reads_back(tmp_path):
+    grey = np.random.default_rng(5).integers(0, 256, (13, 17), dtype=np.uint8)
+    write_png(tmp_path / "a.png", grey)
+    assert np.array_equal(read_png(tmp_path / "a.png"), grey)
+    (tmp_path / "b.png").write_bytes(filtered_png(grey))
+    assert np.array_equal(read_png(tmp_path / "b.png"), grey)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda d: b"", lambda d: d[:45], lambda d: d[:45] + b"x" + d[46:], lambda d: d[:33]]
+)
+def test_damaged_png(tmp_path, damage):
+    write_png(tmp_path / "a.png", np.zeros((13, 17), np.uint8))
+    (tmp_path / "a.png").write_bytes(damage((tmp_path / "a.png").read_bytes()))
+    with pytest.raises(FileFormatError, match=r"a\.png"):
+        read_png(tmp_path / "a.png")

@@ -146,3 +146,31 @@ def test_progress_and_dtype() -> None:
     image = nb.simulate(small(), dtype=np.float32, progress=lambda done, total: calls.append((done, total)))
     assert image.dtype == np.float32 and calls[-1] == (192, 192)
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+
+
+def test_pix0_wins_and_says_so() -> None:
+    """PIX0_IGNORED, corrected: a warning for what was given and differs by more than 0.1 pixel, else none."""
+    plane = {"n_fast": 16, "n_slow": 12, "pixel_size_mm": 1.0, "pix0_mm": (50.0, 6.0, -8.0)}
+    for given, told in (
+        ({}, ""),
+        ({"distance_mm": 50.05}, ""),
+        ({"distance_mm": 60.0}, "distance_mm has no effect: pix0_mm decides, and puts it 10 pixels"),
+        ({"close_distance_mm": 49.0}, "close_distance_mm"),
+        ({"beam_center_mm": (8.0, 6.05)}, ""),
+        ({"beam_center_mm": (8.0, 7.0)}, "beam_center_mm"),
+        ({"org_px": (3.0, 6.5)}, "org_px"),
+    ):
+        experiment = small(detector=nb.Detector(**plane, **given))  # type: ignore[arg-type]
+        notes = nb.explain(experiment).ineffective
+        assert len(notes) == bool(told) and all(told in note for note in notes), (given, notes)
+        np.testing.assert_array_equal(derivation(resolve(experiment)).scene.pix0, (0.05, 0.006, -0.008))
+
+
+def test_explicit_step_and_elliptical_cut() -> None:
+    """DIV_GRID_ASYMMETRIC without ROUND_CUT_1D: the cut looks at the angles, which a typed step takes off the edges."""
+    beam = nb.Beam(divergence=nb.Divergence(h_mrad=5, v_mrad=5, h_step_mrad=2, v_step_mrad=2))
+    sources = derivation(resolve(small(beam=beam, quirks={"DIV_GRID_ASYMMETRIC"}))).sources
+    assert sources.grid is not None
+    kept = {(round(1000 * h, 9), round(1000 * v, 9)) for h, v in sources.grid}
+    angles = (-2.5, -0.5, 1.5)
+    assert kept == {(h, v) for h in angles for v in angles if (2 * h / 5) ** 2 + (2 * v / 5) ** 2 <= 1}

@@ -1,0 +1,39 @@
+"""`prepare`: what it renders is what `simulate` renders; options are whole numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small import small
+
+import nanobragg as nb
+
+
+def test_renders_what_simulate_renders():
+    experiment = small()
+    render = nb.prepare(experiment, backend="c", n_threads=np.int64(1))
+    image = nb.simulate(experiment)
+    assert np.array_equal(render(), image)
+    assert np.array_equal(render(), image)
+    roi = (slice(2, 5), slice(1, 9))
+    assert np.array_equal(render(roi=roi), nb.simulate(experiment, roi=roi))
+
+
+def test_another_value_and_another_experiment():
+    experiment = small()
+    render = nb.prepare(experiment)
+    turned = experiment.replace("crystal.misset_deg", (1.0, 2.0, 3.0))
+    assert np.array_equal(render(values={"crystal.misset_deg": (1.0, 2.0, 3.0)}), nb.simulate(turned))
+    assert np.array_equal(render(turned), nb.simulate(turned))
+    assert np.array_equal(render(), nb.simulate(experiment))
+
+
+@pytest.mark.parametrize("option", [{"n_threads": 0}, {"n_threads": True}, {"n_threads": 1.0}, {"memory_budget": -1}])
+def test_options_that_are_no_whole_number(option):
+    with pytest.raises(nb.ConfigError, match=next(iter(option))):
+        nb.simulate(small(), **option)
+
+
+def test_region_of_whole_numbers():
+    with pytest.raises(nb.ConfigError, match="whole numbers"):
+        nb.simulate(small(), roi=(slice(0.5, 3), slice(None)))
