@@ -67,6 +67,7 @@ class RenderImage(Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         """Nothing is kept but the inputs."""
         ctx.plan = inputs[0]
+        ctx.set_materialize_grads(False)  # an input without a tangent does not move
         ctx.save_for_backward(*inputs[2:])
         ctx.save_for_forward(*inputs[2:])
 
