@@ -74,6 +74,7 @@ def _dispatch(args: list[str]) -> int:
 _WORDS = {
     "demo": ("nanobragg.cli.demo", "run_demo"),
     "trace": ("nanobragg.cli.trace_command", "run_trace"),
+    "compare": ("nanobragg.cli.compare_command", "run_compare"),
 }
 """Module and function of every subcommand; `nanobragg.cli.usage.SUBCOMMANDS` says what each is for."""
 

@@ -17,6 +17,7 @@ _FLAG_WIDTH, _WIDTH = 34, 118
 SUBCOMMANDS = {
     "demo": "make a protein-like still from synthetic data, and say what to try next",
     "trace": "everything that is computed on the way to one pixel; the first number in which two engines differ",
+    "compare": "two images, two engines, or this program and another executable: metrics, peaks, pictures",
 }
 
 
