@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from nanobragg.config import (
@@ -46,8 +47,10 @@ from nanobragg.structure_factors import StructureFactors
 if TYPE_CHECKING:
     from nanobragg import io
     from nanobragg.api import prepare, simulate
+    from nanobragg.comparison import compare
     from nanobragg.explanation import explain
     from nanobragg.noise import add_noise
+    from nanobragg.scan import simulate_scan
     from nanobragg.trace_versus import compare_traces
     from nanobragg.tracing import trace
 
@@ -56,7 +59,9 @@ _LAZY = {
     "prepare": "nanobragg.api",
     "explain": "nanobragg.explanation",
     "trace": "nanobragg.tracing",
+    "compare": "nanobragg.comparison",
     "compare_traces": "nanobragg.trace_versus",
+    "simulate_scan": "nanobragg.scan",
     "add_noise": "nanobragg.noise",
     "ExperimentModule": "nanobragg.torch_backend",
     "io": "",
@@ -90,13 +95,21 @@ __all__ = [
     "UnitCell",
     "UsageError",
     "add_noise",
+    "compare",
     "compare_traces",
     "explain",
     "io",
     "prepare",
     "simulate",
+    "simulate_scan",
     "trace",
 ]  # fmt: skip
+
+if find_spec("nanobragg._core") is None:
+    raise ImportError(
+        "nanobragg has no compiled core here: this looks like its source folder; leave the folder, or install it with "
+        "'pip install .' (or 'pip install -e .' to work on it)"
+    )
 
 
 def __getattr__(name: str) -> Any:
