@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from typing import BinaryIO
 
-from nanobragg.errors import FileFormatError
+from nanobragg.errors import ConfigError, FileFormatError
 
 Chunk = bytes | bytearray | memoryview
 
@@ -55,6 +56,37 @@ def write_bytes(path: str | PathLike[str], chunks: Iterable[Chunk]) -> None:
             with open(path, "wb") as file:
                 _write_all(file, chunks)
     except (OSError, ValueError) as error:
+        raise FileFormatError(
+            path, f"cannot be written: {_reason(error)}; check the directory and the space left"
+        ) from None
+
+
+@contextlib.contextmanager
+def replacing(path: str | PathLike[str]) -> Iterator[str]:
+    """A temporary name beside a file, for libraries that write files themselves; renamed when the block ends well.
+
+    Raises
+    ------
+    FileFormatError
+        When the directory is missing or not writable, or the disk is full. Nothing is left behind.
+    """
+    target = os.fspath(path)
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=".nanobragg-", suffix=".part", dir=os.path.dirname(target) or ".")
+        os.close(handle)
+        try:
+            yield temporary
+            os.chmod(temporary, _mode(target))
+            if _replaceable(target):
+                os.replace(temporary, target)
+            else:
+                shutil.copyfile(temporary, target)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ConfigError | FileFormatError):
+            raise
         raise FileFormatError(
             path, f"cannot be written: {_reason(error)}; check the directory and the space left"
         ) from None

@@ -141,7 +141,10 @@ def header_values(path: str | PathLike[str], header: str, keys: Iterable[str], s
     return values
 
 
-def write_smv(path: str | PathLike[str], counts: Any, header: bytes | Iterable[tuple[str, object]] = ()) -> None:
+def write_smv(
+    path: str | PathLike[str], counts: Any, header: bytes | Iterable[tuple[str, object]] = (), *, experiment: Any = None,
+    dialect: str = "nanobragg", image: int = 1, adc_offset: float = 0.0, provenance: Any = None,
+) -> None:  # fmt: skip
     """Write an SMV image in native byte order.
 
     Parameters
@@ -152,6 +155,8 @@ def write_smv(path: str | PathLike[str], counts: Any, header: bytes | Iterable[t
         Pixels.
     header : bytes or iterable of (key, value)
         Either the whole header (from `smv_header.original_header`), or entries that follow the mandatory ones.
+    experiment, dialect, image, adc_offset, provenance
+        Entries that describe an experiment, see `smv_dialects.smv_entries`; they come before those of `header`.
 
     Raises
     ------
@@ -163,6 +168,11 @@ def write_smv(path: str | PathLike[str], counts: Any, header: bytes | Iterable[t
     pixels = np.asarray(counts)
     if pixels.ndim != 2 or pixels.dtype != np.uint16:
         raise ConfigError("counts", f"{pixels.dtype} array of shape {pixels.shape}", "must be (n_slow, n_fast) uint16")
+    if experiment is not None:
+        from nanobragg.io.smv_dialects import smv_entries
+
+        own = smv_entries(experiment, dialect, image, adc_offset, provenance)
+        header = [*own, *(() if isinstance(header, bytes) else header)]
     if not isinstance(header, bytes):
         n_slow, n_fast = pixels.shape
         header = padded_header([*mandatory_entries(n_fast, n_slow), *header])

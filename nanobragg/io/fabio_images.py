@@ -1,0 +1,67 @@
+"""TIFF and EDF images through fabio: numbers as they are, the provenance in the header."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg.fields import is_tensor
+from nanobragg.io.atomic import read_bytes, replacing
+from nanobragg.io.optional import needed
+
+if TYPE_CHECKING:
+    from nanobragg.config import Experiment
+
+_KEY = "nanobragg"
+
+
+def write_tiff(path: str | PathLike[str], image: Any, experiment: Experiment | None = None, *, provenance: Any = None) -> None:
+    """Write a TIFF image: float32, or the integers as they are; with an experiment, its record is the description."""
+    _write("tifimage.TifImage", path, image, experiment, provenance)
+
+
+def write_edf(path: str | PathLike[str], image: Any, experiment: Experiment | None = None, *, provenance: Any = None) -> None:
+    """Write an EDF image: float32, or the integers as they are; with an experiment, its record is in the header."""
+    _write("edfimage.EdfImage", path, image, experiment, provenance)
+
+
+def _write(kind: str, path: str | PathLike[str], image: Any, experiment: Experiment | None, more: Any) -> None:
+    from nanobragg.provenance import packed, provenance_json
+
+    module, _, name = kind.partition(".")
+    writer = getattr(needed(f"fabio.{module}", f"writing {name[:3].upper()}"), name)
+    array = np.asarray(image.detach().cpu() if is_tensor(image) else image)
+    if array.ndim != 2:
+        raise ConfigError("image", f"shape {array.shape}", "must be (n_slow, n_fast)", "write panels one by one")
+    if array.dtype.kind == "f":
+        array = array.astype(np.float32)
+    record = {} if experiment is None else {_KEY: packed(provenance_json(experiment, **(more or {})))}
+    with replacing(path) as temporary:
+        writer(data=np.ascontiguousarray(array), header=record).write(temporary)
+
+
+def read_with_fabio(path: str | PathLike[str]) -> tuple[NDArray[Any], str | None]:
+    """The first frame of any image that fabio reads, and our record in it.
+
+    Raises
+    ------
+    FileFormatError
+        When fabio cannot read it.
+    """
+    from nanobragg.provenance import unpacked
+
+    fabio = needed("fabio", "reading this image format")
+    read_bytes(path)  # the errors of opening, in our words
+    try:
+        image = fabio.open(fspath(path))
+        pixels = np.asarray(image.data)
+        header = {str(key): str(value) for key, value in image.header.items()}
+    except Exception as error:  # fabio raises whatever its many readers raise
+        raise FileFormatError(path, f"cannot be read as an image: {type(error).__name__}: {error}") from None
+    # a TIFF keeps it as "key=value" in its description
+    text = header.get(_KEY) or next((v.partition("=")[2] for v in header.values() if v.startswith(f"{_KEY}=")), None)
+    return pixels, unpacked(text.strip()) if text else None
