@@ -1,0 +1,55 @@
+"""Inputs that fuzzing found, as tests: each was an exception other than a NanoBraggError."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nanobragg as nb
+from nanobragg import io
+
+CRYSTAL: dict[str, Any] = {
+    "unit_cell": nb.UnitCell(40, 50, 60, 90, 90, 90),
+    "structure_factors": nb.StructureFactors.constant(10.0),
+}
+ONE = {"direction": [(1, 0, 0)], "wavelength_angstrom": [1.0]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "path"),
+    [
+        (nb.Crystal, {**CRYSTAL, "size_mm": np.array(2.0)}, "crystal.size_mm"),
+        (nb.Crystal, {**CRYSTAL, "a_star_matrix": "random"}, "crystal.a_star_matrix"),
+        (nb.Crystal, {**CRYSTAL, "a_star_matrix": [[1, 2], [3]]}, "crystal.a_star_matrix"),
+        (nb.Crystal, {**CRYSTAL, "shape": np.array(["a", "b"])}, "crystal.shape"),
+        (nb.Detector, {"distance_mm": 10**400}, "detector.distance_mm"),
+        (nb.Sources, {**ONE, "direction": 2.0}, "beam.sources"),
+        (nb.Sources, {**ONE, "wavelength_angstrom": "abc"}, "beam.sources.wavelength_angstrom"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_a_config_error(kind: type, values: dict[str, Any], path: str) -> None:
+    with pytest.raises(nb.ConfigError, match=f"^{re.escape(path)}="):
+        kind(**values)
+
+
+@pytest.mark.parametrize("dtype", [-1, "x", "int32", "complex128"])
+def test_a_dtype_that_is_not_floating(dtype: Any) -> None:
+    experiment = nb.Experiment(crystal=nb.Crystal(**CRYSTAL), detector=nb.Detector(n_fast=2, n_slow=2))
+    with pytest.raises(nb.ConfigError, match=r"^dtype="):
+        nb.simulate(experiment, dtype=dtype)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_matrix_whose_volume_leaves_the_range_of_float64(tmp_path: Path) -> None:
+    path = tmp_path / "absurd.mat"
+    rows = "{0} 0.1 0.2\n{0} 0.3 0.1\n{0} 0.1 0.7\n"
+    path.write_text(rows.format("9" * 300))  # the square of its length overflows
+    with np.errstate(all="raise"), pytest.raises(nb.FileFormatError, match="singular"):
+        io.read_matrix(path)
+    path.write_text(rows.format("1e-300"))  # underflows; the three vectors still span space
+    with np.errstate(all="raise"):
+        np.testing.assert_array_equal(io.read_matrix(path)[:, 0], 1e-300)
