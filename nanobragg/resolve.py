@@ -214,6 +214,7 @@ def _resolve_phi(experiment: Experiment, notes: Notes) -> Goniometer:
     if step is not None and detached(step) <= 0 and not alone:
         raise ConfigError("goniometer.step_deg", detached(step), "must be > 0")
     has_step = step is not None and detached(step) > 0
+    complete = n is not None and osc is not None
     if osc is None:
         if has_step and not alone:
             raise ConfigError("goniometer.osc_deg", None, "is required with step_deg", "give the range covered")
@@ -241,7 +242,8 @@ def _resolve_phi(experiment: Experiment, notes: Notes) -> Goniometer:
             raise ConfigError("goniometer.n_steps", n, "no phi step is left", "osc_deg is 0 while step_deg is given")
     elif has_step and not alone:
         notes.ineffective.append("goniometer.step_deg has no effect: osc_deg and n_steps are given")
-    return replace(gonio, osc_deg=osc, n_steps=n, step_deg=step if alone else None)
+    keeps_step = alone and step is not None and (has_step or (detached(step) == 0 and complete))
+    return replace(gonio, osc_deg=osc, n_steps=n, step_deg=step if keeps_step else None)
 
 
 # --- beam ---------------------------------------------------------------------------------------------------------------
@@ -267,13 +269,15 @@ def _resolve_beam(experiment: Experiment, notes: Notes) -> Beam:
     if detached(dispersion) < 0:
         if not alone:
             raise ConfigError("beam.dispersion_percent", detached(dispersion), "must be >= 0")
-        dispersion = 0.0 if n is None else 100.0
+        dispersion = 0.0 if n is None else dispersion  # with a count it means 100 %, see source_list
     if detached(dispersion) == 0:
         if n is not None and n > 1 and not alone and beam.sources is None:
             raise ConfigError(
                 "beam.dispersion_percent", 0.0, f"is required with n_wavelengths={n}", "give the full width in percent"
             )
         n = 1
+    elif detached(dispersion) < 0:
+        notes.decide("beam.dispersion_percent", 100.0, "a negative dispersion with a count (DIV_STEPS_ALONE)")
     elif n is None:
         n = notes.decide("beam.n_wavelengths", 2, "a dispersion alone")
     elif Quirk.DISPERSION_EDGES in quirks and n < 2:
@@ -302,7 +306,7 @@ def _resolve_range(
             return step, notes.decide(path, 2, "a step without a range (DIV_STEPS_ALONE)"), step
         notes.decide(path, 1000.0, "a count without a range means 1 radian (DIV_STEPS_ALONE)")
         n = n or 1
-        return 1000.0, n, 1000.0 / n
+        return 1000.0, n, _mrad(1.0 / n)
     if detached(width) == 0:
         return width, 1, None
     if n is None:
@@ -317,6 +321,13 @@ def _resolve_range(
             return width, n, None
         return width, n, step
     return width, max(n, 2) if edges else n, None
+
+
+def _mrad(radians: float) -> float:
+    """The number of mrad that gives exactly `radians` when it is divided by 1000."""
+    guess = 1000 * radians
+    near = (guess, math.nextafter(guess, math.inf), math.nextafter(guess, -math.inf))
+    return next((mrad for mrad in near if mrad / 1000 == radians), guess)
 
 
 def _check_sources(experiment: Experiment) -> None:

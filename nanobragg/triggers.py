@@ -184,7 +184,11 @@ def _weights(run: _Run) -> str:
 
 def _div_alone(run: _Run) -> str:
     typed = run.experiment.beam.divergence
-    if typed is None or run.beam.sources is not None:
+    if run.beam.sources is not None:
+        return ""
+    if detached(run.beam.dispersion_percent) < 0:
+        return "a negative dispersion with a count"
+    if typed is None:
         return ""
     pairs = ((typed.h_mrad, typed.n_h, typed.h_step_mrad), (typed.v_mrad, typed.n_v, typed.v_step_mrad))
     alone = any(width is None and (n is not None or step is not None) for width, n, step in pairs)
@@ -294,7 +298,7 @@ _RULES: dict[Quirk, Callable[[_Run], str]] = {
     Quirk.ROUND_CUT_1D: lambda r: _say(
         min(r.width) > 0 and bool(r.beam.divergence and r.beam.divergence.round), "a round divergence grid"),
     Quirk.DISPERSION_EDGES: lambda r: _say(
-        detached(r.beam.dispersion_percent) > 0 and r.beam.sources is None, "a dispersion range"),
+        detached(r.beam.dispersion_percent) != 0 and r.beam.sources is None, "a dispersion range"),
     Quirk.NOPOLAR_DEFEATED: lambda r: _say(not r.beam.polarized and r.sampling.oversample_polar, "both switches are set"),
     Quirk.POLAR_CACHED: _polar,
     Quirk.DETSIZE_NOT_ROUNDED: _geometric(

@@ -194,15 +194,25 @@ def _detector(line: CommandLine) -> Detector:
         distance = -distance
     if close is not None and close < 0 and line.strict:
         raise ConfigError("detector.close_distance_mm", close, "must be > 0", "write -close_distance MM")
-    if distance is None and close is None:
+    honours_pix0 = Quirk.PIX0_IGNORED not in line.quirks and vectors("pix0") is not None
+    if distance is None and close is None and not honours_pix0:
         distance = 100.0
     if distance is not None and close is not None and "distance" not in settings.typed:
         distance = None  # both from one header: the close distance decides
+    elif "distance" in settings.typed and "close_distance" not in settings.typed:
+        if Quirk.CLOSE_DISTANCE_WINS not in line.quirks:
+            close = None  # a flag wins over a header
+    center = _pair(get("x_beam"), get("y_beam"))
+    other_center = {"org_x", "org_y", "x_close", "y_close"} & settings.typed
+    if other_center and not {"x_beam", "y_beam"} & settings.typed and Quirk.XDS_BEAM_IGNORED not in line.quirks:
+        center = None  # that of a header, which a flag overrides
+    if line.strict and "pivot" in settings.typed and get("pivot") not in ("beam", "sample"):
+        raise UsageError("-pivot: neither 'beam' nor 'sample'; write -pivot beam or -pivot sample")
     forced = Quirk.PIVOT_FORCED in line.quirks
     return Detector(
         n_fast=n_fast, n_slow=n_slow, pixel_size_mm=line.pixel_mm, size_mm=_pair(*sizes),
         convention=settings.named_convention, distance_mm=distance, close_distance_mm=close,
-        beam_center_convention_mm=_pair(get("x_beam"), get("y_beam")), org_px=_pair(get("org_x"), get("org_y")),
+        beam_center_convention_mm=center, org_px=_pair(get("org_x"), get("org_y")),
         close_point_mm=_pair(get("x_close"), get("y_close")), pivot=settings.pivot_state if forced else get("pivot"),
         rotation_deg=tuple(get(f"rot_{axis}", 0.0) for axis in "xyz"), twotheta_deg=get("twotheta", 0.0),
         twotheta_axis=vectors("twotheta_axis"), fast_axis=vectors("fast_axis"), slow_axis=vectors("slow_axis"),
@@ -225,9 +235,8 @@ def _sensor(line: CommandLine) -> Sensor | None:
     if Quirk.THICK_ABS_INTERPLAY not in line.quirks:
         thickness = settings.get("thickness", 0.0)
     if not line.strict:
-        if thickness < 0 and _unset(line, "layers") is not None:
-            raise UsageError(f"-detector_thick {thickness:g}: must be >= 0")
-        thickness = max(0.0, thickness) if thickness == thickness else thickness
+        if thickness < 0 and (_unset(line, "layers") is None or Quirk.THICK_ABS_INTERPLAY not in line.quirks):
+            thickness = 0.0  # with a count the original takes 0.5 micrometre (physics.md 6.3)
         depth = None if depth is not None and depth < 0 else depth
     return Sensor(thickness_um=thickness, attenuation_um=depth, n_layers=_unset(line, "layers"))
 
@@ -239,8 +248,8 @@ def _goniometer(line: CommandLine) -> Goniometer:
         if count == 0:
             count = 1
         if get("phistep") == 0 and count is not None and osc is not None:
-            osc = 0.0  # count, range and a step of 0: every step is at the start (physics.md 6.1, last row)
-        if osc is not None and step is not None and count is None and math.isfinite(osc) and math.ceil(osc / step) < 1:
+            step = 0.0  # every step is at the start (physics.md 6.1, last row)
+        if osc is not None and step and count is None and math.isfinite(osc) and math.ceil(osc / step) < 1:
             raise UsageError("-osc 0 with -phistep: no phi step is left; write -phisteps N or leave -phistep out")
     return Goniometer(
         phi_start_deg=get("phi", 0.0),
@@ -263,7 +272,7 @@ def _sampling(line: CommandLine, detector: Detector) -> tuple[Sampling, Detector
         text = f"-roi {bounds.x_min} {bounds.x_max} {bounds.y_min} {bounds.y_max}"
         if line.strict and (empty or beyond):
             raise UsageError(
-                f"{text}: {'holds no pixel' if empty else 'reaches beyond'} of the {detector.n_fast} x "
+                f"{text}: {'holds no pixel of' if empty else 'reaches beyond'} the {detector.n_fast} x "
                 f"{detector.n_slow} detector; write -roi XMIN XMAX YMIN YMAX, inclusive"
             )
         if empty:

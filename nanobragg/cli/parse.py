@@ -310,9 +310,8 @@ def _remedy(token: str) -> str:
     if token.startswith("-"):
         names = [spelling for flag in FLAGS for spelling in flag.spellings]
         near = difflib.get_close_matches(short, names, n=1, cutoff=0.6)
-        if not near:
-            own = difflib.get_close_matches(name, list(_OWN), n=1, cutoff=0.6)
-            near = own
+        own = difflib.get_close_matches(name, list(_OWN), n=1, cutoff=0.8 if near else 0.6)
+        near = own or near
         return f"unknown flag, did you mean {near[0]}?" if near else "unknown flag, see nanoBragg --help"
     if f"-{token}" in _BY_NAME:
         return f"did you mean -{token}?"

@@ -113,6 +113,8 @@ class Experiment(Config):
         """
         from nanobragg.cli.experiment import experiment_from_args
 
+        if isinstance(args, str):
+            raise ConfigError("args", args, "must be a list of arguments", "split it: shlex.split(args)")
         return experiment_from_args([str(arg) for arg in args], fidelity)
 
     @classmethod

@@ -169,3 +169,28 @@ def test_every_warning_is_said_once(run: Run) -> None:
     messages = run(SMALL, "-coherent -coherent -foo -foo -density 3").messages
     assert len(messages) == len(set(messages))
     assert sum("-coherent has no effect because" in line for line in messages) == 1
+
+
+def test_pivot_is_one_of_two_words(run):
+    refused = run(SMALL, "-pivot detector --strict")
+    assert refused.status == 9
+    assert refused.says("-pivot", "write -pivot beam")
+    assert run(SMALL, "-pivot detector -nopgm -nonoise").status == 0
+
+
+def test_pix0_says_what_it_overrules(run):
+    corner = "-pix0_vector_mm 100 3.2 -3.2 --fidelity corrected -nopgm -nonoise"
+    assert not run(SMALL.replace("-distance 100", ""), corner).messages
+    assert not run(SMALL, corner).messages
+    assert run(SMALL.replace("-distance 100", "-distance 101"), corner).says("distance_mm has no effect", "pix0_mm")
+
+
+def test_nearest_name_of_our_own_options(run):
+    assert run(SMALL, "--thread 2 -nopgm -nonoise").says("--thread", "did you mean --threads?")
+
+
+def test_plane_through_the_sample_is_an_image_of_0(run, tmp_path):
+    """The custom normal (1, 0, 0) does not follow a beam along z: the original divides by DBL_MIN and goes on."""
+    assert run(SMALL, "-beam_vector 0 0 1 -nopgm -nonoise").status == 0
+    assert not any((tmp_path / "floatimage.bin").read_bytes())
+    assert run(SMALL, "-beam_vector 0 0 1 --strict").status == 9

@@ -224,3 +224,87 @@ def test_settings_without_effect_are_named(flags: str, says: str) -> None:
     with pytest.warns(nb.NanoBraggWarning) as caught:
         nb.Experiment.from_nanobragg_args([*NEEDED.split(), *flags.split()])
     assert any(says in str(warning.message) for warning in caught), [str(w.message) for w in caught]
+
+
+def wavelengths(text: str) -> list[float]:
+    from nanobragg.derive import derivation
+    from nanobragg.resolve import resolve
+
+    found = derivation(resolve(experiment(text))).sources.wavelengths
+    assert found is not None
+    return [float(x) for x in found]
+
+
+def test_negative_dispersion_with_a_count() -> None:
+    """physics.md 6.2, n > 0, R < 0: R = 100 %, h = R/n, so the upper edge is not reached; without a count, none."""
+    assert wavelengths("-dispersion -1 -dispsteps 3") == [1e-10 * (1 + (1.0 / 3) * m - 0.5) for m in range(3)]
+    assert wavelengths("-dispersion -1 -dispsteps 1") == [1e-10 * 0.5]
+    assert wavelengths("-dispersion -1") == [1e-10]
+
+
+def test_divergence_count_without_a_range_steps_exactly() -> None:
+    """physics.md 6.2: h = 1.0/n radian to the last bit; 9 and 13 are counts for which (1000/n)/1000 is not 1/n."""
+    from nanobragg.derive import derivation
+    from nanobragg.resolve import resolve
+
+    for n in (3, 9, 13):
+        assert derivation(resolve(experiment(f"-hdivsteps {n} -square_div"))).sources.horizontal.step == 1.0 / n
+
+
+def test_phi_step_of_0_keeps_the_range() -> None:
+    """physics.md 6.1, last row: count, range and step stay as typed."""
+    from nanobragg.derive import derivation
+    from nanobragg.resolve import resolve
+
+    d = derivation(resolve(experiment("-phisteps 3 -osc 1 -phistep 0 -phi 2")))
+    assert d.rotation.phi == [2 / 57.29577951308232] * 3
+    assert d.rotation.osc == 1 / 57.29577951308232
+
+
+def test_negative_thickness_with_a_count_is_half_a_micrometre() -> None:
+    """physics.md 6.3, n > 0, T < 0."""
+    from nanobragg.derive import derivation
+    from nanobragg.resolve import resolve
+
+    layers = derivation(resolve(experiment("-detector_thick -5 -thicksteps 4"))).layers
+    assert (layers.thickness, layers.step, layers.n) == (0.5e-6, 0.5e-6 / 4, 4)
+    assert layers.attenuation == 1 / 0.5e-6
+
+
+HEADER = """{
+HEADER_BYTES=512;
+BYTE_ORDER=little_endian;
+SIZE1=8;
+SIZE2=6;
+PIXEL_SIZE=1;
+DISTANCE=100;
+CLOSE_DISTANCE=90;
+BEAM_CENTER_X=3;
+BEAM_CENTER_Y=4;
+}\f"""
+
+
+def test_a_flag_overrides_a_header_of_another_kind(tmp_path: Path) -> None:
+    """cli.md 1.1: flags override anything that came from headers; reference fidelity keeps the original's precedence."""
+    path = tmp_path / "a.img"
+    path.write_bytes(HEADER.encode().ljust(512) + bytes(96))
+    needed = f"-default_F 1 -cell 50 60 70 80 85 95 -img {path}"
+    for fidelity, given in (("reference", (150.0, 90.0)), ("corrected", (150.0, None))):
+        det = experiment("-distance 150", fidelity, needed).detector
+        assert (det.distance_mm, det.close_distance_mm) == given
+    corrected = experiment("-ORGX 2 -ORGY 3", "corrected", needed).detector
+    assert (corrected.org_px, corrected.beam_center_convention_mm) == ((2.0, 3.0), None)
+    both = experiment("-ORGX 2 -Xbeam 1", "corrected", needed).detector
+    assert both.beam_center_convention_mm == (1.0, 4.0)
+
+
+def test_pix0_stands_alone_in_corrected_fidelity() -> None:
+    """No distance is invented next to a corner that decides everything, so nothing differs from it."""
+    text = "-pix0_vector_mm 150 5 -5"
+    assert experiment(text, "corrected").detector.distance_mm is None
+    assert experiment(text, "reference").detector.distance_mm == 100.0
+
+
+def test_one_string_is_no_list_of_arguments() -> None:
+    with pytest.raises(nb.ConfigError, match=r"shlex\.split"):
+        nb.Experiment.from_nanobragg_args(NEEDED)
