@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nanobragg.cli.parse import Note, Parsed, Value, parse_lenient, parse_strict, split_own
-from nanobragg.cli.settings import DEFAULT_DETECTOR_MM, DEFAULT_PIXEL_MM, Settings, settled
+from nanobragg.cli.settings import (
+    DEFAULT_DETECTOR_MM,
+    DEFAULT_PIXEL_MM,
+    Settings,
+    settled,
+    take_nan_as_unset,
+)  # fmt: skip
 from nanobragg.errors import ConfigError, NanoBraggWarning, UsageError
 from nanobragg.quirks import CORRECTED, FIDELITIES, REFERENCE, Quirk, as_quirks
 
@@ -201,6 +207,9 @@ def read_command(args: Sequence[str], fidelity: str = "reference") -> CommandLin
     line = CommandLine(own, quirks, strict, name == "reference", parsed, Settings())
     _read_headers(line)
     settled(parsed.occurrences, line.settings)
+    for setting in take_nan_as_unset(line.settings):
+        tokens = [o.token for o in parsed.occurrences if setting in o.flag.sets]
+        line.note(f"{tokens[-1] if tokens else setting}: nan counts as not given, as in the original")
     return line
 
 

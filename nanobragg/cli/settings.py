@@ -154,6 +154,26 @@ def settled(occurrences: Iterable[Occurrence], settings: Settings) -> Settings:
     return settings
 
 
+_WHEN_NAN: dict[str, float | None] = {
+    **dict.fromkeys(("x_beam", "y_beam", "x_close", "y_close", "org_x", "org_y", "close_distance", "scale", "pgmscale")),
+    "exposure": 0.0,
+    "beamsize": -1.0,
+}
+"""What the original makes of a NaN, its own mark for "not set" and false in every comparison; None: not given."""
+
+
+def take_nan_as_unset(settings: Settings) -> list[str]:
+    """Replace every NaN that the original survives by what it means there; returns the names of the settings."""
+    found = [name for name in _WHEN_NAN if isinstance(value := settings.get(name), float) and math.isnan(value)]
+    for name in found:
+        meaning = _WHEN_NAN[name]
+        if meaning is None:
+            del settings.values[name]
+        else:
+            settings.values[name] = meaning
+    return found
+
+
 def as_mm(metres: float) -> float:
     """The number of mm that gives exactly `metres` when it is divided by 1000."""
     guess = metres * 1000

@@ -194,3 +194,27 @@ def test_plane_through_the_sample_is_an_image_of_0(run, tmp_path):
     assert run(SMALL, "-beam_vector 0 0 1 -nopgm -nonoise").status == 0
     assert not any((tmp_path / "floatimage.bin").read_bytes())
     assert run(SMALL, "-beam_vector 0 0 1 --strict").status == 9
+
+
+@pytest.mark.parametrize(
+    ("flags", "same"),
+    [
+        ("-Xbeam nan -Ybeam nan", ""),
+        ("-ORGX nan -xds", "-xds"),
+        ("-close_distance nan -distance 80", "-distance 80"),
+        ("-scale nan", ""),
+        ("-flux 1e20 -exposure nan", ""),
+        ("-flux 1e20 -beamsize nan -xtalsize 0.2", "-beamsize -1 -xtalsize 0.2"),
+    ],
+)
+def test_nan_is_not_set_in_the_original(run, tmp_path, flags, same):
+    """NaN is its mark for "not set" (physics.md 0), so these runs survive; strictly a NaN is no number."""
+    images = []
+    for text in (same, flags):
+        done = run(SMALL, text, "-nonoise -nopgm")
+        assert done.status == 0, done.err
+        images.append([(tmp_path / name).read_bytes() for name in ("floatimage.bin", "intimage.img")])
+    assert done.says("nan", "not given")
+    assert images[0] == images[1]
+    assert run(SMALL, flags, "--strict").status == ERROR
+    assert run(SMALL, "-distance nan").status == ERROR
