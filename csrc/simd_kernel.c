@@ -15,6 +15,7 @@
 #include "vector.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #define NB_SIMD_PASTE(isa) nb_simd_render_##isa
 #define NB_SIMD_NAME(isa) NB_SIMD_PASTE(isa)
@@ -25,6 +26,7 @@
 #define ALIGNED __attribute__((aligned(64)))
 
 typedef struct {
+    ALIGNED double fast[BLOCK]; /* pixel index along the row */
     ALIGNED double along[BLOCK];
     ALIGNED double inverse[BLOCK];
     ALIGNED double direction[3][BLOCK];
@@ -54,9 +56,23 @@ static double largest(const double *x) {
     return fmax(fabs(x[0]), fmax(fabs(x[1]), fabs(x[2])));
 }
 
+/* The value of one line for the pixels from i. */
+NB_INLINE vd line_at(const nb_row *row, const nb_line *line, int i, const int curved) {
+    line_lanes lanes = line_spread(line);
+    return line_value(row, &lanes, i, curved);
+}
+
+/* For whole vectors: n is a multiple of NB_SIMD_PAD. */
 static void fill(double *values, int n, double value) {
-    for (int i = 0; i < n; i++)
-        values[i] = value;
+    for (int i = 0; i < n; i += LANES)
+        vd_store(values + i, vd_all(value));
+}
+
+static int any_zero(const double *values, int n) {
+    vi found = vi_all(0);
+    for (int i = 0; i < n; i += LANES)
+        found |= vd_load(values + i) == vd_all(0.0);
+    return vi_any(found);
 }
 
 static void line_make(const nb_scene *scene, const nb_block *block, const double vector[3], double constant,
@@ -68,6 +84,17 @@ static void line_make(const nb_scene *scene, const nb_block *block, const double
     line->constant = constant;
 }
 
+static void place_curved(const nb_scene *scene, nb_block *block, int32_t layer, int32_t sub_slow, int32_t sub_fast) {
+    for (int i = 0; i < block->row.n; i++) {
+        double position[3];
+        nb_position(scene, (int64_t)block->fast[i], block->slow, sub_fast, sub_slow, layer, position);
+        double airpath = nb_norm(position);
+        block->inverse[i] = 1.0 / airpath;
+        for (int k = 0; k < 3; k++)
+            block->direction[k][i] = position[k] / airpath;
+    }
+}
+
 /* Positions of the points of a sub-pixel and layer. */
 static void place(const nb_scene *scene, nb_block *block, int32_t layer, int32_t sub_slow, int32_t sub_fast) {
     const double step = scene->pixel_size / (double)scene->oversample;
@@ -75,21 +102,14 @@ static void place(const nb_scene *scene, nb_block *block, int32_t layer, int32_t
     const double depth = (double)layer * scene->layer_thickness;
     for (int k = 0; k < 3; k++)
         block->base[k] = along_slow * scene->slow[k] + depth * scene->normal[k] + scene->pix0[k];
-    const int64_t row_start = block->slow * scene->n_fast;
-    for (int i = 0; i < block->row.n; i++) {
-        const int64_t fast = block->pixels[i < block->n ? i : block->n - 1] - row_start;
-        block->along[i] = step * (double)(fast * scene->oversample + sub_fast) + step / 2.0;
-        if (scene->curved) {
-            double position[3];
-            nb_position(scene, fast, block->slow, sub_fast, sub_slow, layer, position);
-            double airpath = nb_norm(position);
-            block->inverse[i] = 1.0 / airpath;
-            for (int k = 0; k < 3; k++)
-                block->direction[k][i] = position[k] / airpath;
-        }
-    }
+    const vd half = vd_all(step / 2.0), sub = vd_all((double)sub_fast), many = vd_all((double)scene->oversample);
+    for (int i = 0; i < block->row.n; i += LANES)
+        vd_store(block->along + i, vd_all(step) * (vd_load(block->fast + i) * many + sub) + half);
     block->inverse_sum = 0.0;
-    if (scene->curved) return;
+    if (scene->curved) {
+        place_curved(scene, block, layer, sub_slow, sub_fast);
+        return;
+    }
     vd total = vd_all(0.0);
     for (int i = 0; i < block->row.n; i += LANES) {
         vd along = vd_load(block->along + i), sqr = vd_all(0.0);
@@ -222,8 +242,7 @@ static void orientations(const nb_scene *scene, const nb_model *model, nb_block 
         3.0 * ((largest(block->base) + fabs(block->along[block->n - 1]) * largest(scene->fast)) * block->inverse_sum +
                largest(incident));
     nb_term *const *terms = TERMS[model->lattice][scene->curved != 0];
-    for (int i = 0; i < block->row.n; i++)
-        block->pass_sum[i] = 0.0;
+    fill(block->pass_sum, block->row.n, 0.0);
     const int64_t n = scene->n_phi * scene->n_domains;
     const double *cell = scene->orientations;
     for (int64_t at = 0; at < n; at++, cell += 9) {
@@ -291,13 +310,14 @@ static int passes(const nb_scene *scene, const nb_model *model, nb_block *block,
                     if (scene->polarized && !per_term && any && polarization_open) {
                         polarizations(scene, block, incident, block->kept);
                         polarization_open = 0;
-                        for (int i = 0; i < block->n; i++)
-                            polarization_open |= block->polarization[i] == 0.0;
+                        polarization_open = any_zero(block->polarization, block->row.n);
                     }
                     if (weigh_background) {
                         weight_sum += weight;
-                        for (int i = 0; i < block->row.n; i++)
-                            block->background_polarization[i] += weight * block->polarization[i];
+                        for (int i = 0; i < block->row.n; i += LANES) {
+                            double *at = block->background_polarization + i;
+                            vd_store(at, vd_fma(vd_all(weight), vd_load(block->polarization + i), vd_load(at)));
+                        }
                     }
                     if (!any) continue;
                     orientations(scene, model, block, incident, scene->wavelength[source]);
@@ -317,26 +337,57 @@ static void finish(const nb_scene *scene, nb_block *block, int weigh_background,
     if (scene->capture_mode != NB_PER_TERM) n = n * (double)scene->n_layers;
     if (scene->d_min > 0.0 && scene->polarized && scene->polar_mode == NB_CACHED && !zeroed) {
         ALIGNED double unseen[BLOCK];
-        int any = 0;
-        for (int i = 0; i < block->row.n; i++) {
+        for (int i = 0; i < block->row.n; i++)
             unseen[i] = block->seen[i] == 0.0;
-            any |= block->seen[i] == 0.0;
-        }
-        if (any) {
+        if (any_zero(block->seen, block->row.n)) {
             place(scene, block, 0, 0, 0);
             polarizations(scene, block, scene->incident, unseen);
         }
     }
-    for (int i = 0; i < block->n; i++) {
-        double sum = block->sum[i];
-        if (weigh_background) sum = sum + scene->background * (block->background[i] / n);
-        if (zeroed && block->seen[i] == 0.0 && scene->polar_mode == NB_PER_TERM) sum = 0.0;
-        double value = scene->r_e_sqr * scene->fluence * sum / scene->steps;
-        if (scene->capture_mode == NB_CACHED) value = value * block->capture[i];
-        if (scene->polar_mode == NB_CACHED) value = value * block->polarization[i];
-        if (scene->omega_mode == NB_CACHED) value = value * block->solid_angle[i];
-        out[i] = value;
+    const vd scale = vd_all(scene->r_e_sqr * scene->fluence / scene->steps);
+    ALIGNED double value[BLOCK];
+    for (int i = 0; i < block->row.n; i += LANES) {
+        vd sum = vd_load(block->sum + i);
+        if (weigh_background) sum = vd_fma(vd_all(scene->background / n), vd_load(block->background + i), sum);
+        if (zeroed && scene->polar_mode == NB_PER_TERM)
+            sum = vd_select(vd_load(block->seen + i) == vd_all(0.0), vd_all(0.0), sum);
+        sum = scale * sum;
+        if (scene->capture_mode == NB_CACHED) sum = sum * vd_load(block->capture + i);
+        if (scene->polar_mode == NB_CACHED) sum = sum * vd_load(block->polarization + i);
+        if (scene->omega_mode == NB_CACHED) sum = sum * vd_load(block->solid_angle + i);
+        vd_store(value + i, sum);
     }
+    memcpy(out, value, (size_t)block->n * sizeof *out);
+}
+
+/* Indices along the row; the padding repeats the last one. */
+static void take_indices(const nb_scene *scene, nb_block *block) {
+    const int64_t row_start = block->slow * scene->n_fast;
+    const int64_t first = block->pixels[0] - row_start, last = block->pixels[block->n - 1] - row_start;
+    if (last - first == block->n - 1) {
+        const vd most = vd_all((double)last);
+        for (int i = 0; i < block->row.n; i += LANES) {
+            vd index = vd_all((double)(first + i)) + vd_count();
+            vd_store(block->fast + i, vd_select(index < most, index, most));
+        }
+    } else {
+        for (int i = 0; i < block->row.n; i++)
+            block->fast[i] = (double)(block->pixels[i < block->n ? i : block->n - 1] - row_start);
+    }
+}
+
+/* How many of the `most` ascending pixels come before `end`; at least the first one does. */
+static int count_before(const int64_t *pixels, int most, int64_t end) {
+    int low = 1, high = most; /* the answer lies between them */
+    if (pixels[most - 1] < end) return most;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (pixels[middle] < end)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 static int render_block(const nb_scene *scene, const nb_model *model, nb_block *block, double *out,
@@ -345,6 +396,7 @@ static int render_block(const nb_scene *scene, const nb_model *model, nb_block *
         scene->capture_mode == NB_PER_TERM || scene->polar_mode == NB_PER_TERM || scene->omega_mode == NB_PER_TERM;
     const int weigh_background = background_apart && scene->background != 0.0;
     block->row.n = (block->n + NB_SIMD_PAD - 1) / NB_SIMD_PAD * NB_SIMD_PAD;
+    take_indices(scene, block);
     fill(block->sum, block->row.n, background_apart ? 0.0 : scene->background);
     fill(block->polarization, block->row.n, scene->polarized ? 0.0 : 1.0);
     fill(block->kept, block->row.n, 1.0);
@@ -365,10 +417,8 @@ int NB_SIMD_NAME(NB_SIMD_ISA)(const nb_scene *scene, int64_t pixel_begin, int64_
     for (int64_t begin = pixel_begin; begin < pixel_end; begin += block.n) {
         block.pixels = scene->pixels + begin;
         block.slow = scene->pixels[begin] / scene->n_fast;
-        const int64_t row_end = (block.slow + 1) * scene->n_fast;
         const int64_t most = pixel_end - begin < BLOCK ? pixel_end - begin : BLOCK;
-        for (block.n = 1; block.n < most && block.pixels[block.n] < row_end;)
-            block.n++;
+        block.n = count_before(block.pixels, (int)most, (block.slow + 1) * scene->n_fast);
         int status = render_block(scene, &model, &block, out + (begin - pixel_begin), cancel);
         if (status != NB_OK) return status;
     }

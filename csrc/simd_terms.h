@@ -12,65 +12,107 @@
 /* Replaces an offset of exactly 0, where the quotient of the sines would be 0/0. */
 #define TINY 1e-30
 
-NB_INLINE vd line_at(const nb_row *row, const nb_line *line, int i, const int curved) {
-    vd x = vd_all(line->constant);
-    if (!curved) {
-        vd place = vd_fma(vd_all(line->b), vd_load(row->along + i), vd_all(line->a));
-        return vd_fma(place, vd_load(row->inverse + i), x);
-    }
+/* Vectors that go through the operations together, so that each step has several independent ones to hide its latency
+ * behind. */
+#define GROUP 2
+
+/* A line with its coefficients in registers. */
+typedef struct {
+    vd a, b, vector[3], constant;
+} line_lanes;
+
+NB_INLINE line_lanes line_spread(const nb_line *line) {
+    return (line_lanes){vd_all(line->a),
+                        vd_all(line->b),
+                        {vd_all(line->vector[0]), vd_all(line->vector[1]), vd_all(line->vector[2])},
+                        vd_all(line->constant)};
+}
+
+NB_INLINE vd line_value(const nb_row *row, const line_lanes *line, int i, const int curved) {
+    if (!curved)
+        return vd_fma(vd_fma(line->b, vd_load(row->along + i), line->a), vd_load(row->inverse + i), line->constant);
+    vd x = line->constant;
     for (int k = 0; k < 3; k++)
-        x = vd_fma(vd_all(line->vector[k]), vd_load(row->direction[k] + i), x);
+        x = vd_fma(line->vector[k], vd_load(row->direction[k] + i), x);
     return x;
 }
 
 /* (prod sin(pi N f)/sin(pi f))^2 for any N. */
-NB_INLINE vd grating_sqr(const nb_model *model, const vd f[3]) {
-    vd above = vd_all(1.0), below = vd_all(1.0);
-    for (int k = 0; k < 3; k++) {
-        vd n = vd_all(model->n[k]);
-        vd offset = f[k] + vd_all(TINY);
-        vd whole = vd_fma(n, offset, vd_all(MAGIC)) - vd_all(MAGIC);
-        vd reduced = vd_fma(n, offset, -whole);
-        vd sine_n = reduced * sinpi_over_x(reduced * reduced);
-        vd sine = offset * sinpi_over_x(offset * offset);
-        above = above * sine_n;
-        below = below * sine;
+NB_INLINE void grating_sqr(const vd n[3], const vd f[][3], vd *out, const int group) {
+    vd x[6 * GROUP], sqr[6 * GROUP], sine[6 * GROUP];
+    for (int v = 0; v < group; v++) {
+        for (int k = 0; k < 3; k++)
+            x[6 * v + k] = f[v][k] + vd_all(TINY);
     }
-    vd ratio = above / below;
-    return ratio * ratio;
+    for (int v = 0; v < group; v++) {
+        for (int k = 0; k < 3; k++) {
+            vd whole = vd_fma(n[k], x[6 * v + k], vd_all(MAGIC)) - vd_all(MAGIC);
+            x[6 * v + 3 + k] = vd_fma(n[k], x[6 * v + k], -whole);
+        }
+    }
+    for (int i = 0; i < 6 * group; i++)
+        sqr[i] = x[i] * x[i];
+    sinpi_over_x(sqr, sine, 6 * group);
+    for (int i = 0; i < 6 * group; i++)
+        sine[i] = x[i] * sine[i];
+    for (int v = 0; v < group; v++) {
+        const vd *s = sine + 6 * v;
+        vd ratio = (s[3] * s[4] * s[5]) / (s[0] * s[1] * s[2]);
+        out[v] = ratio * ratio;
+    }
 }
 
 /* The same for N <= SMALL_CELLS, a polynomial in sin^2(pi f). */
-NB_INLINE vd grating_sqr_small(const nb_model *model, const vd f[3]) {
-    vd amplitude = vd_all(1.0), even = vd_all(1.0);
-    for (int k = 0; k < 3; k++) {
-        vd sine = f[k] * sinpi_over_x(f[k] * f[k]);
-        vd s = sine * sine;
-        vd p = vd_fma(vd_all(model->polynomial[k][3]), s, vd_all(model->polynomial[k][2]));
-        p = vd_fma(p, s, vd_all(model->polynomial[k][1]));
-        p = vd_fma(p, s, vd_all(model->polynomial[k][0]));
-        vd cosine_sqr = vd_fnma(vd_all(model->parity[k]), s, vd_all(1.0));
-        amplitude = amplitude * p;
-        even = even * cosine_sqr;
+NB_INLINE void grating_sqr_small(const nb_model *model, const vd f[][3], vd *out, const int group) {
+    vd sqr[3 * GROUP], s[3 * GROUP], p[3 * GROUP];
+    for (int i = 0; i < 3 * group; i++)
+        sqr[i] = f[i / 3][i % 3] * f[i / 3][i % 3];
+    sinpi_over_x(sqr, s, 3 * group);
+    for (int i = 0; i < 3 * group; i++)
+        s[i] = sqr[i] * (s[i] * s[i]);
+    for (int i = 0; i < 3 * group; i++)
+        p[i] = vd_all(model->polynomial[i % 3][3]);
+    for (int term = 2; term >= 0; term--) {
+        for (int i = 0; i < 3 * group; i++)
+            p[i] = vd_fma(p[i], s[i], vd_all(model->polynomial[i % 3][term]));
     }
-    return amplitude * amplitude * even;
+    for (int i = 0; i < 3 * group; i++)
+        s[i] = vd_fnma(vd_all(model->parity[i % 3]), s[i], vd_all(1.0));
+    for (int v = 0; v < group; v++) {
+        vd amplitude = p[3 * v] * p[3 * v + 1] * p[3 * v + 2];
+        out[v] = amplitude * amplitude * (s[3 * v] * s[3 * v + 1] * s[3 * v + 2]);
+    }
 }
 
-NB_INLINE vd quadratic_form(const double gram[6], const vd f[3]) {
-    vd x = vd_fma(vd_all(gram[4]), f[2], vd_fma(vd_all(gram[3]), f[1], vd_all(gram[0]) * f[0]));
-    vd y = vd_fma(vd_all(gram[5]), f[2], vd_all(gram[1]) * f[1]);
-    vd z = vd_all(gram[2]) * f[2];
+NB_INLINE vd quadratic_form(const double gram[6], const vd f[3], const int skew) {
+    vd x = vd_all(gram[0]) * f[0], y = vd_all(gram[1]) * f[1], z = vd_all(gram[2]) * f[2];
+    if (skew) {
+        x = vd_fma(vd_all(gram[4]), f[2], vd_fma(vd_all(gram[3]), f[1], x));
+        y = vd_fma(vd_all(gram[5]), f[2], y);
+    }
     return vd_fma(f[2], z, vd_fma(f[1], y, f[0] * x));
 }
 
-NB_INLINE vd lattice_sqr(const nb_model *model, const vd f[3], const int lattice) {
-    if (lattice == SQUARE_ANY) return grating_sqr(model, f);
-    if (lattice == SQUARE_SMALL) return grating_sqr_small(model, f);
-    vd peak = vd_all(model->peak);
-    vd r_sqr = quadratic_form(model->gram, f);
-    if (lattice == SPHERE) return peak * sinc3_sqr(r_sqr);
-    if (lattice == GAUSSIAN) return peak * vd_exp(-r_sqr);
-    return vd_select(r_sqr < vd_all(1.0), peak, vd_all(0.0));
+/* Squared lattice factor at the offsets f of a group of vectors. */
+NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd f[][3], vd *out, const int lattice) {
+    if (lattice == SQUARE_ANY) {
+        grating_sqr(n, f, out, GROUP);
+        return;
+    }
+    if (lattice == SQUARE_SMALL) {
+        grating_sqr_small(model, f, out, GROUP);
+        return;
+    }
+    vd r_sqr[GROUP];
+    for (int v = 0; v < GROUP; v++)
+        r_sqr[v] = quadratic_form(model->gram, f[v], lattice != SPHERE);
+    if (lattice == SPHERE) sinc3_sqr(r_sqr, out, GROUP);
+    const vd peak = vd_all(model->peak);
+    for (int v = 0; v < GROUP; v++) {
+        if (lattice == SPHERE) out[v] = peak * out[v];
+        if (lattice == GAUSSIAN) out[v] = peak * vd_exp(-r_sqr[v]);
+        if (lattice == SPOT) out[v] = vd_select(r_sqr[v] < vd_all(1.0), peak, vd_all(0.0));
+    }
 }
 
 /* Square of the structure factor at whole numbers. Lanes that are no number read the first entry of the table. */
@@ -93,18 +135,28 @@ NB_INLINE vd structure_factor_sqr(const nb_model *model, const vd nearest[3], co
     return f_cell * f_cell;
 }
 
-NB_INLINE void add_term(const nb_model *model, const nb_row *row, const nb_line hkl[3], double *sum, const int lattice,
-                        const int lookup, const int curved) {
-    for (int i = 0; i < row->n; i += LANES) {
-        vd nearest[3], f[3];
-        for (int k = 0; k < 3; k++) {
-            vd h = line_at(row, hkl + k, i, curved);
-            nearest[k] = vd_round(h);
-            f[k] = h - nearest[k];
+NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb_line hkl[3], double *sum,
+                        const int lattice, const int lookup, const int curved) {
+    const nb_model model = *given; /* copies, which no store to the sums can change */
+    const nb_row row = *given_row;
+    const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
+    const vd n[3] = {vd_all(model.n[0]), vd_all(model.n[1]), vd_all(model.n[2])};
+    for (int i = 0; i < row.n; i += GROUP * LANES) {
+        vd nearest[GROUP][3], f[GROUP][3], f_cell_sqr[GROUP], f_latt_sqr[GROUP];
+        for (int v = 0; v < GROUP; v++) {
+            for (int k = 0; k < 3; k++) {
+                vd h = line_value(&row, lines + k, i + v * LANES, curved);
+                nearest[v][k] = vd_round(h);
+                f[v][k] = h - nearest[v][k];
+            }
         }
-        vd f_latt_sqr = lattice_sqr(model, f, lattice);
-        vd f_cell_sqr = structure_factor_sqr(model, nearest, lookup);
-        vd_store(sum + i, vd_fma(f_cell_sqr, f_latt_sqr, vd_load(sum + i)));
+        for (int v = 0; v < GROUP; v++)
+            f_cell_sqr[v] = structure_factor_sqr(&model, nearest[v], lookup);
+        lattice_sqr(&model, n, f, f_latt_sqr, lattice);
+        for (int v = 0; v < GROUP; v++) {
+            double *at = sum + i + v * LANES;
+            vd_store(at, vd_fma(f_cell_sqr[v], f_latt_sqr[v], vd_load(at)));
+        }
     }
 }
 

@@ -54,6 +54,17 @@ NB_INLINE vd vd_all(double x) {
 #endif
 }
 
+/* 0, 1, 2, ... */
+NB_INLINE vd vd_count(void) {
+#if LANES == 8
+    return (vd){0, 1, 2, 3, 4, 5, 6, 7};
+#elif LANES == 4
+    return (vd){0, 1, 2, 3};
+#else
+    return (vd){0, 1};
+#endif
+}
+
 NB_INLINE vi vi_all(int64_t x) {
 #if LANES == 8
     return (vi){x, x, x, x, x, x, x, x};
@@ -124,11 +135,15 @@ NB_INLINE vd vd_gather(const double *table, vi at) {
 #endif
 }
 
+/* Whether any lane of a mask is set. */
 NB_INLINE int vi_any(vi mask) {
-    int64_t any = 0;
-    for (int i = 0; i < LANES; i++)
-        any |= mask[i];
-    return any != 0;
+#if LANES == 8
+    return _mm512_movepi64_mask((__m512i)mask) != 0;
+#elif LANES == 4
+    return _mm256_movemask_pd((__m256d)mask) != 0;
+#else
+    return (mask[0] | mask[1]) != 0;
+#endif
 }
 
 #endif
