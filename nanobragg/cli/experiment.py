@@ -208,12 +208,13 @@ def _detector(line: CommandLine) -> Detector:
         center = None  # that of a header, which a flag overrides
     if line.strict and "pivot" in settings.typed and get("pivot") not in ("beam", "sample"):
         raise UsageError("-pivot: neither 'beam' nor 'sample'; write -pivot beam or -pivot sample")
-    forced = Quirk.PIVOT_FORCED in line.quirks
+    # under a named convention the side effects of cli.md 1.7 are inert, and would mislead the corrected model
+    pivot_moves = Quirk.PIVOT_FORCED in line.quirks and line.drops_to_custom
     return Detector(
         n_fast=n_fast, n_slow=n_slow, pixel_size_mm=line.pixel_mm, size_mm=_pair(*sizes),
         convention=settings.named_convention, distance_mm=distance, close_distance_mm=close,
         beam_center_convention_mm=center, org_px=_pair(get("org_x"), get("org_y")),
-        close_point_mm=_pair(get("x_close"), get("y_close")), pivot=settings.pivot_state if forced else get("pivot"),
+        close_point_mm=_pair(get("x_close"), get("y_close")), pivot=settings.pivot_state if pivot_moves else get("pivot"),
         rotation_deg=tuple(get(f"rot_{axis}", 0.0) for axis in "xyz"), twotheta_deg=get("twotheta", 0.0),
         twotheta_axis=vectors("twotheta_axis"), fast_axis=vectors("fast_axis"), slow_axis=vectors("slow_axis"),
         normal_axis=vectors("normal_axis"), pix0_mm=vectors("pix0"), curved=get("curved", False),

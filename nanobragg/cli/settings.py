@@ -155,7 +155,9 @@ def settled(occurrences: Iterable[Occurrence], settings: Settings) -> Settings:
 
 
 _WHEN_NAN: dict[str, float | None] = {
-    **dict.fromkeys(("x_beam", "y_beam", "x_close", "y_close", "org_x", "org_y", "close_distance", "scale", "pgmscale")),
+    **dict.fromkeys(
+        ("x_beam", "y_beam", "x_close", "y_close", "org_x", "org_y", "close_distance", "scale", "pgmscale")
+    ),
     "exposure": 0.0,
     "beamsize": -1.0,
 }

@@ -308,3 +308,14 @@ def test_pix0_stands_alone_in_corrected_fidelity() -> None:
 def test_one_string_is_no_list_of_arguments() -> None:
     with pytest.raises(nb.ConfigError, match=r"shlex\.split"):
         nb.Experiment.from_nanobragg_args(NEEDED)
+
+
+@pytest.mark.parametrize("text", [
+    "-dials -twotheta 5", "-xds -distance 80 -detector_rotx 5", "-mosflm -twotheta 5 -ORGX 40 -ORGY 60",
+    "-adxv -close_distance 80", "-mosaic 1 -osc 1", "-detector_thick 100 -detector_abs 50 -thicksteps 3", "-xtalsize 0.00003", "-water 3 -dmin 3",
+])  # fmt: skip
+def test_corrected_afterwards_is_corrected_at_once(text: str) -> None:
+    """Nothing of the original's side effects stays behind in an experiment that is switched to the corrected model."""
+    needed = "-default_F 1 -cell 50 60 70 80 85 95 -N 3 -detpixels 8 -pixel 10 -oversample 1"
+    switched = experiment(text, "reference", needed).with_fidelity("corrected")
+    np.testing.assert_array_equal(nb.simulate(switched), nb.simulate(experiment(text, "corrected", needed)))
