@@ -16,8 +16,10 @@ from nanobragg.io.png import encode_png, preview
 PICTURE_PIXELS = 560
 """Longest edge of a picture; larger images are reduced, blocks showing their brightest (or most different) pixel."""
 _SCATTER_BINS = 90
+_SATURATED = 0.5
+"""Per cent of the coloured pixels whose colour saturates, so that one outlier does not bleach all others."""
 _RATIO_DECADES = 1.0
-"""Colours of the ratio picture saturate at a factor of 10 to this power, unless all ratios are closer to 1."""
+"""Colours of the ratio picture saturate at a factor of 10 to this power at the latest."""
 _RATIO_FLOOR = 1e-6
 """Pixels below this part of the maximum in both images have no meaningful ratio."""
 
@@ -29,7 +31,7 @@ h1{font-size:1.4em;margin-bottom:.2em}h2{font-size:1.1em;margin:1.8em 0 .5em}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #e2e5e9}
 th{font-weight:600;background:#f6f8fa}td:first-child,th:first-child{text-align:left}
-.pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(340px,1fr));gap:1.2em}
+.pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(440px,1fr));gap:1.2em}
 figure{margin:0}figure img{width:100%;image-rendering:pixelated;border:1px solid #d0d7de}
 figcaption{font-size:.88em;color:#57606a;margin-top:.3em}pre{background:#f6f8fa;padding:.8em;overflow-x:auto;font-size:.85em}
 .bar{height:10px;border:1px solid #d0d7de;margin-top:4px}
@@ -82,9 +84,9 @@ def report_page(
 
 
 def difference_picture(a: Any, b: Any) -> NDArray[np.uint8]:
-    """The signed difference as colours (red: b is larger, blue: a is), scaled to the largest."""
-    x, y = _plain(a), _plain(b)
-    return _signed_colours(_reduced_signed(y - x))
+    """The signed difference as colours: red where b is larger, blue where a is."""
+    values = _reduced_signed(_plain(b) - _plain(a))
+    return _signed_colours(values, _top(values))
 
 
 def _plain(image: Any) -> NDArray[np.float64]:
@@ -111,9 +113,14 @@ def _reduced_signed(image: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.take_along_axis(blocks, np.abs(blocks).argmax(axis=2)[..., None], axis=2)[..., 0]
 
 
-def _signed_colours(values: NDArray[np.float64], top: float = 0.0) -> NDArray[np.uint8]:
+def _top(values: NDArray[np.float64]) -> float:
+    """Size at which the colours saturate."""
+    sizes = np.abs(values[values != 0])
+    return float(np.percentile(sizes, 100 - _SATURATED)) if sizes.size else 0.0
+
+
+def _signed_colours(values: NDArray[np.float64], top: float) -> NDArray[np.uint8]:
     """White for 0, red for positive, blue for negative; the square root of the size, so that small differences show."""
-    top = top or float(np.abs(values).max())
     depth = np.sqrt(np.minimum(np.abs(values) / top, 1.0)) if top > 0 else np.zeros_like(values)
     colours = np.empty((*values.shape, 3))
     positive = values > 0
@@ -125,10 +132,12 @@ def _signed_colours(values: NDArray[np.float64], top: float = 0.0) -> NDArray[np
 
 def _difference_picture(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
     values = _reduced_signed(y - x)
-    top = float(np.abs(values).max())
-    share = f", {top / x.max():.3g} of the maximum of a" if x.max() > 0 else ""
-    caption = f"b &minus; a, square-root colours up to &plusmn;{top:.4g} photons{share}"
-    return _picture("signed difference", _signed_colours(values), caption, (f"&minus;{top:.3g}", "0", f"+{top:.3g}"))
+    top, largest = _top(values), float(np.abs(values).max())
+    share = f", {largest / x.max():.3g} of the maximum of a" if x.max() > 0 else ""
+    caption = f"b &minus; a in photons, square-root colours; the largest is {largest:.4g}{share}"
+    return _picture(
+        "signed difference", _signed_colours(values, top), caption, (f"&minus;{top:.3g}", "0", f"+{top:.3g}")
+    )
 
 
 def _ratio_picture(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
@@ -136,9 +145,12 @@ def _ratio_picture(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
     shown = (x > floor) & (y > 0)
     logs = np.where(shown, np.log10(np.where(shown, y, 1.0) / np.where(shown, x, 1.0)), 0.0)
     values = _reduced_signed(logs)
-    top = min(_RATIO_DECADES, float(np.abs(values).max()))
+    top = min(_RATIO_DECADES, _top(values))
     caption = f"b/a, logarithmic colours; white: 1, and pixels of a below {_RATIO_FLOOR:g} of its maximum"
-    low, high = (f"{10**-top:.9g}", f"{10**top:.9g}")
+    width = np.expm1(np.log(10) * top)
+    low, high = (
+        (f"1 &minus; {width:.3g}", f"1 + {width:.3g}") if width < 0.01 else (f"{10**-top:.3g}", f"{10**top:.3g}")
+    )
     return _picture("ratio", _signed_colours(values, top), caption, (low, "1", high))
 
 
@@ -146,7 +158,7 @@ def _picture(title: str, pixels: NDArray[np.uint8], caption: str, ends: Sequence
     data = base64.b64encode(encode_png(pixels)).decode()
     bar = ""
     if ends:
-        ramp = _signed_colours(np.linspace(-1, 1, 64)[None])
+        ramp = _signed_colours(np.linspace(-1, 1, 64)[None], 1.0)
         colours = ",".join(f"rgb({r},{g},{b})" for r, g, b in ramp[0].tolist())
         words = "".join(f"<span>{end}</span>" for end in ends)
         bar = (
