@@ -312,7 +312,8 @@ def test_one_string_is_no_list_of_arguments() -> None:
 
 @pytest.mark.parametrize("text", [
     "-dials -twotheta 5", "-xds -distance 80 -detector_rotx 5", "-mosflm -twotheta 5 -ORGX 40 -ORGY 60",
-    "-adxv -close_distance 80", "-mosaic 1 -osc 1", "-detector_thick 100 -detector_abs 50 -thicksteps 3", "-xtalsize 0.00003", "-water 3 -dmin 3",
+    "-adxv -close_distance 80", "-mosaic 1 -osc 1", "-detector_thick 100 -detector_abs 50 -thicksteps 3",
+    "-xtalsize 0.00003", "-water 3 -dmin 3",
 ])  # fmt: skip
 def test_corrected_afterwards_is_corrected_at_once(text: str) -> None:
     """Nothing of the original's side effects stays behind in an experiment that is switched to the corrected model."""
