@@ -41,6 +41,53 @@ static void quadratic(const nb_scene *scene, double gram[6]) {
     }
 }
 
+/* Half widths of the box around f^T G f = limit. */
+static void box(const double gram[6], double limit, double half[3]) {
+    const double a = gram[0], b = gram[1], c = gram[2], d = 0.5 * gram[3], e = 0.5 * gram[4], f = 0.5 * gram[5];
+    const double minors[3] = {b * c - f * f, a * c - e * e, a * b - d * d};
+    const double determinant = a * minors[0] - d * (d * c - e * f) + e * (d * f - b * e);
+    for (int k = 0; k < 3; k++)
+        half[k] = determinant > 0.0 && minors[k] > 0.0 ? sqrt(limit * minors[k] / determinant) * (1.0 + 1e-9) : 1.0;
+}
+
+static void make_group(const nb_scene *scene, int64_t begin, int64_t end, nb_group *group) {
+    *group = (nb_group){.begin = begin, .end = end};
+    for (int i = 0; i < 9; i++) {
+        for (int64_t at = begin; at < end; at++)
+            group->centre[i] += scene->orientations[9 * at + i];
+        group->centre[i] /= (double)(end - begin);
+    }
+    for (int64_t at = begin; at < end; at++) {
+        for (int k = 0; k < 3; k++) {
+            double sqr = 0.0;
+            for (int i = 3 * k; i < 3 * k + 3; i++) {
+                double d = scene->orientations[9 * at + i] - group->centre[i];
+                sqr += d * d;
+            }
+            group->radius[k] = fmax(group->radius[k], sqrt(sqr) * (1.0 + 1e-9));
+        }
+    }
+}
+
+/* Groups for skipping pixels, where a typical scattering vector would let it skip half of them. */
+static void make_groups(const nb_scene *scene, nb_model *model) {
+    model->n_groups = 0;
+    if ((model->lattice != GAUSSIAN && model->lattice != SPOT) || scene->curved) return;
+    box(model->gram, model->lattice == GAUSSIAN ? GAUSSIAN_END : 1.0, model->reach);
+    const int64_t n = scene->n_phi < MAX_GROUPS ? scene->n_phi : MAX_GROUPS;
+    double kept = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        nb_group *group = model->groups + i;
+        make_group(scene, scene->n_phi * i / n * scene->n_domains, scene->n_phi * (i + 1) / n * scene->n_domains,
+                   group);
+        double share = 1.0;
+        for (int k = 0; k < 3; k++)
+            share *= fmin(1.0, 2.0 * (model->reach[k] + 0.5 * group->radius[k] / fabs(scene->wavelength[0])));
+        kept += share / (double)n;
+    }
+    if (kept < 0.5) model->n_groups = (int)n;
+}
+
 /* Given: scene. Returned: model. Reference: physics.md 15.11; csrc/lattice.c. */
 void nb_model_make(const nb_scene *scene, nb_model *model) {
     static const double ROUND_SCALE = 0.723601254558268, GAUSS_WIDTH = 0.63, TOPHAT_CUT = 0.3969;
@@ -76,4 +123,5 @@ void nb_model_make(const nb_scene *scene, nb_model *model) {
     }
     model->stride[0] = (double)(scene->n_hkl[1] * scene->n_hkl[2]);
     model->stride[1] = (double)scene->n_hkl[2];
+    make_groups(scene, model);
 }

@@ -13,12 +13,28 @@ enum { CONSTANT, INSIDE, MIXED, N_LOOKUPS };
 /* Largest number of cells for which (sin(pi N f)/sin(pi f))^2 is evaluated as a polynomial in sin^2(pi f). */
 #define SMALL_CELLS 8
 
+/* Beyond this exponent of the squared lattice factor a GAUSSIAN is exactly 0: 3e-109 of its peak, which no image in
+ * single precision shows. */
+#define GAUSSIAN_END 250.0
+
+/* Most groups of neighbouring orientations that are tested together. */
+#define MAX_GROUPS 64
+
+/* Orientations [begin, end): for a scattering vector S, their indices lie within radius |S| of those of the centre. */
+typedef struct {
+    int64_t begin, end;
+    double centre[9], radius[3];
+} nb_group;
+
 typedef struct {
     int lattice;
     double n[3];
     double polynomial[3][4], parity[3]; /* SQUARE_SMALL: p(s)^2 (1 - parity s) */
     double gram[6];                     /* others: quadratic form of the offsets: 00, 11, 22, 01, 02, 12 */
     double peak;                        /* others: largest value of the squared lattice factor */
+    int n_groups;                       /* 0: no pixel can be skipped with profit */
+    double reach[3]; /* GAUSSIAN, SPOT: largest offset of each index at which the lattice factor is not 0 */
+    nb_group groups[MAX_GROUPS];
     const double *table;
     double first[3], last[3]; /* indices in the table */
     double stride[2];

@@ -110,7 +110,8 @@ NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd f[][3]
     const vd peak = vd_all(model->peak);
     for (int v = 0; v < GROUP; v++) {
         if (lattice == SPHERE) out[v] = peak * out[v];
-        if (lattice == GAUSSIAN) out[v] = peak * vd_exp(-r_sqr[v]);
+        if (lattice == GAUSSIAN)
+            out[v] = vd_select(r_sqr[v] > vd_all(GAUSSIAN_END), vd_all(0.0), peak * vd_exp(-r_sqr[v]));
         if (lattice == SPOT) out[v] = vd_select(r_sqr[v] < vd_all(1.0), peak, vd_all(0.0));
     }
 }

@@ -1,0 +1,206 @@
+/* A block of pixels of one detector row: where they are, and the factors of a pass for each of them. */
+#ifndef NB_SIMD_BLOCK_H
+#define NB_SIMD_BLOCK_H
+
+#include "detector.h"
+#include "simd_terms.h"
+#include "vector.h"
+
+#include <stddef.h>
+
+/* Pixels per block: long enough that preparing an orientation does not count, short enough for the first cache. */
+#define BLOCK 512
+
+#define ALIGNED __attribute__((aligned(64)))
+
+typedef struct {
+    ALIGNED double fast[BLOCK]; /* pixel index along the row */
+    ALIGNED double along[BLOCK];
+    ALIGNED double inverse[BLOCK];
+    ALIGNED double direction[3][BLOCK];
+    ALIGNED double pass_sum[BLOCK]; /* over the orientations of a pass */
+    ALIGNED double sum[BLOCK];      /* I */
+    ALIGNED double solid_angle[BLOCK];
+    ALIGNED double capture[BLOCK];
+    ALIGNED double polarization[BLOCK];
+    ALIGNED double kept[BLOCK]; /* 1 where d_min keeps the pass */
+    ALIGNED double seen[BLOCK]; /* 1 where d_min kept any pass */
+    ALIGNED double background[BLOCK];
+    ALIGNED double background_polarization[BLOCK];
+    nb_row row;
+    const int64_t *pixels;
+    int64_t slow;
+    int n; /* pixels without the padding */
+    double base[3];
+    double inverse_sum; /* not below any 1/airpath of the block; NaN if one is */
+    double sagitta;     /* how far the directions lie off the chord between those of the first and last pixel */
+} nb_block;
+
+static double dot(const double *x, const double *y) {
+    return x[0] * y[0] + x[1] * y[1] + x[2] * y[2];
+}
+
+static double largest(const double *x) {
+    return fmax(fabs(x[0]), fmax(fabs(x[1]), fabs(x[2])));
+}
+
+/* The value of one line for the pixels from i. */
+NB_INLINE vd line_at(const nb_row *row, const nb_line *line, int i, const int curved) {
+    line_lanes lanes = line_spread(line);
+    return line_value(row, &lanes, i, curved);
+}
+
+/* For whole vectors: n is a multiple of NB_SIMD_PAD. */
+static void fill(double *values, int n, double value) {
+    for (int i = 0; i < n; i += LANES)
+        vd_store(values + i, vd_all(value));
+}
+
+static int any_zero(const double *values, int n) {
+    vi found = vi_all(0);
+    for (int i = 0; i < n; i += LANES)
+        found |= vd_load(values + i) == vd_all(0.0);
+    return vi_any(found);
+}
+
+static void line_make(const nb_scene *scene, const nb_block *block, const double vector[3], double constant,
+                      nb_line *line) {
+    line->a = dot(vector, block->base);
+    line->b = dot(vector, scene->fast);
+    for (int k = 0; k < 3; k++)
+        line->vector[k] = vector[k];
+    line->constant = constant;
+}
+
+static void place_curved(const nb_scene *scene, nb_block *block, int32_t layer, int32_t sub_slow, int32_t sub_fast) {
+    for (int i = 0; i < block->row.n; i++) {
+        double position[3];
+        nb_position(scene, (int64_t)block->fast[i], block->slow, sub_fast, sub_slow, layer, position);
+        double airpath = nb_norm(position);
+        block->inverse[i] = 1.0 / airpath;
+        for (int k = 0; k < 3; k++)
+            block->direction[k][i] = position[k] / airpath;
+    }
+}
+
+/* Positions of the points of a sub-pixel and layer. */
+static void place(const nb_scene *scene, nb_block *block, int32_t layer, int32_t sub_slow, int32_t sub_fast) {
+    const double step = scene->pixel_size / (double)scene->oversample;
+    const double along_slow = step * (double)(block->slow * scene->oversample + sub_slow) + step / 2.0;
+    const double depth = (double)layer * scene->layer_thickness;
+    for (int k = 0; k < 3; k++)
+        block->base[k] = along_slow * scene->slow[k] + depth * scene->normal[k] + scene->pix0[k];
+    const vd half = vd_all(step / 2.0), sub = vd_all((double)sub_fast), many = vd_all((double)scene->oversample);
+    for (int i = 0; i < block->row.n; i += LANES)
+        vd_store(block->along + i, vd_all(step) * (vd_load(block->fast + i) * many + sub) + half);
+    block->inverse_sum = 0.0;
+    if (scene->curved) {
+        place_curved(scene, block, layer, sub_slow, sub_fast);
+        return;
+    }
+    vd total = vd_all(0.0);
+    for (int i = 0; i < block->row.n; i += LANES) {
+        vd along = vd_load(block->along + i), sqr = vd_all(0.0);
+        for (int k = 0; k < 3; k++) {
+            vd x = vd_fma(along, vd_all(scene->fast[k]), vd_all(block->base[k]));
+            sqr = vd_fma(x, x, sqr);
+        }
+        vd inverse = vd_all(1.0) / vd_sqrt(sqr);
+        vd_store(block->inverse + i, inverse);
+        total += inverse;
+    }
+    for (int i = 0; i < LANES; i++)
+        block->inverse_sum += total[i];
+    double chord_sqr = 0.0;
+    for (int k = 0; k < 3; k++) {
+        double first = (block->along[0] * scene->fast[k] + block->base[k]) * block->inverse[0];
+        double last = (block->along[block->n - 1] * scene->fast[k] + block->base[k]) * block->inverse[block->n - 1];
+        chord_sqr += (last - first) * (last - first);
+    }
+    block->sagitta = chord_sqr < 4.0 ? 1.0 - sqrt(1.0 - chord_sqr / 4.0) : 1.0;
+}
+
+static void solid_angles(const nb_scene *scene, nb_block *block) {
+    for (int i = 0; i < block->row.n; i += LANES) {
+        vd inverse = vd_load(block->inverse + i);
+        vd omega = vd_all(scene->pixel_area) * inverse * inverse;
+        if (!scene->point_pixel) omega = omega * vd_all(scene->close_distance) * inverse;
+        vd_store(block->solid_angle + i, omega);
+    }
+}
+
+static void capture_fractions(const nb_scene *scene, nb_block *block, int32_t layer) {
+    nb_line normal;
+    if (!scene->has_sensor) {
+        fill(block->capture, block->row.n, 1.0);
+        return;
+    }
+    line_make(scene, block, scene->normal, 0.0, &normal);
+    const vd front = vd_all((double)-layer * scene->layer_thickness * scene->attenuation);
+    const vd back = vd_all((double)-(layer + 1) * scene->layer_thickness * scene->attenuation);
+    for (int i = 0; i < block->row.n; i += LANES) {
+        vd cosine = line_at(&block->row, &normal, i, scene->curved);
+        vd_store(block->capture + i, vd_exp(front / cosine) - vd_exp(back / cosine));
+    }
+}
+
+/* Kahn's factor (polarization.c) with K cos 2 psi sin^2 2 theta = K (e^2 - m^2), where e and m are the components of
+ * the scattered direction along the electric and magnetic field. Where `open` is given, only lanes where it is set and
+ * the factor is still 0 change. */
+static void polarizations(const nb_scene *scene, nb_block *block, const double *incident, const double *open) {
+    double k[3], magnetic[3], electric[3];
+    nb_unit(incident, k);
+    nb_cross(scene->polarization_axis, k, magnetic);
+    nb_unit(magnetic, magnetic);
+    nb_cross(k, magnetic, electric);
+    nb_unit(electric, electric);
+    const int along_beam = magnetic[0] == 0.0 && magnetic[1] == 0.0 && magnetic[2] == 0.0; /* then psi = 0 */
+    nb_line cosine, m, e;
+    line_make(scene, block, k, 0.0, &cosine);
+    line_make(scene, block, magnetic, 0.0, &m);
+    line_make(scene, block, electric, 0.0, &e);
+    for (int i = 0; i < block->row.n; i += LANES) {
+        vd c = line_at(&block->row, &cosine, i, scene->curved);
+        vd factor = vd_fma(c, c, vd_all(1.0));
+        if (scene->kahn_factor != 0.0) {
+            vd along_m = line_at(&block->row, &m, i, scene->curved);
+            vd along_e = line_at(&block->row, &e, i, scene->curved);
+            vd part = along_beam ? vd_fnma(c, c, vd_all(1.0)) : vd_fnma(along_m, along_m, along_e * along_e);
+            factor = vd_fnma(vd_all(scene->kahn_factor), part, factor);
+        }
+        factor = vd_all(0.5) * factor;
+        if (open != NULL) {
+            vd before = vd_load(block->polarization + i);
+            vi change = (before == vd_all(0.0)) & (vd_load(open + i) != vd_all(0.0));
+            factor = vd_select(change, factor, before);
+        }
+        vd_store(block->polarization + i, factor);
+    }
+}
+
+/* Which pixels d_min keeps in a pass; returns whether any. */
+static int keep(const nb_scene *scene, nb_block *block, const double *incident, double wavelength) {
+    const vd limit = vd_all(1.0 / (scene->d_min * scene->d_min)); /* |S| = 2 stol = 1/d */
+    nb_line axis[3];
+    for (int k = 0; k < 3; k++) {
+        double unit[3] = {0.0, 0.0, 0.0};
+        unit[k] = 1.0;
+        line_make(scene, block, unit, -incident[k], axis + k);
+    }
+    vi any = vi_all(0);
+    for (int i = 0; i < block->row.n; i += LANES) {
+        vd s_sqr = vd_all(0.0);
+        for (int k = 0; k < 3; k++) {
+            vd s = line_at(&block->row, axis + k, i, scene->curved) / vd_all(wavelength);
+            s_sqr = vd_fma(s, s, s_sqr);
+        }
+        vi mask = ~(s_sqr > limit);
+        vd kept = vd_select(mask, vd_all(1.0), vd_all(0.0));
+        vd_store(block->kept + i, kept);
+        vd_store(block->seen + i, vd_select(mask, kept, vd_load(block->seen + i)));
+        any |= mask;
+    }
+    return vi_any(any);
+}
+
+#endif

@@ -1,0 +1,128 @@
+/* The sum over phi steps and mosaic domains for a block of pixels, without what is known to be 0. */
+#ifndef NB_SIMD_ORIENTATIONS_H
+#define NB_SIMD_ORIENTATIONS_H
+
+#include "simd_block.h"
+
+/* How the structure factor has to be looked up for a block: constant where an index lies outside the table for every
+ * pixel, without tests where all lie inside. On a row, the direction runs along an arc, so an index lies between its
+ * values at the ends, widened by the sagitta of the arc and by what rounding can do. */
+static int choose_lookup(const nb_model *model, const nb_block *block, const nb_line hkl[3], double reach) {
+    const int last = block->n - 1;
+    int inside = 1;
+    for (int k = 0; k < 3; k++) {
+        const nb_line *line = hkl + k;
+        const double h0 = (line->a + line->b * block->along[0]) * block->inverse[0] + line->constant;
+        const double h1 = (line->a + line->b * block->along[last]) * block->inverse[last] + line->constant;
+        const double length = fabs(line->vector[0]) + fabs(line->vector[1]) + fabs(line->vector[2]);
+        const double margin = length * (block->sagitta + 1e-14 * reach) + 1e-9;
+        const double low = fmin(h0, h1) - margin, high = fmax(h0, h1) + margin;
+        if (high < model->first[k] - 0.5 || low > model->last[k] + 0.5) return CONSTANT;
+        if (!(low > model->first[k] - 0.5 && high < model->last[k] + 0.5)) inside = 0;
+    }
+    return inside ? INSIDE : MIXED;
+}
+
+/* What the orientations of a pass share. */
+typedef struct {
+    const double *incident;
+    double inverse_wavelength;
+    double reach; /* for the rounding of indices */
+} nb_pass;
+
+static void hkl_lines(const nb_scene *scene, const nb_block *block, const nb_pass *pass, const double cell[9],
+                      nb_line hkl[3]) {
+    for (int k = 0; k < 3; k++) {
+        double vector[3];
+        for (int i = 0; i < 3; i++)
+            vector[i] = cell[3 * k + i] * pass->inverse_wavelength;
+        line_make(scene, block, vector, -dot(vector, pass->incident), hkl + k);
+    }
+}
+
+/* F_cell^2 F_latt^2 of the orientations [begin, end) for the pixels of a row, all or some of the block's. */
+static void add_orientations(const nb_scene *scene, const nb_model *model, const nb_block *block, const nb_pass *pass,
+                             int64_t begin, int64_t end, const nb_row *row, double *sum) {
+    nb_term *const *terms = TERMS[model->lattice][scene->curved != 0];
+    for (int64_t at = begin; at < end; at++) {
+        nb_line hkl[3];
+        hkl_lines(scene, block, pass, scene->orientations + 9 * at, hkl);
+        int lookup = model->table == NULL ? CONSTANT
+                     : scene->curved      ? MIXED
+                                          : choose_lookup(model, block, hkl, pass->reach);
+        if (lookup == CONSTANT && model->outside == 0.0) continue;
+        terms[lookup](model, row, hkl, sum);
+    }
+}
+
+/* The pixels for which some orientation of a group can have a lattice factor other than 0; returns their number. */
+static int find_kept(const nb_scene *scene, const nb_model *model, const nb_block *block, const nb_pass *pass,
+                     const nb_group *group, int *kept) {
+    nb_line hkl[3], s[3];
+    hkl_lines(scene, block, pass, group->centre, hkl);
+    for (int k = 0; k < 3; k++) {
+        double unit[3] = {0.0, 0.0, 0.0};
+        unit[k] = fabs(pass->inverse_wavelength);
+        line_make(scene, block, unit, -pass->incident[k] * unit[k], s + k);
+    }
+    int n = 0;
+    for (int i = 0; i < block->row.n; i += LANES) {
+        vd s_sqr = vd_all(0.0);
+        for (int k = 0; k < 3; k++) {
+            vd component = line_at(&block->row, s + k, i, 0);
+            s_sqr = vd_fma(component, component, s_sqr);
+        }
+        vd length = vd_sqrt(s_sqr);
+        vi out = vi_all(0);
+        for (int k = 0; k < 3; k++) {
+            vd h = line_at(&block->row, hkl + k, i, 0);
+            vd f = h - vd_round(h);
+            vd limit = vd_fma(vd_all(group->radius[k]), length, vd_all(model->reach[k] + 1e-9));
+            out |= f * f > limit * limit;
+        }
+        for (int lane = 0; lane < LANES; lane++) {
+            kept[n] = i + lane;
+            n += out[lane] == 0;
+        }
+    }
+    while (n > 0 && kept[n - 1] >= block->n)
+        n--;
+    return n;
+}
+
+/* The same as add_orientations for all, without the pixels where every term is exactly 0. Same bits. */
+static void add_groups(const nb_scene *scene, const nb_model *model, nb_block *block, const nb_pass *pass) {
+    ALIGNED double along[BLOCK], inverse[BLOCK], sum[BLOCK];
+    int kept[BLOCK + 1];
+    for (int g = 0; g < model->n_groups; g++) {
+        const nb_group *group = model->groups + g;
+        const int n = find_kept(scene, model, block, pass, group, kept);
+        if (n == 0) continue;
+        if (2 * n > block->n) {
+            add_orientations(scene, model, block, pass, group->begin, group->end, &block->row, block->pass_sum);
+            continue;
+        }
+        nb_row row = {along, inverse, {NULL, NULL, NULL}, (n + NB_SIMD_PAD - 1) / NB_SIMD_PAD * NB_SIMD_PAD};
+        for (int i = 0; i < row.n; i++) {
+            const int from = kept[i < n ? i : n - 1];
+            along[i] = block->along[from], inverse[i] = block->inverse[from], sum[i] = block->pass_sum[from];
+        }
+        add_orientations(scene, model, block, pass, group->begin, group->end, &row, sum);
+        for (int i = 0; i < n; i++)
+            block->pass_sum[kept[i]] = sum[i];
+    }
+}
+
+/* F_cell^2 F_latt^2 summed over phi steps and mosaic domains. */
+static void add_all(const nb_scene *scene, const nb_model *model, nb_block *block, const double *incident,
+                    double wavelength) {
+    const double extent = largest(block->base) + fabs(block->along[block->n - 1]) * largest(scene->fast);
+    const nb_pass pass = {incident, 1.0 / wavelength, 3.0 * (extent * block->inverse_sum + largest(incident))};
+    fill(block->pass_sum, block->row.n, 0.0);
+    if (model->n_groups > 0)
+        add_groups(scene, model, block, &pass);
+    else
+        add_orientations(scene, model, block, &pass, 0, scene->n_phi * scene->n_domains, &block->row, block->pass_sum);
+}
+
+#endif
