@@ -6,6 +6,15 @@
 and `structure_factors` hold one concept each.
 """
 
+from nanobragg.errors import BackendUnavailableError
+
+try:
+    import torch  # noqa: F401
+except ImportError as error:
+    raise BackendUnavailableError(
+        "the torch engine needs PyTorch; install it with: pip install 'nanobragg[torch]'"
+    ) from error
+
 from nanobragg.torch_backend.module import ExperimentModule
 from nanobragg.torch_backend.simulate import simulate
 

@@ -154,7 +154,7 @@ class _Cubic:
         rate = _weight_slopes(self.t)
         w = self.weights
         parts = [self._sum(self.table, ws) for ws in ((rate, w, w), (w, rate, w), (w, w, rate))]
-        return torch.where(self.inside, 2 * self.value * torch.stack(parts), torch.zeros((), dtype=self.t.dtype))
+        return torch.where(self.inside, 2 * self.value * torch.stack(parts), self.t.new_zeros(()))
 
     def scatter(self, into: Tensor, weight: Tensor, nearest: Tensor) -> None:
         """See `Lookup.scatter`: d F^2 = 2 F dF."""

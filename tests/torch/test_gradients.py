@@ -18,15 +18,6 @@ WEIGHTS = np.random.default_rng(5).standard_normal((5, 6))
 TOLERANCE = 1e-5
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small images: threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def loss(experiment):
     """Fixed random weights . image, through the torch engine."""
     return (torch.from_numpy(WEIGHTS) * nb.simulate(experiment, backend="torch")).sum()
