@@ -1,0 +1,184 @@
+"""What explain says: quirks named from the flags, what they cost, what flags did, and how long a run takes."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+from tool_cases import args_of, in_case_folder
+
+import nanobragg as nb
+from nanobragg import coarse
+from nanobragg.cli.explain_command import explain_flags
+from nanobragg.cli.main import main
+from nanobragg.derive import derive
+from nanobragg.explanation import duration
+from nanobragg.quirk_cost import quirk_costs
+from nanobragg.quirks import REFERENCE, Quirk
+from nanobragg.resolve import Notes, resolve
+
+TRAPS = {
+    "phi_zero_start": ["STALE_PHI_ZERO"],
+    "triclinic_misset": ["TRICLINIC_CELL"],
+    "thick_layers": ["CAPTURE_LAST_LAYER", "THICK_STEP_OVERSHOOT"],
+    "oversample_omega": ["OVERSAMPLE_CUMULATIVE"],
+    "water": ["WATER_SCALE"],
+    "sourcefile_full": ["SOURCE_WEIGHTS_IGNORED"],
+    "shape_gauss": ["GAUSS_TOPHAT_WIDTH"],
+    "interp_out_of_range": ["INTERP_SWITCHED_OFF"],
+    "xtalsize_auto_interp": ["INTERP_BEFORE_SIZE"],
+    "custom_odet_auto": ["ODET_REPLACED"],
+    "pix0_vector_ignored": ["PIX0_IGNORED"],
+    "twotheta_axis_trap": ["TWOTHETA_AXIS_SETS_ANGLE"],
+    "misset_seed_trap": ["MISSET_SEED_SETS_MISSET"],
+    "curved_det": ["CURVED_DET_AXES"],
+    "point_pixel": ["POINT_PIXEL_AREA"],
+    "xds_xbeam_ignored": ["XDS_BEAM_IGNORED"],
+}
+"""Golden case and the quirks that it is there for."""
+SMALL = "-default_F 100 -cell 50 60 70 90 90 90 -N 5 -lambda 1 -distance 100 -pixel 0.4 -detpixels 16 -oversample 1"
+
+
+def names(flags: list[str]) -> list[str]:
+    return [trigger.quirk.name for trigger in explain_flags(flags)[1].quirks]
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_quirks_are_named_from_the_flags(name: str) -> None:
+    with in_case_folder(name):
+        found = names(args_of(name))
+        assert set(TRAPS[name]) <= set(found)
+        assert not {quirk for trap in TRAPS.values() for quirk in trap} & set(found) - set(TRAPS[name]) - {
+            "TRICLINIC_CELL"
+        }
+
+
+def test_a_plain_run_triggers_none() -> None:
+    with in_case_folder("mat_hkl"):
+        flags = [*args_of("mat_hkl"), "-oversample", "1", "-Xbeam", "4.8", "-Ybeam", "4.8"]
+        assert names(flags) == []
+        assert "quirks: none" in str(explain_flags(flags)[1])
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_every_trap_costs_something(name: str) -> None:
+    """Switched off alone, on a coarse grid, each of them moves pixels by more than rounding, or is refused."""
+    with in_case_folder(name):
+        costs = {cost.quirk.name: cost for cost in explain_flags(args_of(name), measure=True)[1].costs}
+        for quirk in TRAPS[name]:
+            assert costs[quirk].refused or costs[quirk].rms > 1e-6, (quirk, costs[quirk])
+
+
+def test_costs_on_a_small_detector_are_those_of_the_whole_images() -> None:
+    """16 x 16 pixels are all on the grid: the figures must be those of two full images."""
+    experiment = nb.Experiment.from_nanobragg_args(f"{SMALL} -phi 0 -osc 2 -phisteps 2 -water 5 -fluence 1e24".split())
+    quirks = [Quirk.STALE_PHI_ZERO, Quirk.PHI_LEFT_EDGE, Quirk.WATER_SCALE]
+    whole = nb.simulate(experiment, kernel="scalar")
+    for cost in quirk_costs(experiment, quirks):
+        without = nb.simulate(experiment.replace(quirks=REFERENCE - {cost.quirk}), kernel="scalar")
+        assert cost.pixels == 256
+        assert cost.rms == pytest.approx(np.linalg.norm(whole - without) / np.linalg.norm(without), rel=1e-12)
+        assert cost.sum_ratio == pytest.approx(whole.sum() / without.sum(), rel=1e-12)
+        assert cost.largest == pytest.approx(np.abs(whole - without).max() / without.max(), rel=1e-12)
+        assert cost.rms > 1e-3
+
+
+def test_water_costs_what_the_formula_says() -> None:
+    """WATER_SCALE: the background is multiplied by r_e^2 fluence once too often and divided by the steps (quirks.md)."""
+    flags = f"{SMALL} -default_F 1e-9 -N 1 -water 10 -fluence 1e24 -oversample 2".split()
+    _, explanation, _ = explain_flags(flags, measure=True)
+    cost = next(cost for cost in explanation.costs if cost.quirk is Quirk.WATER_SCALE)
+    assert cost.sum_ratio == pytest.approx(7.94079248018965e-6 / 4, rel=2e-3)  # the cached factors differ by 1e-3
+
+
+@pytest.mark.parametrize("name", ["phi_zero_start", "interp_out_of_range", "water_dmin", "thick_layers"])
+def test_a_coarse_grid_has_the_pixels_of_the_whole(name: str) -> None:
+    """Also where a pixel depends on what was rendered before it (STALE_PHI_ZERO, INTERP_SWITCHED_OFF)."""
+    with in_case_folder(name):
+        scene = derive(resolve(nb.Experiment.from_nanobragg_args(args_of(name)), Notes()))
+        whole = coarse.values(scene)
+        for most in (1, 7, 100, scene.n_pixels):
+            positions = coarse.grid(scene, most)
+            assert 0 < len(positions) <= most
+            assert np.array_equal(coarse.values(coarse.subset(scene, positions)), whole[positions])
+        odd = np.arange(1, scene.n_pixels, 2)  # without the first pixel
+        assert np.array_equal(coarse.values(coarse.subset(scene, odd)), whole[odd])
+
+
+def test_quirks_that_the_parser_looks_at_are_switched_off_by_reading_again() -> None:
+    """-misset_seed read as -misset, and the vectors that a named convention drops, are decided while reading."""
+    for flags, quirk, meant in (
+        (f"{SMALL} -misset_seed 7 -phi 3 -osc 1", Quirk.MISSET_SEED_SETS_MISSET, f"{SMALL} -phi 3 -osc 1"),
+        (f"{SMALL} -twotheta_axis 0 0 1 -twotheta_axis 1 0 0", Quirk.TWOTHETA_AXIS_SETS_ANGLE,
+         f"{SMALL} -twotheta_axis 1 0 0 -twotheta 0"),
+    ):  # fmt: skip
+        _, explanation, _ = explain_flags(flags.split(), measure=True)
+        cost = next(cost for cost in explanation.costs if cost.quirk is quirk)
+        ours = nb.simulate(nb.Experiment.from_nanobragg_args(flags.split()), kernel="scalar")
+        theirs = nb.simulate(nb.Experiment.from_nanobragg_args(meant.split()), kernel="scalar")
+        assert cost.rms == pytest.approx(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs), rel=1e-9)
+
+
+def test_refused_when_corrected() -> None:
+    _, explanation, _ = explain_flags(f"{SMALL} -detector_thick 100".split(), measure=True)
+    cost = next(cost for cost in explanation.costs if cost.quirk is Quirk.THICK_ABS_INTERPLAY)
+    assert "attenuation" in cost.refused
+    assert "refused when corrected" in str(explanation)
+
+
+def test_unseeded_random_orientation_is_the_same_in_both_runs() -> None:
+    """Another orientation would cost everything; the mosaic rounding costs next to nothing."""
+    flags = f"{SMALL} -misset random -mosaic 0.3 -mosaic_domains 3".split()
+    _, explanation, _ = explain_flags(flags, measure=True)
+    cost = next(cost for cost in explanation.costs if cost.quirk is Quirk.MOSAIC_F32)
+    assert cost.rms < 1e-2
+
+
+def test_flags_say_what_they_did() -> None:
+    effects, _, notes = explain_flags(f"{SMALL} -N 6 -exposure 3 -pivot sample -misset_seed 3 -phi 0".split())
+    by_token = {}
+    for effect in effects:
+        by_token.setdefault(effect.typed, effect)
+    assert not by_token["-N 5"].effective and "overridden by -N" in by_token["-N 5"].text
+    assert by_token["-N 6"].effective and "crystal.n_cells" in by_token["-N 6"].text
+    assert by_token["-exposure 3"].text == "no effect: there is no -flux"
+    assert "PIVOT_FORCED" in by_token["-pivot sample"].text and not by_token["-pivot sample"].effective
+    assert "beam.wavelength_angstrom" in by_token["-lambda 1"].text
+    assert any(text.startswith("-exposure has no effect") for text in notes)
+
+
+def test_command(capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["explain", "--measure", "--json", "--", *SMALL.split(), "-osc", "1"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["evaluations"] == 512 and record["loops"]["phi steps"] == 2 and record["pixels"] == 256
+    assert "STALE_PHI_ZERO" in {quirk["name"] for quirk in record["quirks"]}
+    assert all(quirk["cost"]["pixels"] == 256 for quirk in record["quirks"] if not quirk["refused"])
+    assert main(["explain", "--", *SMALL.split(), "--fidelity", "corrected"]) == 0
+    text = capsys.readouterr().out
+    assert "fidelity: corrected" in text and "quirks: none" in text and "kernel:" in text
+    assert list(tmp_path.iterdir()) == []  # nothing is written
+    assert main(["explain"]) == 2 and main(["explain", "--", "-N", "5"]) == 2
+    assert main(["explain", "--", *SMALL.split(), "-detpixels", "-3"]) == 3
+
+
+def test_time_is_about_right() -> None:
+    """The estimate of a run of a quarter of a second is within a factor of 4 on a machine that others use too."""
+    experiment = nb.Experiment.from_nanobragg_args(f"{SMALL} -detpixels 150 -osc 1 -phi 1 -phisteps 40".split())
+    scene = derive(resolve(experiment, Notes()))
+    estimates, measured = [], []
+    for _ in range(5):
+        estimates.append(coarse.estimated_seconds(scene, "scalar", 1))
+        start = time.perf_counter()
+        nb.simulate(experiment, kernel="scalar", n_threads=1)
+        measured.append(time.perf_counter() - start)
+    assert min(measured) / 4 < min(estimates) < 4 * min(measured)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0123, "12 ms"), (7.0, "7 s"), (150.0, "2.5 min"), (8000.0, "2.2 h"), (1e6, "11.6 days")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
