@@ -18,21 +18,24 @@ COMMENT = "# nanobragg: "
 """What comes before the JSON on its line in a text header."""
 
 
-def provenance(experiment: Experiment, **more: Any) -> dict[str, Any]:
+def provenance(experiment: Any, **more: Any) -> dict[str, Any]:
     """What is recorded in image files.
 
     Parameters
     ----------
-    experiment : Experiment
-        What was simulated; its tables and masks are replaced by their shape and SHA-256.
+    experiment : Experiment or other
+        What was simulated; its tables and masks are replaced by their shape and SHA-256. Of anything else (the geometry of
+        an image that is converted) nothing is recorded.
     **more
         Further plain values, for example ``noise_seed=1, adc_offset=40.0``.
     """
-    return {"program": "nanobragg", **{key: value for key, value in more.items() if value is not None},
-            "experiment": _slim(experiment.to_dict())}  # fmt: skip
+    record = {"program": "nanobragg", **{key: value for key, value in more.items() if value is not None}}
+    if isinstance(experiment, Experiment):
+        record["experiment"] = _slim(experiment.to_dict())
+    return record
 
 
-def provenance_json(experiment: Experiment, **more: Any) -> str:
+def provenance_json(experiment: Any, **more: Any) -> str:
     """`provenance` as one line of JSON."""
     return json.dumps(provenance(experiment, **more), allow_nan=False, separators=(",", ":"))
 

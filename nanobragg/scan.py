@@ -48,4 +48,3 @@ def simulate_scan(experiment: Experiment, n_images: int, **options: Any) -> Iter
             yield render({"goniometer.phi_start_deg": start + i * width} if i else None, **later)
 
     return images()
-

@@ -44,7 +44,7 @@ def to_dict(experiment: config.Experiment) -> dict[str, Any]:
     from nanobragg import __version__
 
     data = {
-        name: _plain(getattr(experiment, name))
+        name: plain(getattr(experiment, name))
         for name in ("crystal", "beam", "detector", "detector_pose", "goniometer", "sampling", "background")
     }
     quirks = sorted(cast(str, quirk.name) for quirk in experiment.quirks)
@@ -71,7 +71,7 @@ def from_dict(data: dict[str, Any]) -> config.Experiment:
         )
     parts = {key: value for key, value in data.items() if key not in known}
     quirks = as_quirks(data["quirks"] if "quirks" in data else data.get("fidelity", "corrected"))
-    return cast(config.Experiment, _built(config.Experiment, "", {**parts, "quirks": quirks}))
+    return cast(config.Experiment, built(config.Experiment, "", {**parts, "quirks": quirks}))
 
 
 def to_json(experiment: config.Experiment) -> str:
@@ -182,34 +182,34 @@ def _known_field(node: Any, name: str, path: str) -> None:
         )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Plain data behind a config value: tensors and gradients become numbers."""
     if isinstance(value, Config | StructureFactors):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}  # type: ignore[arg-type]
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}  # type: ignore[arg-type]
     if is_tensor(value):
-        return _plain(value.detach().cpu().numpy())
+        return plain(value.detach().cpu().numpy())
     if isinstance(value, np.ndarray):
         if value.ndim == 0:
-            return _plain(value.item())
+            return plain(value.item())
         if value.size <= _LARGE and value.dtype != bool:
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
         packed = base64.b64encode(zlib.compress(np.ascontiguousarray(value).tobytes())).decode("ascii")
         return {"array": packed, "dtype": str(value.dtype), "shape": list(value.shape)}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, slice):
         return {"slice": [value.start, value.stop]}
     if isinstance(value, Quirk):
         return value.name
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, float) and math.isinf(value):
         return "inf" if value > 0 else "-inf"
     return value if value is None or isinstance(value, bool | int | str) else detached(value)
 
 
 def _natural(value: Any) -> Any:
-    """The inverse of `_plain` for values that are not parts."""
+    """The inverse of `plain` for values that are not parts."""
     if isinstance(value, dict) and "array" in value:
         raw = np.frombuffer(zlib.decompress(base64.b64decode(value["array"])), dtype=value["dtype"])
         return raw.reshape(value["shape"]).copy()
@@ -217,12 +217,13 @@ def _natural(value: Any) -> Any:
         return slice(*value["slice"])
     if isinstance(value, list):
         return tuple(_natural(item) for item in value)
-    if value in ("inf", "-inf"):
+    if isinstance(value, str) and value in ("inf", "-inf"):
         return float(value)
     return value
 
 
-def _built(kind: type, path: str, data: Any) -> Any:
+def built(kind: type, path: str, data: Any) -> Any:
+    """An object of a config class from plain data; unknown keys are refused with a suggestion."""
     if not isinstance(data, dict):
         raise ConfigError(path or "experiment", data, "must be an object of fields")
     names = {field.name for field in dataclasses.fields(kind)}
@@ -237,12 +238,12 @@ def _built(kind: type, path: str, data: Any) -> Any:
                 "no such field",
                 f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(names))}",
             )
-        if here not in _PARTS or value is None:
+        if here not in _PARTS or value is None or isinstance(value, _PARTS[here]):
             values[key] = _natural(value)
         elif isinstance(value, list):
-            values[key] = tuple(_built(_PARTS[here], here, item) for item in value)
+            values[key] = tuple(built(_PARTS[here], here, item) for item in value)
         else:
-            values[key] = _built(_PARTS[here], here, value)
+            values[key] = built(_PARTS[here], here, value)
     missing = [f.name for f in dataclasses.fields(kind) if _required(f) and f.name not in values]
     if missing:
         raise ConfigError(f"{path}.{missing[0]}" if path else missing[0], None, "is required")

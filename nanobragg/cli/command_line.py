@@ -255,6 +255,8 @@ def require_inputs(line: CommandLine) -> None:
     MissingInput
         When one of them is missing.
     """
+    if "mtz" in line.own or "model" in line.own:
+        return
     get = line.settings.get
     dump_ok = os.path.exists(line.dump_file) if not line.strict else "dump" in line.settings
     if "hkl" not in line.settings and get("default_F", 0.0) == 0 and not dump_ok:

@@ -293,6 +293,12 @@ FLAGS: tuple[Flag, ...] = (
 )
 
 OWN_OPTIONS: tuple[Flag, ...] = (
+    Flag("--mtz", CRYSTAL, ("mtz",), "s", metavar="FILE", help="structure factors with symmetry, and the cell: MTZ, or mmCIF as "
+         "the Protein Data Bank has them"),
+    Flag("--label", CRYSTAL, ("label",), "s", metavar="COLUMN", default="the best there is, said aloud", help="column of --mtz"),
+    Flag("--model", CRYSTAL, ("model",), "s", metavar="FILE", help="compute structure factors from coordinates, with bulk "
+         "solvent; also gives the cell: PDB or mmCIF"),
+    Flag("--d-min", CRYSTAL, ("model_d_min",), "d", unit="Angstrom", help="resolution of --model"),
     Flag("--backend", OWN, ("backend",), "s", metavar="c|torch", default="c", help="engine"),
     Flag("--device", OWN, ("device",), "s", default="cpu", help="device of the torch backend"),
     Flag("--dtype", OWN, ("dtype",), "s", metavar="float32|float64", default="float64", help="number type of the intensities"),

@@ -15,7 +15,7 @@ from nanobragg.cli.command_line import CommandLine
 from nanobragg.cli.settings import HEADER_KEYS
 from nanobragg.config import Sources, UnitCell
 from nanobragg.conventions import CONVENTIONS
-from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg.errors import ConfigError, FileFormatError, UsageError
 from nanobragg.geometry import FLOAT_OPS, lifted, unit
 from nanobragg.quirks import Quirk
 from nanobragg.structure_factors import StructureFactors, TableTooLarge
@@ -59,6 +59,8 @@ def read_reflections(line: CommandLine) -> Reflections:
         For a file that cannot be used, and a table above the memory limit.
     """
     default_F = float(line.settings.get("default_F", 0.0))
+    if has_symmetric_source(line):
+        return _from_symmetric_source(line, default_F)
     if "hkl" in line.settings:
         return _from_hkl(line, str(line.settings.get("hkl")), default_F)
     path = line.dump_file
@@ -77,6 +79,50 @@ def read_reflections(line: CommandLine) -> Reflections:
     if typed:
         line.note(f"{path}: no such dump file; every structure factor is {default_F:g}")
     return Reflections("constant", "", StructureFactors.constant(default_F))
+
+
+def has_symmetric_source(line: CommandLine) -> bool:
+    """Whether --mtz or --model gives structure factors and cell.
+
+    Raises
+    ------
+    UsageError
+        For both, for one of them together with -hkl, and for --label or --d-min without theirs.
+    """
+    given = [f"--{name}" for name in ("mtz", "model") if name in line.own]
+    if given and "hkl" in line.settings:
+        given.append("-hkl")
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)}: give one of them")
+    for option, owner in (("label", "mtz"), ("model_d_min", "model")):
+        if option in line.own and owner not in line.own:
+            raise UsageError(f"--{option.replace('model_', '').replace('_', '-')}: belongs to --{owner} FILE")
+    if "model" in line.own and "model_d_min" not in line.own:
+        raise UsageError("--model: the resolution is missing; write --d-min ANGSTROM")
+    return bool(given)
+
+
+def _from_symmetric_source(line: CommandLine, default_F: float) -> Reflections:
+    common: dict[str, Any] = {"default_F": default_F, "max_bytes": line.max_bytes}
+    try:
+        if "model" in line.own:
+            path = str(line.own["model"])
+            table = StructureFactors.from_model(path, float(line.own["model_d_min"]), **common)
+        else:
+            path = str(line.own["mtz"])
+            read = StructureFactors.from_mtz if _starts_with(path, b"MTZ ") else StructureFactors.from_cif
+            table = read(path, str(line.own["label"]) if "label" in line.own else None, **common)
+    except FileFormatError as error:
+        raise FileFormatError(error.path, error.problem.replace("label=", "--label"), error.line) from None
+    return Reflections("symmetric", path, table)
+
+
+def _starts_with(path: str, magic: bytes) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(magic)) == magic
+    except OSError:
+        return True  # the reader says what is wrong
 
 
 def _from_hkl(line: CommandLine, path: str, default_F: float) -> Reflections:

@@ -75,6 +75,11 @@ _WORDS = {
     "demo": ("nanobragg.cli.demo", "run_demo"),
     "trace": ("nanobragg.cli.trace_command", "run_trace"),
     "compare": ("nanobragg.cli.compare_command", "run_compare"),
+    "explain": ("nanobragg.cli.explain_command", "run_explain"),
+    "run": ("nanobragg.cli.run_command", "run_experiment"),
+    "convert": ("nanobragg.cli.convert_command", "run_convert"),
+    "view": ("nanobragg.cli.view_command", "run_view"),
+    "init": ("nanobragg.cli.init_command", "run_init"),
 }
 """Module and function of every subcommand; `nanobragg.cli.usage.SUBCOMMANDS` says what each is for."""
 
@@ -176,6 +181,8 @@ def _report_unread(line: CommandLine) -> None:
     from nanobragg.resolve import resolve
     from nanobragg.structure_factors import StructureFactors
 
+    if "mtz" in line.own or "model" in line.own:
+        return
     path = str(line.settings.get("hkl", line.dump_file))
     nothing = Reflections("constant", path, StructureFactors.constant(1.0))
     d = derivation(resolve(build_experiment(line, nothing)))

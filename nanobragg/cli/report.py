@@ -120,13 +120,16 @@ def _size_lines(line: CommandLine, d: Derivation) -> Iterator[str]:
 
 def reading(reflections: Reflections) -> Iterator[str]:
     """What is said while the structure factors are read: item 28 up to the dump."""
-    if reflections.kind == "dump":
+    table = reflections.structure_factors
+    if reflections.kind == "symmetric":
+        yield f"structure factors from {reflections.path}: {table.n_reflections} in P1, from {table.space_group}"
+    elif reflections.kind == "dump":
         yield f"reading Fs from {reflections.path}"
     elif reflections.kind == "hkl":
         yield f"counting entries in {reflections.path}"
         for letter, value, record in reflections.non_integer:
             yield f"WARNING: non-integer value for {letter} ({value:g}) at line {record}"
-        default_F = reflections.structure_factors.default_F
+        default_F = table.default_F
         if default_F != 0:
             yield f"initializing to default_F = {default_F:g}:"
             yield "done initializing:"

@@ -18,6 +18,11 @@ SUBCOMMANDS = {
     "demo": "make a protein-like still from synthetic data, and say what to try next",
     "trace": "everything that is computed on the way to one pixel; the first number in which two engines differ",
     "compare": "two images, two engines, or this program and another executable: metrics, peaks, pictures",
+    "explain": "what a command line means: every flag, what was decided, the quirks at work and their cost, the time",
+    "init": "write a commented experiment file (TOML) to start from",
+    "run": "simulate an experiment file: one image or a scan, in any format",
+    "convert": "between geometry files of DIALS, XDS, MOSFLM, CrystFEL, and between image formats",
+    "view": "a picture (PNG) of an image, with resolution rings and the beam centre",
 }
 
 
@@ -28,8 +33,8 @@ def help_text() -> str:
         *(f"       nanoBragg {name:<8}{text}" for name, text in SUBCOMMANDS.items()),
         "",
         "Simulates the diffraction of a nanocrystal, pixel by pixel, on an absolute scale. A source of structure factors",
-        "(-hkl, -dump or -default_F) and of a unit cell (-cell or -mat) are required. The physics is that of the original",
-        "program unless --fidelity corrected is given.",
+        "(-hkl, -dump, -default_F, --mtz, --model) and of a unit cell (-cell, -mat, --mtz, --model) are required. The physics",
+        "is that of the original program unless --fidelity corrected is given.",
     ]
     for group in GROUPS:
         lines += ["", f"{group}:"]

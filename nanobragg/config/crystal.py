@@ -79,7 +79,10 @@ class Crystal(Config):
 
     _path = "crystal"
     unit_cell: UnitCell | None = setting(
-        None, part=UnitCell, flags="-cell", doc="None: that of the structure factors' file, unless a_star_matrix is given"
+        None,
+        part=UnitCell,
+        flags="-cell",
+        doc="None: that of the structure factors' file, unless a_star_matrix is given",
     )
     a_star_matrix: Any = setting(
         None,

@@ -100,7 +100,7 @@ class _Reader:
             raise self.fail(f"is a {beam['__id__']} beam; only monochromatic ones are read")
         direction = -_unit(beam["direction"])
         fraction = beam.get("polarization_fraction")
-        normal = np.array(beam.get("polarization_normal", (0.0, 1.0, 0.0)), dtype=float)
+        normal = np.array(beam.get("polarization_normal", (0.0, 0.0, 0.0)), dtype=float)
         return {
             "wavelength": float(beam["wavelength"]), "beam": direction,
             "polarization_axis": _unit(np.cross(direction, normal)) if np.any(np.cross(direction, normal)) else None,
@@ -239,13 +239,14 @@ def experiment_list(geometry: Geometry, images: Any = None, single_file: bool = 
         }], "goniometer": [], "scan": [], "crystal": [],
     }  # fmt: skip
     if beam is not None:
-        normal = np.array([0.0, 1.0, 0.0]) if axis is None else np.cross(axis, beam)
-        data["beam"].append({
+        model = {
             "__id__": "monochromatic", "direction": _numbers(-beam), "wavelength": geometry.wavelength,
-            "divergence": 0.0, "sigma_divergence": 0.0, "polarization_normal": _numbers(normal),
-            "polarization_fraction": (1 + (geometry.kahn_factor or 0.0)) / 2, "flux": geometry.flux or 0.0,
-            "transmission": 1.0,
-        })  # fmt: skip
+            "divergence": 0.0, "sigma_divergence": 0.0, "flux": geometry.flux or 0.0, "transmission": 1.0,
+        }  # fmt: skip
+        if axis is not None and geometry.kahn_factor is not None:
+            model |= {"polarization_normal": _numbers(np.cross(axis, beam)),
+                      "polarization_fraction": (1 + geometry.kahn_factor) / 2}  # fmt: skip
+        data["beam"].append(model)
     if geometry.spindle is not None and not still:
         entry |= {"goniometer": 0, "scan": 0}
         data["goniometer"].append({"rotation_axis": _numbers(geometry.spindle), "fixed_rotation": _IDENTITY,

@@ -131,14 +131,16 @@ class Geometry:
         return self if self.beam is None else self.turned(turning(self.beam, BEAM))
 
 
-def of_experiment(experiment: Experiment, n_images: int = 1) -> Geometry:
-    """The geometry of an experiment, all decisions made.
+def of_experiment(experiment: Experiment | Geometry, n_images: int = 1) -> Geometry:
+    """The geometry of an experiment, all decisions made; a geometry passes through.
 
     Raises
     ------
     ConfigError
         For what no geometry file can hold: a curved detector.
     """
+    if isinstance(experiment, Geometry):
+        return dataclasses.replace(experiment, n_images=n_images)
     parts = [resolve(part) for part in experiments(experiment)]
     first = parts[0]
     frame = from_lab(convention_in_force(first))
@@ -207,7 +209,11 @@ def to_experiment(
     if ignoring:
         raise ConfigError("quirks", [quirk.name for quirk in ignoring], "leave no room for the vectors of a geometry file",
                           "use template.with_fidelity('corrected')")  # fmt: skip
-    models = () if template is None else (template.detector if isinstance(template.detector, tuple) else (template.detector,))
+    models = (
+        ()
+        if template is None
+        else (template.detector if isinstance(template.detector, tuple) else (template.detector,))
+    )
     convention = models[0].convention if models else "mosflm"
     lab = geometry.turned(from_lab(convention).T)
     parts: dict[str, Any] = {
@@ -239,7 +245,9 @@ def _crystal(
     if old is not None:
         return dataclasses.replace(old, **changes)
     if "a_star_matrix" not in changes and "unit_cell" not in changes and table.unit_cell is None:
-        raise FileFormatError(path, "holds no crystal; give template= with one, or structure_factors= that know their cell")
+        raise FileFormatError(
+            path, "holds no crystal; give template= with one, or structure_factors= that know their cell"
+        )
     return Crystal(**changes)
 
 
@@ -295,7 +303,6 @@ def one_panel(geometry: Geometry, program: str) -> Panel:
         raise ConfigError("detector", f"{len(geometry.panels)} panels", f"files of {program} hold one panel",
                           "use to_dials or write_nxmx")  # fmt: skip
     return geometry.panels[0]
-
 
 
 def square_pixel(path: Path, where: str, fast: float, slow: float) -> float:

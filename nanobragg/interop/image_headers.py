@@ -136,6 +136,6 @@ def kind_of_file(path: Path) -> str:
         return "xds_inp"
     if is_matrix(path):
         return "matrix"
-    raise FileFormatError(path, "is no geometry file that is known: .expt, XPARM.XDS, XDS.INP, .geom, MOSFLM matrix or image")
-
-
+    raise FileFormatError(
+        path, "is no geometry file that is known: .expt, XPARM.XDS, XDS.INP, .geom, MOSFLM matrix or image"
+    )

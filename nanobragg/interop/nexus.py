@@ -154,7 +154,9 @@ class _Nexus:
         if not names:
             self.where = detector.name
             raise self.fail("holds no NXdetector_module")
-        thickness = self.value(f"{detector.name}/sensor_thickness", _LENGTHS)[0] if "sensor_thickness" in detector else 0.0
+        thickness = (
+            self.value(f"{detector.name}/sensor_thickness", _LENGTHS)[0] if "sensor_thickness" in detector else 0.0
+        )
         mask = self.mask(detector)
         panels = []
         for name in names:
@@ -175,7 +177,9 @@ class _Nexus:
                 vector = np.asarray(item.attrs["vector"], dtype=np.float64)
                 axes.append(matrix[:3, :3] @ vector / np.linalg.norm(vector))
                 corner = matrix[:3, 3]
-            part = None if mask is None else mask[start_slow : start_slow + n_slow, start_fast : start_fast + n_fast] == 0
+            part = (
+                None if mask is None else mask[start_slow : start_slow + n_slow, start_fast : start_fast + n_fast] == 0
+            )
             panels.append(Panel(
                 n_fast=n_fast, n_slow=n_slow, pixel_mm=square_pixel(self.path, name, *sizes), origin=corner, fast=axes[0],
                 slow=axes[1], name=name.rpartition("/")[2], mask=None if part is None or part.all() else part,

@@ -189,11 +189,12 @@ def write_xparm(path: Path, geometry: Geometry) -> None:
     """Write XPARM.XDS, with as many digits as it takes to read the same numbers back."""
     xds = geometry.turned(FROM_XDS)
     panel = one_panel(xds, "XDS")
-    if xds.a_star is None or xds.beam is None or xds.spindle is None or not xds.wavelength:
-        raise FileFormatError(path, "XPARM.XDS needs a crystal, a beam and a spindle")
+    if xds.a_star is None or xds.beam is None or not xds.wavelength:
+        raise FileFormatError(path, "XPARM.XDS needs a crystal and a beam")
+    spindle = np.array([1.0, 0.0, 0.0]) if xds.spindle is None else xds.spindle
     lines = [
         " XPARM.XDS    VERSION written by nanobragg",
-        f" 1 {_g(xds.phi_start or 0.0)} {_g(xds.osc or 0.0)} {_row(xds.spindle)}",
+        f" 1 {_g(xds.phi_start or 0.0)} {_g(xds.osc or 0.0)} {_row(spindle)}",
         f" {_g(xds.wavelength)} {_row(xds.beam / xds.wavelength)}",
         f" {_number(xds.space_group)} {_row(np.array(xds.parameters))}",
         *(f" {_row(axis)}" for axis in xds.axes),
@@ -215,7 +216,7 @@ def _org(panel: Panel) -> tuple[float, float, float]:
 
 
 def _g(value: float) -> str:
-    return f"{value:.17g}"
+    return repr(float(value))  # the shortest text that reads back the same
 
 
 def _row(values: Array) -> str:

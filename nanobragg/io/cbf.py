@@ -119,7 +119,9 @@ def read_cbf(path: str | PathLike[str]) -> tuple[NDArray[Any], str]:
     )
     begin += len(_START)
     if len(data) < begin + size:
-        raise FileFormatError(path, f"{len(data) - begin} bytes of compressed pixels, expected {size}; is it truncated?")
+        raise FileFormatError(
+            path, f"{len(data) - begin} bytes of compressed pixels, expected {size}; is it truncated?"
+        )
     kind = re.search(r'X-Binary-Element-Type:\s*"([^"]+)"', header)
     name = kind[1] if kind else "signed 32-bit integer"
     if name not in _TYPES:

@@ -36,13 +36,17 @@ def read_refln_cif(
     try:
         document = gemmi.cif.read(fspath(path))
     except OSError as error:
-        raise FileFormatError(path, f"cannot be read: {error.strerror or error}; check the name and the permissions") from None
+        raise FileFormatError(
+            path, f"cannot be read: {error.strerror or error}; check the name and the permissions"
+        ) from None
     except (RuntimeError, ValueError) as error:
         raise FileFormatError(path, f"is no CIF file that can be read: {error}") from None
     names = ", ".join(b.name for b in document) or "none"
     blocks = [b for b in gemmi.as_refln_blocks(document) if b.default_loop is not None]
     if not blocks:
-        raise FileFormatError(path, f"no data block has a _refln table (blocks: {names}); for coordinates use from_model")
+        raise FileFormatError(
+            path, f"no data block has a _refln table (blocks: {names}); for coordinates use from_model"
+        )
     if block is None:
         chosen = blocks[0]
         if len(blocks) > 1:

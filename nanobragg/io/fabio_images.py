@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 _KEY = "nanobragg"
 
 
-def write_tiff(path: str | PathLike[str], image: Any, experiment: Experiment | None = None, *, provenance: Any = None) -> None:
+def write_tiff(
+    path: str | PathLike[str], image: Any, experiment: Experiment | None = None, *, provenance: Any = None
+) -> None:
     """Write a TIFF image: float32, or the integers as they are; with an experiment, its record is the description."""
     _write("tifimage.TifImage", path, image, experiment, provenance)
 
 
-def write_edf(path: str | PathLike[str], image: Any, experiment: Experiment | None = None, *, provenance: Any = None) -> None:
+def write_edf(
+    path: str | PathLike[str], image: Any, experiment: Experiment | None = None, *, provenance: Any = None
+) -> None:
     """Write an EDF image: float32, or the integers as they are; with an experiment, its record is in the header."""
     _write("edfimage.EdfImage", path, image, experiment, provenance)
 

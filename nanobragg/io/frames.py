@@ -76,7 +76,9 @@ def write_frames(
     return names
 
 
-def write_sidecar(template: str | PathLike[str], experiment: Experiment, n_images: int, single_file: bool = False) -> str:
+def write_sidecar(
+    template: str | PathLike[str], experiment: Experiment, n_images: int, single_file: bool = False
+) -> str:
     """Write the experiment list of a scan beside its images; returns its name."""
     from nanobragg.interop.dials import write_expt
     from nanobragg.interop.geometry import of_experiment
@@ -101,7 +103,9 @@ def _writer(name: str, experiment: Experiment, dialect: str, adc_offset: float, 
 
         def write(path: str, image: Any, i: int) -> None:
             counts = whole_counts(image, tuple(np.shape(image)), np.uint16)
-            write_smv(path, counts, experiment=experiment, dialect=dialect, image=i, adc_offset=adc_offset, provenance=more)
+            write_smv(
+                path, counts, experiment=experiment, dialect=dialect, image=i, adc_offset=adc_offset, provenance=more
+            )
 
         return write
     if suffix in (".tif", ".tiff", ".edf"):
@@ -109,4 +113,6 @@ def _writer(name: str, experiment: Experiment, dialect: str, adc_offset: float, 
 
         save = write_edf if suffix == ".edf" else write_tiff
         return lambda path, image, i: save(path, image, experiment, provenance={"image": i, **(more or {})})
-    raise ConfigError("template", name, "has a suffix of no known image format", "use .cbf, .img, .tif, .edf, or write_nxmx")
+    raise ConfigError(
+        "template", name, "has a suffix of no known image format", "use .cbf, .img, .tif, .edf, or write_nxmx"
+    )

@@ -93,7 +93,9 @@ def _structure(gemmi: Any, path: str | PathLike[str]) -> Any:
     try:
         structure = gemmi.read_structure(fspath(path))
     except OSError as error:
-        raise FileFormatError(path, f"cannot be read: {error.strerror or error}; check the name and the permissions") from None
+        raise FileFormatError(
+            path, f"cannot be read: {error.strerror or error}; check the name and the permissions"
+        ) from None
     except (RuntimeError, ValueError) as error:
         raise FileFormatError(path, f"is no PDB or mmCIF file that can be read: {error}") from None
     if not len(structure) or not structure[0].count_atom_sites():
@@ -122,9 +124,7 @@ def _anomalous_factors(gemmi: Any, model: Any, energy_ev: float | None) -> dict[
     if energy_ev is None:
         return {}
     elements = {site.atom.element.name: site.atom.element for site in model.all()}
-    return {
-        element: gemmi.cromer_liberman(z=element.atomic_number, energy=energy_ev) for element in elements.values()
-    }
+    return {element: gemmi.cromer_liberman(z=element.atomic_number, energy=energy_ev) for element in elements.values()}
 
 
 def _transform(

@@ -40,7 +40,11 @@ class _Choice:
 
 
 def read_mtz(
-    path: str | PathLike[str], label: str | None = None, *, anomalous: bool | None = None, space_group: str | None = None
+    path: str | PathLike[str],
+    label: str | None = None,
+    *,
+    anomalous: bool | None = None,
+    space_group: str | None = None,
 ) -> ReflectionList:
     """Read amplitudes from a merged MTZ file.
 
@@ -76,7 +80,9 @@ def from_gemmi(
 ) -> ReflectionList:
     """The list behind an open gemmi.Mtz; see `read_mtz`."""
     if len(mtz.batches):
-        raise FileFormatError(path, f"holds unmerged data ({len(mtz.batches)} batches); merge it first, e.g. with aimless")
+        raise FileFormatError(
+            path, f"holds unmerged data ({len(mtz.batches)} batches); merge it first, e.g. with aimless"
+        )
     choice = _chosen(path, mtz, label, anomalous)
     group = spacegroup_or_error(path, mtz.spacegroup, space_group)
     cell: Cell = tuple(mtz.cell.parameters)
@@ -225,4 +231,3 @@ def _halves(
     lower = ~upper | (own == other)
     minus[np.searchsorted(keys, other[lower])] = values[lower]
     return half, plus, minus
-

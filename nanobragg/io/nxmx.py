@@ -241,7 +241,9 @@ def _value(group: Any, name: str, value: Any, unit: str) -> None:
 
 def _axis(group: Any, name: str, value: Any, kind: str, vector: NDArray[Any], unit: str, depends_on: str) -> None:
     _value(group, name, value, unit)
-    group[name].attrs.update({"transformation_type": kind, "vector": vector, "offset": np.zeros(3), "depends_on": depends_on})
+    group[name].attrs.update(
+        {"transformation_type": kind, "vector": vector, "offset": np.zeros(3), "depends_on": depends_on}
+    )
     group[name].attrs["offset_units"] = "mm"
 
 

@@ -38,7 +38,7 @@ def smv_entries(
     if dialect not in DIALECTS:
         raise ConfigError("dialect", dialect, f"must be one of {', '.join(map(repr, DIALECTS))}")
     entries = _original(experiment, image) if dialect == "nanobragg" else _adsc(experiment, image, adc_offset)
-    record = provenance_json(experiment, image=image, adc_offset=adc_offset, **(provenance or {}))
+    record = provenance_json(experiment, **{"image": image, "adc_offset": adc_offset, **(provenance or {})})
     return [*entries, (SMV_KEY, packed(record))]
 
 

@@ -123,7 +123,9 @@ def test_the_frames_are_those_of_the_programs(tmp_path):
     np.testing.assert_allclose([[float(x) for x in line.split()] for line in lines[9:12]], np.eye(3), atol=1e-15)
     flat.to_crystfel(tmp_path / "x.geom")
     geom = dict(line.split(" = ") for line in (tmp_path / "x.geom").read_text().splitlines() if " = " in line)
-    assert float(geom["panel/corner_x"]) == pytest.approx(75.15 / 0.15) and float(geom["panel/corner_y"]) == pytest.approx(400)
+    assert float(geom["panel/corner_x"]) == pytest.approx(75.15 / 0.15) and float(
+        geom["panel/corner_y"]
+    ) == pytest.approx(400)
     assert float(geom["panel/clen"]) == pytest.approx(0.15)
 
 
@@ -143,7 +145,10 @@ def test_goniometers_with_fixed_and_setting_rotations(tmp_path):
     (tmp_path / "y").write_text(json.dumps(moved))
     assert_same_image(base, nb.Experiment.from_dials(tmp_path / "y", base))
     moved["crystal"][0] |= {f"real_space_{x}": (fixed.T @ setting.T @ axes[i]).tolist() for i, x in enumerate("abc")}
-    moved["goniometer"][0] |= {"setting_rotation": setting.ravel().tolist(), "rotation_axis": (setting.T @ axis).tolist()}
+    moved["goniometer"][0] |= {
+        "setting_rotation": setting.ravel().tolist(),
+        "rotation_axis": (setting.T @ axis).tolist(),
+    }
     (tmp_path / "z").write_text(json.dumps(moved))
     assert_same_image(base, nb.Experiment.from_dials(tmp_path / "z", base))
     kappa = json.loads(json.dumps(moved))
@@ -179,7 +184,11 @@ def test_images_of_a_scan_old_and_new(tmp_path):
     data = json.loads((tmp_path / "x").read_text())
     scan = data["scan"][0]
     del scan["oscillation"], scan["exposure_time"], scan["epochs"]
-    scan["properties"] = {"oscillation": [15.0, 16.0, 17.0, 18.0, 19.0], "exposure_time": [0.1] * 5, "epochs": [0.0] * 5}
+    scan["properties"] = {
+        "oscillation": [15.0, 16.0, 17.0, 18.0, 19.0],
+        "exposure_time": [0.1] * 5,
+        "epochs": [0.0] * 5,
+    }
     (tmp_path / "y").write_text(json.dumps(data))
     assert nb.Experiment.from_dials(tmp_path / "y", base, image=3).goniometer.phi_start_deg == 17.0
     with pytest.raises(FileFormatError, match=r"scan\[0\]: image=6: the scan has images 1 to 5"):
@@ -254,7 +263,9 @@ def test_several_crystals_ask_for_an_index(tmp_path):
         nb.Experiment.from_dials(tmp_path / "y", base)
     assert_same_image(base, nb.Experiment.from_dials(tmp_path / "y", base, index=0))
     other = nb.Experiment.from_dials(tmp_path / "y", base, index=1)
-    assert np.linalg.norm(other.crystal.a_star_matrix[0]) != pytest.approx(np.linalg.norm(of_experiment(base).a_star[0]))
+    assert np.linalg.norm(other.crystal.a_star_matrix[0]) != pytest.approx(
+        np.linalg.norm(of_experiment(base).a_star[0])
+    )
     (tmp_path / "z").write_text("{not json")
     with pytest.raises(FileFormatError, match=r"is no JSON"):
         nb.Experiment.from_dials(tmp_path / "z", base)
@@ -341,7 +352,9 @@ def test_crystfel_files_that_cannot_be_read(tmp_path):
     with pytest.raises(FileFormatError, match=r"holds no indexed crystal"):
         read(text, chunks="CrystFEL stream format 2.3\n")
     with pytest.raises(FileFormatError, match=r"a place in the image files; give wavelength="):
-        nb.Experiment.from_crystfel(_with(tmp_path, text.replace("wavelength = 1.1", "wavelength = /LCLS/w")), None, base)
+        nb.Experiment.from_crystfel(
+            _with(tmp_path, text.replace("wavelength = 1.1", "wavelength = /LCLS/w")), None, base
+        )
 
 
 def _with(tmp_path, text):

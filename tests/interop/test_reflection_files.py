@@ -61,7 +61,9 @@ def test_expansion_against_one_operation_at_a_time(tmp_path, group):
     }.get(group, LYSOZYME)  # fmt: skip
     hkl, amplitude = unique_list(group, cell)
     expected = by_hand(hkl, np.float32(amplitude), np.float32(amplitude), group)
-    table = StructureFactors.from_mtz(write(tmp_path / "x.mtz", [("FP", "F", amplitude)], hkl=hkl, group=group, cell=cell))
+    table = StructureFactors.from_mtz(
+        write(tmp_path / "x.mtz", [("FP", "F", amplitude)], hkl=hkl, group=group, cell=cell)
+    )
     assert table.n_reflections == len(expected)
     hkl, values = table.reflections()
     assert {tuple(h): f for h, f in zip(hkl.tolist(), values, strict=True)} == expected
@@ -173,7 +175,9 @@ def test_missing_values_get_default_F_and_absences_stay_0(tmp_path):
 
 def test_a_list_that_contradicts_its_space_group(tmp_path):
     hkl, amplitude = unique_list("P 2 2 2", (40, 50, 60, 90, 90, 90), 10)
-    strong = write(tmp_path / "a.mtz", [("FP", "F", amplitude)], hkl=hkl, group="P 21 21 21", cell=(40, 50, 60, 90, 90, 90))
+    strong = write(
+        tmp_path / "a.mtz", [("FP", "F", amplitude)], hkl=hkl, group="P 21 21 21", cell=(40, 50, 60, 90, 90, 90)
+    )
     with pytest.raises(FileFormatError, match=r"not in its space group P 21 21 21: .* systematic absences"):
         StructureFactors.from_mtz(strong)
     hkl, amplitude = unique_list("P 1", (40, 40, 60, 90, 90, 90), 10)
@@ -187,7 +191,9 @@ def test_weak_absences_are_set_to_0_aloud(tmp_path):
     hkl, amplitude = unique_list("P 2 2 2", (40, 50, 60, 90, 90, 90), 10)
     gone = absent(hkl, "P 21 21 21")
     amplitude[gone] = 0.5
-    path = write(tmp_path / "x.mtz", [("FP", "F", amplitude)], hkl=hkl, group="P 21 21 21", cell=(40, 50, 60, 90, 90, 90))
+    path = write(
+        tmp_path / "x.mtz", [("FP", "F", amplitude)], hkl=hkl, group="P 21 21 21", cell=(40, 50, 60, 90, 90, 90)
+    )
     with pytest.warns(NanoBraggWarning, match=rf"{gone.sum()} weak systematic absences"):
         table = StructureFactors.from_mtz(path)
     assert not table.amplitude[tuple((hkl[gone] - np.array(table.hkl_min)).T)].any()

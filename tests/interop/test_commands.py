@@ -1,0 +1,289 @@
+"""The words init, run, convert and view, experiment files, and structure-factor files on the command line."""
+
+import itertools
+import os
+import subprocess
+import sys
+import tomllib
+
+import numpy as np
+import pytest
+from test_geometry_files import SAME, experiment
+from test_image_files import flat
+from test_reflection_files import unique_list, write
+
+import nanobragg as nb
+from nanobragg.cli.main import main
+from nanobragg.errors import FileFormatError
+from nanobragg.io import read_image, write_nxmx
+from nanobragg.provenance import read_provenance
+from nanobragg.toml_config import commented_toml, experiment_toml, read_toml
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def command(capsys, *args):
+    status = main([str(arg) for arg in args])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_init_writes_a_file_that_runs(capsys):
+    assert command(capsys, "init")[0] == 0
+    assert command(capsys, "init")[2].endswith("exists; write --force to overwrite it\n")
+    small = ("--set", "detector.n_fast=40", "--set", "detector.n_slow=30", "--set", "run.seed=4")
+    assert command(capsys, "run", "experiment.toml", *small) == (0, "image.nxs\n", "")
+    first = read_image("image.nxs")
+    assert first.shape == (30, 40) and first.sum() > 0
+    record = read_provenance("image.nxs")
+    assert record["noise_seed"] == 4 and record["experiment"]["detector"]["n_fast"] == 40
+    turned = (*small, "--set", "crystal.misset_deg=(1,2,3)", "-o", "other.nxs")
+    assert command(capsys, "run", "experiment.toml", *turned)[0] == 0
+    assert (read_image("other.nxs") != first).any()
+    assert command(capsys, "run", "experiment.toml", *turned, "--set", "crystal.misset_deg[2]=30")[0] == 0
+    assert read_provenance("other.nxs")["experiment"]["crystal"]["misset_deg"] == [1.0, 2.0, 30.0]
+
+
+def test_every_setting_stands_in_the_commented_file():
+    """Uncommenting any line gives a key that is known, and the values shown are the defaults."""
+    text = commented_toml()
+    assert read_toml_text(text).experiment.detector.n_fast == 512
+    default = nb.Experiment(crystal=nb.Crystal(unit_cell=nb.UnitCell(50, 50, 50, 90, 90, 90),
+                                               structure_factors=nb.StructureFactors.constant(1.0)))  # fmt: skip
+    table = ""
+    for line in text.splitlines():
+        stripped = line.removeprefix("# ")
+        if stripped.startswith("["):
+            table = stripped.strip("[]")
+        elif (
+            line.startswith("# ")
+            and " = " in stripped
+            and "none" not in stripped
+            and table not in ("run", "")
+            and ("structure_factors" not in table)
+        ):
+            key = stripped.partition(" = ")[0]
+            value = tomllib.loads(stripped)[key]
+            if table.startswith(("beam.", "detector.sensor", "detector_pose")):
+                continue
+            shown = default.get(f"{table}.{key}")
+            assert np.array_equal(value, shown), f"{table}.{key}"
+
+
+def read_toml_text(text):
+    open("x.toml", "w").write(text)
+    return read_toml("x.toml")
+
+
+def test_an_experiment_survives_toml():
+    before = experiment(sensor=nb.Sensor(thickness_um=300.0, attenuation_um=200.0, n_layers=2)).replace(
+        "beam.divergence", nb.Divergence(h_mrad=1.0, n_h=2)
+    )
+    before = before.replace("sampling.roi", (slice(2, 10), slice(0, 15)))
+    after = read_toml_text(experiment_toml(before, {"default_F": 50.0})).experiment
+    assert after.equals(before)
+    from nanobragg import panels
+
+    before = panels.split(experiment(n_fast=24, n_slow=20), 2, 2).replace("detector_pose", nb.Pose(shift_mm=(1, 2, 3)))
+    after = read_toml_text(experiment_toml(before, {"default_F": 50.0})).experiment
+    assert after.equals(before)
+    reference = experiment().with_fidelity("reference")
+    assert read_toml_text(experiment_toml(reference)).experiment.fidelity == "reference"
+
+
+def test_files_named_in_toml_are_relative_to_it(tmp_path, monkeypatch):
+    hkl, amplitude = unique_list(d_min=12)
+    os.mkdir("sub")
+    write("sub/x.mtz", [("FP", "F", amplitude)], hkl=hkl)
+    mask = np.ones((6, 8), np.uint16)
+    mask[2] = 0
+    nb.io.write_smv("sub/mask.img", mask)
+    open("sub/e.toml", "w").write("""[crystal]
+n_cells = [5, 5, 5]
+[crystal.structure_factors]
+mtz = "x.mtz"
+label = "FP"
+[detector]
+n_fast = 8
+n_slow = 6
+pixel_size_mm = 5
+mask = "mask.img"
+""")
+    found = read_toml("sub/e.toml").experiment
+    assert found.crystal.structure_factors.space_group == "P 43 21 2" and found.crystal.unit_cell.a == 79.1
+    np.testing.assert_array_equal(found.detector.mask, mask > 0)
+
+
+SF = "[crystal.structure_factors]\ndefault_F=5\n"
+HEAD = "[crystal]\nn_cells=[5,5,5]\n[crystal.unit_cell]\na=50\nb=50\nc=50\nalpha=90\nbeta=90\ngamma=90\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[beam\n", r"is no TOML: .*line 1"),
+        ("[detectr]\n", "detectr=.*no such table; did you mean detector?"),
+        ("[crystal]\nn_cell=[5,5,5]\n[crystal.structure_factors]\ndefault_F=5\n", "crystal.n_cell=.*did you mean n_cells?"),
+        (HEAD + "[crystal.structure_factors]\nmzt='a'\n", "structure_factors.mzt=.*did you mean mtz?"),
+        (HEAD + "[crystal.structure_factors]\nmtz='a'\nhkl='b'\n", "must name one file"),
+        (HEAD + "[crystal.structure_factors]\nmodel='a'\n", "d_min_angstrom=None: is required with model"),
+        (HEAD + SF + "label='F'\n", "label='F': belongs to mtz or cif"),
+        (HEAD + SF + "[run]\nimages=3\n", "did you mean n_images?"),
+        (HEAD + SF + "[sampling]\nroi=[1,2,3,4]\n", r"roi=.*must be \[\[slow from, to\]"),
+        (HEAD + SF + "[detector]\nn_fast='many'\n", "must be an integer"),
+        (HEAD, r"default_F=0.0: without reflections gives an empty image"),
+        ("beam = 3\n" + HEAD + SF, "beam=3: must be an object of fields"),
+    ],
+)  # fmt: skip
+def test_experiment_files_that_cannot_be_read(text, message):
+    with pytest.raises(FileFormatError, match=message) as caught:
+        read_toml_text(text)
+    assert "x.toml" in str(caught.value)
+
+
+def test_changes_that_cannot_be_made(capsys):
+    command(capsys, "init")
+    for change, message in (("detector.n_fast", "must look like"), ("detector.n_fst=5", "did you mean n_fast?"),
+                            ("crystal.n_cells.x=5", "is no table"), ("crystal.n_cells[7]=5", "an index below 3")):  # fmt: skip
+        status, _, err = command(capsys, "run", "experiment.toml", "--set", change)
+        assert status == 9 and message in err
+    status, _, err = command(capsys, "run", "missing.toml")
+    assert status == 9 and "missing.toml: cannot be read" in err
+    status, _, err = command(capsys, "run", "experiment.toml", "-o", "x.xyz")
+    assert status == 9 and "suffix of no known image format" in err
+
+
+def test_run_writes_a_scan_in_every_format(capsys):
+    command(capsys, "init")
+    common = ("--set", "detector.n_fast=20", "--set", "detector.n_slow=16", "--set", "goniometer.osc_deg=0.5", "-n", "2",
+              "--set", "run.seed=1", "--set", "run.sidecar=true")  # fmt: skip
+    stacks = []
+    for output, expected in (("a.nxs", "a.nxs"), ("b_##.cbf", "b_01.cbf b_02.cbf"), ("c.img", "c_0001.img c_0002.img"),
+                             ("d.tif", "d_0001.tif d_0002.tif")):  # fmt: skip
+        status, out, err = command(capsys, "run", "experiment.toml", *common, "-o", output)
+        assert (status, out.split(), err) == (0, expected.split(), "")
+        names = out.split()
+        stacks.append(
+            np.stack([read_image(names[0], i) for i in (1, 2)] if len(names) == 1 else [read_image(n) for n in names])
+        )
+    for stack in stacks[1:]:
+        np.testing.assert_array_equal(stack, stacks[0])  # one seed, one noise
+    assert {"a.expt", "b.expt", "c.expt", "d.expt"} <= set(os.listdir())
+    raw = ("--set", "run.noise=false", "--set", "detector.n_fast=20", "-o", "e.bin")
+    assert command(capsys, "run", "experiment.toml", *raw)[0] == 0
+    assert os.path.getsize("e.bin") == 4 * 20 * 512
+
+
+def test_convert_between_geometry_files(capsys):
+    before = experiment()
+    before.to_dials("a.expt")
+    hops = ["a.expt", "XDS.INP", "XPARM.XDS", "b.toml", "c.expt"]
+    for source, target in itertools.pairwise(hops):
+        assert command(capsys, "convert", source, target) == (0, f"{target}\n", "")
+    after = nb.Experiment.from_dials("c.expt", before).replace("beam.kahn_factor", 0.7)  # XPARM has no polarization
+    first, second = nb.simulate(before), nb.simulate(after)
+    assert np.abs(first - second).max() < SAME * first.max()
+    still = before.replace(goniometer=nb.Goniometer())
+    still.to_dials("s.expt")
+    assert command(capsys, "convert", "s.expt", "d.geom")[0] == 0
+    assert command(capsys, "convert", "d.geom", "e.expt", "--stream", "d.stream")[0] == 0
+    after = nb.Experiment.from_dials("e.expt", still)
+    first, second = nb.simulate(still), nb.simulate(after)
+    assert np.abs(first - second).max() < SAME * first.max()
+    assert command(capsys, "convert", "a.expt", "f.mat")[0] == 0
+    assert "write --wavelength" in command(capsys, "convert", "f.mat", "g.expt")[2]
+    assert "no known format" in command(capsys, "convert", "a.expt", "g.xyz")[2]
+    open("junk", "w").write("hello\n")
+    assert "no geometry file that is known" in command(capsys, "convert", "junk", "g.expt")[2]
+
+
+def test_convert_between_image_formats(capsys):
+    e = flat()
+    images = [nb.add_noise(image, seed=i) for i, image in enumerate(nb.simulate_scan(e, 3))]
+    write_nxmx("a.nxs", images, e)
+    assert command(capsys, "convert", "a.nxs", "b_##.cbf", "--expt")[0] == 0
+    assert command(capsys, "convert", "b_01.cbf", "b_02.cbf", "b_03.cbf", "c.nxs")[0] == 0
+    assert command(capsys, "convert", "c.nxs", "d_##.tif")[0] == 0
+    assert command(capsys, "convert", "d_01.tif", "e_##.img", "--geometry", "b.expt")[0] == 0
+    np.testing.assert_array_equal(read_image("e_01.img"), np.where(e.detector.mask, images[0], 0))  # SMV has no -1
+    for i in (1, 2, 3):
+        np.testing.assert_array_equal(read_image("c.nxs", i), read_image(f"b_{i:02}.cbf"))
+        np.testing.assert_array_equal(read_image(f"d_{i:02}.tif"), read_image("c.nxs", i))
+    after = nb.Experiment.from_image("c.nxs", e)
+    first, second = nb.simulate(e), nb.simulate(after)
+    assert np.abs(first - second).max() < 1e-6 * first.max()  # the CBF header's digits; measured 3e-8
+    assert read_provenance("b_02.cbf")["converted_from"] == ["a.nxs"]
+    assert '"quirks":[]' in read_provenance("b_02.cbf")["source"]
+    assert "has no geometry that is read" in command(capsys, "convert", "d_01.tif", "f.cbf")[2]
+    assert command(capsys, "convert", "d_01.tif", "f.edf")[0] == 0
+
+
+def test_view(capsys):
+    pytest.importorskip("matplotlib")
+    from matplotlib.image import imread
+
+    e = flat()
+    write_nxmx("a.nxs", nb.add_noise(nb.simulate(e), seed=1), e)
+    assert command(capsys, "view", "a.nxs") == (0, "a.png\n", "")
+    with_rings = imread("a.png")
+    assert command(capsys, "view", "a.nxs", "--no-rings", "-o", "b.png")[0] == 0
+    without = imread("b.png")
+    assert with_rings.shape == without.shape and (with_rings != without).any()
+    blue = (with_rings[..., 2] > with_rings[..., 0] + 0.2).sum()
+    assert blue > 100 and (without[..., 2] > without[..., 0] + 0.2).sum() == 0, "rings are blue"
+    nb.io.write_float("c.bin", nb.simulate(e))
+    assert "write --size FAST SLOW" in command(capsys, "view", "c.bin")[2]
+    assert command(capsys, "view", "c.bin", "--size", "30", "26")[0] == 0
+    assert "holds images 1 to 1" in command(capsys, "view", "a.nxs", "-n", "2")[2]
+
+
+def test_resolution_is_braggs_law():
+    from nanobragg.cli.view_command import resolution
+    from nanobragg.interop.geometry import of_experiment
+
+    e = flat().replace("detector", nb.Detector(n_fast=100, n_slow=100, pixel_size_mm=1.0, distance_mm=100.0))
+    geometry = of_experiment(e)
+    d = resolution(geometry.panels[0], geometry.beam, geometry.wavelength)
+    assert d[50, 100] == pytest.approx(1.1 / (2 * np.sin(np.arctan(0.5) / 2)), rel=1e-12)  # 50 mm off axis at 100 mm
+
+
+SMALL = ("-N", "5", "-detpixels", "20", "-pixel", "5", "-nopgm", "-noprogress", "-oversample", "1")
+
+
+def test_structure_factors_with_symmetry_on_the_command_line(capsys):
+    hkl, amplitude = unique_list(d_min=4)
+    write("x.mtz", [("FP", "F", amplitude), ("FC", "F", 2 * amplitude)], hkl=hkl)
+    status, out, err = command(capsys, "--mtz", "x.mtz", "--label", "FP", *SMALL)
+    assert status == 0 and "structure factors from x.mtz" in out and "from P 43 21 2" in out
+    one = np.fromfile("floatimage.bin", np.float32)
+    status, _, err = command(capsys, "--mtz", "x.mtz", *SMALL)
+    assert "structure factors are taken from FC; also there: FP" in err
+    np.testing.assert_allclose(np.fromfile("floatimage.bin", np.float32), 4 * one, rtol=1e-5)
+    assert not os.path.exists("Fdump.bin"), "a dump is written for -hkl only"
+    experiment = nb.Experiment.from_nanobragg_args(["--mtz", "x.mtz", "--label", "FP", *SMALL])
+    assert experiment.crystal.unit_cell.a == 79.1
+    for args, message in (
+        (("--mtz", "x.mtz", "-hkl", "P1.hkl"), "--mtz and -hkl: give one of them"),
+        (("--mtz", "x.mtz", "--model", "x.pdb"), "--mtz and --model: give one of them"),
+        (("--mtz", "x.mtz", "--label", "FX"), "has no column FX; usable: FC, FP"),
+        (("--mtz", "none.mtz"), "none.mtz: cannot be read"),
+        (("--model", "x.pdb"), "the resolution is missing; write --d-min ANGSTROM"),
+        (("--model", "none.pdb", "--d-min", "3"), "none.pdb: cannot be read"),
+        (("-default_F", "1", "-cell", "50", "--label", "FP"), "--label: belongs to --mtz FILE"),
+    ):
+        status, _, err = command(capsys, *args, *SMALL)
+        assert status == 9 and message in err, err
+
+
+def test_help_and_import_stay_light():
+    heavy = "torch,matplotlib,h5py,gemmi,fabio,hdf5plugin"
+    mains = [
+        f"from nanobragg.cli.main import main; main({args})" for args in (["--help"], ["run", "--help"], ["init", "-"])
+    ]
+    for code in ("import nanobragg", "import nanobragg.io", *mains):
+        script = f"import sys; {code}; print([m for m in '{heavy}'.split(',') if m in sys.modules], file=sys.stderr)"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+        assert done.stderr.strip() == "[]", code
