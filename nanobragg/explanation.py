@@ -120,7 +120,7 @@ def loops(scene: Scene) -> dict[str, int]:
 def duration(seconds: float) -> str:
     """A time in words that fit its size."""
     if seconds < 1:
-        return f"{1000 * seconds:.2g} ms"
+        return f"{float(f'{1000 * seconds:.2g}'):g} ms"
     for size, unit in ((1, "s"), (60, "min"), (3600, "h")):
         if seconds / size < 100:
             return f"{seconds / size:.2g} {unit}"
