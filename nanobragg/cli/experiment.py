@@ -39,6 +39,10 @@ _NO_CLIPPING_MM = 1e300
 """Stands for a negative -beamsize, which in the original disables clipping and -flux: larger than any crystal."""
 
 
+_ZERO_MM = 5e-324
+"""Stands for a typed distance of 0, which the API refuses and the original renders: divided by 1000 it is exactly 0."""
+
+
 def experiment_from_args(args: Sequence[str], fidelity: str = "reference") -> Experiment:
     """The Experiment that a command line of the original means; see `Experiment.from_nanobragg_args`."""
     from nanobragg.cli.ineffective import note_ineffective
@@ -192,6 +196,8 @@ def _detector(line: CommandLine) -> Detector:
     if distance is not None and distance < 0 and not line.strict and Quirk.CLOSE_DISTANCE_WINS in line.quirks:
         line.note(f"-distance {distance:g}: rendered as {-distance:g}, as the original does")
         distance = -distance
+    if not line.strict and Quirk.NEGATIVE_SOLID_ANGLE in line.quirks:
+        distance, close = (_ZERO_MM if value == 0 else value for value in (distance, close))
     if close is not None and close < 0 and line.strict:
         raise ConfigError("detector.close_distance_mm", close, "must be > 0", "write -close_distance MM")
     honours_pix0 = Quirk.PIX0_IGNORED not in line.quirks and vectors("pix0") is not None

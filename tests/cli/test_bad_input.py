@@ -60,7 +60,6 @@ def with_flags(flags: str) -> str:
 
 @pytest.mark.parametrize(("flags", "says"), [
     ("-pixel 0", "detector.pixel_size_mm=0"), ("-pixel -1", "detector.pixel_size_mm=-1"),
-    ("-distance 0", "detector.distance_mm=0"),
     ("-lambda 0", "beam.wavelength_angstrom=0"), ("-lambda -1", "beam.wavelength_angstrom=-1"),
     ("-energy 0", "-energy: the energy is 0"),
     ("-cell 0 50 50", "no unit cell"), ("-cell 50 60 70 90 90 180", "crystal.unit_cell"),
@@ -218,3 +217,17 @@ def test_nan_is_not_set_in_the_original(run, tmp_path, flags, same):
     assert images[0] == images[1]
     assert run(SMALL, flags, "--strict").status == ERROR
     assert run(SMALL, "-distance nan").status == ERROR
+
+
+def test_distance_of_0_is_an_image_of_0(run, tmp_path):
+    """close_distance = 0 makes every solid angle 0, and int(infinity) automatic sub-pixels are 1; R = 0 would be NaN."""
+    for flags in ("-distance 0", "-distance abc", "-close_distance 0"):
+        done = run(SMALL.replace("-oversample 1", ""), flags, "-nopgm -nonoise")
+        assert done.status == 0 and done.says("close distance 0 mm", "as the original does")
+        assert "auto-selected 1-fold oversampling" in done.out
+        assert not any((tmp_path / "floatimage.bin").read_bytes())
+        (tmp_path / "floatimage.bin").unlink()
+        for strict in ("--strict", "--fidelity corrected"):
+            assert run(SMALL, flags, strict).status == ERROR
+    assert run(SMALL, "-xds -detpixels 15 -distance 0").says("not finite", "fast 7, slow 7")
+    assert not (tmp_path / "floatimage.bin").exists()
