@@ -38,42 +38,57 @@ def prescan(scene: Scene, switched_off: bool) -> tuple[Scene, OutOfRange | None]
         Whether INTERP_SWITCHED_OFF is in force.
     """
     find_range = switched_off and scene.tricubic
-    first_pass = (0, 0) if scene.d_min == 0 or scene.orientations_first_pass is None else None
-    off: tuple[int, int] | None = None if find_range else (scene.n_pixels, 0)
+    first_pass = 0 if scene.d_min == 0 or scene.orientations_first_pass is None else None
+    off: tuple[int, int] | None = None
     found: OutOfRange | None = None
-    begin, count = 0, 1
-    while begin < scene.n_pixels and (first_pass is None or off is None):
-        end = min(scene.n_pixels, begin + count)
-        vector, evaluated = _scattering(scene, begin, end)
+    passes, terms = scene.passes_per_pixel, scene.n_phi * scene.n_domains
+    begin, count = 0, max(1, min(passes, _LARGEST_CHUNK // terms))
+    while begin < scene.n_pixels * passes and (first_pass is None or (find_range and off is None)):
+        run = np.arange(begin, min(begin + count, scene.n_pixels * passes))
+        vector, evaluated = _scattering(scene, *np.divmod(run, passes))
         if first_pass is None and evaluated.any():
-            pixel, index = np.argwhere(evaluated)[0]
-            first_pass = (begin + int(pixel), int(index))
-        if off is None:
-            off, found = _first_out_of_range(scene, begin, vector, evaluated, first_pass or (0, 0))
-        begin = end
-        count = max(1, min(count * 4, _LARGEST_CHUNK // scene.evaluations_per_pixel))
+            first_pass = begin + int(np.argmax(evaluated))
+        if find_range and off is None:
+            off, found = _first_out_of_range(scene, begin, vector, evaluated, first_pass or 0)
+        begin += len(run)
+        count = max(1, min(count * 4, _LARGEST_CHUNK // terms))
     never = (scene.n_pixels, 0)
-    return replace(scene, first_pass=first_pass or never, interpolation_off=off or never), found
+    if off is not None:  # (pass of the image, term of the pass) -> (pixel, evaluation of the pixel)
+        off = (off[0] // passes, off[0] % passes * terms + off[1])
+    return replace(
+        scene,
+        first_pass=never if first_pass is None else divmod(first_pass, passes),
+        interpolation_off=off or never,
+    ), found
 
 
-def _scattering(scene: Scene, begin: int, end: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Scattering vectors (pixels, passes, 3) [1/m] and which passes d_min leaves, of a run of rendered pixels."""
+def _scattering(
+    scene: Scene, pixel: NDArray[np.int64], number: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Scattering vectors (n, 3) [1/m] of n passes, and which of them d_min leaves.
+
+    Parameters
+    ----------
+    scene : Scene
+        With numpy values.
+    pixel, number : (n,) int
+        Index into ``scene.pixels``, and index of the pass within the pixel.
+    """
     n = scene.oversample
-    slow_index, fast_index = np.divmod(scene.pixels[begin:end], scene.n_fast)
+    number, source = np.divmod(number, len(scene.wavelength))
+    number, sub_fast = np.divmod(number, n)
+    layer, sub_slow = np.divmod(number, n)
+    slow_index, fast_index = np.divmod(scene.pixels[pixel], scene.n_fast)
     sub = scene.pixel_size / n
-    shape = (end - begin, scene.n_layers, n, n, 1)
-    fast = sub * (fast_index[:, None] * n + np.arange(n)) + sub / 2
-    slow = sub * (slow_index[:, None] * n + np.arange(n)) + sub / 2
-    fast = np.broadcast_to(fast[:, None, None, :, None], shape)
-    slow = np.broadcast_to(slow[:, None, :, None, None], shape)
-    depth = np.broadcast_to((np.arange(scene.n_layers) * scene.layer_thickness)[None, :, None, None, None], shape)
+    fast = sub * (fast_index * n + sub_fast) + sub / 2
+    slow = sub * (slow_index * n + sub_slow) + sub / 2
+    depth = layer * scene.layer_thickness
     position = [fast * scene.fast[k] + slow * scene.slow[k] + depth * scene.normal[k] + scene.pix0[k] for k in range(3)]
     if scene.curved:
         position = _curved(scene, position)
     airpath = np.sqrt(position[0] * position[0] + position[1] * position[1] + position[2] * position[2])
-    vector = np.stack(
-        [(position[k] / airpath - scene.incident[:, k]) / scene.wavelength for k in range(3)], axis=-1
-    ).reshape(end - begin, -1, 3)
+    wavelength = scene.wavelength[source]
+    vector = np.stack([(position[k] / airpath - scene.incident[source, k]) / wavelength for k in range(3)], axis=-1)
     stol = 0.5 * np.sqrt(vector[..., 0] ** 2 + vector[..., 1] ** 2 + vector[..., 2] ** 2)
     with np.errstate(divide="ignore"):
         skipped = (scene.d_min > 0) & (stol > 0) & (scene.d_min > 0.5 / stol)
@@ -99,13 +114,14 @@ def _curved(scene: Scene, flat: list[NDArray[np.float64]]) -> list[NDArray[np.fl
 
 
 def _first_out_of_range(
-    scene: Scene, begin: int, vector: NDArray[np.float64], evaluated: NDArray[np.bool_], first_pass: tuple[int, int]
+    scene: Scene, begin: int, vector: NDArray[np.float64], evaluated: NDArray[np.bool_], first_pass: int
 ) -> tuple[tuple[int, int] | None, OutOfRange | None]:
-    axes = np.broadcast_to(scene.orientations, (*vector.shape[:2], *scene.orientations.shape))
-    if scene.orientations_first_pass is not None and 0 <= first_pass[0] - begin < len(vector):
+    """(pass, term of the pass) of the first lookup out of range in a run of passes that begins with number `begin`."""
+    axes = np.broadcast_to(scene.orientations, (len(vector), *scene.orientations.shape))
+    if scene.orientations_first_pass is not None and 0 <= first_pass - begin < len(vector):
         axes = axes.copy()
-        axes[first_pass[0] - begin, first_pass[1]] = scene.orientations_first_pass
-    s = vector[:, :, None, None, None, :]
+        axes[first_pass - begin] = scene.orientations_first_pass
+    s = vector[:, None, None, None, :]
     hkl = axes[..., 0] * s[..., 0] + axes[..., 1] * s[..., 1] + axes[..., 2] * s[..., 2]
     low = np.asarray(scene.hkl_min, dtype=np.float64)
     span = np.asarray(scene.f_table.shape, dtype=np.float64)
@@ -113,17 +129,17 @@ def _first_out_of_range(
         out = (hkl - low + 3 > span) | (hkl - 2 < low)
     else:
         out = (np.floor(hkl) - 1 < low) | (np.floor(hkl) + 2 > low + span - 1)
-    reached = np.broadcast_to(evaluated[:, :, None, None], hkl.shape[:-1])
+    reached = np.broadcast_to(evaluated[:, None, None], hkl.shape[:-1])
     if Quirk.LATTICE_ZERO_SKIP in scene.quirks and scene.background == 0:
         reached = reached & _lattice_nonzero(scene, hkl)
     hits = (out.any(axis=-1) & reached).reshape(len(vector), -1)
     if not hits.any():
         return None, None
-    pixel = int(np.argmax(hits.any(axis=1)))
-    index = int(np.argmax(hits[pixel]))
-    h = hkl[pixel].reshape(-1, 3)[index]
+    number = int(np.argmax(hits.any(axis=1)))
+    term = int(np.argmax(hits[number]))
+    h = hkl[number].reshape(-1, 3)[term]
     nearest = tuple(int(x) for x in np.ceil(h - 0.5))
-    return (begin + pixel, index), OutOfRange((float(h[0]), float(h[1]), float(h[2])), nearest)  # type: ignore[arg-type]
+    return (begin + number, term), OutOfRange((float(h[0]), float(h[1]), float(h[2])), nearest)  # type: ignore[arg-type]
 
 
 def _lattice_nonzero(scene: Scene, hkl: NDArray[np.float64]) -> NDArray[np.bool_]:
