@@ -419,7 +419,7 @@ def _three_integers(value: Any) -> tuple[int, int, int]:
 def _float_array(value: Any, path: str) -> np.ndarray:
     try:
         return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ConfigError(path, value, "must be an array of numbers") from None
 
 
@@ -439,7 +439,7 @@ def _finite_scalar(value: Any, path: str) -> Any:
     else:
         try:
             value = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ConfigError(path, value, "must be a number") from None
     if not math.isfinite(detached(value)):
         raise ConfigError(path, detached(value), "must be a finite number")
