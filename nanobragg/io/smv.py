@@ -18,6 +18,8 @@ from nanobragg.io.atomic import read_bytes, write_bytes
 
 _BLOCK = 512
 """A header fills a whole number of these [bytes]."""
+_MOST_FILLED = 2**31 - 1
+"""Largest image whose missing data are filled with 0 [pixels]: as many as the original can count."""
 _START = b"{\nHEADER_BYT"
 _ENTRY = re.compile(r"\s*([A-Za-z0-9_]+)\s*=\s*([^;\n]*)")
 _BYTE_ORDERS = {"little_endian": "<", "big_endian": ">"}
@@ -96,9 +98,13 @@ def load_smv(path: str | PathLike[str], *, strict: bool) -> SmvImage:
         raise FileFormatError(
             path, f"{found} pixels, expected {n_fast} x {n_slow} = {n_fast * n_slow}; is it truncated?"
         )
+    if n_fast * n_slow > max(found, _MOST_FILLED):
+        raise FileFormatError(
+            path, f"the header promises {n_fast} x {n_slow} pixels, the file holds {found}; correct SIZE1 and SIZE2"
+        )
     try:
         pixels = np.zeros(n_fast * n_slow, np.uint16)
-    except (MemoryError, ValueError):  # numpy's words for huge and for absurd sizes
+    except MemoryError:
         raise FileFormatError(path, f"{n_fast} x {n_slow} pixels do not fit in memory") from None
     stored = np.frombuffer(data, f"{order}u2", min(found, len(pixels)), length)
     pixels[: len(stored)] = stored
