@@ -109,6 +109,23 @@ class Trace:
         """`to_dict` as JSON; numbers that are not finite are written as Python's json does."""
         return json.dumps(self.to_dict(), indent=indent)
 
+    @classmethod
+    def from_json(cls, text: str) -> Trace:
+        """The trace that `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            For text that is not such a trace.
+        """
+        try:
+            data = json.loads(text)
+            pixel, points = (int(data["pixel"]["slow"]), int(data["pixel"]["fast"])), data["points"]
+            steps = [*_read_steps(data["scene"], SCENE), *_read_points(points), *_read_steps(data["result"], OUTSIDE)]
+            return cls(pixel, str(data["source"]), steps)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a trace: {error!r}") from None
+
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
@@ -272,6 +289,23 @@ def _home(
         _home(points, homes, parent).setdefault({2: "sources", 3: "orientations"}[depth], []).append(home)
     homes[index] = home
     return home
+
+
+def _read_steps(home: dict[str, Any], index: tuple[int, ...]) -> Iterator[Step]:
+    for name, value in home.items():
+        if name not in LEVELS and name not in ("sources", "orientations"):
+            yield Step(name, index, tuple(value) if isinstance(value, list) else value)
+
+
+def _read_points(points: list[dict[str, Any]]) -> Iterator[Step]:
+    for point in points:
+        at = tuple(int(point[level]) for level in LEVELS[:3])
+        yield from _read_steps(point, (*at, -1, -1, -1))
+        for source in point.get("sources", ()):
+            here = (*at, int(source["source"]))
+            yield from _read_steps(source, (*here, -1, -1))
+            for orientation in source.get("orientations", ()):
+                yield from _read_steps(orientation, (*here, int(orientation["phi"]), int(orientation["domain"])))
 
 
 def _aligned(label: str, step: Step) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from nanobragg.cli.tool import AGREE, DIFFER, Options, with_status
 from nanobragg.errors import FileFormatError, UsageError
@@ -21,8 +22,8 @@ def _options() -> Options:
     options.add_argument("--at", nargs=2, type=int, required=True, metavar=("SLOW", "FAST"), help="the pixel")
     options.add_argument("--backend", choices=("c", "torch"), default="c", help="engine (default c)")
     options.add_argument(
-        "--versus", metavar="torch|c|FILE", help="compare with the other engine, or with the console output of the original "
-        "program under -printout, and name the first quantity that differs",
+        "--versus", metavar="torch|c|FILE", help="compare with the other engine, with a trace that --json wrote, or with the "
+        "console output of the original program under -printout, and name the first quantity that differs",
     )  # fmt: skip
     options.add_argument("--tolerance", type=float, default=1e-9, help="difference that counts as none (default 1e-9)")
     options.add_argument("--scaling", action="store_true", help="the chain of factors to photons only")
@@ -54,7 +55,7 @@ def _run(args: Sequence[str]) -> int:
     if typed.versus in ("c", "torch"):
         theirs = trace(experiment, at, typed.versus)
     else:
-        ours, theirs = _printed(typed.versus, ours)
+        ours, theirs = _from_file(typed.versus, ours)
     found = compare_traces(ours, theirs, typed.tolerance)
     lines = list(found.lines())
     if theirs.complete:
@@ -63,14 +64,28 @@ def _run(args: Sequence[str]) -> int:
     return AGREE if found else DIFFER
 
 
-def _printed(path: str, ours: Trace) -> tuple[Trace, Trace]:
-    """Our trace with what only the printed block has, and the block of that pixel in a file."""
-    from nanobragg.trace_printout import as_trace, read_printout, with_printed
-
+def _from_file(path: str, ours: Trace) -> tuple[Trace, Trace]:
+    """Our trace and the one in a file: written by --json, or the printed block of that pixel in a console output."""
     if not os.path.exists(path):
         raise UsageError(f"--versus {path}: neither an engine (c, torch) nor a file")
     with open(path, encoding="latin1") as file:
-        blocks = read_printout(file)
+        text = file.read()
+    if not text.lstrip().startswith("{"):
+        return _printed(path, text, ours)
+    try:
+        theirs = Trace.from_json(text)
+    except ValueError as error:
+        raise FileFormatError(path, str(error)) from None
+    if theirs.pixel != ours.pixel:
+        raise FileFormatError(path, f"is the trace of pixel slow {theirs.pixel[0]} fast {theirs.pixel[1]}")
+    return ours, replace(theirs, source=path)
+
+
+def _printed(path: str, text: str, ours: Trace) -> tuple[Trace, Trace]:
+    """Our trace with what only the printed block has, and the block of that pixel."""
+    from nanobragg.trace_printout import as_trace, read_printout, with_printed
+
+    blocks = read_printout(text)
     slow, fast = ours.pixel
     printed = next((block for block in blocks if block.pixel == ours.pixel), None)
     if printed is None:

@@ -168,6 +168,24 @@ def test_json_and_scaling_of_the_command(capsys: pytest.CaptureFixture[str]) -> 
     assert float(rows[-1].split()[-1]) == pytest.approx(data["result"]["pixel"], rel=1e-8)
 
 
+def test_rounding_noise_of_the_original_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """At k = -6 exactly the original's sin(5 pi k)/sin(pi k) is 14.7 in place of 5; only the scalar kernel reproduces it."""
+    status, lines = versus(capsys, HALF.replace("51 6.0 60", "51 8.0 60"), (6, 3))
+    assert status == 1 and lines[1].split()[0] == "F_latt_axes"
+    assert "SINCG_ROUNDOFF" in lines[3]
+    corrected = HALF.replace("51 6.0 60", "51 8.0 60") + " --fidelity corrected"
+    assert versus(capsys, corrected, (6, 3))[0] == 0
+
+
+def test_versus_a_saved_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "--at", "7", "20", "--json", "old.json", "--", *ROTATED.split()]) == 0
+    assert main(["trace", "--at", "7", "20", "--versus", "old.json", "--", *ROTATED.split()]) == 0
+    capsys.readouterr()
+    assert main(["trace", "--at", "7", "20", "--versus", "old.json", "--", *ROTATED.split(), "-fudge", "1.5"]) == 1
+    assert capsys.readouterr().out.splitlines()[1].split()[0] == "fudge"
+    assert main(["trace", "--at", "7", "21", "--versus", "old.json", "--", *ROTATED.split()]) == 3
+
+
 @pytest.mark.parametrize(
     ("args", "status"),
     [

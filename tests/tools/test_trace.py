@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +143,30 @@ def test_nested_form_holds_every_step(traced: Trace) -> None:
     assert data["units"]["pixel"] == "photons" and data["units"]["position_m"] == "m"
     assert data["scene"]["n_cells"] == [5.0, 5.0, 5.0]
     assert list(data["result"])[-1] == "pixel"
+
+
+def test_json_reads_back_as_the_same_trace() -> None:
+    for name in ("thick_layers", "sourcefile_full", "interp_out_of_range", "phi_zero_start"):
+        with in_case_folder(name):
+            traced = nb.trace(experiment_of(name), spot(name))
+            again = Trace.from_json(traced.to_json())
+            assert again.pixel == traced.pixel and again.steps == traced.steps
+    for text in ("", "{}", "[1]", '{"pixel": 3}'):
+        with pytest.raises(ValueError):
+            Trace.from_json(text)
+
+
+def test_public_names_are_functions_whatever_is_imported_first() -> None:
+    """A submodule called nanobragg.trace would take the place of the function."""
+    code = (
+        "import nanobragg, importlib, pkgutil\n"
+        "for m in ('tracing', 'trace_versus', 'trace_printout', 'comparison', 'explanation', 'scaling', 'report_html'):\n"
+        "    importlib.import_module('nanobragg.' + m)\n"
+        "names = {m.name for m in pkgutil.iter_modules(nanobragg.__path__)}\n"
+        "for n in ('trace', 'compare', 'compare_traces', 'explain', 'simulate', 'prepare'):\n"
+        "    assert callable(getattr(nanobragg, n)) and n not in names, n\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_text_names_every_quantity_with_its_unit(traced: Trace) -> None:
