@@ -107,13 +107,13 @@ class ImageComparison:
         return self.passed
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
+        """Plain data; numbers that are not finite are words, which JSON lacks numbers for."""
         data = asdict(self)
         data["peaks"] = [
             {**asdict(pair), "displacement_px": pair.displacement, "ratio": pair.ratio} for pair in self.peaks
         ]
         data["worst"] = [{**asdict(pixel), "difference": pixel.difference} for pixel in self.worst]
-        return {"passed": self.passed, "failures": self.failures, **data}
+        return {"passed": self.passed, "failures": self.failures, **_finite(data)}
 
     def to_json(self) -> str:
         """`to_dict` as JSON."""
@@ -217,6 +217,14 @@ def compare(
     )  # fmt: skip
 
 
+def _finite(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(item) for item in data]
+    return str(data) if isinstance(data, float) and not math.isfinite(data) else data
+
+
 def _array(name: str, image: Any) -> NDArray[Any]:
     array = image.detach().cpu().numpy() if hasattr(image, "detach") else np.asarray(image)
     if array.ndim != 2 or not array.size or array.dtype.kind not in "fiub":
@@ -258,7 +266,9 @@ def _place(flat: int, image: NDArray[Any]) -> tuple[int, int]:
 
 
 def _worst(x: NDArray[np.float64], y: NDArray[np.float64], size: NDArray[np.float64], count: int) -> list[WorstPixel]:
-    count = min(count, size.size)
+    count = max(0, min(count, size.size))
+    if count == 0:
+        return []
     some = np.argpartition(size.ravel(), size.size - count)[size.size - count :]
     order = some[np.argsort(-size.ravel()[some], kind="stable")]
     places = [_place(int(flat), x) for flat in order]

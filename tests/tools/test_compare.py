@@ -112,6 +112,9 @@ def test_undefined_pixels_fail() -> None:
 
 def test_blank_images() -> None:
     zero = np.zeros((4, 5))
+    blank = json.loads(nb.compare(zero, zero + 1).to_json(), parse_constant=lambda word: pytest.fail(word))
+    assert blank["sum_ratio"] == "inf" and not blank["passed"]
+    assert compare(zero, zero, top=0, worst=0).worst == []
     assert nb.compare(zero, zero)
     assert not nb.compare(zero, zero + 1) and not nb.compare(zero + 1, zero)
 
