@@ -205,7 +205,7 @@ def read_command(args: Sequence[str], fidelity: str = "reference") -> CommandLin
     quirks, strict = _physics(own, name)
     parsed = parse_strict(rest) if strict else parse_lenient(rest)
     line = CommandLine(own, quirks, strict, name == "reference", parsed, Settings())
-    _read_headers(line)
+    read_headers(line)
     settled(parsed.occurrences, line.settings)
     for setting in take_nan_as_unset(line.settings):
         tokens = [o.token for o in parsed.occurrences if setting in o.flag.sets]
@@ -224,7 +224,7 @@ def _physics(own: dict[str, Value], name: str) -> tuple[frozenset[Quirk], bool]:
     return quirks, bool(own.get("strict")) or name == "corrected"
 
 
-def _read_headers(line: CommandLine) -> None:
+def read_headers(line: CommandLine) -> None:
     """Pass 1: the mask file first, the image file second; their headers supply defaults (spec cli.md 1.1, formats.md 5)."""
     from nanobragg.cli.inputs import read_header
 

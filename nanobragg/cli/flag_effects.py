@@ -56,7 +56,7 @@ def without_collision(line: CommandLine, quirk: Quirk) -> CommandLine:
     line.parsed.occurrences[:] = kept
     line.settings = Settings()
     line.headers_read.clear()
-    command_line._read_headers(line)
+    command_line.read_headers(line)
     settled(kept, line.settings)
     return line
 

@@ -16,9 +16,9 @@ USAGE_LINE = "usage: nanoBragg -mat auto.mat -hkl Fs.hkl"
 _FLAG_WIDTH, _WIDTH = 34, 118
 SUBCOMMANDS = {
     "demo": "make a protein-like still from synthetic data, and say what to try next",
-    "trace": "everything that is computed on the way to one pixel; the first number in which two engines differ",
-    "compare": "two images, two engines, or this program and another executable: metrics, peaks, pictures",
-    "explain": "what a command line means: every flag, what was decided, the quirks at work and their cost, the time",
+    "trace": "everything computed on the way to one pixel; the first number in which two engines differ",
+    "compare": "two images, two engines, or this program and another: metrics, peaks, pictures",
+    "explain": "what a command line means: flags, decisions, quirks at work and their cost, time",
     "init": "write a commented experiment file (TOML) to start from",
     "run": "simulate an experiment file: one image or a scan, in any format",
     "convert": "between geometry files of DIALS, XDS, MOSFLM, CrystFEL, and between image formats",
