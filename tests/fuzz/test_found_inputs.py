@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import tracemalloc
 from pathlib import Path
@@ -68,7 +69,7 @@ def test_a_header_that_promises_more_pixels_than_memory_has(tmp_path: Path) -> N
 
 
 def test_a_pixel_of_many_sub_steps_is_scanned_in_pieces() -> None:
-    corners = [[h, k, l] for h in (-60, 60) for k in (-60, 60) for l in (-60, 60)]
+    corners = list(itertools.product((-60, 60), repeat=3))
     experiment = nb.Experiment(
         crystal=nb.Crystal(
             unit_cell=CRYSTAL["unit_cell"],
