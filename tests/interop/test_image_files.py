@@ -4,8 +4,6 @@ import json
 import subprocess
 import sys
 
-import fabio
-import h5py
 import numpy as np
 import pytest
 from test_geometry_files import SAME, experiment
@@ -18,6 +16,9 @@ from nanobragg.interop.geometry import of_experiment
 from nanobragg.io import read_cbf, read_image, read_smv, write_cbf, write_frames, write_nxmx, write_smv
 from nanobragg.io.frames import frame_path
 from nanobragg.provenance import read_provenance
+
+fabio = pytest.importorskip("fabio", reason="needs fabio: pip install 'nanobragg[io]'")
+h5py = pytest.importorskip("h5py", reason="needs h5py: pip install 'nanobragg[io]'")
 
 
 def flat():
@@ -54,6 +55,8 @@ def geometries_agree(before, after, tolerance):
 @pytest.mark.parametrize("make", [experiment, flat, four], ids=["tilted", "flat", "panels"])
 @pytest.mark.parametrize("compression", ["gzip", "none", "bitshuffle-lz4"])
 def test_nxmx_round_trip(tmp_path, make, compression):
+    if compression == "bitshuffle-lz4":
+        pytest.importorskip("hdf5plugin")
     before = make()
     images = list(nb.simulate_scan(before, 3))
     write_nxmx(tmp_path / "x.nxs", images, before, compression=compression)

@@ -3,7 +3,6 @@
 import gzip
 import time
 
-import gemmi
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io.symmetry import absent, expand, operations
 from nanobragg.structure_factors import StructureFactors
 
+gemmi = pytest.importorskip("gemmi", reason="needs gemmi: pip install 'nanobragg[io]'")
 LYSOZYME = (79.1, 79.1, 37.9, 90.0, 90.0, 90.0)
 
 

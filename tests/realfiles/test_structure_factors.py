@@ -1,12 +1,13 @@
 """Structure factors of real entries: from data and from models, against direct summation."""
 
-import gemmi
 import numpy as np
 import pytest
 
 import nanobragg as nb
 from nanobragg.errors import NanoBraggWarning
 from nanobragg.io.model import read_model
+
+gemmi = pytest.importorskip("gemmi", reason="needs gemmi: pip install 'nanobragg[io]'")
 
 
 def simulated(table, **crystal):
