@@ -187,6 +187,7 @@ typedef enum {
     NB_KERNEL_SIMD_BASELINE,
     NB_KERNEL_SIMD_AVX2,
     NB_KERNEL_SIMD_AVX512,
+    NB_KERNEL_FAST, /* the widest of these, with lattice factors in mixed precision (simd_mixed.h) */
     NB_N_KERNELS
 } nb_kernel;
 const char *nb_kernel_name(nb_kernel kernel);

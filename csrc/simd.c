@@ -4,14 +4,15 @@
 #include <math.h>
 #include <stddef.h>
 
-typedef int render_function(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, double *out,
+typedef int render_function(const nb_scene *scene, int mixed, int64_t pixel_begin, int64_t pixel_end, double *out,
                             const volatile int *cancel);
 
 static const struct {
     const char *name;
-    render_function *render; /* NULL: not in this build */
+    render_function *render; /* NULL: not in this build, or not by this table */
 } KERNELS[NB_N_KERNELS] = {
-    [NB_KERNEL_SCALAR] = {"scalar", nb_render},
+    [NB_KERNEL_SCALAR] = {"scalar", NULL},
+    [NB_KERNEL_FAST] = {"fast", NULL},
 #ifdef NB_HAVE_SIMD
     [NB_KERNEL_SIMD_BASELINE] = {"simd-baseline", nb_simd_render_baseline},
 #else
@@ -31,8 +32,18 @@ const char *nb_kernel_name(nb_kernel kernel) {
     return kernel >= 0 && kernel < NB_N_KERNELS ? KERNELS[kernel].name : NULL;
 }
 
+/* The variant for the widest vectors that this machine has; 0 if there is none. */
+static nb_kernel widest(void) {
+    for (nb_kernel kernel = NB_KERNEL_SIMD_AVX512; kernel > NB_KERNEL_SCALAR; kernel--) {
+        if (nb_kernel_available(kernel)) return kernel;
+    }
+    return NB_KERNEL_SCALAR;
+}
+
 /* Whether a kernel is in this build and this machine can run it. */
 int nb_kernel_available(nb_kernel kernel) {
+    if (kernel == NB_KERNEL_SCALAR) return 1;
+    if (kernel == NB_KERNEL_FAST) return widest() != NB_KERNEL_SCALAR;
     if (kernel < 0 || kernel >= NB_N_KERNELS || KERNELS[kernel].render == NULL) return 0;
 #ifdef NB_HAVE_X86_SIMD
     /* what x86-64-v3 and -v4 stand for and the kernel uses */
@@ -74,6 +85,9 @@ int nb_render_with(const nb_scene *scene, nb_kernel kernel, int64_t pixel_begin,
     if (!nb_kernel_available(kernel)) return NB_ERR_KERNEL;
     if (scene == NULL || (out == NULL && pixel_begin < pixel_end)) return NB_ERR_NULL_ARGUMENT;
     if (pixel_begin < 0 || pixel_end < pixel_begin || pixel_end > scene->n_pixels) return NB_ERR_PIXEL_RANGE;
-    if (kernel != NB_KERNEL_SCALAR && nb_simd_obstacle(scene) != NULL) return NB_ERR_KERNEL;
-    return KERNELS[kernel].render(scene, pixel_begin, pixel_end, out, cancel == NULL ? &never : cancel);
+    if (cancel == NULL) cancel = &never;
+    if (kernel == NB_KERNEL_SCALAR) return nb_render(scene, pixel_begin, pixel_end, out, cancel);
+    if (nb_simd_obstacle(scene) != NULL) return NB_ERR_KERNEL;
+    const int mixed = kernel == NB_KERNEL_FAST;
+    return KERNELS[mixed ? widest() : kernel].render(scene, mixed, pixel_begin, pixel_end, out, cancel);
 }

@@ -4,8 +4,10 @@
 
 #include "nanobragg.h"
 
+/* As nb_render, for scenes that nb_simd_obstacle does not object to; `mixed`: with lattice factors of square crystals
+ * in mixed precision (simd_mixed.h). */
 #define NB_DECLARE_SIMD(isa)                                                                                           \
-    int nb_simd_render_##isa(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, double *out,               \
+    int nb_simd_render_##isa(const nb_scene *scene, int mixed, int64_t pixel_begin, int64_t pixel_end, double *out,    \
                              const volatile int *cancel)
 NB_DECLARE_SIMD(baseline);
 NB_DECLARE_SIMD(avx2);

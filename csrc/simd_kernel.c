@@ -165,12 +165,11 @@ static int render_block(const nb_scene *scene, const nb_model *model, nb_block *
     return status;
 }
 
-/* Pixels [pixel_begin, pixel_end) of a scene that nb_simd_obstacle does not object to; as nb_render. */
-int NB_SIMD_NAME(NB_SIMD_ISA)(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, double *out,
+int NB_SIMD_NAME(NB_SIMD_ISA)(const nb_scene *scene, int mixed, int64_t pixel_begin, int64_t pixel_end, double *out,
                               const volatile int *cancel) {
     nb_model model;
     nb_block block;
-    nb_model_make(scene, &model);
+    nb_model_make(scene, mixed, &model);
     block.row = (nb_row){block.along, block.inverse, {block.direction[0], block.direction[1], block.direction[2]}, 0};
     for (int64_t begin = pixel_begin; begin < pixel_end; begin += block.n) {
         block.pixels = scene->pixels + begin;

@@ -88,12 +88,14 @@ static void make_groups(const nb_scene *scene, nb_model *model) {
     if (kept < 0.5) model->n_groups = (int)n;
 }
 
-/* Given: scene. Returned: model. Reference: physics.md 15.11; csrc/lattice.c. */
-void nb_model_make(const nb_scene *scene, nb_model *model) {
+/* Given: scene; mixed: whether mixed precision is allowed. Returned: model. Reference: physics.md 15.11;
+ * csrc/lattice.c. */
+void nb_model_make(const nb_scene *scene, int mixed, nb_model *model) {
     static const double ROUND_SCALE = 0.723601254558268, GAUSS_WIDTH = 0.63, TOPHAT_CUT = 0.3969;
     const double *n = scene->n_cells;
     *model = (nb_model){.table = scene->f_table, .outside = scene->default_F};
     const double cells = n[0] * n[1] * n[2];
+    const double most = fmax(n[0], fmax(n[1], n[2]));
     double form = 1.0;
     model->peak = cells * cells;
     switch (scene->shape) {
@@ -110,7 +112,8 @@ void nb_model_make(const nb_scene *scene, nb_model *model) {
         model->lattice = SPOT;
         form = scene->fudge / TOPHAT_CUT;
         break;
-    default: model->lattice = fmax(n[0], fmax(n[1], n[2])) <= SMALL_CELLS ? SQUARE_SMALL : SQUARE_ANY;
+    default:
+        model->lattice = most <= SMALL_CELLS ? SQUARE_SMALL : mixed && most <= MIXED_CELLS ? SQUARE_MIXED : SQUARE_ANY;
     }
     quadratic(scene, model->gram);
     for (int i = 0; i < 6; i++)

@@ -5,13 +5,16 @@
 #include "nanobragg.h"
 
 /* Ways to evaluate the squared lattice factor. */
-enum { SQUARE_ANY, SQUARE_SMALL, SPHERE, GAUSSIAN, SPOT, N_LATTICES };
+enum { SQUARE_ANY, SQUARE_SMALL, SQUARE_MIXED, SPHERE, GAUSSIAN, SPOT, N_LATTICES };
 
 /* Ways to find the structure factor: constant, all indices of a block inside the table, each its own way. */
 enum { CONSTANT, INSIDE, MIXED, N_LOOKUPS };
 
 /* Largest number of cells for which (sin(pi N f)/sin(pi f))^2 is evaluated as a polynomial in sin^2(pi f). */
 #define SMALL_CELLS 8
+
+/* Largest number of cells for which mixed precision is used where it is allowed. */
+#define MIXED_CELLS 200
 
 /* Beyond this exponent of the squared lattice factor a GAUSSIAN is exactly 0: 3e-109 of its peak, which no image in
  * single precision shows. */
@@ -57,6 +60,6 @@ typedef struct {
 
 typedef void nb_term(const nb_model *model, const nb_row *row, const nb_line hkl[3], double *sum);
 
-void nb_model_make(const nb_scene *scene, nb_model *model);
+void nb_model_make(const nb_scene *scene, int mixed, nb_model *model);
 
 #endif

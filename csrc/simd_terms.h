@@ -7,6 +7,7 @@
 #define NB_SIMD_TERMS_H
 
 #include "simd_math.h"
+#include "simd_mixed.h"
 #include "simd_model.h"
 
 /* Replaces an offset of exactly 0, where the quotient of the sines would be 0/0. */
@@ -143,17 +144,20 @@ NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb
     const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
     const vd n[3] = {vd_all(model.n[0]), vd_all(model.n[1]), vd_all(model.n[2])};
     for (int i = 0; i < row.n; i += GROUP * LANES) {
-        vd nearest[GROUP][3], f[GROUP][3], f_cell_sqr[GROUP], f_latt_sqr[GROUP];
+        vd h[GROUP][3], nearest[GROUP][3], f[GROUP][3], f_cell_sqr[GROUP], f_latt_sqr[GROUP];
         for (int v = 0; v < GROUP; v++) {
             for (int k = 0; k < 3; k++) {
-                vd h = line_value(&row, lines + k, i + v * LANES, curved);
-                nearest[v][k] = vd_round(h);
-                f[v][k] = h - nearest[v][k];
+                h[v][k] = line_value(&row, lines + k, i + v * LANES, curved);
+                nearest[v][k] = vd_round(h[v][k]);
+                f[v][k] = h[v][k] - nearest[v][k];
             }
         }
         for (int v = 0; v < GROUP; v++)
             f_cell_sqr[v] = structure_factor_sqr(&model, nearest[v], lookup);
-        lattice_sqr(&model, n, f, f_latt_sqr, lattice);
+        if (lattice == SQUARE_MIXED)
+            grating_sqr_mixed(model.n, h, f_latt_sqr);
+        else
+            lattice_sqr(&model, n, f, f_latt_sqr, lattice);
         for (int v = 0; v < GROUP; v++) {
             double *at = sum + i + v * LANES;
             vd_store(at, vd_fma(f_cell_sqr[v], f_latt_sqr[v], vd_load(at)));
@@ -180,15 +184,14 @@ NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb
 
 INSTANCES(square_any, SQUARE_ANY)
 INSTANCES(square_small, SQUARE_SMALL)
+INSTANCES(square_mixed, SQUARE_MIXED)
 INSTANCES(sphere, SPHERE)
 INSTANCES(gaussian, GAUSSIAN)
 INSTANCES(spot, SPOT)
 
 /* By lattice factor, curvature and lookup. */
-static nb_term *const TERMS[N_LATTICES][2][N_LOOKUPS] = {[SQUARE_ANY] = NAMES(square_any),
-                                                         [SQUARE_SMALL] = NAMES(square_small),
-                                                         [SPHERE] = NAMES(sphere),
-                                                         [GAUSSIAN] = NAMES(gaussian),
-                                                         [SPOT] = NAMES(spot)};
+static nb_term *const TERMS[N_LATTICES][2][N_LOOKUPS] = {
+    [SQUARE_ANY] = NAMES(square_any), [SQUARE_SMALL] = NAMES(square_small), [SQUARE_MIXED] = NAMES(square_mixed),
+    [SPHERE] = NAMES(sphere),         [GAUSSIAN] = NAMES(gaussian),         [SPOT] = NAMES(spot)};
 
 #endif

@@ -41,7 +41,8 @@ static void compare(const nb_scene *c) {
     for (nb_kernel kernel = NB_KERNEL_SCALAR + 1; kernel < NB_N_KERNELS; kernel++) {
         if (!nb_kernel_available(kernel)) continue;
         CHECK(nb_render_with(c, kernel, 0, c->n_pixels, s.image, NULL) == NB_OK);
-        CHECK_CLOSE(difference(s.image, s.expected, c->n_pixels), 0.0, 1e-11); /* measured: 2.5e-12, at 1000 cells */
+        /* measured: 2.5e-12, at 1000 cells; 1.5e-7 in mixed precision */
+        CHECK_CLOSE(difference(s.image, s.expected, c->n_pixels), 0.0, kernel == NB_KERNEL_FAST ? 1e-6 : 1e-11);
         for (int64_t begin = 0; begin < c->n_pixels; begin += 97) {
             int64_t end = begin + 97 < c->n_pixels ? begin + 97 : c->n_pixels;
             CHECK(nb_render_with(c, kernel, begin, end, s.again + begin, NULL) == NB_OK);
