@@ -11,7 +11,21 @@ from nanobragg.constants import DBL_MIN
 from nanobragg.conventions import CONVENTIONS, Convention
 from nanobragg.errors import ConfigError
 from nanobragg.fields import detached, elements
-from nanobragg.geometry import Ops, Vec, cross, dot, floats, lifted, norm, radians, rotaxis, rotxyz, scale, unit
+from nanobragg.geometry import (
+    FLOAT_OPS,
+    Ops,
+    Vec,
+    cross,
+    dot,
+    floats,
+    lifted,
+    norm,
+    radians,
+    rotaxis,
+    rotxyz,
+    scale,
+    unit,
+)
 from nanobragg.quirks import Quirk
 
 VECTOR_FIELDS = (
@@ -184,11 +198,12 @@ def _axes(experiment: Experiment, convention: Convention, beam: Vec, ops: Ops) -
     det, quirks = experiment.detector, experiment.quirks
     fast = _frame_vector(experiment, "detector", "fast_axis", convention, ops)
     slow = _frame_vector(experiment, "detector", "slow_axis", convention, ops)
-    if ops.is_float and norm(cross(fast, slow), ops) < 1e-9:
+    unchecked = Quirk.ODET_REPLACED in quirks
+    normal = lifted(convention.normal if det.normal_axis is None else det.normal_axis, ops)
+    replaced = unchecked and detached(norm(normal, ops)) != 1.0
+    if ops.is_float and (replaced or not unchecked) and parallel(fast, slow):
         raise ConfigError("detector.slow_axis", floats(slow), f"must not be parallel to fast_axis={floats(fast)}")
-    if Quirk.ODET_REPLACED in quirks:
-        normal = lifted(convention.normal if det.normal_axis is None else det.normal_axis, ops)
-        replaced = detached(norm(normal, ops)) != 1.0
+    if unchecked:
         return fast, slow, unit(cross(fast, slow) if replaced else normal, ops), replaced
     if det.normal_axis is not None:
         normal = _frame_vector(experiment, "detector", "normal_axis", convention, ops)
@@ -198,6 +213,11 @@ def _axes(experiment: Experiment, convention: Convention, beam: Vec, ops: Ops) -
         return fast, slow, lifted(convention.normal, ops), False
     normal = unit(cross(fast, slow), ops)
     return fast, slow, scale(normal, ops.sign(dot(normal, beam))), False
+
+
+def parallel(fast: Vec, slow: Vec) -> bool:
+    """Whether two unit vectors span no plane."""
+    return norm(cross(floats(fast), floats(slow)), FLOAT_OPS) < 1e-9
 
 
 def _check_perpendicular(given: Any, normal: Vec, fast: Vec, slow: Vec, ops: Ops) -> None:

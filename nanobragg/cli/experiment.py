@@ -97,12 +97,17 @@ def _refuse_negative(line: CommandLine) -> None:
 def _check_side(line: CommandLine, experiment: Experiment) -> None:
     """A detector behind the sample, or a normal against the beam: refused strictly, else rendered as the original does."""
     from nanobragg.geometry import FLOAT_OPS
-    from nanobragg.placement import place
+    from nanobragg.placement import parallel, place
 
     try:
         placement = place(experiment, FLOAT_OPS)
     except (ZeroDivisionError, OverflowError):
         return  # degenerate: refused with a better text when the experiment is decided
+    if parallel(placement.fast, placement.slow):
+        if line.strict:
+            raise ConfigError("detector.slow_axis", placement.slow, "must not be parallel to fast_axis",
+                              "write -fdet_vector and -sdet_vector together")  # fmt: skip
+        line.note("the fast and slow axes are parallel, all pixels lie on a line; rendered as the original does")
     if placement.close_distance > 0 and placement.distance > 0:
         return
     text = (

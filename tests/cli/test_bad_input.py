@@ -231,3 +231,11 @@ def test_distance_of_0_is_an_image_of_0(run, tmp_path):
             assert run(SMALL, flags, strict).status == ERROR
     assert run(SMALL, "-xds -detpixels 15 -distance 0").says("not finite", "fast 7, slow 7")
     assert not (tmp_path / "floatimage.bin").exists()
+
+
+def test_parallel_axes_are_a_line_of_pixels(run):
+    """-fdet_vector alone may fall on the custom slow axis; the normal (1, 0, 0) is a unit vector and stays."""
+    assert run(SMALL, "-fdet_vector 0 -1 0 -nopgm -nonoise").says("fast and slow axes are parallel", "as the original does")
+    for refused in ("--strict", "--fidelity corrected", "-odet_vector 2 0 0"):
+        done = run(SMALL, "-fdet_vector 0 -1 0", refused)
+        assert done.status == ERROR and done.says("detector.slow_axis", "must not be parallel")
