@@ -77,11 +77,12 @@ def source_list(experiment: Experiment, placement: Placement, ops: Ops) -> Sourc
     edges = Quirk.DIV_GRID_ASYMMETRIC in quirks
     horizontal = _axis(divergence.h_mrad, divergence.n_h, divergence.h_step_mrad, 1000, edges, ops)
     vertical = _axis(divergence.v_mrad, divergence.n_v, divergence.v_step_mrad, 1000, edges, ops)
-    if detached(beam.dispersion_percent) < 0:  # resolve has let it pass: 100 %, stepped by 1/n (physics.md 6.2)
+    dispersion = beam.dispersion_percent
+    if not is_tensor(dispersion) and dispersion < 0:  # resolve has let it pass: 100 %, stepped by 1/n (physics.md 6.2)
         n_wavelengths = beam.n_wavelengths or 1
         spectrum = Axis(n_wavelengths, ops.lift(1.0), ops.lift(1.0) / n_wavelengths)
     else:
-        spectrum = _axis(beam.dispersion_percent, beam.n_wavelengths, None, 100, Quirk.DISPERSION_EDGES in quirks, ops)
+        spectrum = _axis(dispersion, beam.n_wavelengths, None, 100, Quirk.DISPERSION_EDGES in quirks, ops)
     if beam.sources is not None:
         direction, wavelength = ops.lift(beam.sources.direction), ops.lift(beam.sources.wavelength_angstrom)
         n = len(direction)
