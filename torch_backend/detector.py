@@ -18,8 +18,10 @@ from torch import Tensor
 class Points:
     """The points of a block, and what their derivatives need again."""
 
-    place: Tensor
-    """(4, V, P) fast step, slow step, layer, 1"""
+    pixel: Tensor
+    """(4, P) sub-pixel steps along fast and slow to the corner of the pixel, 0, 1"""
+    inside: Tensor
+    """(4, V) sub-pixel steps along fast and slow from that corner, layer, 0"""
     flat: Tensor
     """(3, V, P) position on the flat detector [m]"""
     direction: Tensor
@@ -43,8 +45,8 @@ class Points:
 
 def locate(plan: Plan, inputs: Inputs, pixels: Tensor, first: int, last: int) -> Points:
     """The points first ... last-1 (index (layer * n_sub + sub_slow) * n_sub + sub_fast) of the given pixels."""
-    place = _places(plan, pixels, first, last)
-    flat = transform(inputs.frame.T, place)
+    pixel, inside = _steps(plan, pixels, first, last)
+    flat = _span(inputs.frame, pixel, inside)
     position = _bend(inputs, flat)[-1] if plan.curved else flat
     inverse = dot(position, position).rsqrt()
     direction = position * inverse
@@ -52,25 +54,32 @@ def locate(plan: Plan, inputs: Inputs, pixels: Tensor, first: int, last: int) ->
     if plan.omega_power == 3:
         solid_angle = solid_angle * inverse
     if not plan.has_sensor:
-        return Points(place, flat, direction, inverse, solid_angle, None, None, None)
+        return Points(pixel, inside, flat, direction, inverse, solid_angle, None, None, None)
     cosine = transform(inputs.normal[None], direction)[0]
-    depth = inputs.absorption / cosine
-    front, back = torch.exp(-place[2] * depth), torch.exp(-(place[2] + 1) * depth)
-    return Points(place, flat, direction, inverse, solid_angle, front - back, cosine, (front, back))
+    depth, layer = inputs.absorption / cosine, inside[2, :, None]
+    front, back = torch.exp(-layer * depth), torch.exp(-(layer + 1) * depth)
+    return Points(pixel, inside, flat, direction, inverse, solid_angle, front - back, cosine, (front, back))
 
 
-def _places(plan: Plan, pixels: Tensor, first: int, last: int) -> Tensor:
-    """(4, V, P): in units of sub-pixel steps from the corner, the layer, and 1."""
+def _steps(plan: Plan, pixels: Tensor, first: int, last: int) -> tuple[Tensor, Tensor]:
+    """`Points.pixel` and `Points.inside`."""
     index = pixels.to(torch.float64)
     slow = torch.floor((index + 0.5) / plan.n_fast)
     fast = index - slow * plan.n_fast
     n = plan.n_sub
     points = torch.arange(first, last, device=pixels.device)
     sub_fast, sub_slow, layer = points % n, points // n % n, points // (n * n)
-    along_fast = (fast * n + 0.5) + sub_fast[:, None]
-    along_slow = (slow * n + 0.5) + sub_slow[:, None]
-    layers = layer.to(torch.float64)[:, None].expand_as(along_fast)
-    return torch.stack([along_fast, along_slow, layers, torch.ones_like(along_fast)])
+    pixel = torch.stack([fast * n, slow * n, torch.zeros_like(fast), torch.ones_like(fast)])
+    inside = torch.stack([sub_fast + 0.5, sub_slow + 0.5, layer, torch.zeros_like(layer)]).to(torch.float64)
+    return pixel, inside
+
+
+def _span(frame: Tensor, pixel: Tensor, inside: Tensor) -> Tensor:
+    """(..., 3, V, P): positions from the frame (..., 4, 3)."""
+    turned = frame.transpose(-1, -2)
+    return (turned @ inside).unsqueeze(-1) + transform(turned, pixel.expand(*frame.shape[:-2], *pixel.shape)).unsqueeze(
+        -2
+    )
 
 
 def pull_back(plan: Plan, inputs: Inputs, points: Points, direction: Tensor, factor: Tensor) -> dict[str, Tensor]:
@@ -92,7 +101,7 @@ def pull_back(plan: Plan, inputs: Inputs, points: Points, direction: Tensor, fac
     position = (direction - points.direction * radial) * points.inverse
     if plan.curved:
         position = _unbend(inputs, points.flat, position, grads)
-    grads["frame"] = points.place.flatten(1) @ position.flatten(1).T
+    grads["frame"] = points.pixel @ position.sum(1).T + points.inside @ position.sum(2).T
     return grads
 
 
@@ -101,7 +110,7 @@ def push_forward(plan: Plan, inputs: Inputs, points: Points, tangents: dict[str,
 
     Every tangent has a leading axis of K directions.
     """
-    position = transform(tangents["frame"].transpose(-1, -2), points.place[None])
+    position = _span(tangents["frame"], points.pixel, points.inside)
     if plan.curved:
         position = _bend_tangent(inputs, points.flat, position, tangents["arcs"], tangents["bend"])
     radial = dot(points.direction[None], position, 1) * points.inverse
@@ -121,7 +130,7 @@ def push_forward(plan: Plan, inputs: Inputs, points: Points, tangents: dict[str,
 def _capture_slope(points: Points) -> Tensor:
     """d capture/d(absorption/cosine)."""
     assert points.decay is not None
-    layer = points.place[2]
+    layer = points.inside[2, :, None]
     return (layer + 1) * points.decay[1] - layer * points.decay[0]
 
 

@@ -66,8 +66,8 @@ def make_passes(plan: Plan, inputs: Inputs, points: Points, sources: slice) -> P
     vectors = (direction - inputs.incident[:, None, sources, None]) * inputs.wavenumber[sources, None]
     polarization = None
     if plan.polarized:
-        turned = transform(inputs.polar[sources], points.direction.unsqueeze(0))
-        polarization = (0.5 + 0.5 * dot(turned, points.direction.unsqueeze(0), 1)).transpose(0, 1)
+        turned = transform(inputs.polar[sources] / 2, points.direction.unsqueeze(0))
+        polarization = (dot(turned, points.direction.unsqueeze(0), 1) + 0.5).transpose(0, 1)
     kept = None
     if plan.d_min > 0:
         stol = 0.5 * dot(vectors, vectors).detach().sqrt()

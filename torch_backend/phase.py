@@ -66,8 +66,8 @@ def offsets(cells: Tensor, vectors: Tensor, scale: Scales | None, dtype: torch.d
     if scale is not None:
         return _offsets_f32x2(cells, vectors, scale, dtype)
     indices = _product(cells, vectors)
-    nearest = (indices - 0.5).ceil()
-    return (indices - nearest).to(dtype), nearest
+    nearest = (indices - 0.5).ceil_()
+    return indices.sub_(nearest).to(dtype), nearest
 
 
 def _product(cells: Tensor, vectors: Tensor) -> Tensor:

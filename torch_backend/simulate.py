@@ -20,7 +20,7 @@ from nanobragg.scene import Scene
 
 BYTES_PER_EVALUATION = 256
 """alive at the peak of a block, forward or backward (measured: 140 to 250)"""
-DEFAULT_BUDGET = {"cpu": 16 * 2**20, "cuda": 2**30}
+DEFAULT_BUDGET = {"cpu": 8 * 2**20, "cuda": 2**30}
 """[bytes] on a CPU, what keeps a block in the caches"""
 DTYPES = (torch.float64, torch.float32)
 PHASES = ("f64", "f32x2")
@@ -95,7 +95,7 @@ def render_scene(
     device: torch.device,
     dtype: torch.dtype = torch.float64,
     phase: str = "f64",
-    block: int = 2**16,
+    block: int = 2**15,
     twice_differentiable: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
