@@ -49,7 +49,7 @@ class ImageComparison:
     """What `compare` returns; true when the images are within the gates, ``str()`` gives the findings."""
 
     shape: tuple[int, int]
-    """(n_slow, n_fast)"""
+    """(n_slow, n_fast); panels stand below each other"""
     gates: Gates
     correlation: float
     """Pearson's, over all pixels"""
@@ -76,6 +76,8 @@ class ImageComparison:
     worst: list[WorstPixel] = field(default_factory=list)
     """the pixels with the largest differences"""
     names: tuple[str, str] = ("a", "b")
+    panel_slow: int = 0
+    """n_slow of one panel; 0: there are no panels"""
 
     @property
     def failures(self) -> list[str]:
@@ -153,6 +155,8 @@ class ImageComparison:
             yield "worst pixels (slow, fast, a, b, b - a):"
             for pixel in self.worst:
                 note = f"  {pixel.note}" if pixel.note else ""
+                if self.panel_slow:
+                    note += f"  panel {pixel.slow // self.panel_slow}, slow {pixel.slow % self.panel_slow} there"
                 yield (f"  {pixel.slow:>5} {pixel.fast:>5} {pixel.a:>16.9g} {pixel.b:>16.9g} "
                        f"{pixel.difference:>14.6g}{note}")  # fmt: skip
 
@@ -171,7 +175,7 @@ def compare(
 
     Parameters
     ----------
-    a, b : (n_slow, n_fast) array or tensor
+    a, b : (n_slow, n_fast) array or tensor, or (n_panels, n_slow, n_fast)
         The first is the one that differences are related to.
     gates : Gates, optional
         Limits for the verdict.
@@ -191,11 +195,13 @@ def compare(
     Raises
     ------
     ConfigError
-        For images that are not two-dimensional, or of different shapes.
+        For images that are neither two- nor three-dimensional, or of different shapes.
     """
     raw_a, raw_b = _array("a", a), _array("b", b)
     if raw_a.shape != raw_b.shape:
         raise ConfigError("b", raw_b.shape, f"must have the shape of a, {raw_a.shape}", "images are (n_slow, n_fast)")
+    panel_slow = raw_a.shape[1] if raw_a.ndim == 3 else 0
+    raw_a, raw_b = (raw.reshape(-1, raw.shape[-1]) for raw in (raw_a, raw_b))
     x, y = raw_a.astype(np.float64), raw_b.astype(np.float64)
     defined = np.isfinite(x) & np.isfinite(y)
     undefined = int(np.count_nonzero(~defined & ~_same(x, y)))
@@ -213,7 +219,7 @@ def compare(
         relative_l2=_over(float(np.linalg.norm(difference)), norm), maxima=(float(x.max()), float(y.max())),
         sums=(float(x.sum()), float(y.sum())), sum_ratio=_sum_ratio(float(x.sum()), float(y.sum())),
         identical=_identical(raw_a, raw_b), undefined=undefined, peaks=pairs, lost_peaks=lost,
-        worst=_worst(x, y, size, worst), names=names,
+        worst=_worst(x, y, size, worst), names=names, panel_slow=panel_slow,
     )  # fmt: skip
 
 
@@ -227,7 +233,7 @@ def _finite(data: Any) -> Any:
 
 def _array(name: str, image: Any) -> NDArray[Any]:
     array = image.detach().cpu().numpy() if hasattr(image, "detach") else np.asarray(image)
-    if array.ndim != 2 or not array.size or array.dtype.kind not in "fiub":
+    if array.ndim not in (2, 3) or not array.size or array.dtype.kind not in "fiub":
         raise ConfigError(name, f"{array.dtype} of shape {array.shape}", "must be an image (n_slow, n_fast) of numbers")
     return array
 

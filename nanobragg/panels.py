@@ -41,6 +41,24 @@ def experiments(experiment: Experiment) -> list[Experiment]:
     return [dataclasses.replace(experiment, crystal=crystal, detector=panel) for panel in panels]
 
 
+def panel_at(experiment: Experiment, pixel: tuple[int, ...]) -> tuple[Experiment, tuple[int, int]]:
+    """The experiment of the panel that holds a pixel, and (slow, fast) there.
+
+    Raises
+    ------
+    ConfigError
+        When the pixel is not (slow, fast), or (panel, slow, fast) for several panels, or there is no such panel.
+    """
+    parts = experiments(experiment)
+    several = isinstance(experiment.detector, tuple)
+    if len(pixel) != 2 + several:
+        raise ConfigError("pixel", pixel, f"must be {'(panel, slow, fast)' if several else '(slow, fast)'}")
+    panel = int(pixel[0]) if several else 0
+    if not 0 <= panel < len(parts):
+        raise ConfigError("pixel", pixel, f"there are panels 0 to {len(parts) - 1}")
+    return parts[panel], (int(pixel[-2]), int(pixel[-1]))
+
+
 def joined(images: Sequence[Any]) -> Any:
     """Images of panels as one array (n_panels, n_slow, n_fast) when their shapes agree, else a list."""
     if len({tuple(image.shape) for image in images}) > 1:

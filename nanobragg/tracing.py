@@ -15,6 +15,7 @@ from nanobragg.derive import Derivation, derivation
 from nanobragg.errors import BackendUnavailableError, ConfigError
 from nanobragg.fields import detached
 from nanobragg.geometry import FLOAT_OPS
+from nanobragg.panels import panel_at
 from nanobragg.quantities import LEVELS, OUTSIDE, SCENE, unit_of
 from nanobragg.resolve import Notes, resolve
 from nanobragg.scene import Scene
@@ -146,7 +147,7 @@ class Trace:
 
 
 def trace(
-    experiment: Experiment, pixel: tuple[int, int], backend: str = "c", *, max_records: int = MAX_RECORDS
+    experiment: Experiment, pixel: tuple[int, ...], backend: str = "c", *, max_records: int = MAX_RECORDS
 ) -> Trace:
     """Record everything that is computed on the way to one pixel, by the code that renders it.
 
@@ -155,7 +156,7 @@ def trace(
     experiment : Experiment
         What is simulated.
     pixel : tuple of int
-        (slow, fast)
+        (slow, fast); of a detector of several panels (panel, slow, fast).
     backend : {"c", "torch"}
         The engine; both record the same quantities in the same order and units. With "c" it is the scalar kernel.
     max_records : int
@@ -175,9 +176,9 @@ def trace(
     """
     if backend not in BACKENDS:
         raise ConfigError("backend", backend, f"must be one of {', '.join(map(repr, BACKENDS))}")
-    decided = resolve(experiment, Notes())
-    d = derivation(decided, FLOAT_OPS if backend == "c" else _torch_ops())
-    return trace_derived(d, pixel, backend, max_records=max_records)
+    part, place = panel_at(experiment, pixel)
+    d = derivation(resolve(part, Notes()), FLOAT_OPS if backend == "c" else _torch_ops())
+    return trace_derived(d, place, backend, max_records=max_records)
 
 
 def trace_derived(

@@ -162,3 +162,20 @@ def test_a_random_orientation_is_the_same_for_all_panels():
     whole = experiment().replace("crystal.misset_deg", "random")
     seeds = {part.crystal.misset_seed for part in panels.experiments(panels.split(whole, 2, 2))}
     assert len(seeds) == 1 and None not in seeds
+
+
+def test_trace_and_compare_know_the_panel():
+    base = panels.split(experiment(), 2, 2)
+    image = nb.simulate(base, kernel="scalar")
+    traced = nb.trace(base, (2, 3, 7))
+    assert traced.steps[-1].value == image[2, 3, 7]
+    with pytest.raises(ConfigError, match=r"must be \(panel, slow, fast\)"):
+        nb.trace(base, (3, 7))
+    with pytest.raises(ConfigError, match=r"there are panels 0 to 3"):
+        nb.trace(base, (4, 3, 7))
+    other = image.copy()
+    other[3, 2, 5] += image.max()
+    found = nb.compare(image, other)
+    assert not found and found.shape == (40, 12)
+    assert "panel 3, slow 2 there" in str(found)
+    assert nb.compare(image, image)
