@@ -18,4 +18,4 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
-    config.addinivalue_line("markers", "dials: needs DIALS; NANOBRAGG_DIALS names a command that runs its Python")
+    config.addinivalue_line("markers", "dials: needs DIALS; NANOBRAGG_DIALS_PY names a command that runs its Python")
