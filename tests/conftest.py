@@ -11,9 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", metavar="PATH", help="a folder of golden cases to run instead of golden/")
-    parser.addoption(
-        "--real", metavar="PATH", default=str(ROOT.parent / "shared" / "real"), help="a folder of Protein Data Bank files"
-    )
+    parser.addoption("--real", metavar="PATH", help="a folder with files of the Protein Data Bank to try")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def real(request):
-    folder = Path(request.config.getoption("--real"))
-    if not folder.is_dir():
-        pytest.skip(f"no folder {folder} with files of the Protein Data Bank; give one with --real PATH")
-    return folder
+    path = request.config.getoption("--real")
+    if path is None or not Path(path).is_dir():
+        pytest.skip("needs files of the Protein Data Bank: give their folder with --real PATH")
+    return Path(path)
