@@ -22,9 +22,10 @@ from nanobragg.derive import Derivation, derivation
 from nanobragg.errors import ConfigError
 from nanobragg.fields import detached, elements
 from nanobragg.geometry import FLOAT_OPS
-from nanobragg.placement import place
+from nanobragg.placement import Placement, place
 from nanobragg.quirks import Quirk
 from nanobragg.resolve import resolve
+from nanobragg.sources import source_list
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,13 @@ class _Run:
         except ConfigError:
             self.refused.add(quirk)
             return True
-        names = ("pix0", "fast", "slow", "normal", "beam", "polarization_axis", "spindle")
-        return any(not np.allclose(getattr(self._place, n), getattr(other, n), rtol=0, atol=1e-9) for n in names)
+        return placed_apart(self._place, other)
+
+
+def placed_apart(one: Placement, other: Placement) -> bool:
+    """Whether beam, spindle or detector stand differently, by more than 1e-9 (unit vectors, or metres)."""
+    names = ("pix0", "fast", "slow", "normal", "beam", "polarization_axis", "spindle")
+    return any(not np.allclose(getattr(one, n), getattr(other, n), rtol=0, atol=1e-9) for n in names)
 
 
 def _geometric(quirk: Quirk, reason: str, when: Callable[[_Run], bool]) -> Callable[[_Run], str]:
@@ -195,6 +201,18 @@ def _div_alone(run: _Run) -> str:
     return "a divergence count or step without a range" if alone else ""
 
 
+def _round_cut(run: _Run) -> str:
+    if min(run.width) <= 0 or not (run.beam.divergence and run.beam.divergence.round):
+        return ""
+    exact = replace(run.decided, quirks=run.decided.quirks - {Quirk.ROUND_CUT_1D})
+    kept = len(source_list(run.decided, run._place, FLOAT_OPS).position)
+    try:
+        wanted = len(source_list(exact, run._place, FLOAT_OPS).position)
+    except ConfigError:  # nothing is left
+        wanted = 0
+    return f"the round cut keeps {kept} sources instead of {wanted}" if kept != wanted else ""
+
+
 def _polar(run: _Run) -> str:
     if not run.beam.polarized or run.sampling.oversample_polar:
         return ""
@@ -242,12 +260,18 @@ def _before_size(run: _Run) -> str:
 
 
 def _twotheta_distance(run: _Run) -> str:
-    if detached(run.detector.twotheta_deg) == 0 or not (
-        run.detector.curved or run.experiment.sampling.oversample is None
-    ):
+    if detached(run.detector.twotheta_deg) == 0:
         return ""
-    other = place(replace(run.decided, quirks=run.decided.quirks - {Quirk.TWOTHETA_DISTANCE}), FLOAT_OPS)
-    return "two-theta" if not math.isclose(other.distance, run._place.distance, rel_tol=1e-9) else ""
+    quirks = run.decided.quirks - {Quirk.TWOTHETA_DISTANCE}
+    if run.detector.curved:
+        other = place(replace(run.decided, quirks=quirks), FLOAT_OPS)
+        return "a swung curved detector" if not math.isclose(other.distance, run._place.distance, rel_tol=1e-9) else ""
+    if run.experiment.sampling.oversample is not None:
+        return ""
+    wanted = resolve(replace(run.experiment, quirks=quirks)).sampling.oversample
+    return (
+        f"{run.sampling.oversample}-fold oversampling instead of {wanted}" if wanted != run.sampling.oversample else ""
+    )
 
 
 def _clamp(run: _Run) -> str:
@@ -295,8 +319,7 @@ _RULES: dict[Quirk, Callable[[_Run], str]] = {
     Quirk.SOURCE_WEIGHTS_IGNORED: _weights,
     Quirk.DIV_STEPS_ALONE: _div_alone,
     Quirk.DIV_GRID_ASYMMETRIC: lambda r: _say(max(r.width) > 0, "a divergence range"),
-    Quirk.ROUND_CUT_1D: lambda r: _say(
-        min(r.width) > 0 and bool(r.beam.divergence and r.beam.divergence.round), "a round divergence grid"),
+    Quirk.ROUND_CUT_1D: _round_cut,
     Quirk.DISPERSION_EDGES: lambda r: _say(
         detached(r.beam.dispersion_percent) != 0 and r.beam.sources is None, "a dispersion range"),
     Quirk.NOPOLAR_DEFEATED: lambda r: _say(not r.beam.polarized and r.sampling.oversample_polar, "both switches are set"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nanobragg.cli.command_line import CommandLine, read_command, require_inputs
+from nanobragg.cli.command_line import read_command, require_inputs
 from nanobragg.cli.experiment import build_experiment
 from nanobragg.cli.flag_effects import FlagEffect, flag_effects, parser_quirks, without_collision
 from nanobragg.cli.inputs import Reflections, read_reflections
@@ -19,11 +19,14 @@ from nanobragg.cli.render import options_of
 from nanobragg.cli.tool import AGREE, Options, with_status
 from nanobragg.config import Experiment
 from nanobragg.derive import derive
+from nanobragg.errors import NanoBraggError
 from nanobragg.explanation import Explanation, explanation_of
+from nanobragg.geometry import FLOAT_OPS
+from nanobragg.placement import place
 from nanobragg.quirk_cost import quirk_costs
 from nanobragg.quirks import Quirk
 from nanobragg.resolve import Notes, resolve
-from nanobragg.triggers import Trigger, triggered
+from nanobragg.triggers import Trigger, placed_apart, triggered
 
 
 def run_explain(args: Sequence[str]) -> int:
@@ -71,7 +74,9 @@ def explain_flags(flags: Sequence[str], *, measure: bool = False) -> tuple[list[
     notes = Notes()
     decided = resolve(experiment, notes)
     scene = derive(decided)
-    found = [*_parser_triggers(line), *triggered(experiment, decided)]
+    found = [Trigger(quirk, reason) for quirk, reason in parser_quirks(line)]
+    found += triggered(experiment, decided)
+    found += _read_differently(flags, decided, reflections, {trigger.quirk for trigger in found})
     costs = []
     if measure:
         seed = experiment.crystal.misset_seed
@@ -88,9 +93,20 @@ def explain_flags(flags: Sequence[str], *, measure: bool = False) -> tuple[list[
     return effects, explanation, [note.text for note in line.notes]
 
 
-def _parser_triggers(line: CommandLine) -> list[Trigger]:
-    """The quirks that only the reading of the flags knows."""
-    return [Trigger(quirk, reason) for quirk, reason in parser_quirks(line)]
+def _read_differently(
+    flags: Sequence[str], decided: Experiment, reflections: Reflections, known: set[Quirk]
+) -> Iterator[Trigger]:
+    """The quirks that move something because of how the flags are read, so that the experiment alone does not show it."""
+    for quirk in (Quirk.PIVOT_FORCED, Quirk.CUSTOM_CHANGES_CENTRE):
+        if quirk in decided.quirks and quirk not in known:
+            try:
+                other = resolve(_without(flags, quirk, decided.quirks, reflections), Notes())
+                apart = placed_apart(place(decided, FLOAT_OPS), place(other, FLOAT_OPS))
+            except NanoBraggError:
+                yield Trigger(quirk, "the flags are read differently", refused=True)
+                continue
+            if apart:
+                yield Trigger(quirk, "the flags are read differently")
 
 
 def _without(flags: Sequence[str], quirk: Quirk, quirks: frozenset[Quirk], reflections: Reflections) -> Experiment:
