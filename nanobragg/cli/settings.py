@@ -156,7 +156,7 @@ def settled(occurrences: Iterable[Occurrence], settings: Settings) -> Settings:
 
 _WHEN_NAN: dict[str, float | None] = {
     **dict.fromkeys(
-        ("x_beam", "y_beam", "x_close", "y_close", "org_x", "org_y", "close_distance", "scale", "pgmscale")
+        ("x_beam", "y_beam", "x_close", "y_close", "org_x", "org_y", "close_distance", "scale", "pgmscale", "dmin")
     ),
     "exposure": 0.0,
     "beamsize": -1.0,

@@ -201,7 +201,7 @@ def test_plane_through_the_sample_is_an_image_of_0(run, tmp_path):
         ("-Xbeam nan -Ybeam nan", ""),
         ("-ORGX nan -xds", "-xds"),
         ("-close_distance nan -distance 80", "-distance 80"),
-        ("-scale nan", ""),
+        ("-scale nan -dmin nan", ""),
         ("-flux 1e20 -exposure nan", ""),
         ("-flux 1e20 -beamsize nan -xtalsize 0.2", "-beamsize -1 -xtalsize 0.2"),
     ],
@@ -235,7 +235,9 @@ def test_distance_of_0_is_an_image_of_0(run, tmp_path):
 
 def test_parallel_axes_are_a_line_of_pixels(run):
     """-fdet_vector alone may fall on the custom slow axis; the normal (1, 0, 0) is a unit vector and stays."""
-    assert run(SMALL, "-fdet_vector 0 -1 0 -nopgm -nonoise").says("fast and slow axes are parallel", "as the original does")
+    assert run(SMALL, "-fdet_vector 0 -1 0 -nopgm -nonoise").says(
+        "fast and slow axes are parallel", "as the original does"
+    )
     for refused in ("--strict", "--fidelity corrected", "-odet_vector 2 0 0"):
         done = run(SMALL, "-fdet_vector 0 -1 0", refused)
         assert done.status == ERROR and done.says("detector.slow_axis", "must not be parallel")

@@ -320,3 +320,12 @@ def test_corrected_afterwards_is_corrected_at_once(text: str) -> None:
     needed = "-default_F 1 -cell 50 60 70 80 85 95 -N 3 -detpixels 8 -pixel 10 -oversample 1"
     switched = experiment(text, "reference", needed).with_fidelity("corrected")
     np.testing.assert_array_equal(nb.simulate(switched), nb.simulate(experiment(text, "corrected", needed)))
+
+
+@pytest.mark.parametrize(
+    "text", ["-divergence 5", "-dispersion -1 -dispsteps 2", "-fdet_vector 0 -1 0", "-close_distance -80"]
+)
+def test_asking_what_a_quirk_changes_never_stops_a_run(text: str) -> None:
+    """The corrected model refuses each of these, the original renders it."""
+    needed = "-default_F 1 -cell 50 60 70 80 85 95 -N 3 -detpixels 8 -pixel 10 -oversample 1"
+    assert np.isfinite(nb.simulate(experiment(text, "reference", needed))).all()
