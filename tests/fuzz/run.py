@@ -58,7 +58,7 @@ def fuzz(python: Path, folder: Path, target: str, seconds: float, seed: int) -> 
                 errors="replace",
                 timeout=left + _GRACE,
             )
-            ending = f"exit status {done.returncode}\n{done.stderr[-6000:]}"
+            ending = f"exit status {done.returncode}\n{done.stderr[-12000:]}"
         except subprocess.TimeoutExpired:
             ending = "the process does not end"
         records = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
@@ -124,8 +124,11 @@ def main() -> int:
 
 
 def _place(finding: str) -> str:
-    """Where a finding was made: the innermost line of its traceback, or its text."""
+    """Where a finding was made: the sanitizer's summary, the innermost line of the traceback, or the text."""
     lines = finding.splitlines()
+    summary = [line for line in lines if line.startswith("SUMMARY: ") or ": runtime error: " in line]
+    if summary:
+        return summary[-1]
     frames = [line for line in lines if line.startswith('  File "')]
     return frames[-1] if frames else "".join(lines[1:2])
 
