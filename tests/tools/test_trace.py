@@ -169,6 +169,23 @@ def test_public_names_are_functions_whatever_is_imported_first() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_experiments_that_hold_tensors() -> None:
+    """Gradients do not get in the way, in either backend, and the experiment is left as it was."""
+    torch = pytest.importorskip("torch")
+    with in_case_folder("mat_hkl"):
+        experiment = experiment_of("mat_hkl")
+    plain = nb.trace(experiment, (49, 48))
+    angle = torch.tensor([0.0, 0.0, 0.0], dtype=torch.float64, requires_grad=True)
+    table = experiment.crystal.structure_factors
+    amplitude = torch.tensor(np.asarray(table.amplitude), requires_grad=True)
+    held = nb.StructureFactors(amplitude=amplitude, hkl_min=table.hkl_min, default_F=table.default_F)
+    leaves = experiment.replace("crystal.misset_deg", angle).replace("crystal.structure_factors", held)
+    for backend in ("c", "torch"):
+        traced = nb.trace(leaves, (49, 48), backend=backend)
+        assert nb.compare_traces(plain, traced) and all(not hasattr(step.value, "grad") for step in traced.steps)
+    assert angle.grad is None and amplitude.requires_grad
+
+
 def test_text_names_every_quantity_with_its_unit(traced: Trace) -> None:
     text = str(traced)
     for step in traced.steps:
