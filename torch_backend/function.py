@@ -72,7 +72,7 @@ class RenderImage(Function):
         ctx.save_for_forward(*inputs[2:])
 
     @staticmethod
-    def backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:
         """See `sweep.pull_back`."""
         wanted = frozenset(name for name, need in zip(NAMES, ctx.needs_input_grad[2:], strict=True) if need)
         grads = PullBack.apply(ctx.plan, wanted, cotangent, *ctx.saved_tensors)

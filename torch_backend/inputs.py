@@ -164,7 +164,7 @@ def prepare(scene: Scene, device: torch.device, dtype: torch.dtype, phase: str, 
         n_cells=tuple(n_cells[i] for i in crystal_axes if n_cells[i] > 1),
         counts=torch.tensor([n for n in n_cells if n > 1], dtype=dtype)[:, None, None].to(device),
         lattice_axes=tuple(place for place, i in enumerate(crystal_axes) if n_cells[i] > 1),
-        table_shape=tuple(n + 2 for n in scene.f_table.shape) if has_table else None,  # type: ignore[arg-type]
+        table_shape=tuple(n + 2 for n in scene.f_table.shape) if has_table else None,
         hkl_min=scene.hkl_min, tricubic=scene.tricubic and has_table and min(scene.f_table.shape) >= 4,
         low_edge=Quirk.INTERP_LOW_EDGE in scene.quirks, d_min=float(scene.d_min),
         skip_lattice_zeros=Quirk.LATTICE_ZERO_SKIP in scene.quirks and _is_zero(scene.background),

@@ -244,6 +244,7 @@ class _Cached:
                 polarization = torch.where(self.found, polarization, self.fallback)
             value = value * polarization
         if plan.omega_mode is FactorMode.CACHED:
+            assert self.solid_angle is not None
             value = value * self.solid_angle
         zeroes = plan.dmin_zeroes_water and plan.polarized and plan.polar_mode is not FactorMode.CUMULATIVE
         if zeroes and self.found is not None:

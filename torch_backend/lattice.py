@@ -111,13 +111,13 @@ def _grating_sqr(f: Tensor, n: Tensor) -> Tensor:
     safe = torch.where(near, 0.5 / n, x)
     ratio = torch.sin(n * safe) / torch.sin(safe)
     y, n_sqr = torch.where(near, x, torch.zeros_like(x)) ** 2, n * n
-    exponent = (n_sqr - 1) / 3 + (n_sqr * n_sqr - 1) / 45 * y + 4 * (n_sqr**3 - 1) / 2835 * y * y
+    exponent = (n_sqr - 1) / 3 + (n_sqr * n_sqr - 1) / 90 * y + 2 * (n_sqr**3 - 1) / 2835 * y * y
     return torch.where(near, n_sqr * torch.exp(-exponent * y), ratio * ratio)
 
 
 def _square_slopes(plan: Plan, offset: Tensor) -> Slopes:
     if not plan.lattice_axes:
-        return Slopes(form(plan, None, offset, False), torch.zeros_like(offset))  # type: ignore[arg-type]
+        return Slopes(form(plan, None, offset, False), torch.zeros_like(offset))
     f, n = _active(plan, offset), plan.counts
     x = f * math.pi
     away = torch.maximum(x.abs(), _NEAR[f.dtype] / n)

@@ -30,7 +30,7 @@ class ExperimentModule(nn.Module):
     experiment : Experiment
         Start values; also everything that is not refined.
     refine : sequence of str
-        Paths of differentiable fields, for example ``"crystal.misset_deg"``, ``"crystal.unit_cell.a"``, ``"crystal.misset_deg[2]"``.
+        Paths of differentiable fields, for example ``"crystal.misset_deg"`` or ``"crystal.misset_deg[2]"``.
     bounds : mapping of str to (low, high), optional
         Open interval that a field stays in; either end may be None. The parameter is then an unbounded u, with
         value = m + w tanh(u/w) (m the middle and w half the width; u = value - m near the middle), or, with one end only,
