@@ -200,6 +200,10 @@ NB_WARN_UNUSED int nb_render_with(const nb_scene *scene, nb_kernel kernel, int64
 NB_WARN_UNUSED int nb_trace(const nb_scene *scene, int64_t position, const nb_recorder *recorder, double *out);
 const char *nb_quantity_name(nb_quantity quantity);
 
+/* hkl_text.c */
+int64_t nb_read_plain_hkl(const char *data, int64_t length, int64_t capacity, int64_t *hkl, double *amplitude,
+                          int64_t *box);
+
 /* rng.c */
 void nb_rng_init(nb_rng *rng);
 float nb_uniform(nb_rng *rng, int64_t *state);

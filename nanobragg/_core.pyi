@@ -8,6 +8,9 @@ quantity_names: tuple[str, ...]
 available_kernels: tuple[str, ...]
 
 def strerror(status: int) -> str: ...
+def read_plain_hkl(
+    data: bytes,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], tuple[int, int, int], tuple[int, int, int]] | None: ...
 def log_gamma(x: float) -> np.float32: ...
 
 class CancelFlag:

@@ -85,6 +85,7 @@ cdef extern from "nanobragg.h" nogil:
     int nb_render_with(const nb_scene *scene, nb_kernel kernel, int64_t begin, int64_t end, double *out, const int *cancel)
     int nb_trace(const nb_scene *scene, int64_t position, const nb_recorder *recorder, double *out)
     const char *nb_quantity_name(nb_quantity quantity)
+    int64_t nb_read_plain_hkl(const char *data, int64_t length, int64_t capacity, int64_t *hkl, double *amplitude, int64_t *box)
     void nb_rng_init(nb_rng *rng)
     float nb_log_gamma(float x)
     int nb_uniform_array(nb_rng *rng, int64_t *state, int64_t n, float *out)
@@ -389,6 +390,27 @@ cdef int _record(void *context, nb_quantity quantity, const int64_t *index, cons
     except BaseException as error:
         records.error = error
         return 1
+
+
+def read_plain_hkl(bytes data not None):
+    """Reflections of a text with four plain numbers on every line.
+
+    Returns
+    -------
+    (hkl, amplitude, smallest, largest) or None
+        (n, 3) int64, (n,) float64 and two tuples of three indices; None where the text is anything else, or empty.
+    """
+    cdef int64_t length = len(data), capacity = data.count(b"\n") + 1, n
+    cdef const char *chars = data
+    hkl, amplitude, box = np.empty((capacity, 3), np.int64), np.empty(capacity), np.empty((2, 3), np.int64)
+    cdef int64_t[:, ::1] indices = hkl
+    cdef double[::1] values = amplitude
+    cdef int64_t[:, ::1] edges = box
+    with nogil:
+        n = nb_read_plain_hkl(chars, length, capacity, &indices[0, 0], &values[0], &edges[0, 0])
+    if n < 1:
+        return None
+    return hkl[:n], amplitude[:n], tuple(box[0].tolist()), tuple(box[1].tolist())
 
 
 def log_gamma(x):

@@ -129,9 +129,11 @@ def render(
     name = select_kernel(kernel)
     n_threads = available_cores() if n_threads is None else _at_least_one("n_threads", n_threads)
     core = _core.CoreScene(scene)
-    block = block_size(scene, n_threads) if block is None else _at_least_one("block", block)
+    if core.simd_obstacle:
+        name = "scalar"
+    block = block_size(scene, n_threads, name) if block is None else _at_least_one("block", block)
     values = np.zeros(core.n_pixels)
-    _render_blocks(core, "scalar" if core.simd_obstacle else name, values, n_threads, block, progress, cancel_check)
+    _render_blocks(core, name, values, n_threads, block, progress, cancel_check)
     if len(values) == scene.n_slow * scene.n_fast:
         return values.reshape(scene.n_slow, scene.n_fast)
     image = np.zeros(scene.n_slow * scene.n_fast)

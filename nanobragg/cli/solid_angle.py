@@ -8,7 +8,7 @@ import numpy as np
 
 from nanobragg.scene import FactorMode, Scene
 
-_CHUNK = 1 << 19
+_CHUNK = 1 << 15
 
 
 def detector_solid_angle(scene: Scene, as_original: bool) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,8 @@ _AUTO_FULL_SCALE = 55000.0
 """Count that the brightest pixel gets when no scale is given."""
 _PGM_GREY, _PGM_SIGMAS = 250.0, 5.0
 """Grey of a pixel this many rmsd above 0 when no scale is given."""
-_BLOCK = 1 << 20
+_BLOCK = 1 << 16
+"""Pixels that are worked on together: few enough to stay in the cache."""
 
 
 def as_array(image: Any) -> NDArray[Any]:
@@ -86,7 +87,7 @@ def image_statistics(image: Any, *, roi: Region | None = None, mask: Any = None)
     Sums run over the pixels one after the other, so that they agree with the original to the last bit
     (spec physics.md 15.13 and 16).
     """
-    pixels = as_array(image).astype(np.float32)
+    pixels = as_array(image).astype(np.float32, copy=False)
     region = checked_region(roi, pixels.shape)
     inside = np.ascontiguousarray(pixels[region]).ravel()
     rendered = inside if mask is None else inside[np.asarray(mask, bool)[region].ravel()]
@@ -140,19 +141,34 @@ def integer_image(
     pixels = as_array(image)
     region = checked_region(roi, pixels.shape)
     counts = np.zeros(pixels.shape, np.uint16)
-    inside = pixels[region].astype(np.float32) if as_original else pixels[region]
-    z = np.clip(inside.astype(np.float64) * scale + adc_offset, 0.0, MAX_COUNT)
-    counts[region] = np.floor((z + 0.5).astype(np.float32) if as_original else z + 0.5).clip(0, MAX_COUNT)
+    for target, inside in _row_blocks(counts[region], pixels[region]):
+        z = (inside.astype(np.float32) if as_original else inside).astype(np.float64)
+        z *= scale
+        z += adc_offset
+        np.clip(z, 0.0, MAX_COUNT, out=z)
+        z += 0.5
+        rounded = np.floor(z.astype(np.float32) if as_original else z)
+        target[...] = np.minimum(rounded, MAX_COUNT, out=rounded)
     return counts
 
 
 def grey_image(image: Any, *, scale: float, roi: Region | None = None) -> NDArray[np.uint8]:
     """Grey values of a PGM: the float32 image times `scale`, truncated, at most 255; 0 outside the region."""
-    pixels = as_array(image).astype(np.float32)
+    pixels = as_array(image)
     region = checked_region(roi, pixels.shape)
     grey = np.zeros(pixels.shape, np.uint8)
-    grey[region] = np.clip(pixels[region].astype(np.float64) * scale, 0.0, 255.0)
+    for target, inside in _row_blocks(grey[region], pixels[region]):
+        z = inside.astype(np.float32).astype(np.float64)
+        z *= scale
+        target[...] = np.clip(z, 0.0, 255.0, out=z)
     return grey
+
+
+def _row_blocks(*images: NDArray[Any]) -> Iterator[tuple[NDArray[Any], ...]]:
+    """The same few rows of every image, one block after the other."""
+    rows = max(1, _BLOCK // max(1, images[0].shape[1]))
+    for start in range(0, len(images[0]), rows):
+        yield tuple(image[start : start + rows] for image in images)
 
 
 def _running_sum(values: NDArray[np.float32], term: Callable[[Any], Any]) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg import _core
 from nanobragg.errors import FileFormatError
 from nanobragg.io import text
 from nanobragg.io.atomic import read_bytes, write_bytes
@@ -45,6 +46,9 @@ def read_hkl(path: str | PathLike[str]) -> Reflections:
         When the file is missing, empty or binary, or a line is short, not numeric, or has an index that is no integer.
     """
     data = read_bytes(path)
+    plain = _core.read_plain_hkl(data)
+    if plain is not None:
+        return plain[:2]
     table = _clean_table(data)
     if table is not None:
         hkl, amplitude = table[:, :3], table[:, 3]
@@ -94,6 +98,12 @@ def read_hkl_legacy(path: str | PathLike[str]) -> LegacyReflections:
         store outside the box.
     """
     data = read_bytes(path)
+    plain = _core.read_plain_hkl(data)
+    if plain is not None:
+        return LegacyReflections(
+            hkl=plain[0], amplitude=plain[1], hkl_min=plain[2], hkl_max=plain[3],
+            n_records=len(plain[0]), stopped_at_line=None, non_integer=[],
+        )  # fmt: skip
     non_integer: list[tuple[str, float, int]] = []
     table = _clean_table(data, integer_columns=3)
     if table is not None and table.shape[1] == 4 and (np.abs(table[:, :3]) <= _MAX_INDEX).all():
