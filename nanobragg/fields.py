@@ -94,6 +94,15 @@ def is_tensor(value: object) -> bool:
     return hasattr(value, "requires_grad") and hasattr(value, "detach")
 
 
+def is_transformed(value: object) -> bool:
+    """True for a tensor inside a transform of `torch.func` (vmap, grad, jvp): its numbers cannot be looked at."""
+    if not is_tensor(value):
+        return False
+    from torch._C._functorch import is_functorch_wrapped_tensor
+
+    return bool(is_functorch_wrapped_tensor(value))
+
+
 def detached(value: Any) -> float:
     """The float behind a number or a 0-d tensor; the gradient stays behind."""
     return float(value.detach()) if is_tensor(value) else float(value)
@@ -176,8 +185,12 @@ def check_tensors(config: Config) -> None:
         value = getattr(config, field.name)
         if isinstance(value, Config):
             check_tensors(value)
-        elif field.metadata["differentiable"] and _holds_tensor(value):
+        elif field.metadata["differentiable"] and _holds_tensor(value) and not _holds_transformed(value):
             _converted(_without_gradient(value), field.metadata, f"{config._path}.{field.name}")
+
+
+def _holds_transformed(value: Any) -> bool:
+    return is_transformed(value) or (isinstance(value, tuple | list) and any(_holds_transformed(v) for v in value))
 
 
 def _without_gradient(value: Any) -> Any:

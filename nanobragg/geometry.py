@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from nanobragg.constants import RTD
-from nanobragg.fields import detached, elements, is_tensor
+from nanobragg.fields import detached, elements, is_tensor, is_transformed
 
 Vec = tuple[Any, Any, Any]
 
@@ -71,7 +71,9 @@ class FloatOps:
     @staticmethod
     def lift(value: Any) -> Any:
         """See `Ops.lift`."""
-        if is_tensor(value):
+        if is_transformed(value):
+            value = np.array(value.detach().tolist())
+        elif is_tensor(value):
             value = value.detach().cpu().numpy()
         if isinstance(value, np.ndarray) and value.ndim:
             return np.asarray(value, dtype=np.float64)

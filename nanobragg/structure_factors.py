@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nanobragg.errors import ConfigError, FileFormatError
-from nanobragg.fields import detached, is_tensor
+from nanobragg.fields import detached, is_tensor, is_transformed
 
 MAX_TABLE_BYTES = 4 * 2**30
 """Largest table that is made without being asked for [bytes]."""
@@ -71,7 +71,7 @@ class StructureFactors:
         _check_finite(self.amplitude, f"{_PATH}.amplitude")
         if self.n_reflections is None:
             store(self, "n_reflections", math.prod(self.amplitude.shape))
-        if not self.has_table and detached(self.default_F) == 0:
+        if not self.has_table and not is_transformed(self.default_F) and detached(self.default_F) == 0:
             raise ConfigError(
                 f"{_PATH}.default_F",
                 0.0,
@@ -424,6 +424,8 @@ def _float_array(value: Any, path: str) -> np.ndarray:
 
 
 def _check_finite(values: Any, path: str) -> None:
+    if is_transformed(values):
+        return
     finite = values.detach().isfinite().cpu().numpy() if is_tensor(values) else np.isfinite(values)
     if not finite.all():
         first = np.unravel_index(int(np.argmin(finite)), finite.shape)
@@ -441,6 +443,6 @@ def _finite_scalar(value: Any, path: str) -> Any:
             value = float(value)
         except (TypeError, ValueError, OverflowError):
             raise ConfigError(path, value, "must be a number") from None
-    if not math.isfinite(detached(value)):
+    if not is_transformed(value) and not math.isfinite(detached(value)):
         raise ConfigError(path, detached(value), "must be a finite number")
     return value
