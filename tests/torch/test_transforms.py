@@ -111,3 +111,22 @@ def test_double_backward_on_request():
     rows = [(grad(POINT + step * e) - grad(POINT - step * e)) / (2 * step) for e in torch.eye(3, dtype=torch.float64)]
     # differences of a gradient that is good to 1e-13, over 2e-5
     assert (torch.stack(rows) - hessian).norm() <= 1e-7 * hessian.norm()
+
+
+@pytest.mark.parametrize("path", ["crystal.structure_factors.amplitude", "crystal.structure_factors.default_F"])
+def test_structure_factors_in_a_batch(path):
+    value = torch.as_tensor(base().get(path), dtype=torch.float64)
+    batch = torch.stack([value, 2 * value])
+    assert same(torch.func.vmap(lambda v: RENDER({path: v}))(batch)[1], RENDER({path: 2 * value}))
+    gradient = torch.func.grad(lambda v: (WEIGHTS * RENDER({path: v})).sum())(value)
+    assert gradient.shape == value.shape
+
+
+def test_gradient_of_simulate_itself():
+    """One point at a time, the decisions may be made inside as well."""
+
+    def value(misset):
+        return (WEIGHTS * nb.simulate(base().replace("crystal.misset_deg", misset), backend="torch")).sum()
+
+    assert same(torch.func.grad(value)(POINT), torch.func.grad(loss)(POINT))
+    assert same(torch.func.jvp(value, (POINT,), (ALONG,))[1], torch.func.grad(loss)(POINT) @ ALONG)
