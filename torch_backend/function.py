@@ -14,7 +14,9 @@ from nanobragg.torch_backend import sweep
 from nanobragg.torch_backend.inputs import NAMES, Inputs, Plan
 from nanobragg.torch_backend.kernel import render
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
+
+from nanobragg.fields import is_transformed
 
 Progress = Callable[[int, int], None]
 AGAIN = (
@@ -32,11 +34,18 @@ def image_values(
     recorded by autograd: its memory then grows with the problem.
     """
     if not plan.per_term or twice_differentiable:
-        watched = torch.is_grad_enabled() and any(t.requires_grad for t in inputs.tensors())
-        return render(plan, inputs, smooth=watched or twice_differentiable, progress=progress)
+        smooth = twice_differentiable or any(_watched(tensor) for tensor in inputs.tensors())
+        return render(plan, inputs, smooth=smooth, progress=progress)
     value = RenderImage.apply(plan, progress, *inputs.tensors())
     assert isinstance(value, Tensor)
     return value
+
+
+def _watched(tensor: Tensor) -> bool:
+    """Whether autograd, forward-mode autograd or a transform of `torch.func` follows the tensor."""
+    if is_transformed(tensor) or (torch.is_grad_enabled() and tensor.requires_grad):
+        return True
+    return forward_ad.unpack_dual(tensor).tangent is not None if forward_ad._current_level >= 0 else False
 
 
 def _each(info: Any, in_dims: tuple[Any, ...], args: tuple[Any, ...], apply: Any) -> tuple[Any, Any]:

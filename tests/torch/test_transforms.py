@@ -130,3 +130,24 @@ def test_gradient_of_simulate_itself():
 
     assert same(torch.func.grad(value)(POINT), torch.func.grad(loss)(POINT))
     assert same(torch.func.jvp(value, (POINT,), (ALONG,))[1], torch.func.grad(loss)(POINT) @ ALONG)
+
+
+@pytest.mark.filterwarnings("ignore::nanobragg.errors.QuirkWarning")
+def test_reference_fidelity():
+    """The quirks that carry state are rendered by plain operations, in every mode of differentiation."""
+    experiment = base().with_fidelity("reference")
+    experiment = experiment.replace("sampling.oversample", 2).replace("sampling.oversample_polar", True)
+    render = nb.prepare(experiment, backend="torch")
+
+    def reference_image(misset):
+        return render({"crystal.misset_deg": misset})
+
+    jacobian = torch.func.jacrev(reference_image)(POINT)
+    assert same(torch.func.jacfwd(reference_image)(POINT), jacobian)
+    with forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(reference_image(forward_ad.make_dual(POINT, ALONG))).tangent
+    assert same(tangent, jacobian @ ALONG)
+    x = POINT.clone().requires_grad_()
+    assert same(
+        torch.autograd.grad((WEIGHTS * reference_image(x)).sum(), x)[0], (WEIGHTS[..., None] * jacobian).sum((0, 1))
+    )
