@@ -136,7 +136,7 @@ def scaling(folder: Path) -> dict[str, Any]:
     found = {}
     for name, lines in series.items():
         scenes = [scene_of(line.split(), folder) for line in lines]
-        timers = [kernel_timer(scene, backend_c.select_kernel("auto"), np.inf) for scene in scenes]
+        timers = [kernel_timer(scene, backend_c.select_kernel("auto"), 1e18) for scene in scenes]
         evaluations = np.array([scene.evaluations for scene in scenes], float)
         ns = np.median([[timer() for timer in timers] for _ in range(5)], axis=0)
         seconds = ns * evaluations / 1e9

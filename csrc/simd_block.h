@@ -131,10 +131,6 @@ static void solid_angles(const nb_scene *scene, nb_block *block) {
 
 static void capture_fractions(const nb_scene *scene, nb_block *block, int32_t layer) {
     nb_line normal;
-    if (!scene->has_sensor) {
-        fill(block->capture, block->row.n, 1.0);
-        return;
-    }
     line_make(scene, block, scene->normal, 0.0, &normal);
     const vd front = vd_all((double)-layer * scene->layer_thickness * scene->attenuation);
     const vd back = vd_all((double)-(layer + 1) * scene->layer_thickness * scene->attenuation);

@@ -21,7 +21,7 @@
 static void add_pass(const nb_scene *scene, nb_block *block, double weight) {
     for (int i = 0; i < block->row.n; i += LANES) {
         vd g = vd_all(weight);
-        if (scene->capture_mode == NB_PER_TERM) g = g * vd_load(block->capture + i);
+        if (scene->has_sensor && scene->capture_mode == NB_PER_TERM) g = g * vd_load(block->capture + i);
         if (scene->polar_mode == NB_PER_TERM) g = g * vd_load(block->polarization + i);
         if (scene->omega_mode == NB_PER_TERM) g = g * vd_load(block->solid_angle + i);
         vd before = vd_load(block->sum + i);
@@ -35,7 +35,7 @@ static void add_background(const nb_scene *scene, nb_block *block, double weight
     for (int i = 0; i < block->row.n; i += LANES) {
         vd part = vd_all(1.0);
         if (scene->omega_mode == NB_PER_TERM) part = part * vd_load(block->solid_angle + i);
-        if (scene->capture_mode == NB_PER_TERM) part = part * vd_load(block->capture + i);
+        if (scene->has_sensor && scene->capture_mode == NB_PER_TERM) part = part * vd_load(block->capture + i);
         if (scene->polar_mode == NB_PER_TERM)
             part = part * (vd_load(block->background_polarization + i) / vd_all(weight_sum));
         vd_store(block->background + i, vd_load(block->background + i) + part);
@@ -47,13 +47,15 @@ static int passes(const nb_scene *scene, const nb_model *model, nb_block *block,
                   const volatile int *cancel) {
     const int per_term = scene->polar_mode == NB_PER_TERM;
     int polarization_open = scene->polarized; /* CACHED: some pixel still waits for its factor */
+    int untouched = 1;                        /* ... and every pixel does */
     for (int32_t layer = 0; layer < scene->n_layers; layer++) {
         for (int32_t sub_slow = 0; sub_slow < scene->oversample; sub_slow++) {
             for (int32_t sub_fast = 0; sub_fast < scene->oversample; sub_fast++) {
                 const int first = sub_slow == 0 && sub_fast == 0;
                 place(scene, block, layer, sub_slow, sub_fast);
                 if (scene->omega_mode == NB_PER_TERM || (first && layer == 0)) solid_angles(scene, block);
-                if (scene->capture_mode == NB_PER_TERM || (first && layer == scene->n_layers - 1))
+                if (scene->has_sensor &&
+                    (scene->capture_mode == NB_PER_TERM || (first && layer == scene->n_layers - 1)))
                     capture_fractions(scene, block, layer);
                 double weight_sum = 0.0;
                 if (weigh_background) fill(block->background_polarization, block->row.n, 0.0);
@@ -66,8 +68,8 @@ static int passes(const nb_scene *scene, const nb_model *model, nb_block *block,
                     if (scene->polarized && per_term && (any || weigh_background))
                         polarizations(scene, block, incident, NULL);
                     if (scene->polarized && !per_term && any && polarization_open) {
-                        polarizations(scene, block, incident, block->kept);
-                        polarization_open = 0;
+                        polarizations(scene, block, incident, scene->d_min > 0.0 || !untouched ? block->kept : NULL);
+                        untouched = 0;
                         polarization_open = any_zero(block->polarization, block->row.n);
                     }
                     if (weigh_background) {
@@ -107,10 +109,10 @@ static void finish(const nb_scene *scene, nb_block *block, int weigh_background,
     for (int i = 0; i < block->row.n; i += LANES) {
         vd sum = vd_load(block->sum + i);
         if (weigh_background) sum = vd_fma(vd_all(scene->background / n), vd_load(block->background + i), sum);
-        if (zeroed && scene->polar_mode == NB_PER_TERM)
+        if (zeroed && scene->d_min > 0.0 && scene->polar_mode == NB_PER_TERM)
             sum = vd_select(vd_load(block->seen + i) == vd_all(0.0), vd_all(0.0), sum);
         sum = scale * sum;
-        if (scene->capture_mode == NB_CACHED) sum = sum * vd_load(block->capture + i);
+        if (scene->has_sensor && scene->capture_mode == NB_CACHED) sum = sum * vd_load(block->capture + i);
         if (scene->polar_mode == NB_CACHED) sum = sum * vd_load(block->polarization + i);
         if (scene->omega_mode == NB_CACHED) sum = sum * vd_load(block->solid_angle + i);
         vd_store(value + i, sum);
@@ -158,8 +160,8 @@ static int render_block(const nb_scene *scene, const nb_model *model, nb_block *
     fill(block->sum, block->row.n, background_apart ? 0.0 : scene->background);
     fill(block->polarization, block->row.n, scene->polarized ? 0.0 : 1.0);
     fill(block->kept, block->row.n, 1.0);
-    fill(block->seen, block->row.n, scene->d_min > 0.0 ? 0.0 : 1.0);
-    fill(block->background, block->row.n, 0.0);
+    if (scene->d_min > 0.0) fill(block->seen, block->row.n, 0.0);
+    if (weigh_background) fill(block->background, block->row.n, 0.0);
     int status = passes(scene, model, block, weigh_background, cancel);
     if (status == NB_OK) finish(scene, block, weigh_background, out);
     return status;
