@@ -25,6 +25,7 @@ from nanobragg.constants import (
 from nanobragg.errors import ConfigError
 from nanobragg.fields import detached, elements, is_tensor
 from nanobragg.geometry import FLOAT_OPS, Ops, Vec, matvec, radians, rotaxis, unit
+from nanobragg.limits import refusing_degenerate_geometry
 from nanobragg.placement import Placement, place
 from nanobragg.prescan import OutOfRange, prescan
 from nanobragg.quirks import Quirk
@@ -102,17 +103,8 @@ def derive(experiment: Experiment, ops: Ops = FLOAT_OPS, *, roi: Any = None) -> 
 
 def derivation(experiment: Experiment, ops: Ops = FLOAT_OPS, *, roi: Any = None) -> Derivation:
     """As `derive`, with everything that reports and traces print."""
-    try:
+    with refusing_degenerate_geometry():
         return _derivation(experiment, ops, roi)
-    except ConfigError:
-        raise
-    except (ZeroDivisionError, OverflowError, ValueError) as error:  # math's way to say infinite or not a number
-        raise ConfigError(
-            "experiment",
-            str(error),
-            "the geometry is degenerate or not finite",
-            "look at the cell, the detector axes and the distances",
-        ) from None
 
 
 def _derivation(experiment: Experiment, ops: Ops, roi: Any) -> Derivation:

@@ -1,8 +1,10 @@
-"""Refuse what cannot fit, before anything is allocated."""
+"""Refuse what cannot be: more than fits in memory, before anything is allocated, and geometry that is not finite."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from nanobragg.config import Experiment
 from nanobragg.constants import MAX_STEPS
@@ -14,6 +16,22 @@ _BYTES_PER_ORIENTATION = 9 * 8 * 6
 """three vectors, and the intermediate arrays that they come from"""
 _BYTES_PER_SOURCE = 1000
 """a source while it is a handful of Python objects"""
+
+
+@contextmanager
+def refusing_degenerate_geometry() -> Iterator[None]:
+    """Turn the ways in which arithmetic says "infinite" or "not a number" into a ConfigError."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (ZeroDivisionError, OverflowError, ValueError) as error:
+        raise ConfigError(
+            "experiment",
+            str(error),
+            "the geometry is degenerate or not finite",
+            "look at the cell, the detector axes and the distances",
+        ) from None
 
 
 def check_limits(decided: Experiment) -> None:

@@ -18,7 +18,7 @@ from nanobragg.constants import DEFAULT_BEAM_SIZE, RTD
 from nanobragg.errors import ConfigError
 from nanobragg.fields import check_tensors, detached, elements, is_tensor
 from nanobragg.geometry import FLOAT_OPS, dot, radians, rotxyz
-from nanobragg.limits import check_limits
+from nanobragg.limits import check_limits, refusing_degenerate_geometry
 from nanobragg.placement import Placement, convention_in_force, distances_agree, place
 from nanobragg.quirks import Quirk
 from nanobragg.sources import wavelength_m
@@ -79,7 +79,7 @@ def resolve(experiment: Experiment, notes: Notes | None = None) -> Experiment:
             "nanobragg.panels.experiments(experiment)[i] is the experiment of panel i",
         )
     check_tensors(experiment)
-    try:
+    with refusing_degenerate_geometry():
         detector = _resolve_detector(experiment, notes)
         decided = replace(
             experiment,
@@ -92,15 +92,6 @@ def resolve(experiment: Experiment, notes: Notes | None = None) -> Experiment:
         decided = replace(decided, crystal=crystal)
         _check_geometry(decided, notes)
         decided = replace(decided, sampling=_resolve_sampling(decided, typed_cells, notes))
-    except ConfigError:
-        raise
-    except (ZeroDivisionError, OverflowError, ValueError) as error:  # math's way to say infinite or not a number
-        raise ConfigError(
-            "experiment",
-            str(error),
-            "the geometry is degenerate or not finite",
-            "look at the cell, the detector axes and the distances",
-        ) from None
     check_limits(decided)
     return decided
 
