@@ -84,10 +84,10 @@ def ratio(times: dict, name: str, other: str) -> float:
 def peak_memory(args: list[str], folder: Path) -> tuple[float, float]:
     """Peak resident memory [MB] of a simulation in a process of its own, and what the imports alone take."""
     code = (
-        "import sys, resource, nanobragg as nb, warnings; from nanobragg import backend_c, derive\n"
+        "import sys, nanobragg as nb, warnings; from nanobragg import backend_c, derive\n"
         "warnings.simplefilter('ignore')\n"
-        "rss = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
-        "a = rss(); nb.simulate(nb.Experiment.from_nanobragg_args(sys.argv[1:])); print(rss(), a)"
+        "peak = lambda: next(int(x.split()[1]) / 1024 for x in open('/proc/self/status') if x.startswith('VmHWM'))\n"
+        "a = peak(); nb.simulate(nb.Experiment.from_nanobragg_args(sys.argv[1:])); print(peak(), a)"
     )
     result = subprocess.run([sys.executable, "-c", code, *args], cwd=folder, capture_output=True, text=True, check=True)
     peak, imports = map(float, result.stdout.split())

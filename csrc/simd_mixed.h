@@ -28,14 +28,20 @@ NB_INLINE vf vf_fma(vf x, vf y, vf z) {
 #endif
 }
 
+#if defined(__clang__)
+#define SHUFFLE __builtin_shufflevector
+#else
+#define SHUFFLE(x, y, ...) __builtin_shuffle(x, y, (vj){__VA_ARGS__})
+#endif
+
 /* The low halves of the 64-bit lanes of x, then those of y. */
 NB_INLINE vj low_halves(vd x, vd y) {
 #if LANES == 8
-    return __builtin_shufflevector((vj)x, (vj)y, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return SHUFFLE((vj)x, (vj)y, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
 #elif LANES == 4
-    return __builtin_shufflevector((vj)x, (vj)y, 0, 2, 4, 6, 8, 10, 12, 14);
+    return SHUFFLE((vj)x, (vj)y, 0, 2, 4, 6, 8, 10, 12, 14);
 #else
-    return __builtin_shufflevector((vj)x, (vj)y, 0, 2, 4, 6);
+    return SHUFFLE((vj)x, (vj)y, 0, 2, 4, 6);
 #endif
 }
 
