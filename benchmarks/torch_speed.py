@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from nanobragg.torch_backend import kernel, simulate
+from nanobragg.torch_backend import simulate
 from nanobragg.torch_backend.ops import TORCH_OPS
 
 import nanobragg as nb
@@ -85,9 +85,9 @@ def contenders(decided: nb.Experiment, device: str, compiled: bool) -> dict[str,
     def forward(dtype: torch.dtype, **options: object) -> Callable[[], object]:
         return lambda: simulate(decided, dtype=dtype, device=device, **options)  # type: ignore[arg-type]
 
-    def gradient(dtype: torch.dtype) -> Callable[[], object]:
+    def gradient(dtype: torch.dtype, **options: object) -> Callable[[], object]:
         refined, leaves = with_parameters(decided)
-        return lambda: torch.autograd.grad(simulate(refined, dtype=dtype, device=device).sum(), leaves)
+        return lambda: torch.autograd.grad(simulate(refined, dtype=dtype, device=device, **options).sum(), leaves)  # type: ignore[arg-type]
 
     found: dict[str, Callable[[], object]] = {
         "torch float64": forward(torch.float64),
@@ -98,23 +98,11 @@ def contenders(decided: nb.Experiment, device: str, compiled: bool) -> dict[str,
         "C scalar": lambda: nb.simulate(decided, backend="c", kernel="scalar", n_threads=1),
     }
     if compiled:
-        found["torch float64, compiled"] = _compiled(forward(torch.float64))
-        found["torch float32, compiled"] = _compiled(forward(torch.float32))
+        for dtype in (torch.float64, torch.float32):
+            name = str(dtype).removeprefix("torch.")
+            found[f"torch {name}, compiled"] = forward(dtype, compiled=True)
+            found[f"torch {name}, compiled, forward + 12 gradients"] = gradient(dtype, compiled=True)
     return found
-
-
-def _compiled(call: Callable[[], object]) -> Callable[[], object]:
-    """The same call with the evaluation of a block through torch.compile."""
-    fused = torch.compile(kernel.evaluate)
-
-    def run() -> object:
-        plain, kernel.evaluate = kernel.evaluate, lambda *a: fused(*a[:5], True)  # type: ignore[assignment]
-        try:
-            return call()
-        finally:
-            kernel.evaluate = plain
-
-    return run
 
 
 def cpu_time(call: Callable[[], object], device: str) -> float:

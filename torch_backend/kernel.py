@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Protocol
 
 import torch
-from nanobragg.torch_backend import detector, lattice, phase, structure_factors
+from nanobragg.torch_backend import detector, fused, lattice, phase, structure_factors
 from nanobragg.torch_backend.algebra import dot, transform
 from nanobragg.torch_backend.detector import Points
 from nanobragg.torch_backend.inputs import Inputs, Plan
@@ -280,7 +280,10 @@ def _block(plan: Plan, inputs: Inputs, begin: int, end: int, smooth: bool, watch
             interpolate = _interpolate(plan, begin, single_pass, some, vectors)
             if watcher is not None:
                 watcher.orientations(single_pass, some, cells)
-            part = evaluate(plan, inputs, cells, vectors, interpolate, smooth, watcher).sum(0)
+            if plan.compiled and not smooth and watcher is None:
+                part = fused.bragg(plan, inputs, cells, vectors)
+            else:
+                part = evaluate(plan, inputs, cells, vectors, interpolate, smooth, watcher).sum(0)
             bragg = part if bragg is None else bragg + part
         assert bragg is not None
         photons = bragg.view(passes.shape) * inputs.scale

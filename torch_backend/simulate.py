@@ -37,6 +37,7 @@ def simulate(
     progress: Callable[[int, int], None] | None = None,
     phase: str = "f64",
     twice_differentiable: bool = False,
+    compiled: bool = False,
 ) -> Tensor:
     """Simulate one image: expected photons per pixel, differentiable with respect to every tensor in the experiment.
 
@@ -61,6 +62,9 @@ def simulate(
         Arithmetic of the Miller indices: float64, or exact float32 pieces for devices on which float64 is slow.
     twice_differentiable : bool
         Let autograd record the whole sum, so that it can be differentiated again; memory grows with the problem.
+    compiled : bool
+        Let torch.compile make one loop of the evaluations of square crystals without interpolation; never needed. The first
+        call takes a minute, and a C++ compiler.
 
     Returns
     -------
@@ -73,6 +77,21 @@ def simulate(
         For an option that is not one of those above, or a derivation that fails.
     BackendUnavailableError
         For a device that this machine or build of torch does not have.
+
+    Notes
+    -----
+    Gradients are those of the sum as it is computed. None passes through what is discrete: counts, the nearest index at which
+    an amplitude is looked up (only the amplitude itself gets one), the edge of a top-hat, `d_min`, the cut of a round
+    divergence, and whether a stencil fits into the table. At a spread, angle or range of exactly 0 the gradient is the
+    right-hand or the zero value, never NaN.
+
+    Backward and forward mode sweep over the same blocks as the image, so that their memory is bounded by `memory_budget`
+    too; under quirks that make a pixel depend on what came before, autograd records the whole sum instead.
+
+    Batches: make the decisions once and map the rest, for example
+    ``torch.func.vmap(lambda m: render({"crystal.misset_deg": m}))(missets)`` with
+    ``render = nanobragg.prepare(experiment, backend="torch")``. The batch is a loop inside; the tangents of one point
+    (``torch.func.jacfwd``) share one sweep.
     """
     dtype = torch.float64 if dtype is None else dtype
     if dtype not in DTYPES:
@@ -86,7 +105,14 @@ def simulate(
     with _threads(n_threads):
         scene = derive(decided, TORCH_OPS, roi=roi)
         return render_scene(
-            scene, place, dtype, phase, max(1, int(budget) // BYTES_PER_EVALUATION), twice_differentiable, progress
+            scene,
+            place,
+            dtype,
+            phase,
+            max(1, int(budget) // BYTES_PER_EVALUATION),
+            twice_differentiable,
+            progress,
+            compiled,
         )
 
 
@@ -98,9 +124,10 @@ def render_scene(
     block: int = 2**15,
     twice_differentiable: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    compiled: bool = False,
 ) -> Tensor:
     """The image of a Scene made with `TORCH_OPS`; `block` evaluations are worked on together."""
-    plan, inputs = prepare(scene, device, dtype, phase, block)
+    plan, inputs = prepare(scene, device, dtype, phase, block, compiled)
     values = image_values(plan, inputs, twice_differentiable, progress)
     image = values.new_zeros(scene.n_slow * scene.n_fast)
     return image.index_put((plan.pixels,), values).view(scene.n_slow, scene.n_fast)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from nanobragg.torch_backend import detector, lattice, phase, structure_factors
+from nanobragg.torch_backend import detector, fused, lattice, phase, structure_factors
 from nanobragg.torch_backend.algebra import dot, transform
 from nanobragg.torch_backend.inputs import NAMES, Inputs, Plan
 from nanobragg.torch_backend.kernel import Passes, make_passes, orientation_blocks, pass_blocks, pixel_blocks
@@ -47,7 +47,10 @@ class _Derivatives:
 
 
 def _derivatives(plan: Plan, inputs: Inputs, cells: Tensor, vectors: Tensor) -> tuple[_Derivatives, Tensor]:
-    """Derivatives, and the offsets (n_axes, o, m)."""
+    """Derivatives, and the offsets (n_axes, o, m), which square crystals do not need again."""
+    if plan.compiled:
+        slopes, found = fused.derivatives(plan, inputs, cells, vectors)
+        return _Derivatives(slopes, found, slopes.offset * found.squared), slopes.offset
     offset, nearest = phase.offsets(cells, vectors, plan.scales, plan.dtype)
     lookup = structure_factors.look_up_slopes(plan, inputs.table, nearest, offset)
     form = lattice.slopes(plan, inputs, offset)

@@ -1,0 +1,39 @@
+"""The compiled evaluation is the plain one."""
+
+from __future__ import annotations
+
+import shutil
+
+import grid
+import pytest
+import torch
+
+from nanobragg.resolve import resolve
+from nanobragg.torch_backend import simulate
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("g++") is None and shutil.which("c++") is None, reason="needs a C++ compiler"),
+]
+# max|difference|/max|image| and of the gradient's norm; measured: 1e-15 and 8e-15, in float32 6e-7 and 2e-6
+TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize(
+    "options",
+    [{"mosaic": {"spread_deg": 1.5, "n_domains": 12}}, {"cells": {"n_cells": (1, 2, 3)}}, {"source": "list"}],
+    ids=["many orientations", "an axis of one cell", "several sources"],
+)
+def test_compiled(options, dtype):
+    """With a pixel in the direct beam, where every offset is 0."""
+    decided = resolve(grid.build({"interpolate": "nearest", **options}))
+    found = []
+    for compiled in (False, True):
+        misset = torch.tensor([10.0, 20.0, 30.0], dtype=torch.float64, requires_grad=True)
+        image = simulate(decided.replace("crystal.misset_deg", misset), compiled=compiled, dtype=dtype)
+        (gradient,) = torch.autograd.grad(image.square().sum(), misset)
+        found.append((image.detach(), gradient))
+    (plain, slope), (fused, other) = found
+    assert (plain - fused).abs().max() <= TOLERANCES[dtype] * plain.max()
+    assert (slope - other).norm() <= TOLERANCES[dtype] * slope.norm()
