@@ -341,9 +341,7 @@ def _expanded(cls: type[StructureFactors], listed: Any, default_F: Any, max_byte
         )
     except TableTooLarge as error:
         raise FileFormatError(listed.path, f"{error.requirement}; {error.hint}") from None
-    return dataclasses.replace(
-        table, unit_cell=listed.cell, space_group=listed.space_group, d_min_angstrom=full.d_min
-    )
+    return dataclasses.replace(table, unit_cell=listed.cell, space_group=listed.space_group, d_min_angstrom=full.d_min)
 
 
 class TableTooLarge(ConfigError):

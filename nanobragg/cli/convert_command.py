@@ -155,7 +155,7 @@ def _geometry_of_images(typed: Any) -> Any:
 
 def _images(paths: Sequence[str], geometry: Any) -> Iterator[Any]:
     """All images of all files; panels of an NXmx file are taken apart again."""
-    from nanobragg.io.image_file import find_data, image_format, open_hdf5, read_image
+    from nanobragg.io.image_file import find_data, image_format, open_hdf5, read_frame, read_image
 
     for path in paths:
         if image_format(path) != "nxmx":
@@ -163,7 +163,8 @@ def _images(paths: Sequence[str], geometry: Any) -> Iterator[Any]:
             continue
         with open_hdf5(path) as file:
             data = find_data(path, file)
-            for frame in data:
+            for i in range(len(data)):
+                frame = read_frame(path, data, i + 1)
                 if geometry is None or len(geometry.panels) < 2:
                     yield frame
                     continue

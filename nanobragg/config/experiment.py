@@ -212,7 +212,9 @@ class Experiment(Config):
     def to_dials(self, path: str | PathLike[str], *, n_images: int = 1, images: str | None = None) -> None:
         """Write a DIALS experiment list of a scan of `n_images` that starts here.
 
-        `images` names the image files, as ``out_####.cbf``. Beam spread, mosaicity and crystal size are not part of it.
+        `images` names the image files, as ``out_####.cbf``; DIALS programs that predict the spots of a scan need it, and the
+        images there (the writers of images write both with ``sidecar=True``). Beam spread, mosaicity and crystal size are
+        not part of it.
 
         Raises
         ------

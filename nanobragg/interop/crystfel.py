@@ -86,7 +86,10 @@ class _Geom:
         if key not in values:
             raise FileFormatError(self.path, f"{panel}/{key} is missing{hint}")
         try:
-            return float(values[key].split()[0])
+            number = float(values[key].split()[0])
+            if not np.isfinite(number):
+                raise ValueError
+            return number
         except (ValueError, IndexError):
             raise FileFormatError(self.path, f"{panel}/{key} = {values[key]}: is not a number{hint}") from None
 
@@ -130,7 +133,7 @@ class _Geom:
         shape = (bounds["max_ss"] - bounds["min_ss"] + 1, bounds["max_fs"] - bounds["min_fs"] + 1)
         mask = np.full(shape, self.panels[name].get("no_index", "0") not in ("1", "true", "yes"))
         s, f = np.indices(shape)
-        for region in self.bad.values():
+        for bad, region in self.bad.items():
             if region.get("panel", name) != name:
                 continue
             if "min_fs" in region:
@@ -141,7 +144,8 @@ class _Geom:
                 }
             inside = np.ones(shape, bool)
             for axis, values in coordinates.items():
-                inside &= (values >= float(region[f"min_{axis}"])) & (values <= float(region[f"max_{axis}"]))
+                low, high = (_number(self.path, bad, region.get(f"{end}_{axis}", "nothing")) for end in ("min", "max"))
+                inside &= (values >= low) & (values <= high)
             mask[inside] = False
         return None if mask.all() else mask
 
@@ -174,16 +178,32 @@ def _crystal(path: Path, index: int | None) -> tuple[Array, float | None]:
     if not 0 <= (index or 0) < len(crystals):
         raise FileFormatError(path, f"index={index}: it holds crystals 0 to {len(crystals) - 1}")
     text, chunk = crystals[index or 0]
-    stars = {match[1]: [float(match[i]) for i in (2, 3, 4)] for match in _STAR.finditer(text)}
+    where = f"crystal {index or 0}"
+    stars = {match[1]: [_number(path, where, match[i]) for i in (2, 3, 4)] for match in _STAR.finditer(text)}
     if set(stars) != {"a", "b", "c"}:
         raise FileFormatError(path, f"crystal {index or 0}: astar, bstar, cstar are not all there")
     shift = re.search(r"det_shift x = (\S+) y = (\S+) mm", text)
-    if shift and any(float(shift[i]) for i in (1, 2)):
+    if shift and any(_number(path, where, shift[i]) for i in (1, 2)):
         warnings.warn(f"{path}: crystal {index or 0}: det_shift x = {shift[1]} y = {shift[2]} mm is not applied",
                       NanoBraggWarning, stacklevel=2)  # fmt: skip
     energy = re.search(r"photon_energy_eV = (\S+)", chunk)
-    wavelength = EV_ANGSTROM / float(energy[1]) if energy else None
-    return np.array([stars[name] for name in "abc"]) * 0.1, wavelength
+    ev = _number(path, f"chunk of {where}", energy[1]) if energy else None
+    if ev is not None and not ev > 0:
+        raise FileFormatError(path, f"chunk of {where}: photon_energy_eV = {ev:g}, must be > 0")
+    matrix = np.array([stars[name] for name in "abc"]) * 0.1
+    if not abs(np.linalg.det(matrix)) > 0:
+        raise FileFormatError(path, f"{where}: astar, bstar, cstar lie in a plane")
+    return matrix, None if ev is None else EV_ANGSTROM / ev
+
+
+def _number(path: Path, where: str, text: str) -> float:
+    try:
+        value = float(text)
+        if np.isfinite(value):
+            return value
+    except ValueError:
+        pass
+    raise FileFormatError(path, f"{where}: {text!r} is not a number")
 
 
 def write_geom(path: Path, geometry: Geometry) -> None:

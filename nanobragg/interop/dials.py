@@ -54,7 +54,7 @@ def read_expt(path: Path, index: int | None = None, image: int | None = None) ->
     reader = _Reader(path, data, entries[index])
     try:
         return reader.geometry(image)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise FileFormatError(
             path, f"{reader.where}: {type(error).__name__}: {error}; is it an experiment list of DIALS?"
         ) from None

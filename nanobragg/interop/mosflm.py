@@ -30,10 +30,10 @@ def read_mosflm(path: Path, wavelength: float) -> Geometry:
         When the file is malformed, or has misset angles other than 0, which would turn the crystal away from the matrix.
     """
     matrix = read_matrix(path)
-    tokens = read_bytes(path).split()
-    missets = tokens[9:12]
-    if len(tokens) >= 27 and any(abs(float(x)) > 1e-6 for x in missets):
-        raise FileFormatError(path, f"has missets {b' '.join(missets).decode()}; apply them to the matrix first", 4)
+    missets = [_number(token) for token in read_bytes(path).split()[9:12]]
+    if any(abs(angle) > 1e-6 for angle in missets):
+        angles = " ".join(f"{angle:g}" for angle in missets)
+        raise FileFormatError(path, f"has missets {angles}; apply them to the matrix first", 4)
     return Geometry(wavelength=wavelength, a_star=matrix.T / wavelength).turned(FROM_MOSFLM)
 
 
@@ -66,3 +66,11 @@ def is_matrix(path: Path) -> bool:
         return bool(np.isfinite(read_matrix(path)).all())
     except FileFormatError:
         return False
+
+
+def _number(token: bytes) -> float:
+    """A number, or 0 for what is none: readers pass over what follows the matrix."""
+    try:
+        return float(token)
+    except ValueError:
+        return 0.0

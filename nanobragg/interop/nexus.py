@@ -32,7 +32,7 @@ def read_nxmx(path: Path, image: int | None = None) -> Geometry:
         reader = _Nexus(path, file)
         try:
             return reader.geometry(image)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError, RuntimeError) as error:
             raise FileFormatError(path, f"{reader.where}: {type(error).__name__}: {error}; is it NXmx?") from None
 
 

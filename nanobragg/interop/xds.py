@@ -62,8 +62,8 @@ def _read_xparm(path: Path, text: str, image: int | None) -> Geometry:
         raise FileFormatError(path, "a, b, c lie in a plane", 5)
     return _in_dials_frame(
         panel, wavelength=rows[1][0], beam=np.array(rows[1][1:]), spindle=np.array(axis),
-        phi=phi + (0.0 if image is None else (image - start_image) * osc), osc=osc, axes=axes, group=int(rows[2][0]),
-        polarization=None,
+        phi=phi + (0.0 if image is None else (image - start_image) * osc), osc=osc, axes=axes,
+        group=_group_number(path, rows[2][0]), polarization=None,
     )  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def _read_input(path: Path, text: str, image: int | None) -> Geometry:
     osc = numbers("OSCILLATION_RANGE", 1, [0.0])[0]
     first = numbers("STARTING_FRAME", 1, numbers("DATA_RANGE", 1, [1.0]))[0]
     phi = numbers("STARTING_ANGLE", 1, [0.0])[0] + (0.0 if image is None else (image - first) * osc)
-    group = int(numbers("SPACE_GROUP_NUMBER", 1, [0.0])[0])
+    group = _group_number(path, numbers("SPACE_GROUP_NUMBER", 1, [0.0])[0])
     fraction = numbers("FRACTION_OF_POLARIZATION", 1, [0.5])[0]
     normal = np.array(numbers("POLARIZATION_PLANE_NORMAL", 3, [0.0, 1.0, 0.0]))
     return _in_dials_frame(
@@ -119,12 +119,20 @@ def _panel(
     x: Array, y: Array, normal: Array,
 ) -> Panel:  # fmt: skip
     pixel = square_pixel(path, "QX, QY", qx, qy)
-    if not (n_fast >= 1 and n_slow >= 1):
+    if not (1 <= n_fast < 2**31 and 1 <= n_slow < 2**31):
         raise FileFormatError(path, f"NX, NY: {n_fast:g} x {n_slow:g} pixels, must be at least 1 x 1")
+    if not np.isfinite([qx, org_x, org_y, distance]).all():
+        raise FileFormatError(path, "QX, ORGX, ORGY and the distance must be finite")
     x, y, normal = (v / np.linalg.norm(v) for v in (x, y, normal))
     # XDS counts from 1 at the centre of the first pixel, and ORGX, ORGY is the foot of the normal
     origin = distance * normal - (org_x - 0.5) * pixel * x - (org_y - 0.5) * pixel * y
     return Panel(n_fast=int(n_fast), n_slow=int(n_slow), pixel_mm=pixel, origin=origin, fast=x, slow=y)
+
+
+def _group_number(path: Path, value: float) -> int:
+    if value not in range(231):
+        raise FileFormatError(path, f"space group number {value:g}: must be 0 to 230")
+    return int(value)
 
 
 def _in_dials_frame(

@@ -49,15 +49,13 @@ def _write(kind: str, path: str | PathLike[str], image: Any, experiment: Experim
 
 
 def read_with_fabio(path: str | PathLike[str]) -> tuple[NDArray[Any], str | None]:
-    """The first frame of any image that fabio reads, and our record in it.
+    """The first frame of any image that fabio reads, and our record in it (packed).
 
     Raises
     ------
     FileFormatError
         When fabio cannot read it.
     """
-    from nanobragg.provenance import unpacked
-
     fabio = needed("fabio", "reading this image format")
     read_bytes(path)  # the errors of opening, in our words
     try:
@@ -68,4 +66,4 @@ def read_with_fabio(path: str | PathLike[str]) -> tuple[NDArray[Any], str | None
         raise FileFormatError(path, f"cannot be read as an image: {type(error).__name__}: {error}") from None
     # a TIFF keeps it as "key=value" in its description
     text = header.get(_KEY) or next((v.partition("=")[2] for v in header.values() if v.startswith(f"{_KEY}=")), None)
-    return pixels, unpacked(text.strip()) if text else None
+    return pixels, text.strip() if text else None

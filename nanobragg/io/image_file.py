@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from os import PathLike
 from typing import Any
 
@@ -53,7 +54,7 @@ def read_image(path: str | PathLike[str], image: int = 1) -> NDArray[Any]:
             data = find_data(path, file)
             if not 1 <= image <= len(data):
                 raise FileFormatError(path, f"{data.name}: image={image}, it holds images 1 to {len(data)}")
-            return np.asarray(data[image - 1])
+            return read_frame(path, data, image)
     if image != 1:
         raise FileFormatError(path, f"image={image}: it holds one image")
     if kind == "cbf":
@@ -75,13 +76,16 @@ def read_image(path: str | PathLike[str], image: int = 1) -> NDArray[Any]:
 
 def provenance_text(path: str | PathLike[str]) -> str | None:
     """The record of `nanobragg.provenance` in an image file, as JSON; None: there is none."""
-    from nanobragg.provenance import COMMENT, SMV_KEY, unpacked
+    from nanobragg.provenance import COMMENT, SMV_KEY
 
     kind = image_format(path)
     if kind == "nxmx":
         with open_hdf5(path) as file:
-            found = file.get("/entry/nanobragg/provenance")
-            return None if found is None else str(found.asstr()[()])
+            try:
+                found = file.get("/entry/nanobragg/provenance")
+                return None if found is None else str(found.asstr()[()])
+            except (OSError, RuntimeError, AttributeError, TypeError, UnicodeDecodeError) as error:
+                raise FileFormatError(path, f"/entry/nanobragg/provenance: {error}; is it damaged?") from None
     if kind == "cbf":
         from nanobragg.io.cbf import read_cbf
 
@@ -90,13 +94,37 @@ def provenance_text(path: str | PathLike[str]) -> str | None:
     if kind == "smv":
         from nanobragg.io.smv import read_smv
 
-        text = read_smv(path)[1].get(SMV_KEY)
-        return None if text is None else unpacked(text)
+        return _unpacked(path, read_smv(path)[1].get(SMV_KEY))
     if kind == "pgm":
         return None
     from nanobragg.io.fabio_images import read_with_fabio
 
-    return read_with_fabio(path)[1]
+    return _unpacked(path, read_with_fabio(path)[1])
+
+
+def _unpacked(path: str | PathLike[str], text: str | None) -> str | None:
+    from nanobragg.provenance import unpacked
+
+    try:
+        return None if text is None else unpacked(text)
+    except (ValueError, zlib.error) as error:
+        raise FileFormatError(path, f"its provenance is damaged: {error}") from None
+
+
+def read_frame(path: str | PathLike[str], data: Any, image: int) -> NDArray[Any]:
+    """An image of a stack in an open HDF5 file.
+
+    Raises
+    ------
+    FileFormatError
+        When its data are damaged, or the filter that packed them is not installed.
+    """
+    try:
+        return np.asarray(data[image - 1])
+    except (OSError, RuntimeError) as error:
+        raise FileFormatError(
+            path, f"{data.name}: image {image} cannot be read: {error}; is it damaged, or is hdf5plugin missing?"
+        ) from None
 
 
 def open_hdf5(path: str | PathLike[str]) -> Any:
@@ -120,9 +148,11 @@ def open_hdf5(path: str | PathLike[str]) -> Any:
 
 def find_data(path: str | PathLike[str], file: Any) -> Any:
     """The stack of images (n, n_slow, n_fast) of an NXmx file."""
-    group = file.get("/entry/data")
-    name = None if group is None else group.attrs.get("signal", "data")
-    data = None if group is None else group.get(name)
-    if data is None or data.ndim != 3:
+    try:
+        group = file.get("/entry/data")
+        data = None if group is None else group.get(group.attrs.get("signal", "data"))
+    except (OSError, RuntimeError, AttributeError, TypeError) as error:
+        raise FileFormatError(path, f"/entry/data: {error}; is it damaged?") from None
+    if data is None or getattr(data, "ndim", 0) != 3:
         raise FileFormatError(path, "/entry/data/data: is missing or no stack of images (n, slow, fast); is it NXmx?")
     return data

@@ -15,6 +15,8 @@ from nanobragg.io.symmetry import ReflectionList
 
 _RATE = 1.5
 """Grid points per half of `d_min`; with the artificial B below the error against direct summation is about 3e-5."""
+_MAX_B = 1e4
+"""Largest B factor [Angstrom^2], and occupancy, that is taken for one."""
 _CUTOFF = 1e-7
 """Density at which an atom ends [electrons/Angstrom^3]."""
 
@@ -59,6 +61,7 @@ def read_model(
     gemmi = needed("gemmi", "structure factors from a model")
     structure = _structure(gemmi, path)
     model, cell = structure[0], structure.cell
+    _check_atoms(path, model)
     group = _space_group(gemmi, path, structure)
     calculator = gemmi.DensityCalculatorX()
     calculator.d_min, calculator.rate, calculator.cutoff = d_min, _RATE, _CUTOFF
@@ -108,11 +111,25 @@ def _structure(gemmi: Any, path: str | PathLike[str]) -> Any:
     return structure
 
 
+def _check_atoms(path: str | PathLike[str], model: Any) -> None:
+    """Numbers that would make the density endless are refused."""
+    for site in model.all():
+        atom = site.atom
+        values = (atom.pos.x, atom.pos.y, atom.pos.z, atom.occ, atom.b_iso)
+        if not np.isfinite(values).all() or not abs(atom.b_iso) < _MAX_B or not abs(atom.occ) < _MAX_B:
+            raise FileFormatError(path, f"atom {site}: coordinates {values[:3]}, occupancy {atom.occ:g}, B {atom.b_iso:g}: "
+                                  "must be finite numbers of a reasonable size")  # fmt: skip
+
+
 def _space_group(gemmi: Any, path: str | PathLike[str], structure: Any) -> Any:
     group = structure.find_spacegroup()
     if group is None:
-        if structure.spacegroup_hm:
-            raise FileFormatError(path, f"space group {structure.spacegroup_hm!r} is unknown")
+        try:
+            name = structure.spacegroup_hm
+        except UnicodeDecodeError:
+            name = "(bytes that are no text)"
+        if name:
+            raise FileFormatError(path, f"space group {name!r} is unknown")
         warnings.warn(f"{path}: names no space group, taken as P 1", NanoBraggWarning, stacklevel=2)
         structure.spacegroup_hm = "P 1"
         group = gemmi.SpaceGroup("P 1")

@@ -79,6 +79,15 @@ def from_gemmi(
     path: str | PathLike[str], mtz: Any, label: str | None, anomalous: bool | None, space_group: str | None
 ) -> ReflectionList:
     """The list behind an open gemmi.Mtz; see `read_mtz`."""
+    try:
+        return _from_gemmi(path, mtz, label, anomalous, space_group)
+    except UnicodeDecodeError as error:
+        raise FileFormatError(path, f"its header holds bytes that are no text: {error}; is it damaged?") from None
+
+
+def _from_gemmi(
+    path: str | PathLike[str], mtz: Any, label: str | None, anomalous: bool | None, space_group: str | None
+) -> ReflectionList:
     if len(mtz.batches):
         raise FileFormatError(
             path, f"holds unmerged data ({len(mtz.batches)} batches); merge it first, e.g. with aimless"

@@ -70,6 +70,8 @@ def expand(reflections: ReflectionList) -> FullList:
     if not len(hkl):
         raise FileFormatError(path, f"column {reflections.label}: no reflection has a value")
     hkl, amplitude = _without_absences(reflections, hkl, amplitude, rotations, translations)
+    if not len(hkl):
+        raise FileFormatError(path, f"every reflection is a systematic absence of {reflections.space_group}")
     hkl, amplitude = _unique(reflections, hkl, amplitude, rotations)
     every = np.concatenate([hkl @ r for r in rotations])
     amplitudes = np.tile(amplitude, len(rotations))

@@ -310,6 +310,9 @@ def test_models_that_lack_something(tmp_path):
         StructureFactors.from_model(tmp_path / "noatoms.pdb", 3.0)
     with pytest.raises(FileFormatError, match=r"cannot be read"):
         StructureFactors.from_model(tmp_path / "missing.pdb", 3.0)
+    (tmp_path / "endless.pdb").write_text(text.replace(text.splitlines()[2][60:66], "   inf", 1))
+    with pytest.raises(FileFormatError, match=r"endless.pdb: atom .*B inf: must be finite"):
+        StructureFactors.from_model(tmp_path / "endless.pdb", 3.0)
     for d_min in (0.0, -1.0, float("nan")):
         with pytest.raises(ConfigError, match=r"d_min"):
             StructureFactors.from_model(tmp_path / "model.pdb", d_min)
