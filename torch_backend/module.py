@@ -10,6 +10,7 @@ import torch
 from nanobragg.torch_backend.simulate import simulate
 from torch import Tensor, nn
 
+from nanobragg import panels
 from nanobragg.config import Experiment
 from nanobragg.errors import ConfigError
 from nanobragg.resolve import resolve
@@ -56,7 +57,7 @@ class ExperimentModule(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.decided = resolve(experiment)
+        self.decided = experiment if isinstance(experiment.detector, tuple) else resolve(experiment)
         self.options = options
         self.priors = dict(priors or {})
         self._names: dict[str, str] = {}
@@ -106,8 +107,18 @@ class ExperimentModule(nn.Module):
         return total
 
     def forward(self, roi: tuple[slice, slice] | None = None) -> Tensor:
-        """The image (n_slow, n_fast) [photons]; only the pixels of `roi` are computed."""
-        return simulate(self.experiment, roi=roi, **self.options)
+        """The image (n_slow, n_fast) [photons]; only the pixels of `roi` are computed.
+
+        Panels are rendered one by one, as `nanobragg.simulate` does, and decided anew from the current values.
+        """
+        experiment = self.experiment
+        if not isinstance(experiment.detector, tuple):
+            return simulate(experiment, roi=roi, **self.options)
+        parts = panels.experiments(experiment)
+        regions = panels.rois(roi, len(parts))
+        images = [simulate(resolve(part), roi=r, **self.options) for part, r in zip(parts, regions, strict=True)]
+        joined: Tensor = panels.joined(images)
+        return joined
 
     def extra_repr(self) -> str:
         """The refined paths with their values."""

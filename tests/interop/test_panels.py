@@ -115,6 +115,31 @@ def test_gradient_of_the_pose_against_differences_through_c():
             assert float(tensor.grad[i]) == pytest.approx(expected, rel=1e-5)  # measured 1e-7
 
 
+@pytest.mark.skipif(torch_missing(), reason="torch is not installed")
+def test_the_pose_of_panels_is_found_again_by_a_module():
+    """Two steps of Gauss-Newton (Jacobian by forward differences of the module) bring the shift back."""
+    import torch
+
+    base = panels.split(experiment(), 2, 2).replace("detector_pose", nb.Pose())
+    target = torch.as_tensor(nb.simulate(base.replace("detector_pose.shift_mm", (0.02, -0.03, 0.01))))
+    module = nb.ExperimentModule(base, ["detector_pose.shift_mm"])
+    (shift,) = module.parameters()
+    assert module().shape == (4, 10, 12)
+    ((module() - target) ** 2).sum().backward()
+    assert torch.isfinite(shift.grad).all() and shift.grad.abs().max() > 0
+    for _ in range(4):
+        with torch.no_grad():
+            image, columns = module(), []
+            for i in range(3):
+                shift[i] += 1e-6
+                columns.append((module() - image).ravel() / 1e-6)
+                shift[i] -= 1e-6
+            shift += torch.linalg.lstsq(torch.stack(columns, 1), (target - image).ravel()).solution
+    torch.testing.assert_close(
+        shift.detach(), torch.tensor([0.02, -0.03, 0.01], dtype=torch.float64), atol=1e-6, rtol=0
+    )
+
+
 def test_panels_of_different_shapes_give_a_list():
     first = panels.split(experiment(), 2, 2)
     second = dataclasses.replace(first, detector=(*first.detector[:1], nb.Detector(n_fast=7, n_slow=5)))
