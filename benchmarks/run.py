@@ -125,10 +125,10 @@ def shares_of_peak(folder: Path, rounds: int) -> dict[str, Any]:
 
 
 def scaling(folder: Path) -> dict[str, Any]:
-    """Time over evaluations, for growing detectors and growing numbers of domains; the fit is time = a + b x."""
+    """Time over evaluations, for finer pixels and for more domains; the fit from 10 M evaluations up is time = a + b x."""
     base = WORKLOADS["W2"].args or ""
     series = {
-        "pixels": [f"{base} -detpixels {n}" for n in (256, 512, 1024, 1536, 2048, 3072, 4096)],
+        "pixels": [f"{base} -detpixels {n} -pixel {102.4 / n}" for n in (256, 512, 1024, 1536, 2048, 3072, 4096)],
         "domains": [
             f"{base} -oversample 1 -detpixels 256 -mosaic 0.3 -mosaic_domains {n}" for n in (1, 10, 100, 200, 400, 1000)
         ],
