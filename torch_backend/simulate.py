@@ -20,8 +20,8 @@ from nanobragg.scene import Scene
 
 BYTES_PER_EVALUATION = 256
 """alive at the peak of a block, forward or backward (measured: 140 to 250)"""
-DEFAULT_BUDGET = {"cpu": 8 * 2**20, "cuda": 2**30}
-"""[bytes] on a CPU, what keeps a block in the caches"""
+DEFAULT_BUDGET = {"cpu": 8 * 2**20, "compiled": 32 * 2**20, "cuda": 2**30}
+"""[bytes] on a CPU, what keeps a block in the caches; compiled loops keep less of it alive"""
 DTYPES = (torch.float64, torch.float32)
 PHASES = ("f64", "f32x2")
 
@@ -101,7 +101,8 @@ def simulate(
     if memory_budget is not None and not memory_budget > 0:
         raise ConfigError("memory_budget", memory_budget, "must be > 0", "bytes for one block of evaluations")
     place = _device_of(decided) if device is None else _device(device)
-    budget = DEFAULT_BUDGET.get(place.type, DEFAULT_BUDGET["cuda"]) if memory_budget is None else memory_budget
+    kind = "compiled" if compiled and place.type == "cpu" else place.type
+    budget = DEFAULT_BUDGET.get(kind, DEFAULT_BUDGET["cuda"]) if memory_budget is None else memory_budget
     with _threads(n_threads):
         scene = derive(decided, TORCH_OPS, roi=roi)
         return render_scene(

@@ -7,9 +7,9 @@ import shutil
 import grid
 import pytest
 import torch
+from nanobragg.torch_backend import simulate
 
 from nanobragg.resolve import resolve
-from nanobragg.torch_backend import simulate
 
 pytestmark = [
     pytest.mark.slow,
