@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = ("test_lattice", "test_factors", "test_validate", "test_render", "test_rng", "test_simd")
+PROGRAMS = ("test_lattice", "test_factors", "test_validate", "test_render", "test_rng", "test_simd", "test_hkl_text")
 FUZZ_SECONDS = os.environ.get("NB_FUZZ_SECONDS", "3")
 
 pytestmark = pytest.mark.skipif(
