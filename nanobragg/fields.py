@@ -94,7 +94,7 @@ def is_tensor(value: object) -> bool:
     return hasattr(value, "requires_grad") and hasattr(value, "detach")
 
 
-def is_transformed(value: object) -> bool:
+def is_transformed(value: Any) -> bool:
     """True for a tensor inside a transform of `torch.func` (vmap, grad, jvp): its numbers cannot be looked at."""
     if not is_tensor(value):
         return False
@@ -235,17 +235,19 @@ def _integer(value: Any, meta: Any, path: str) -> int:
     return number
 
 
+def _length(value: Any) -> int | None:
+    try:
+        return len(value)
+    except TypeError:  # not a sequence, or an array without axes
+        return None
+
+
 def _vector(value: Any, length: int, meta: Any, path: str) -> Any:
     if is_tensor(value):
         if tuple(value.shape) != (length,):
             raise ConfigError(path, f"tensor of shape {tuple(value.shape)}", f"must have shape ({length},)")
         return value
-    if (
-        isinstance(value, str | bytes)
-        or not np.iterable(value)
-        or not hasattr(value, "__len__")
-        or len(value) != length
-    ):
+    if isinstance(value, str | bytes) or _length(value) != length:
         raise ConfigError(path, value, f"must have {length} elements")
     if not meta["items_optional"] and any(item is None for item in value):
         raise ConfigError(path, value, f"must be {length} numbers")

@@ -104,7 +104,8 @@ RUNS: list[tuple[str, Callable[[], nb.Experiment], str]] = [
     ("weights that sum to 0", lambda: sources(weight=[0, 0]), "must have a sum > 0"),
     ("a NaN direction", lambda: sources(direction=[[-1, 0, 0], [NAN, 0, 0]]), "beam.sources.direction[1]"),
     ("too many sub-steps", lambda: small(sampling=nb.Sampling(oversample=50000)), "must stay below 2^31"),
-    ("too many domains", lambda: small(sampling=nb.Sampling(oversample=1)).replace("crystal.mosaic.n_domains", 2 * 10**9), "GiB of memory"),
+    ("too many domains", lambda: small(sampling=nb.Sampling(oversample=1)).replace("crystal.mosaic.n_domains", 2 * 10**9),
+     "GiB of memory"),
     ("a detector larger than memory", lambda: small(detector=nb.Detector(n_fast=10**6, n_slow=10**6)), "GiB of memory"),
     ("a flux through a beam of size 0", lambda: small(beam=nb.Beam(flux_per_s=1e12, size_mm=0)), "must be > 0 when flux"),
 ]  # fmt: skip
