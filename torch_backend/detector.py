@@ -19,9 +19,9 @@ class Points:
     """The points of a block, and what their derivatives need again."""
 
     pixel: Tensor
-    """(4, P) sub-pixel steps along fast and slow to the corner of the pixel, 0, 1"""
+    """(2, P) sub-pixel steps along fast and slow to the corner of the pixel"""
     inside: Tensor
-    """(4, V) sub-pixel steps along fast and slow from that corner, layer, 0"""
+    """(4, V) sub-pixel steps along fast and slow from that corner, layer, 1"""
     flat: Tensor
     """(3, V, P) position on the flat detector [m]"""
     direction: Tensor
@@ -69,17 +69,16 @@ def _steps(plan: Plan, pixels: Tensor, first: int, last: int) -> tuple[Tensor, T
     n = plan.n_sub
     points = torch.arange(first, last, device=pixels.device)
     sub_fast, sub_slow, layer = points % n, points // n % n, points // (n * n)
-    pixel = torch.stack([fast * n, slow * n, torch.zeros_like(fast), torch.ones_like(fast)])
-    inside = torch.stack([sub_fast + 0.5, sub_slow + 0.5, layer, torch.zeros_like(layer)]).to(torch.float64)
+    pixel = torch.stack([fast, slow]) * n
+    inside = torch.stack([sub_fast + 0.5, sub_slow + 0.5, layer, torch.ones_like(layer)]).to(torch.float64)
     return pixel, inside
 
 
 def _span(frame: Tensor, pixel: Tensor, inside: Tensor) -> Tensor:
     """(..., 3, V, P): positions from the frame (..., 4, 3)."""
     turned = frame.transpose(-1, -2)
-    return (turned @ inside).unsqueeze(-1) + transform(turned, pixel.expand(*frame.shape[:-2], *pixel.shape)).unsqueeze(
-        -2
-    )
+    corner = transform(turned[..., :2], pixel.expand(*frame.shape[:-2], *pixel.shape))
+    return corner.unsqueeze(-2) + (turned @ inside).unsqueeze(-1)
 
 
 def pull_back(plan: Plan, inputs: Inputs, points: Points, direction: Tensor, factor: Tensor) -> dict[str, Tensor]:
@@ -101,7 +100,9 @@ def pull_back(plan: Plan, inputs: Inputs, points: Points, direction: Tensor, fac
     position = (direction - points.direction * radial) * points.inverse
     if plan.curved:
         position = _unbend(inputs, points.flat, position, grads)
-    grads["frame"] = points.pixel @ position.sum(1).T + points.inside @ position.sum(2).T
+    frame = points.inside @ position.sum(2).T
+    frame[:2] += points.pixel @ position.sum(1).T
+    grads["frame"] = frame
     return grads
 
 

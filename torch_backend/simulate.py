@@ -130,6 +130,8 @@ def render_scene(
     """The image of a Scene made with `TORCH_OPS`; `block` evaluations are worked on together."""
     plan, inputs = prepare(scene, device, dtype, phase, block, compiled)
     values = image_values(plan, inputs, twice_differentiable, progress)
+    if plan.n_pixels == scene.n_slow * scene.n_fast:
+        return values.view(scene.n_slow, scene.n_fast)
     image = values.new_zeros(scene.n_slow * scene.n_fast)
     return image.index_put((plan.pixels,), values).view(scene.n_slow, scene.n_fast)
 
