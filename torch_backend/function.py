@@ -81,8 +81,10 @@ class RenderImage(Function):
         ctx.save_for_forward(*inputs[2:])
 
     @staticmethod
-    def backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: Any, cotangent: Tensor | None) -> tuple[Any, ...]:
         """See `sweep.pull_back`."""
+        if cotangent is None:  # nothing depends on the image
+            return (None,) * (2 + len(NAMES))
         wanted = frozenset(name for name, need in zip(NAMES, ctx.needs_input_grad[2:], strict=True) if need)
         grads = PullBack.apply(ctx.plan, wanted, cotangent, *ctx.saved_tensors)
         by_name = dict(zip(_ordered(wanted), grads, strict=True))
