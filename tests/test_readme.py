@@ -33,6 +33,7 @@ def test_commands(demo: Path) -> None:
 
 
 def test_python_blocks(demo: Path) -> None:
+    pytest.importorskip("torch", reason="the README shows both engines: pip install '.[torch]'")
     blocks = re.findall(r"```python\n(.*?)```", README, re.S)
     names: dict[str, object] = {}
     with warnings.catch_warnings():
