@@ -87,7 +87,7 @@ def test_gradcheck(path):
     experiment, value = case(path)
     x = torch.from_numpy(value).requires_grad_()
     scale = float(np.abs(gradient(experiment, path, value)).max()) or 1.0
-    step = min(1e-6 * (np.abs(value).max() or 1.0), 1e-6 if path == "detector.normal_axis" else np.inf)
+    step = min(1e-5 * (np.abs(value).max() or 1.0), 5e-7 if path == "detector.normal_axis" else np.inf)
     assert torch.autograd.gradcheck(
         lambda v: loss(with_values(experiment, {path: v})) / scale, (x,), eps=step, atol=3e-5, rtol=3e-5
     )
