@@ -15,7 +15,7 @@ ROWS = grid.rows()
 pytestmark = pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning")
 # max|difference| / max|image|
 TOLERANCES = {
-    (torch.float64, "f64"): 1e-12,  # measured on the grid: 1.4e-13
+    (torch.float64, "f64"): 1e-11,  # measured on the grid: 9.9e-13, all rows but one below 1.2e-13
     (torch.float32, "f64"): 1e-5,  # measured: 1.6e-6
     (torch.float64, "f32x2"): 1e-5,  # measured: 1.6e-6 (the offset itself is a float32)
     (torch.float32, "f32x2"): 1e-5,  # measured: 1.6e-6
@@ -55,7 +55,7 @@ def test_pairwise_in_single_precision(row, dtype, phase):
 def test_blocks_do_not_matter(row):
     """Blocks of a single evaluation to blocks of everything: the same sum in another grouping."""
     experiment = resolve(grid.experiment_of(row))
-    images = [simulate(experiment, memory_budget=budget) for budget in (256 * 3, 256 * 100, 2**26)]
+    images = [simulate(experiment, memory_budget=budget) for budget in (352, 352 * 100, 2**26)]
     size = images[-1].abs().max()
     for image in images[:-1]:
         assert (image - images[-1]).abs().max() <= 1e-13 * size
@@ -99,7 +99,7 @@ def large(n_cells, n_pixels=1024):
 def test_large_indices_in_single_precision(dtype, phase):
     """h up to 60 and N = 50: the phase N h reaches 10^4 radians, of which float32 would keep three digits.
 
-    Measured: float32 7e-8 of the maximum and 8e-8 in relative L2; f32x2 1.1e-6 and 1.2e-6.
+    Measured, of the maximum and in relative L2: float32 2e-7 and 2e-7, f32x2 6e-8 and 6e-8, both 3e-7 and 2e-7.
     """
     decided = resolve(large(50))
     exact = simulate(decided)

@@ -37,7 +37,6 @@ def test_an_optimiser_moves_them():
 
     optimiser.step(closure)
     found = module.values()[MISSET].detach()
-    # the curve is flat to rounding within 1e-6 degrees
     assert (found - torch.tensor([10.0, 20.0, 30.0])).abs().max() < 1e-4
 
 

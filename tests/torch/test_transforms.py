@@ -15,7 +15,7 @@ from nanobragg.resolve import resolve
 WEIGHTS = torch.from_numpy(np.random.default_rng(5).standard_normal((5, 6)))
 MISSETS = torch.tensor([[10.0, 20.0, 30.0], [1.0, 2.0, 3.0], [-4.0, 5.0, 6.0]], dtype=torch.float64)
 POINT, ALONG = MISSETS[0], MISSETS[1]
-# all of these are the same sums in another order; measured: below 1e-14 of the maximum
+# all of these are the same sums in another order; measured: 6e-16 of the maximum
 TOLERANCE = 1e-11
 
 RENDER = nb.prepare(base(), backend="torch")
