@@ -285,5 +285,5 @@ def test_help_and_import_stay_light():
     ]
     for code in ("import nanobragg", "import nanobragg.io", *mains):
         script = f"import sys; {code}; print([m for m in '{heavy}'.split(',') if m in sys.modules], file=sys.stderr)"
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd="/")
         assert done.stderr.strip() == "[]", code

@@ -166,7 +166,7 @@ def test_public_names_are_functions_whatever_is_imported_first() -> None:
         "for n in ('trace', 'compare', 'compare_traces', 'explain', 'simulate', 'prepare'):\n"
         "    assert callable(getattr(nanobragg, n)) and n not in names, n\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
 
 
 def test_experiments_that_hold_tensors() -> None:

@@ -20,7 +20,7 @@ assert abs(c - t.numpy()).max() <= 1e-12 * c.max()
 
 def run(code):
     """Run code in a fresh interpreter without the environment's settings for threads."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={}, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={}, timeout=120, cwd="/")
     assert done.returncode == 0, done.stderr
 
 

@@ -46,7 +46,7 @@ def peak_mib(rows, n_domains):
     from pathlib import Path
 
     code = PEAK.format(folder=str(Path(__file__).parent), rows=rows, n_domains=n_domains)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=280)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=280, cwd="/")
     assert done.returncode == 0, done.stderr
     return float(json.loads(done.stdout.splitlines()[-1]))
 

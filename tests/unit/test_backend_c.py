@@ -340,7 +340,9 @@ def test_ctrl_c_ends_a_long_run_within_a_second(n_threads):
         except KeyboardInterrupt:
             sys.exit(130)
     """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True, cwd="/"
+    )
     try:
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.5)
@@ -384,6 +386,6 @@ def test_table_of_the_helper():
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_extension_loads_no_openmp_runtime():
     code = "import nanobragg._core; print(open('/proc/self/maps').read())"
-    maps = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    maps = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout
     assert "_core" in maps
     assert not [name for name in ("libgomp", "libomp", "libiomp") if name in maps]
