@@ -79,6 +79,8 @@ NB_INLINE void grating_sqr_small(const nb_model *model, const vd f[][3], vd *out
     }
     for (int i = 0; i < 3 * group; i++)
         s[i] = vd_fnma(vd_all(model->parity[i % 3]), s[i], vd_all(1.0));
+    for (int i = 0; i < 3 * group; i++) /* cos^2(pi f), which rounding may push below 0 */
+        s[i] = vd_select(s[i] > vd_all(0.0), s[i], vd_all(0.0));
     for (int v = 0; v < group; v++) {
         vd amplitude = p[3 * v] * p[3 * v + 1] * p[3 * v + 2];
         out[v] = amplitude * amplitude * (s[3 * v] * s[3 * v + 1] * s[3 * v + 2]);

@@ -147,7 +147,10 @@ class Detector(Config):
                 raise ConfigError(
                     "detector.mask", "a tensor", "is not differentiable and takes no tensor", "pass a numpy array"
                 )
-            mask = np.asarray(self.mask, dtype=bool)
+            try:
+                mask = np.asarray(self.mask, dtype=bool)
+            except ValueError:
+                raise ConfigError("detector.mask", self.mask, "must be an array of True and False") from None
             if mask.shape != (self.n_slow, self.n_fast):
                 raise ConfigError(
                     "detector.mask",

@@ -6,6 +6,7 @@ import grid
 import numpy as np
 import pytest
 
+import nanobragg as nb
 from nanobragg import _core, backend_c
 from nanobragg.derive import derive
 from nanobragg.resolve import resolve
@@ -63,3 +64,18 @@ def test_blocks_and_threads_do_not_matter(images, kernel):
         for block, threads in ((1, 2), (7, 1), (100, 3)):
             again = backend_c.render(scene, kernel=kernel, block=block, n_threads=threads)
             assert np.array_equal(again, by_kernel[kernel]), (row, block)
+
+
+@pytest.mark.parametrize("n_cells", [2, 4, 6, 8])
+def test_no_pixel_is_negative(n_cells):
+    """Even counts have the factor cos^2(pi f), which is exactly 0 halfway between two spots: never below it."""
+    experiment = nb.Experiment(
+        crystal=nb.Crystal(
+            unit_cell=nb.UnitCell(80, 80, 80, 90, 90, 90),
+            n_cells=(n_cells,) * 3,
+            structure_factors=nb.StructureFactors.constant(10.0),
+        ),
+        detector=nb.Detector(n_fast=1024, n_slow=1024, pixel_size_mm=0.12, distance_mm=88.0),
+        sampling=nb.Sampling(oversample=1, interpolate="nearest"),
+    )
+    assert nb.simulate(experiment, kernel="simd").min() >= 0.0

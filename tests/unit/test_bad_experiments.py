@@ -59,6 +59,7 @@ CASES: list[tuple[str, Callable[[], Any], str]] = [
     ("a fractional cell count", lambda: small().replace("crystal.n_cells", (2.5, 3, 3)), "must be a whole number"),
     ("a bad misset word", lambda: small().replace("crystal.misset_deg", "rand"), "must be a number or 'random'"),
     ("a mask of the wrong size", lambda: detector(mask=np.ones((16, 12))), "must have the detector's shape (12, 16)"),
+    ("a ragged mask", lambda: detector(mask=[[1, 2], [3]]), "must be an array of True and False"),
     ("a part of the wrong kind", lambda: small(beam=nb.Background()), "beam=Background(water_um=0.0): must be a Beam"),
     ("None for a required value", lambda: detector(pixel_size_mm=None), "detector.pixel_size_mm=None: must have a value"),
     ("no sources", lambda: nb.Sources(direction=np.zeros((0, 3)), wavelength_angstrom=[]), "holds no source"),
