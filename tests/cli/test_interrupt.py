@@ -25,7 +25,7 @@ CRYSTAL = "-cell 50 60 70 90 95 90 -N 5 -lambda 1 -distance 100 -pixel 0.05 -def
 DOMAINS = "-oversample 4 -mosaic 1 -mosaic_domains 1000"
 LONG_RUNS = {
     # at 150 ns for an evaluation
-    "many cheap pixels": "-detpixels 3000 -oversample 1 -water 1",
+    "many cheap pixels": "-detpixels 5000 -oversample 1 -water 1 --kernel scalar --threads 1",
     "seven seconds for a row": f"-detpixels 3000 {DOMAINS}",
     "one thread": f"-detpixels 3000 {DOMAINS} --threads 1",
     "simd": f"-detpixels 3000 {DOMAINS} --kernel simd",
