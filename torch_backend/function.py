@@ -105,7 +105,25 @@ class RenderImage(Function):
         return _each(info, in_dims, args, RenderImage.apply)
 
 
-class PullBack(Function):
+class _Derivative(Function):
+    """An operation that is itself a derivative and refuses to be differentiated."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Nothing is kept."""
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Any) -> Any:
+        """Refused."""
+        raise RuntimeError(AGAIN)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        """Refused."""
+        raise RuntimeError(AGAIN)
+
+
+class PullBack(_Derivative):
     """``apply(plan, wanted, cotangent, *Inputs)``: the gradients of the inputs named in `wanted`."""
 
     @staticmethod
@@ -115,46 +133,18 @@ class PullBack(Function):
         return tuple(grads[name] for name in _ordered(wanted))
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        """Nothing is kept."""
-
-    @staticmethod
-    def backward(ctx: Any, *cotangents: Any) -> Any:
-        """Refused."""
-        raise RuntimeError(AGAIN)
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Any:
-        """Refused."""
-        raise RuntimeError(AGAIN)
-
-    @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
         """The batch as a loop."""
         return _each(info, in_dims, args, PullBack.apply)
 
 
-class PushForward(Function):
+class PushForward(_Derivative):
     """``apply(plan, given, *Inputs, *tangents)``: the tangent of the pixels for the tangents of the inputs in `given`."""
 
     @staticmethod
     def forward(plan: Plan, given: frozenset[str], *tensors: Tensor) -> Tensor:
         """See `sweep.push_forward`."""
         return _pushed(plan, given, tensors, 0)[0]
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        """Nothing is kept."""
-
-    @staticmethod
-    def backward(ctx: Any, *cotangents: Any) -> Any:
-        """Refused."""
-        raise RuntimeError(AGAIN)
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Any:
-        """Refused."""
-        raise RuntimeError(AGAIN)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], plan: Plan, given: frozenset[str], *tensors: Tensor) -> Any:
@@ -170,27 +160,13 @@ class PushForward(Function):
         return PushMany.apply(plan, given, *tensors[:n], *stacked), 0
 
 
-class PushMany(Function):
+class PushMany(_Derivative):
     """As `PushForward` for tangents with a leading axis: the tangents (K, n_pixels) of the pixels."""
 
     @staticmethod
     def forward(plan: Plan, given: frozenset[str], *tensors: Tensor) -> Tensor:
         """See `sweep.push_forward`."""
         return _pushed(plan, given, tensors, None)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        """Nothing is kept."""
-
-    @staticmethod
-    def backward(ctx: Any, *cotangents: Any) -> Any:
-        """Refused."""
-        raise RuntimeError(AGAIN)
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Any:
-        """Refused."""
-        raise RuntimeError(AGAIN)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
