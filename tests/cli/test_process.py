@@ -1,12 +1,10 @@
-"""The command as a process: exit status, signals, imports, demo (spec cli.md 8)."""
+"""The command as a process: exit status, imports, pipes, demo (spec cli.md 8); for Ctrl-C see test_interrupt.py."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,26 +57,6 @@ def test_help_lists_every_flag_with_its_unit_and_default(spawn: Run) -> None:
     assert "[mm]" in entries["-pixel"] and "default 0.1" in entries["-pixel"]
     assert "[degrees]" in entries["-phi"] and "default 12345678" in entries["-mosaic_seed"]
     assert max(map(len, text.splitlines())) <= 120
-
-
-def test_an_interrupt_ends_a_long_run_within_a_second_and_leaves_nothing(tmp_path: Path) -> None:
-    # 1000 domains x 16 sub-pixels: one row of 2000 pixels takes seconds
-    flags = SMALL.replace("-detpixels 16", "-detpixels 2000").replace("-oversample 1", "-oversample 4")
-    flags += " -mosaic 1 -mosaic_domains 1000"
-    process = subprocess.Popen(
-        [*COMMAND, *flags.split()], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    for line in process.stdout:  # the report ends, rendering begins
-        if "noise image" in line:
-            break
-    time.sleep(1)
-    begin = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
-    assert time.monotonic() - begin < 1.0
-    assert process.returncode == 130 and err.splitlines()[-1] == "nanobragg: interrupted"
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
