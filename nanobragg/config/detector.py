@@ -13,23 +13,21 @@ from nanobragg.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, is_te
 
 _NOT_ZERO = (lambda v: v != 0, "must not be 0")
 
+_SCALAR: dict[str, Any] = {"kind": "scalar", "differentiable": True}
+_VECTOR: dict[str, Any] = {"kind": "vector3", "differentiable": True}
+_POINT: dict[str, Any] = {"kind": "vector2", "differentiable": True, "items_optional": True}
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sensor(Config):
     """A detector sensor of finite thickness, sampled in layers."""
 
     _path = "detector.sensor"
-    thickness_um: Any = setting(0.0, kind="scalar", unit="um", differentiable=True, flags="-detector_thick")
+    thickness_um: Any = setting(0.0, **_SCALAR, unit="um", flags="-detector_thick")
     attenuation_um: Any = setting(
-        None,
-        kind="scalar",
-        unit="um",
-        differentiable=True,
-        flags="-detector_abs",
-        check=NOT_NEGATIVE,
-        infinite_ok=True,
+        None, **_SCALAR, unit="um", flags="-detector_abs", check=NOT_NEGATIVE, infinite_ok=True,
         doc="1/e depth; inf or 0: no sensor",
-    )
+    )  # fmt: skip
     n_layers: int | None = setting(None, kind="int", flags="-detector_thicksteps -thicksteps", check=AT_LEAST_ONE)
 
 
@@ -40,94 +38,52 @@ class Detector(Config):
     _path = "detector"
     n_fast: int = setting(1024, kind="int", flags="-detpixels -detpixels_f -detsize", check=AT_LEAST_ONE)
     n_slow: int = setting(1024, kind="int", flags="-detpixels -detpixels_s -detsize", check=AT_LEAST_ONE)
-    pixel_size_mm: Any = setting(0.1, kind="scalar", unit="mm", differentiable=True, check=POSITIVE, flags="-pixel")
+    pixel_size_mm: Any = setting(0.1, **_SCALAR, unit="mm", check=POSITIVE, flags="-pixel")
     size_mm: Any = setting(
-        None,
-        kind="vector2",
-        items_optional=True,
-        unit="mm",
-        flags="-detsize",
-        check=POSITIVE,
+        None, kind="vector2", items_optional=True, unit="mm", flags="-detsize", check=POSITIVE,
         doc="(fast, slow) as typed, when not pixels x pixel size; used by DETSIZE_NOT_ROUNDED only",
-    )
+    )  # fmt: skip
     convention: str = setting(
         "mosflm", kind="enum", choices=tuple(CONVENTIONS), flags="-mosflm -denzo -adxv -xds -dials"
     )
     distance_mm: Any = setting(
-        None,
-        kind="scalar",
-        unit="mm",
-        differentiable=True,
-        check=POSITIVE,
-        flags="-distance",
+        None, **_SCALAR, unit="mm", check=POSITIVE, flags="-distance",
         doc="along the beam; None: 100 mm unless close_distance_mm is given",
-    )
+    )  # fmt: skip
     close_distance_mm: Any = setting(
-        None,
-        kind="scalar",
-        unit="mm",
-        differentiable=True,
-        check=_NOT_ZERO,
-        flags="-close_distance",
-        doc="to the nearest point of the plane",
+        None, **_SCALAR, unit="mm", check=_NOT_ZERO, flags="-close_distance", doc="to the nearest point of the plane"
     )
     beam_center_mm: Any = setting(
-        None,
-        kind="vector2",
-        unit="mm",
-        differentiable=True,
+        None, kind="vector2", differentiable=True, unit="mm",
         doc="(fast, slow) from the outer corner of pixel [0, 0], whatever the convention",
-    )
+    )  # fmt: skip
     beam_center_convention_mm: Any = setting(
-        None,
-        kind="vector2",
-        items_optional=True,
-        unit="mm",
-        differentiable=True,
-        flags="-Xbeam -Ybeam",
+        None, **_POINT, unit="mm", flags="-Xbeam -Ybeam",
         doc="(X, Y) as the convention writes them; either may be None",
-    )
+    )  # fmt: skip
     org_px: Any = setting(
-        None,
-        kind="vector2",
-        items_optional=True,
-        unit="pixels",
-        differentiable=True,
-        flags="-ORGX -ORGY",
+        None, **_POINT, unit="pixels", flags="-ORGX -ORGY",
         doc="foot of the normal, pixel n spans n-0.5 ... n+0.5; either may be None",
-    )
+    )  # fmt: skip
     close_point_mm: Any = setting(
-        None,
-        kind="vector2",
-        items_optional=True,
-        unit="mm",
-        differentiable=True,
-        flags="-Xclose -Yclose",
+        None, **_POINT, unit="mm", flags="-Xclose -Yclose",
         doc="foot of the normal (X fast, Y slow); either may be None",
-    )
+    )  # fmt: skip
     pivot: str | None = setting(
         None, kind="enum", choices=("beam", "sample"), flags="-pivot", doc="None: by convention"
     )
     rotation_deg: Any = setting(
-        (0.0, 0.0, 0.0),
-        kind="vector3",
-        unit="degrees",
-        differentiable=True,
-        flags="-detector_rotx -detector_roty -detector_rotz",
+        (0.0, 0.0, 0.0), **_VECTOR, unit="degrees", flags="-detector_rotx -detector_roty -detector_rotz"
     )
-    twotheta_deg: Any = setting(0.0, kind="scalar", unit="degrees", differentiable=True, flags="-twotheta")
-    twotheta_axis: Any = setting(None, kind="vector3", differentiable=True, flags="-twotheta_axis")
-    fast_axis: Any = setting(None, kind="vector3", differentiable=True, flags="-fdet_vector")
-    slow_axis: Any = setting(None, kind="vector3", differentiable=True, flags="-sdet_vector")
-    normal_axis: Any = setting(None, kind="vector3", differentiable=True, flags="-odet_vector")
+    twotheta_deg: Any = setting(0.0, **_SCALAR, unit="degrees", flags="-twotheta")
+    twotheta_axis: Any = setting(None, **_VECTOR, flags="-twotheta_axis")
+    fast_axis: Any = setting(None, **_VECTOR, flags="-fdet_vector")
+    slow_axis: Any = setting(None, **_VECTOR, flags="-sdet_vector")
+    normal_axis: Any = setting(None, **_VECTOR, flags="-odet_vector")
     pix0_mm: Any = setting(
-        None,
-        kind="vector3",
-        unit="mm",
-        differentiable=True,
-        flags="-pix0_vector -pix0_vector_mm",
+        None, **_VECTOR, unit="mm", flags="-pix0_vector -pix0_vector_mm",
         doc="outer corner of pixel [0, 0] before rotations, lab frame",
-    )
+    )  # fmt: skip
     curved: bool = setting(False, kind="bool", flags="-curved_det", doc="all pixels equidistant from the sample")
     point_pixel: bool = setting(False, kind="bool", flags="-point_pixel", doc="no obliquity in the solid angle")
     sensor: Sensor | None = setting(None, part=Sensor)
@@ -168,19 +124,11 @@ class Pose(Config):
     """
 
     _path = "detector_pose"
-    shift_mm: Any = setting((0.0, 0.0, 0.0), kind="vector3", unit="mm", differentiable=True, doc="lab frame")
+    shift_mm: Any = setting((0.0, 0.0, 0.0), **_VECTOR, unit="mm", doc="lab frame")
     rotation_deg: Any = setting(
-        (0.0, 0.0, 0.0),
-        kind="vector3",
-        unit="degrees",
-        differentiable=True,
-        doc="about lab x, y, z in that order, right-handed",
+        (0.0, 0.0, 0.0), **_VECTOR, unit="degrees", doc="about lab x, y, z in that order, right-handed"
     )
     origin_mm: Any = setting(
-        "sample",
-        kind="vector3",
-        words=("sample",),
-        unit="mm",
-        differentiable=True,
+        "sample", **_VECTOR, words=("sample",), unit="mm",
         doc="a point of the lab that the rotation leaves in place, or 'sample'",
-    )
+    )  # fmt: skip
