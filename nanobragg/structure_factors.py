@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -112,10 +114,8 @@ class StructureFactors:
         from nanobragg.io.hkl import read_hkl
 
         hkl, amplitude = read_hkl(path)
-        try:
+        with too_large_in(path):
             return cls.from_arrays(hkl, amplitude, default_F=default_F, max_bytes=max_bytes)
-        except TableTooLarge as error:
-            raise FileFormatError(path, f"{error.requirement}; {error.hint}") from None
 
     @classmethod
     def from_arrays(
@@ -274,15 +274,14 @@ class StructureFactors:
 
         Raises
         ------
+        ConfigError
+            For numbers out of range, and when the table would be larger than `max_bytes`.
         FileFormatError
             When the file is missing, no model, or has no atoms or no cell.
         """
-        from nanobragg.io.model import cell_of_model, read_model
+        from nanobragg.io.model import read_model
 
-        if d_min > 0:
-            largest = [int(edge / d_min) for edge in cell_of_model(path)[:3]]
-            checked_table_bytes(tuple(2 * n + 1 for n in largest), max_bytes)
-        listed = read_model(path, d_min, k_sol=k_sol, b_sol=b_sol, energy_ev=energy_ev)
+        listed = read_model(path, d_min, k_sol=k_sol, b_sol=b_sol, energy_ev=energy_ev, max_bytes=max_bytes)
         return _expanded(cls, listed, default_F, max_bytes)
 
     def reflections(self) -> tuple[np.ndarray, np.ndarray]:
@@ -335,17 +334,24 @@ def _expanded(cls: type[StructureFactors], listed: Any, default_F: Any, max_byte
         box = np.indices(tuple(high - low + 1)).reshape(3, -1).T + low
         none = box[absent(box, listed.space_group)]
         hkl, amplitude = np.concatenate([hkl, none]), np.concatenate([amplitude, np.zeros(len(none))])
-    try:
+    with too_large_in(listed.path):
         table = cls.from_arrays(
             hkl, amplitude, default_F=default_F, max_bytes=max_bytes, n_reflections=len(full.amplitude)
         )
-    except TableTooLarge as error:
-        raise FileFormatError(listed.path, f"{error.requirement}; {error.hint}") from None
     return dataclasses.replace(table, unit_cell=listed.cell, space_group=listed.space_group, d_min_angstrom=full.d_min)
 
 
 class TableTooLarge(ConfigError):
     """The box of Miller indices needs more memory than allowed."""
+
+
+@contextmanager
+def too_large_in(path: str | PathLike[str]) -> Iterator[None]:
+    """Turn TableTooLarge into a FileFormatError about the file that asks for the table."""
+    try:
+        yield
+    except TableTooLarge as error:
+        raise FileFormatError(path, f"{error.requirement}; {error.hint}") from None
 
 
 def checked_table_bytes(shape: tuple[int, ...], max_bytes: int) -> None:

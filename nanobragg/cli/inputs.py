@@ -18,7 +18,7 @@ from nanobragg.conventions import CONVENTIONS
 from nanobragg.errors import ConfigError, FileFormatError, UsageError
 from nanobragg.geometry import FLOAT_OPS, lifted, unit
 from nanobragg.quirks import Quirk
-from nanobragg.structure_factors import StructureFactors, TableTooLarge
+from nanobragg.structure_factors import StructureFactors, too_large_in
 
 
 def read_header(path: str, strict: bool) -> tuple[dict[str, float], NDArray[np.uint16]]:
@@ -145,16 +145,17 @@ def _from_hkl(line: CommandLine, path: str, default_F: float) -> Reflections:
             "written as integers"
         )
     try:
-        table = StructureFactors.from_arrays(
-            read.hkl,
-            read.amplitude,
-            default_F=default_F,
-            max_bytes=line.max_bytes,
-            box=(read.hkl_min, read.hkl_max),
-            n_reflections=read.n_records,
-        )
-    except TableTooLarge as error:
-        raise _with_option(FileFormatError(path, f"{error.requirement}; {error.hint}")) from None
+        with too_large_in(path):
+            table = StructureFactors.from_arrays(
+                read.hkl,
+                read.amplitude,
+                default_F=default_F,
+                max_bytes=line.max_bytes,
+                box=(read.hkl_min, read.hkl_max),
+                n_reflections=read.n_records,
+            )
+    except FileFormatError as error:
+        raise _with_option(error) from None
     return Reflections("hkl", path, table, read.non_integer)
 
 

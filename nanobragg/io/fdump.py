@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nanobragg.errors import FileFormatError
 from nanobragg.fields import is_tensor
 from nanobragg.io.atomic import read_bytes, write_bytes
-from nanobragg.structure_factors import MAX_TABLE_BYTES, TableTooLarge, checked_table_bytes
+from nanobragg.structure_factors import MAX_TABLE_BYTES, checked_table_bytes, too_large_in
 
 _HEADER = re.compile(rb" ".join([rb"(-?\d{1,9})"] * 6) + rb"\n\f")
 
@@ -51,10 +51,8 @@ def read_fdump(
     if any(b < a for a, b in zip(low, high, strict=True)):
         raise FileFormatError(path, f"corrupt dump: indices from {low} to {high}")
     stored = tuple(b - a + 2 for a, b in zip(low, high, strict=True))
-    try:
+    with too_large_in(path):
         checked_table_bytes(stored, max_bytes)
-    except TableTooLarge as error:
-        raise FileFormatError(path, f"{error.requirement}; {error.hint}") from None
     expected, found = 8 * math.prod(stored), len(data) - match.end()
     if found != expected:
         raise FileFormatError(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io.optional import needed
 from nanobragg.io.symmetry import ReflectionList
+from nanobragg.structure_factors import MAX_TABLE_BYTES, checked_table_bytes
 
 _RATE = 1.5
 """Grid points per half of `d_min`; with the artificial B below the error against direct summation is about 3e-5."""
@@ -22,32 +23,12 @@ _CUTOFF = 1e-7
 
 
 def read_model(
-    path: str | PathLike[str], d_min: float, *, k_sol: float = 0.35, b_sol: float = 46.0, energy_ev: float | None = None
-) -> ReflectionList:
-    """Structure factors of the atoms in a PDB or mmCIF file.
+    path: str | PathLike[str], d_min: float, *, k_sol: float = 0.35, b_sol: float = 46.0,
+    energy_ev: float | None = None, max_bytes: int = MAX_TABLE_BYTES,
+) -> ReflectionList:  # fmt: skip
+    """The unique reflections of the atoms in a PDB or mmCIF file, without 0 0 0.
 
-    Parameters
-    ----------
-    path : path
-        Coordinates with unit cell and space group, perhaps gzipped.
-    d_min : float
-        Spacing of the outermost reflection [Angstrom].
-    k_sol, b_sol : float
-        Density [electrons/Angstrom^3] and B factor [Angstrom^2] of the flat bulk solvent; ``k_sol=0``: none.
-    energy_ev : float, optional
-        Photon energy [eV] of the anomalous scattering factors f' and f''; None: none.
-
-    Returns
-    -------
-    ReflectionList
-        The unique reflections without 0 0 0.
-
-    Raises
-    ------
-    ConfigError
-        For numbers out of range.
-    FileFormatError
-        When the file is no model, or has no atoms or no unit cell.
+    Parameters and errors are those of `nanobragg.StructureFactors.from_model`.
 
     Notes
     -----
@@ -61,6 +42,8 @@ def read_model(
     gemmi = needed("gemmi", "structure factors from a model")
     structure = _structure(gemmi, path)
     model, cell = structure[0], structure.cell
+    # before the density, which is larger still
+    checked_table_bytes(tuple(2 * int(min(edge / d_min, 1e18)) + 1 for edge in cell.parameters[:3]), max_bytes)
     _check_atoms(path, model)
     group = _space_group(gemmi, path, structure)
     calculator = gemmi.DensityCalculatorX()
@@ -85,11 +68,6 @@ def read_model(
         plus, minus = np.abs(real_part + 1j * imaginary_part), np.abs(real_part - 1j * imaginary_part)
     return ReflectionList(path=path, hkl=hkl, plus=plus, minus=minus, cell=tuple(cell.parameters),
                           space_group=group.xhm(), label="model")  # fmt: skip
-
-
-def cell_of_model(path: str | PathLike[str]) -> tuple[float, ...]:
-    """Unit cell of a coordinate file [Angstrom, degrees]."""
-    return tuple(_structure(needed("gemmi", "reading models"), path).cell.parameters)
 
 
 def _structure(gemmi: Any, path: str | PathLike[str]) -> Any:

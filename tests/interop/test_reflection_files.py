@@ -316,8 +316,9 @@ def test_models_that_lack_something(tmp_path):
     for d_min in (0.0, -1.0, float("nan")):
         with pytest.raises(ConfigError, match=r"d_min"):
             StructureFactors.from_model(tmp_path / "model.pdb", d_min)
-    with pytest.raises(ConfigError, match=r"needs .* GiB"):
-        StructureFactors.from_model(tmp_path / "model.pdb", 0.01)
+    for d_min in (0.01, 5e-324):
+        with pytest.raises(ConfigError, match=r"needs .* GiB"):
+            StructureFactors.from_model(tmp_path / "model.pdb", d_min)
 
 
 def test_the_crystal_takes_the_cell_of_the_file(tmp_path):
