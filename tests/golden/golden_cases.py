@@ -5,12 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from worst_pixel import worst_pixel
+
+from nanobragg import Experiment
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,20 @@ class GoldenCase:
             return image
         s0, s1, f0, f1 = (int(n) for n in self.expected["crop"])
         return image[s0:s1, f0:f1]
+
+    def worst_pixel(self, image: np.ndarray, experiment: Any = None) -> str:
+        """What to say of an image of this case that is wrong, in a folder that holds the case's inputs."""
+        expected = np.zeros(self.shape, np.float32)
+        if "sample_idx" in self.expected:
+            expected[:] = image  # the pixels that are not stored
+            expected.ravel()[self.expected["sample_idx"]] = self.expected["sample_val"]
+        else:
+            self.crop(expected)[:] = self.expected["float"]
+        if experiment is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                experiment = Experiment.from_nanobragg_args(self.args)
+        return worst_pixel(experiment, image, expected, ("ours", "original"))
 
     @property
     def stdout(self) -> str:
