@@ -36,8 +36,7 @@ from nanobragg.errors import ConfigError, UsageError
 from nanobragg.quirks import Quirk
 
 _NO_CLIPPING_MM = 1e300
-"""Stands for a negative -beamsize, which in the original disables clipping and -flux: larger than any crystal."""
-
+"""Stands for a -beamsize that clips no crystal: negative, which disables -flux too, or infinite, which -flux makes 0."""
 
 _ZERO_MM = 5e-324
 """Stands for a typed distance of 0, which the API refuses and the original renders: divided by 1000 it is exactly 0."""
@@ -143,20 +142,29 @@ def _crystal(line: CommandLine, reflections: Reflections) -> Crystal:
     return Crystal(
         unit_cell=cell, a_star_matrix=matrix, misset_deg=get("misset", (0.0, 0.0, 0.0)), misset_seed=get("misset_seed"),
         n_cells=tuple(float(get(f"n_{axis}", 1)) for axis in "abc"), size_mm=sizes if any(sizes) else None,
-        shape=get("shape", "square"), fudge=get("fudge", 1.0),
+        shape=get("shape", "square"), fudge=_fudge(line),
         mosaic=Mosaic(spread_deg=spread if line.strict else max(0.0, spread) if spread == spread else spread,
                       n_domains=_unset(line, "mosaic_domains"), seed=get("mosaic_seed", 12345678)),
         structure_factors=reflections.structure_factors,
     )  # fmt: skip
 
 
+def _fudge(line: CommandLine) -> float:
+    fudge = float(line.settings.get("fudge", 1.0))
+    if math.isfinite(fudge) or line.strict or line.settings.get("shape", "square") != "square":
+        return fudge
+    line.note(f"-fudge {fudge:g}: has no effect on square crystals, as in the original")
+    return 1.0
+
+
 def _beam(line: CommandLine) -> Beam:
     get = line.settings.get
     vectors = keeps_vectors(line)
     beamsize = get("beamsize")
-    unclipped = not line.strict and beamsize is not None and beamsize < 0
+    negative = not line.strict and beamsize is not None and beamsize < 0
+    unclipped = negative or (not line.strict and beamsize == math.inf)
     flux = get("flux")
-    if flux == 0 or (not line.strict and flux is not None and (unclipped or not get("exposure", 1.0) > 0)):
+    if flux == 0 or (not line.strict and flux is not None and (negative or not get("exposure", 1.0) > 0)):
         flux = None
     if flux is not None and beamsize == 0:
         raise ConfigError("beam.size_mm", 0.0, "makes the fluence infinite", "write -beamsize MM, or -fluence")

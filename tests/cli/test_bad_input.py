@@ -115,6 +115,8 @@ def test_errors_with_and_without_strict(
     ("-N 10.5", "-N 10", "'10.5' is not an integer and is read as 10"),
     ("-water abc", "", "'abc' is not a number and is read as 0"),
     ("-fudge 1x", "", "'1x' is not a number and is read as 1"),
+    ("-fudge nan", "", "-fudge nan: has no effect on square crystals"),
+    ("-fudge inf -square_xtal", "", "-fudge inf: has no effect on square crystals"),
 ])  # fmt: skip
 def test_survivors_warn_without_strict_and_are_refused_with_it(
     run: Run, files: None, tmp_path: Path, flags: str, same_as: str | None, says: str
@@ -241,3 +243,23 @@ def test_parallel_axes_are_a_line_of_pixels(run):
     for refused in ("--strict", "--fidelity corrected", "-odet_vector 2 0 0"):
         done = run(SMALL, "-fdet_vector 0 -1 0", refused)
         assert done.status == ERROR and done.says("detector.slow_axis", "must not be parallel")
+
+
+@pytest.mark.parametrize(("flags", "same"), [
+    ("-beamsize inf -xtalsize 0.2", "-beamsize -1 -xtalsize 0.2"), ("-beamsize inf -flux 1e20", "-fluence 0"),
+])  # fmt: skip
+def test_infinite_beam_clips_nothing_and_has_no_fluence(run, tmp_path, flags, same):
+    """physics.md 2: size < inf clips no crystal, and flux exposure/inf/inf is 0."""
+    images = []
+    for text in (same, flags):
+        assert run(SMALL, text, "-nonoise -nopgm").status == 0
+        images.append((tmp_path / "floatimage.bin").read_bytes())
+    assert images[0] == images[1]
+    for strict in ("--strict", "--fidelity corrected"):
+        assert run(SMALL, flags, strict).status == ERROR
+
+
+@pytest.mark.parametrize("shape", ["round", "gauss"])
+def test_fudge_that_is_no_number_is_an_error_where_it_acts(run, shape):
+    """The original writes NaN."""
+    assert run(SMALL, f"-fudge nan -{shape}_xtal").says("crystal.fudge=nan")
