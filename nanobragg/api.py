@@ -87,7 +87,7 @@ def simulate(
         return options.render(decided, roi, report)
 
 
-def prepare(experiment: Experiment, *, backend: str = "c", **options: Any) -> Callable[..., Any]:
+def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Callable[..., Any]:
     """A callable that renders the experiment repeatedly without deciding and deriving it again.
 
     Parameters
@@ -165,8 +165,6 @@ def _prepared_panels(parts: list[Experiment], backend: str, options: dict[str, A
 
 def resolve_with_warnings(experiment: Experiment) -> Experiment:
     """Decide the experiment, and warn about settings without effect and quirks that change its pixels."""
-    if not isinstance(experiment, Experiment):
-        raise ConfigError("experiment", experiment, "must be an Experiment", "nanobragg.Experiment(crystal=...)")
     notes = Notes()
     decided = resolve(experiment, notes)
     for text in structure_factor_mismatches(decided):

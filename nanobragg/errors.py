@@ -6,6 +6,7 @@ Messages read ``<dotted.path>=<value>: <requirement>; <hint>`` or ``<file>:<line
 from __future__ import annotations
 
 from os import PathLike, fspath
+from typing import Any
 
 
 class NanoBraggError(Exception):
@@ -32,6 +33,9 @@ class ConfigError(NanoBraggError, ValueError):
         text = f"{path}={_short(value)}: {requirement}"
         super().__init__(f"{text}; {hint}" if hint else text)
 
+    def __reduce__(self) -> tuple[Any, ...]:  # an exception that does not pickle kills a pool of processes
+        return type(self), (self.path, self.value, self.requirement, self.hint)
+
 
 class FileFormatError(NanoBraggError, ValueError):
     """A file is missing, unreadable or not what its reader expects.
@@ -50,6 +54,9 @@ class FileFormatError(NanoBraggError, ValueError):
         self.path, self.line, self.problem = fspath(path), line, problem
         where = self.path if line is None else f"{self.path}:{line}"
         super().__init__(f"{where}: {problem}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.problem, self.line)
 
 
 class UsageError(NanoBraggError, ValueError):

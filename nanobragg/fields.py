@@ -206,7 +206,7 @@ def _scalar(value: Any, meta: Any, path: str) -> Any:
         return value
     if isinstance(value, np.ndarray) and value.ndim:
         raise ConfigError(path, f"array of shape {value.shape}", "must be a number or a 0-d tensor")
-    if isinstance(value, (bool, str)):
+    if isinstance(value, (bool, np.bool_, str, bytes)):
         raise ConfigError(path, value, "must be a number")
     try:
         number = float(value)
@@ -227,7 +227,7 @@ def _integer(value: Any, meta: Any, path: str) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        if not (isinstance(value, float) and value.is_integer()):
+        if not (isinstance(value, float | np.floating) and value.is_integer()):
             raise ConfigError(path, value, "must be an integer") from None
         number = int(value)
     if meta["check"] and not meta["check"][0](number):

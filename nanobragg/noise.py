@@ -100,7 +100,7 @@ def noise_image(
         raise ConfigError("seed", seed, "must be an integer", "None takes one from the system")
     if generator not in GENERATORS:
         raise ConfigError("generator", generator, f"must be one of {', '.join(map(repr, GENERATORS))}")
-    if not np.isfinite(adc_offset):
+    if isinstance(adc_offset, str | bool) or np.ndim(adc_offset) or not np.isfinite(adc_offset):
         raise ConfigError("adc_offset", adc_offset, "must be a finite number")
     if stream is not None and (seed is not None or generator != "nanobragg"):
         raise ConfigError("stream", stream, "goes with generator='nanobragg' and without a seed")

@@ -6,6 +6,7 @@ Automatic decisions (oversample, interpolation) are made for each panel, from it
 from __future__ import annotations
 
 import dataclasses
+import operator
 import re
 import secrets
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from nanobragg.config import Detector, Experiment
+from nanobragg.config.experiment import check_experiment
 from nanobragg.errors import ConfigError
 from nanobragg.fields import is_tensor
 from nanobragg.geometry import FLOAT_OPS
@@ -28,6 +30,7 @@ def experiments(experiment: Experiment) -> list[Experiment]:
     ConfigError
         For ``sampling.roi`` together with several panels.
     """
+    check_experiment(experiment)
     panels = experiment.detector
     if not isinstance(panels, tuple):
         return [experiment]
@@ -51,12 +54,17 @@ def panel_at(experiment: Experiment, pixel: tuple[int, ...]) -> tuple[Experiment
     """
     parts = experiments(experiment)
     several = isinstance(experiment.detector, tuple)
-    if len(pixel) != 2 + several:
-        raise ConfigError("pixel", pixel, f"must be {'(panel, slow, fast)' if several else '(slow, fast)'}")
-    panel = int(pixel[0]) if several else 0
+    try:
+        numbers = [operator.index(number) for number in pixel]
+    except TypeError:
+        numbers = []
+    if len(numbers) != 2 + several:
+        form = "(panel, slow, fast)" if several else "(slow, fast)"
+        raise ConfigError("pixel", pixel, f"must be {form}, whole numbers counted from 0")
+    panel = numbers[0] if several else 0
     if not 0 <= panel < len(parts):
         raise ConfigError("pixel", pixel, f"there are panels 0 to {len(parts) - 1}")
-    return parts[panel], (int(pixel[-2]), int(pixel[-1]))
+    return parts[panel], (numbers[-2], numbers[-1])
 
 
 def joined(images: Sequence[Any]) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 from nanobragg.cell import oriented_cell
 from nanobragg.config import Beam, Crystal, Detector, Divergence, Experiment, Goniometer, Sampling, UnitCell
+from nanobragg.config.experiment import check_experiment
 from nanobragg.constants import DEFAULT_BEAM_SIZE, RTD
 from nanobragg.errors import ConfigError
 from nanobragg.fields import check_tensors, detached, elements, is_tensor
@@ -71,6 +72,7 @@ def resolve(experiment: Experiment, notes: Notes | None = None) -> Experiment:
         For combinations that cannot be simulated under the quirks in force.
     """
     notes = Notes() if notes is None else notes
+    check_experiment(experiment)
     if isinstance(experiment.detector, tuple):
         raise ConfigError(
             "detector",

@@ -62,12 +62,10 @@ def from_dict(data: dict[str, Any]) -> config.Experiment:
     if not isinstance(data, dict):
         raise ConfigError("experiment", data, "must be an object of fields")
     known = {"nanobragg_version", "model_version", "fidelity", "quirks"}
-    if data.get("model_version", MODEL_VERSION) > MODEL_VERSION:
+    version = data.get("model_version", MODEL_VERSION)
+    if isinstance(version, bool) or not isinstance(version, int) or version > MODEL_VERSION:
         raise ConfigError(
-            "model_version",
-            data["model_version"],
-            f"this version knows models up to {MODEL_VERSION}",
-            "update nanobragg",
+            "model_version", version, f"this version knows models up to {MODEL_VERSION}", "update nanobragg"
         )
     parts = {key: value for key, value in data.items() if key not in known}
     quirks = as_quirks(data["quirks"] if "quirks" in data else data.get("fidelity", "corrected"))
@@ -83,7 +81,9 @@ def from_json(text: str) -> config.Experiment:
     """See `Experiment.from_json`."""
     try:
         data = json.loads(text)
-    except json.JSONDecodeError as error:
+    except TypeError:
+        raise ConfigError("experiment", text, "must be JSON text", "from_dict takes plain data") from None
+    except ValueError as error:
         raise ConfigError("experiment", text[:40], f"is not JSON: {error}") from None
     if not isinstance(data, dict):
         raise ConfigError("experiment", text[:40], "must be a JSON object")
@@ -97,7 +97,7 @@ def equal(first: config.Experiment, second: config.Experiment) -> bool:
 
 def value_at(experiment: config.Experiment, path: str) -> Any:
     """See `Experiment.get`."""
-    if panel := _PANEL.fullmatch(path):
+    if panel := _panel_path(path):
         i = _panel_index(experiment, panel, path)
         return value_at(dataclasses.replace(experiment, detector=experiment.detector[i]), f"detector.{panel[2]}")
     names, index = _parsed(path)
@@ -105,7 +105,7 @@ def value_at(experiment: config.Experiment, path: str) -> Any:
     for name in names:
         _known_field(value, name, path)
         value = getattr(value, name)
-    return value if index is None else elements(value)[index]
+    return value if index is None else _elements_at(value, index, ".".join(names), path)[index]
 
 
 def replaced(experiment: config.Experiment, path: str | None, value: Any, parts: dict[str, Any]) -> config.Experiment:
@@ -115,7 +115,7 @@ def replaced(experiment: config.Experiment, path: str | None, value: Any, parts:
     result = dataclasses.replace(experiment, **parts) if parts else experiment
     if path is None:
         return result
-    if panel := _PANEL.fullmatch(path):
+    if panel := _panel_path(path):
         panels, i = list(result.detector), _panel_index(result, panel, path)
         single = dataclasses.replace(result, detector=panels[i])
         panels[i] = replaced(single, f"detector.{panel[2]}", value, {}).detector
@@ -126,6 +126,12 @@ def replaced(experiment: config.Experiment, path: str | None, value: Any, parts:
 
 _PANEL = re.compile(r"detector\[(\d+)\]\.(.+)")
 """Path of a value of one panel."""
+
+
+def _panel_path(path: str) -> re.Match[str] | None:
+    if not isinstance(path, str):
+        raise ConfigError("path", path, "must look like crystal.misset_deg or crystal.misset_deg[2]")
+    return _PANEL.fullmatch(path)
 
 
 def _panel_index(experiment: config.Experiment, match: re.Match[str], path: str) -> int:
@@ -148,16 +154,22 @@ def _with(node: Any, names: list[str], index: int | None, value: Any, path: str,
             current = _PARTS[here]()
         new = _with(current, rest, index, value, path, here)
     elif index is not None:
-        if current is None or isinstance(current, str):
-            raise ConfigError(here, current, "has no elements", f"set {here} as a whole first")
-        items = elements(current)
-        if not -len(items) <= index < len(items):
-            raise ConfigError(path, index, f"must be an index below {len(items)}")
+        items = _elements_at(current, index, here, path)
         items[index] = value
         new = tuple(items)
     else:
         new = value
     return dataclasses.replace(node, **{name: new})
+
+
+def _elements_at(value: Any, index: int, here: str, path: str) -> list[Any]:
+    """The elements of a vector that has one of this index."""
+    if not (isinstance(value, tuple) or (is_tensor(value) and value.ndim)):
+        raise ConfigError(here, value, "has no elements", f"set {here} as a whole first")
+    items = elements(value)
+    if not -len(items) <= index < len(items):
+        raise ConfigError(path, index, f"must be an index below {len(items)}")
+    return items
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:
@@ -198,7 +210,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     if isinstance(value, slice):
-        return {"slice": [value.start, value.stop]}
+        return {"slice": [plain(value.start), plain(value.stop)]}
     if isinstance(value, Quirk):
         return value.name
     if isinstance(value, np.generic):
@@ -211,8 +223,11 @@ def plain(value: Any) -> Any:
 def _natural(value: Any) -> Any:
     """The inverse of `plain` for values that are not parts."""
     if isinstance(value, dict) and "array" in value:
-        raw = np.frombuffer(zlib.decompress(base64.b64decode(value["array"])), dtype=value["dtype"])
-        return raw.reshape(value["shape"]).copy()
+        try:
+            raw = np.frombuffer(zlib.decompress(base64.b64decode(value["array"])), dtype=value["dtype"])
+            return raw.reshape(value["shape"]).copy()
+        except (KeyError, TypeError, ValueError, zlib.error) as error:
+            raise ConfigError("array", value, f"is no packed array: {error}") from None
     if isinstance(value, dict) and "slice" in value:
         return slice(*value["slice"])
     if isinstance(value, list):

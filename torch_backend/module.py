@@ -57,6 +57,8 @@ class ExperimentModule(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
+        if isinstance(refine, str):
+            raise ConfigError("refine", refine, "must be a list of paths", f"[{refine!r}]")
         self.decided = experiment if isinstance(experiment.detector, tuple) else resolve(experiment)
         self.options = options
         self.priors = dict(priors or {})

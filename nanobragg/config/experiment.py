@@ -256,3 +256,15 @@ class Experiment(Config):
         write_geom(geom, geometry)
         if stream is not None:
             write_stream(stream, geometry)
+
+
+def check_experiment(value: object) -> None:
+    """Refuse what is no Experiment.
+
+    Raises
+    ------
+    ConfigError
+        For anything else.
+    """
+    if not isinstance(value, Experiment):
+        raise ConfigError("experiment", value, "must be an Experiment", "nanobragg.Experiment(crystal=...)")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.errors import FileFormatError
+from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.counts import as_array
 
@@ -22,7 +23,10 @@ def read_float(path: str | PathLike[str], shape: tuple[int, int]) -> NDArray[np.
         When the file is missing or has not exactly the bytes that the shape asks for.
     """
     data = read_bytes(path)
-    n_slow, n_fast = shape
+    try:
+        n_slow, n_fast = (operator.index(n) for n in shape)
+    except (TypeError, ValueError):
+        raise ConfigError("shape", shape, "must be two whole numbers, (n_slow, n_fast)") from None
     if len(data) != 4 * n_slow * n_fast:
         raise FileFormatError(
             path,

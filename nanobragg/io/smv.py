@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io import text
 from nanobragg.io.atomic import read_bytes, write_bytes
+from nanobragg.io.smv_dialects import DIALECTS
 
 _BLOCK = 512
 """A header fills a whole number of these [bytes]."""
@@ -172,8 +173,13 @@ def write_smv(
         When the file cannot be written.
     """
     pixels = np.asarray(counts)
-    if pixels.ndim != 2 or pixels.dtype != np.uint16:
-        raise ConfigError("counts", f"{pixels.dtype} array of shape {pixels.shape}", "must be (n_slow, n_fast) uint16")
+    if pixels.ndim != 2 or pixels.dtype.newbyteorder("=") != np.uint16:
+        raise ConfigError(
+            "counts", f"{pixels.dtype} array of shape {pixels.shape}", "must be (n_slow, n_fast) uint16",
+            "nanobragg.add_noise makes counts of an image",
+        )  # fmt: skip
+    if dialect not in DIALECTS:
+        raise ConfigError("dialect", dialect, f"must be one of {', '.join(map(repr, DIALECTS))}")
     if experiment is not None:
         from nanobragg.io.smv_dialects import smv_entries
 

@@ -68,6 +68,8 @@ def test_refused_paths():
     for path in ("crystal.misset", "crystal.shape", "crystal.a_star_matrix", "detector.n_fast"):
         with pytest.raises(nb.ConfigError):
             nb.ExperimentModule(base(), [path])
+    with pytest.raises(nb.ConfigError, match="must be a list of paths"):
+        nb.ExperimentModule(base(), EDGE)
     with pytest.raises(nb.ConfigError, match="not refined"):
         nb.ExperimentModule(base(), [MISSET], bounds={EDGE: (1, 50)})
 

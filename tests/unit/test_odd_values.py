@@ -1,0 +1,68 @@
+"""Values of unusual types: numbers of numpy work, anything else is a ConfigError that names the argument."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from small import small
+
+import nanobragg as nb
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    experiment = small().replace("detector.n_fast", np.float32(16)).replace("detector.distance_mm", np.float32(50))
+    assert experiment.equals(small())
+    assert nb.trace(small(), (np.int64(3), np.uint8(4))).pixel == (3, 4)
+
+
+def test_region_in_whole_numbers_of_numpy_is_plain_data() -> None:
+    roi = (slice(np.int64(2), np.int32(5)), slice(None, np.uint8(9)))
+    text = small().replace("sampling.roi", roi).to_json()
+    assert nb.Experiment.from_json(text).sampling.roi == (slice(2, 5), slice(None, 9))
+
+
+def test_prepare_takes_the_backend_by_position() -> None:
+    assert np.array_equal(nb.prepare(small(), "c")(), nb.simulate(small()))
+
+
+def test_counts_of_either_byte_order(tmp_path: Any) -> None:
+    counts = np.arange(12, dtype=">u2").reshape(3, 4)
+    nb.io.write_smv(tmp_path / "a.img", counts)
+    assert np.array_equal(nb.io.read_smv(tmp_path / "a.img")[0], counts)
+
+
+def plain(**changes: Any) -> dict[str, Any]:
+    return {**json.loads(small().to_json()), **changes}
+
+
+PACKED = {"array": "!!", "dtype": "bool", "shape": [12, 16]}
+REFUSED: list[tuple[str, Callable[[], Any], str]] = [
+    ("bytes for a number", lambda: nb.Detector(distance_mm=b"10"), "detector.distance_mm"),
+    ("a truth value for a number", lambda: nb.Detector(distance_mm=np.True_), "detector.distance_mm"),
+    ("a path that is no text", lambda: small().replace(3, 1), "path=3"),
+    ("an element beyond the vector", lambda: small().get("crystal.misset_deg[3]"), "index below 3"),
+    ("an element of a field that is not set", lambda: small().get("beam.direction[0]"), "beam.direction=None"),
+    ("an element of a number", lambda: small().replace("detector.distance_mm[0]", 5.0), "has no elements"),
+    ("a version that is no number", lambda: nb.Experiment.from_dict(plain(model_version="1")), "model_version"),
+    ("a packed array that is none", lambda: nb.Experiment.from_dict(plain(detector={"mask": PACKED})), "packed array"),
+    ("JSON that is no text", lambda: nb.Experiment.from_json(None), "experiment=None"),  # type: ignore[arg-type]
+    ("a pixel in fractions", lambda: nb.trace(small(), (1.5, 2)), "pixel"),  # type: ignore[arg-type]
+    ("a pixel in words", lambda: nb.trace(small(), "ab"), "pixel"),  # type: ignore[arg-type]
+    ("a pixel in one number", lambda: nb.trace(small(), 3), "pixel"),  # type: ignore[arg-type]
+    ("a trace of no experiment", lambda: nb.trace(3, (1, 2)), "experiment=3"),  # type: ignore[arg-type]
+    ("an explanation of no experiment", lambda: nb.explain(3), "experiment=3"),  # type: ignore[arg-type]
+    ("an offset in words", lambda: nb.add_noise(np.ones((2, 2)), adc_offset="40"), "adc_offset"),  # type: ignore[arg-type]
+    ("a shape of one number", lambda: nb.io.read_float(__file__, 5), "shape=5"),  # type: ignore[arg-type]
+    ("an unknown dialect", lambda: nb.io.write_smv("a.img", np.ones((2, 2), np.uint16), dialect="x"), "dialect='x'"),
+]
+
+
+@pytest.mark.parametrize(("make", "text"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
+def test_refused_by_name(make: Callable[[], Any], text: str) -> None:
+    with pytest.raises(nb.ConfigError) as error:
+        make()
+    assert text in str(error.value)
