@@ -78,29 +78,29 @@ NB_INLINE vd sinc3_series(vd x_sqr) {
     return sum;
 }
 
-/* The square of 3 (sin x/x - cos x)/x^2 at x = pi y, from y^2, for n <= 2 arguments. */
-NB_INLINE void sinc3_sqr(const vd *y_sqr, vd *out, const int n) {
-    vd y[2], r[2], r_sqr[2], sine[2], cosine[2];
+/* The square of 3 (sin x/x - cos x)/x^2 at x = pi y, from y^2. */
+NB_INLINE void sinc3_sqr(const vd y_sqr[GROUP], vd out[GROUP]) {
+    vd y[GROUP], r[GROUP], r_sqr[GROUP], sine[GROUP], cosine[GROUP];
     vi close = vi_all(0);
-    for (int i = 0; i < n; i++) {
-        y[i] = vd_sqrt(y_sqr[i]);
-        r[i] = y[i] - vd_round(y[i]); /* sine and cosine change sign together with the parity of round(y) */
-        r_sqr[i] = r[i] * r[i];
-        close |= y_sqr[i] < vd_all(1.0 / (PI * PI));
+    for (int v = 0; v < GROUP; v++) {
+        y[v] = vd_sqrt(y_sqr[v]);
+        r[v] = y[v] - vd_round(y[v]); /* sine and cosine change sign together with the parity of round(y) */
+        r_sqr[v] = r[v] * r[v];
+        close |= y_sqr[v] < vd_all(1.0 / (PI * PI));
     }
-    sinpi_over_x(r_sqr, sine, n);
-    cospi(r_sqr, cosine, n);
-    for (int i = 0; i < n; i++) {
-        vd x = vd_all(PI) * y[i];
-        out[i] = vd_fnma(x, cosine[i], r[i] * sine[i]) / (y[i] * y_sqr[i]);
-        out[i] = out[i] * vd_all(3.0 / (PI * PI * PI));
+    sinpi_over_x(r_sqr, sine, GROUP);
+    cospi(r_sqr, cosine, GROUP);
+    for (int v = 0; v < GROUP; v++) {
+        vd x = vd_all(PI) * y[v];
+        out[v] = vd_fnma(x, cosine[v], r[v] * sine[v]) / (y[v] * y_sqr[v]);
+        out[v] = out[v] * vd_all(3.0 / (PI * PI * PI));
     }
     if (vi_any(close)) {
-        for (int i = 0; i < n; i++)
-            out[i] = vd_select(y_sqr[i] < vd_all(1.0 / (PI * PI)), sinc3_series(vd_all(PI * PI) * y_sqr[i]), out[i]);
+        for (int v = 0; v < GROUP; v++)
+            out[v] = vd_select(y_sqr[v] < vd_all(1.0 / (PI * PI)), sinc3_series(vd_all(PI * PI) * y_sqr[v]), out[v]);
     }
-    for (int i = 0; i < n; i++)
-        out[i] = out[i] * out[i];
+    for (int v = 0; v < GROUP; v++)
+        out[v] = out[v] * out[v];
 }
 
 #endif

@@ -58,33 +58,45 @@ NB_INLINE vd widen(vf x, const int upper) {
 #endif
 }
 
-/* (prod sin(pi N f)/sin(pi f))^2 for two vectors of indices. */
-NB_INLINE void grating_sqr_mixed(const double n[3], const vd h[2][3], vd out[2]) {
-    /* its unit of the last place is 2^-32: the low half of the sum is the fraction */
-    const vd scale = vd_all(1572864.0);
-    vf x[6], sqr[6], sine[6];
-    for (int k = 0; k < 3; k++) {
-        vj fraction = low_halves(h[0][k] + scale, h[1][k] + scale) | 1; /* never 0: a shift by 2^-32 at most */
-        vj product = (vj)((vu)fraction * (uint32_t)n[k]);
-        x[k] = __builtin_convertvector(fraction, vf) * vf_all(0x1p-32F);
-        x[3 + k] = __builtin_convertvector(product, vf) * vf_all(0x1p-32F);
-    }
+/* sin(pi x) from x in units of 2^-32. */
+NB_INLINE void sinpi_mixed(const vj fraction[GROUP / 2], vf out[GROUP / 2]) {
     /* sin(pi x)/x as a function of x^2. Largest relative error 5.3e-9 before rounding. */
     static const float P[5] = {3.14159263690F, -5.16770968480F, 2.55006972641F, -0.598242126841F, 0.0775603877265F};
-    for (int i = 0; i < 6; i++)
-        sqr[i] = x[i] * x[i];
-    for (int i = 0; i < 6; i++)
-        sine[i] = vf_all(P[4]);
-    for (int term = 3; term >= 0; term--) {
-        for (int i = 0; i < 6; i++)
-            sine[i] = vf_fma(sine[i], sqr[i], vf_all(P[term]));
+    vf x[GROUP / 2], sqr[GROUP / 2];
+    for (int v = 0; v < GROUP / 2; v++) {
+        x[v] = __builtin_convertvector(fraction[v], vf) * vf_all(0x1p-32F);
+        sqr[v] = x[v] * x[v];
+        out[v] = vf_all(P[4]);
     }
-    for (int i = 0; i < 6; i++)
-        sine[i] = x[i] * sine[i];
-    vf ratio = (sine[3] * sine[4] * sine[5]) / (sine[0] * sine[1] * sine[2]);
-    ratio = ratio * ratio;
-    out[0] = widen(ratio, 0);
-    out[1] = widen(ratio, 1);
+    for (int term = 3; term >= 0; term--) {
+        for (int v = 0; v < GROUP / 2; v++)
+            out[v] = vf_fma(out[v], sqr[v], vf_all(P[term]));
+    }
+    for (int v = 0; v < GROUP / 2; v++)
+        out[v] = x[v] * out[v];
+}
+
+/* (prod sin(pi N f)/sin(pi f))^2 from the indices. */
+NB_INLINE void grating_sqr_mixed(const double n[3], const vd h[3][GROUP], vd out[GROUP]) {
+    /* its unit of the last place is 2^-32: the low half of the sum is the fraction */
+    const vd scale = vd_all(1572864.0);
+    vf above[3][GROUP / 2], below[3][GROUP / 2];
+    for (int k = 0; k < 3; k++) {
+        vj fraction[GROUP / 2], product[GROUP / 2];
+        for (int v = 0; v < GROUP / 2; v++) {
+            /* never 0: a shift by 2^-32 at most */
+            fraction[v] = low_halves(h[k][2 * v] + scale, h[k][2 * v + 1] + scale) | 1;
+            product[v] = (vj)((vu)fraction[v] * (uint32_t)n[k]);
+        }
+        sinpi_mixed(fraction, below[k]);
+        sinpi_mixed(product, above[k]);
+    }
+    for (int v = 0; v < GROUP / 2; v++) {
+        vf ratio = (above[0][v] * above[1][v] * above[2][v]) / (below[0][v] * below[1][v] * below[2][v]);
+        ratio = ratio * ratio;
+        out[2 * v] = widen(ratio, 0);
+        out[2 * v + 1] = widen(ratio, 1);
+    }
 }
 
 #endif

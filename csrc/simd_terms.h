@@ -10,12 +10,8 @@
 #include "simd_mixed.h"
 #include "simd_model.h"
 
-/* Replaces an offset of exactly 0, where the quotient of the sines would be 0/0. */
+/* Added to sin(pi f), and N times it to sin(pi N f), where it changes nothing but the quotient 0/0. */
 #define TINY 1e-30
-
-/* Vectors that go through the operations together, so that each step has several independent ones to hide its latency
- * behind. */
-#define GROUP 2
 
 /* A line with its coefficients in registers. */
 typedef struct {
@@ -38,78 +34,83 @@ NB_INLINE vd line_value(const nb_row *row, const line_lanes *line, int i, const 
     return x;
 }
 
+/* sin(pi x) + nudge for |x| <= 1/2. */
+NB_INLINE void sinpi(const vd x[GROUP], vd nudge, vd out[GROUP]) {
+    vd sqr[GROUP];
+    for (int v = 0; v < GROUP; v++)
+        sqr[v] = x[v] * x[v];
+    sinpi_over_x(sqr, out, GROUP);
+    for (int v = 0; v < GROUP; v++)
+        out[v] = vd_fma(x[v], out[v], nudge);
+}
+
 /* (prod sin(pi N f)/sin(pi f))^2 for any N. */
-NB_INLINE void grating_sqr(const vd n[3], const vd f[][3], vd *out, const int group) {
-    vd x[6 * GROUP], sqr[6 * GROUP], sine[6 * GROUP];
-    for (int v = 0; v < group; v++) {
-        for (int k = 0; k < 3; k++)
-            x[6 * v + k] = f[v][k] + vd_all(TINY);
-    }
-    for (int v = 0; v < group; v++) {
-        for (int k = 0; k < 3; k++) {
-            vd whole = vd_fma(n[k], x[6 * v + k], vd_all(MAGIC)) - vd_all(MAGIC);
-            x[6 * v + 3 + k] = vd_fma(n[k], x[6 * v + k], -whole);
+NB_INLINE void grating_sqr(const vd n[3], const vd f[3][GROUP], vd out[GROUP]) {
+    vd above[3][GROUP], below[3][GROUP];
+    for (int k = 0; k < 3; k++) {
+        vd rest[GROUP];
+        for (int v = 0; v < GROUP; v++) {
+            vd phase = n[k] * f[k][v];
+            rest[v] = phase - vd_round(phase);
         }
+        sinpi(f[k], vd_all(TINY), below[k]);
+        sinpi(rest, n[k] * vd_all(TINY), above[k]);
     }
-    for (int i = 0; i < 6 * group; i++)
-        sqr[i] = x[i] * x[i];
-    sinpi_over_x(sqr, sine, 6 * group);
-    for (int i = 0; i < 6 * group; i++)
-        sine[i] = x[i] * sine[i];
-    for (int v = 0; v < group; v++) {
-        const vd *s = sine + 6 * v;
-        vd ratio = (s[3] * s[4] * s[5]) / (s[0] * s[1] * s[2]);
+    for (int v = 0; v < GROUP; v++) {
+        vd ratio = (above[0][v] * above[1][v] * above[2][v]) / (below[0][v] * below[1][v] * below[2][v]);
         out[v] = ratio * ratio;
     }
 }
 
 /* The same for N <= SMALL_CELLS, a polynomial in sin^2(pi f). */
-NB_INLINE void grating_sqr_small(const nb_model *model, const vd f[][3], vd *out, const int group) {
-    vd sqr[3 * GROUP], s[3 * GROUP], p[3 * GROUP];
-    for (int i = 0; i < 3 * group; i++)
-        sqr[i] = f[i / 3][i % 3] * f[i / 3][i % 3];
-    sinpi_over_x(sqr, s, 3 * group);
-    for (int i = 0; i < 3 * group; i++)
-        s[i] = sqr[i] * (s[i] * s[i]);
-    for (int i = 0; i < 3 * group; i++)
-        p[i] = vd_all(model->polynomial[i % 3][3]);
-    for (int term = 2; term >= 0; term--) {
-        for (int i = 0; i < 3 * group; i++)
-            p[i] = vd_fma(p[i], s[i], vd_all(model->polynomial[i % 3][term]));
+NB_INLINE void grating_sqr_small(const nb_model *model, const vd f[3][GROUP], vd out[GROUP]) {
+    vd p[3][GROUP], cosine_sqr[3][GROUP];
+    for (int k = 0; k < 3; k++) {
+        vd s[GROUP];
+        sinpi(f[k], vd_all(0.0), s);
+        for (int v = 0; v < GROUP; v++) {
+            s[v] = s[v] * s[v];
+            p[k][v] = vd_all(model->polynomial[k][3]);
+        }
+        for (int term = 2; term >= 0; term--) {
+            for (int v = 0; v < GROUP; v++)
+                p[k][v] = vd_fma(p[k][v], s[v], vd_all(model->polynomial[k][term]));
+        }
+        for (int v = 0; v < GROUP; v++) {
+            vd c = vd_fnma(vd_all(model->parity[k]), s[v], vd_all(1.0));
+            cosine_sqr[k][v] = vd_select(c > vd_all(0.0), c, vd_all(0.0)); /* rounding may push it below 0 */
+        }
     }
-    for (int i = 0; i < 3 * group; i++)
-        s[i] = vd_fnma(vd_all(model->parity[i % 3]), s[i], vd_all(1.0));
-    for (int i = 0; i < 3 * group; i++) /* cos^2(pi f), which rounding may push below 0 */
-        s[i] = vd_select(s[i] > vd_all(0.0), s[i], vd_all(0.0));
-    for (int v = 0; v < group; v++) {
-        vd amplitude = p[3 * v] * p[3 * v + 1] * p[3 * v + 2];
-        out[v] = amplitude * amplitude * (s[3 * v] * s[3 * v + 1] * s[3 * v + 2]);
+    for (int v = 0; v < GROUP; v++) {
+        vd amplitude = p[0][v] * p[1][v] * p[2][v];
+        out[v] = amplitude * amplitude * (cosine_sqr[0][v] * cosine_sqr[1][v] * cosine_sqr[2][v]);
     }
 }
 
-NB_INLINE vd quadratic_form(const double gram[6], const vd f[3], const int skew) {
-    vd x = vd_all(gram[0]) * f[0], y = vd_all(gram[1]) * f[1], z = vd_all(gram[2]) * f[2];
+NB_INLINE vd quadratic_form(const double gram[6], vd f0, vd f1, vd f2, const int skew) {
+    vd x = vd_all(gram[0]) * f0, y = vd_all(gram[1]) * f1, z = vd_all(gram[2]) * f2;
     if (skew) {
-        x = vd_fma(vd_all(gram[4]), f[2], vd_fma(vd_all(gram[3]), f[1], x));
-        y = vd_fma(vd_all(gram[5]), f[2], y);
+        x = vd_fma(vd_all(gram[4]), f2, vd_fma(vd_all(gram[3]), f1, x));
+        y = vd_fma(vd_all(gram[5]), f2, y);
     }
-    return vd_fma(f[2], z, vd_fma(f[1], y, f[0] * x));
+    return vd_fma(f2, z, vd_fma(f1, y, f0 * x));
 }
 
-/* Squared lattice factor at the offsets f of a group of vectors. */
-NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd f[][3], vd *out, const int lattice) {
+/* Squared lattice factor at the offsets f from the nearest integers. */
+NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd f[3][GROUP], vd out[GROUP],
+                           const int lattice) {
     if (lattice == SQUARE_ANY) {
-        grating_sqr(n, f, out, GROUP);
+        grating_sqr(n, f, out);
         return;
     }
     if (lattice == SQUARE_SMALL) {
-        grating_sqr_small(model, f, out, GROUP);
+        grating_sqr_small(model, f, out);
         return;
     }
     vd r_sqr[GROUP];
     for (int v = 0; v < GROUP; v++)
-        r_sqr[v] = quadratic_form(model->gram, f[v], lattice != SPHERE);
-    if (lattice == SPHERE) sinc3_sqr(r_sqr, out, GROUP);
+        r_sqr[v] = quadratic_form(model->gram, f[0][v], f[1][v], f[2][v], lattice != SPHERE);
+    if (lattice == SPHERE) sinc3_sqr(r_sqr, out);
     const vd peak = vd_all(model->peak);
     for (int v = 0; v < GROUP; v++) {
         if (lattice == SPHERE) out[v] = peak * out[v];
@@ -119,24 +120,30 @@ NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd f[][3]
     }
 }
 
-/* Square of the structure factor at whole numbers. Lanes that are no number read the first entry of the table. */
-NB_INLINE vd structure_factor_sqr(const nb_model *model, const vd nearest[3], const int lookup) {
-    if (lookup == CONSTANT) return vd_all(model->outside * model->outside);
-    vd at[3];
-    vi inside = vi_all(-1);
-    for (int k = 0; k < 3; k++) {
-        at[k] = nearest[k];
-        if (lookup == MIXED) {
-            at[k] = vd_clamp(nearest[k], vd_all(model->first[k]), vd_all(model->last[k]));
-            inside &= at[k] == nearest[k];
+/* Squares of the structure factors at whole numbers. Lanes that are no number read the first entry of the table. */
+NB_INLINE void structure_factor_sqr(const nb_model *model, const vd nearest[3][GROUP], vd out[GROUP],
+                                    const int lookup) {
+    for (int v = 0; v < GROUP; v++) {
+        if (lookup == CONSTANT) {
+            out[v] = vd_all(model->outside * model->outside);
+            continue;
         }
-        at[k] = at[k] - vd_all(model->first[k]);
+        vd at[3];
+        vi inside = vi_all(-1);
+        for (int k = 0; k < 3; k++) {
+            at[k] = nearest[k][v];
+            if (lookup == MIXED) {
+                at[k] = vd_clamp(at[k], vd_all(model->first[k]), vd_all(model->last[k]));
+                inside &= at[k] == nearest[k][v];
+            }
+            at[k] = at[k] - vd_all(model->first[k]);
+        }
+        vd place = vd_fma(at[1], vd_all(model->stride[1]), at[2] + vd_all(MAGIC));
+        place = vd_fma(at[0], vd_all(model->stride[0]), place);
+        vd f_cell = vd_gather(model->table, (vi)place - vi_all(MAGIC_BITS));
+        if (lookup == MIXED) f_cell = vd_select(inside, f_cell, vd_all(model->outside));
+        out[v] = f_cell * f_cell;
     }
-    vd place = vd_fma(at[1], vd_all(model->stride[1]), at[2] + vd_all(MAGIC));
-    place = vd_fma(at[0], vd_all(model->stride[0]), place);
-    vd f_cell = vd_gather(model->table, (vi)place - vi_all(MAGIC_BITS));
-    if (lookup == MIXED) f_cell = vd_select(inside, f_cell, vd_all(model->outside));
-    return f_cell * f_cell;
 }
 
 NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb_line hkl[3], double *sum,
@@ -146,16 +153,15 @@ NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb
     const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
     const vd n[3] = {vd_all(model.n[0]), vd_all(model.n[1]), vd_all(model.n[2])};
     for (int i = 0; i < row.n; i += GROUP * LANES) {
-        vd h[GROUP][3], nearest[GROUP][3], f[GROUP][3], f_cell_sqr[GROUP], f_latt_sqr[GROUP];
-        for (int v = 0; v < GROUP; v++) {
-            for (int k = 0; k < 3; k++) {
-                h[v][k] = line_value(&row, lines + k, i + v * LANES, curved);
-                nearest[v][k] = vd_round(h[v][k]);
-                f[v][k] = h[v][k] - nearest[v][k];
+        vd h[3][GROUP], nearest[3][GROUP], f[3][GROUP], f_cell_sqr[GROUP], f_latt_sqr[GROUP];
+        for (int k = 0; k < 3; k++) {
+            for (int v = 0; v < GROUP; v++) {
+                h[k][v] = line_value(&row, lines + k, i + v * LANES, curved);
+                nearest[k][v] = vd_round(h[k][v]);
+                f[k][v] = h[k][v] - nearest[k][v];
             }
         }
-        for (int v = 0; v < GROUP; v++)
-            f_cell_sqr[v] = structure_factor_sqr(&model, nearest[v], lookup);
+        structure_factor_sqr(&model, nearest, f_cell_sqr, lookup);
         if (lattice == SQUARE_MIXED)
             grating_sqr_mixed(model.n, h, f_latt_sqr);
         else

@@ -25,8 +25,12 @@
 
 #define NB_INLINE static inline __attribute__((always_inline))
 
-/* Rows are padded to this many pixels, for every instruction set. */
-#define NB_SIMD_PAD 16
+/* Vectors that go through the operations together, so that each step has several independent ones to hide its latency
+ * behind. */
+#define GROUP 4
+
+/* Rows are padded to this many pixels: a group of the widest vectors. */
+#define NB_SIMD_PAD 32
 
 typedef double vd __attribute__((vector_size(8 * LANES), may_alias));
 typedef int64_t vi __attribute__((vector_size(8 * LANES), may_alias));
@@ -120,9 +124,17 @@ NB_INLINE vd vd_clamp(vd x, vd low, vd high) {
 #endif
 }
 
-/* Nearest whole number, for |x| < 2^51. */
+/* Nearest whole number, for |x| < 2^51; the even one of two. */
 NB_INLINE vd vd_round(vd x) {
+#if LANES == 8
+    return (vd)_mm512_roundscale_pd((__m512d)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif LANES == 4
+    return (vd)_mm256_round_pd((__m256d)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(__aarch64__)
+    return (vd)vrndnq_f64((float64x2_t)x);
+#else
     return (x + vd_all(MAGIC)) - vd_all(MAGIC);
+#endif
 }
 
 NB_INLINE vd vd_gather(const double *table, vi at) {

@@ -7,6 +7,7 @@ differentiable and every backend sees the same domains.
 from __future__ import annotations
 
 import math
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +112,22 @@ def misset_angles(experiment: Experiment) -> Vec:
             math.atan2(u[3], u[0]),
         )
     return (4 * math.atan2(1, 1), 2 * math.atan2(1, 1), math.atan2(u[1], -u[4]))
+
+
+def drawn_seed() -> int:
+    """A seed from the entropy of the system, legal for every generator here."""
+    return secrets.randbelow(2**31 - 2) + 1
+
+
+def seeded(experiment: Experiment, seed: int | None = None) -> Experiment:
+    """The experiment with `seed`, or a drawn one, for a random orientation whose seed is left open; else as it is.
+
+    What is rendered, recorded and compared then has one orientation, which can be had again.
+    """
+    crystal = experiment.crystal
+    if not isinstance(crystal.misset_deg, str) or crystal.misset_seed is not None:
+        return experiment
+    return experiment.replace("crystal.misset_seed", drawn_seed() if seed is None else seed)
 
 
 def uniform_rotation(seed: int | None) -> NDArray[np.float64]:

@@ -198,12 +198,13 @@ def _backends(backends: Sequence[str], flags: list[str]) -> _Pair:
     from nanobragg.cli.command_line import read_command
     from nanobragg.cli.render import options_of
     from nanobragg.config import Experiment
+    from nanobragg.random_orientation import seeded
     from nanobragg.resolve import Notes, resolve
     from nanobragg.scaling import audit_lines
     from nanobragg.trace_versus import compare_traces
     from nanobragg.tracing import trace
 
-    experiment = Experiment.from_nanobragg_args(flags)
+    experiment = seeded(Experiment.from_nanobragg_args(flags))
     decided = resolve(experiment, Notes())
     images = []
     for backend in backends:

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
-
 from nanobragg.cli.command_line import read_command, require_inputs
 from nanobragg.cli.experiment import build_experiment
 from nanobragg.cli.flag_effects import FlagEffect, flag_effects, parser_quirks, without_collision
@@ -25,6 +23,7 @@ from nanobragg.geometry import FLOAT_OPS
 from nanobragg.placement import place
 from nanobragg.quirk_cost import quirk_costs
 from nanobragg.quirks import Quirk
+from nanobragg.random_orientation import seeded
 from nanobragg.resolve import Notes, resolve
 from nanobragg.triggers import Trigger, placed_apart, triggered
 
@@ -68,10 +67,15 @@ def explain_flags(flags: Sequence[str], *, measure: bool = False) -> tuple[list[
     line = read_command(flags)
     require_inputs(line)
     reflections = read_reflections(line)
-    experiment = _seeded(build_experiment(line, reflections))
+    typed = build_experiment(line, reflections)
+    experiment = seeded(typed)
     effects = flag_effects(line)
     options = options_of(line)
     notes = Notes()
+    if experiment is not typed:
+        notes.decide(
+            "crystal.misset_seed", experiment.crystal.misset_seed, "entropy from the system, drawn anew by each run"
+        )
     decided = resolve(experiment, notes)
     scene = derive(decided)
     found = [Trigger(quirk, reason) for quirk, reason in parser_quirks(line)]
@@ -82,7 +86,7 @@ def explain_flags(flags: Sequence[str], *, measure: bool = False) -> tuple[list[
         seed = experiment.crystal.misset_seed
 
         def without(quirk: Quirk) -> Experiment:
-            return _seeded(_without(flags, quirk, experiment.quirks, reflections), seed)
+            return seeded(_without(flags, quirk, experiment.quirks, reflections), seed)
 
         costs = quirk_costs(experiment, [trigger.quirk for trigger in found], without)
     explanation = explanation_of(
@@ -116,15 +120,6 @@ def _without(flags: Sequence[str], quirk: Quirk, quirks: frozenset[Quirk], refle
     if quirk in (Quirk.MISSET_SEED_SETS_MISSET, Quirk.TWOTHETA_AXIS_SETS_ANGLE):
         line = without_collision(line, quirk)
     return build_experiment(line, reflections)
-
-
-def _seeded(experiment: Experiment, seed: int | None = None) -> Experiment:
-    """The same random orientation in every run that is compared, where no seed is typed."""
-    crystal = experiment.crystal
-    if not isinstance(crystal.misset_deg, str) or crystal.misset_seed is not None:
-        return experiment
-    drawn = int(np.random.default_rng().integers(1, 2**31 - 1)) if seed is None else seed
-    return experiment.replace("crystal.misset_seed", drawn)
 
 
 def _lines(effects: list[FlagEffect], explanation: Explanation, notes: list[str]) -> Iterator[str]:

@@ -134,6 +134,7 @@ def _simulate(line: CommandLine) -> None:
     from nanobragg.cli.output import write_images
     from nanobragg.cli.render import options_of, render
     from nanobragg.derive import derivation
+    from nanobragg.random_orientation import drawn_seed, seeded
 
     for text in report.opened_headers(line):
         _say(text)
@@ -154,12 +155,17 @@ def _simulate(line: CommandLine) -> None:
     except NanoBraggError:
         _report_unread(line)
         raise
-    experiment = build_experiment(line, reflections)
+    typed = build_experiment(line, reflections)
+    experiment = seeded(typed)
+    if experiment is not typed:
+        seed = experiment.crystal.misset_seed
+        line.note(f"-misset random: the orientation is drawn with seed {seed}; to have it again write -misset_seed {seed} "
+                  "before -misset random")  # fmt: skip
     note_ineffective(line)
     _tell(line)
     decided = resolve_with_warnings(experiment)
     d = derivation(decided)
-    seed = _noise_seed(output.seed)
+    seed = drawn_seed() if output.seed is None else output.seed
     for text in report.setup(line, d, matrix_opened=_matrix_opened(line)):
         _say(text)
     for text in report.reading(reflections):
@@ -216,14 +222,6 @@ def _write_dump(line: CommandLine, reflections: Reflections) -> None:
         warnings.warn(f"{error}; the run goes on without a dump", NanoBraggWarning, stacklevel=1)
     else:
         _say(f"writing dump file for next time: {line.dump_file}")
-
-
-def _noise_seed(typed: int | None) -> int:
-    if typed is not None:
-        return typed
-    import secrets
-
-    return secrets.randbelow(2**31 - 2) + 1
 
 
 def _tell(line: CommandLine) -> None:

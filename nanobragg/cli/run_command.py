@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import secrets
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from nanobragg.cli.words import Words, carried_out
-from nanobragg.errors import UsageError
+from nanobragg.errors import NanoBraggWarning, UsageError
 
 
 def run_experiment(args: Sequence[str]) -> int:
@@ -27,15 +27,20 @@ def run_experiment(args: Sequence[str]) -> int:
 
 
 def _run(typed: Any) -> int:
+    from nanobragg.random_orientation import drawn_seed, seeded
     from nanobragg.scan import simulate_scan
     from nanobragg.toml_config import read_toml
 
     plan = read_toml(typed.file, typed.changes)
-    run, experiment = plan.run, plan.experiment
+    run, experiment = plan.run, seeded(plan.experiment)  # the seed that the files record is the one that is rendered
+    if experiment is not plan.experiment:
+        seed = experiment.crystal.misset_seed
+        warnings.warn(f"crystal.misset_deg='random': drawn with seed {seed}; to have it again set crystal.misset_seed={seed}",
+                      NanoBraggWarning, stacklevel=1)  # fmt: skip
     output = typed.output or os.path.join(os.path.dirname(typed.file), run.output)
     changes = {} if typed.images is None else {"n_images": typed.images}
     run = dataclasses.replace(run, output=output, **changes)
-    seed = run.seed if run.seed is not None else secrets.randbelow(2**31 - 2) + 1
+    seed = run.seed if run.seed is not None else drawn_seed()
     images = simulate_scan(experiment, run.n_images, backend=run.backend, kernel=run.kernel, n_threads=run.n_threads)
     more = {"backend": run.backend}
     if run.noise:

@@ -36,11 +36,12 @@ def _run(args: Sequence[str]) -> int:
     typed, flags = options.read(args)
     options.flags_needed(flags)
     from nanobragg.config import Experiment
+    from nanobragg.random_orientation import seeded
     from nanobragg.scaling import audit_lines
     from nanobragg.trace_versus import compare_traces
     from nanobragg.tracing import trace
 
-    experiment = Experiment.from_nanobragg_args(flags)
+    experiment = seeded(Experiment.from_nanobragg_args(flags))
     at = (typed.at[0], typed.at[1])
     ours = trace(experiment, at, typed.backend)
     if typed.json:
