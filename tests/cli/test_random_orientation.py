@@ -19,7 +19,9 @@ Run = Callable[..., Result]
 def test_the_seed_is_said_and_repeats_the_run(run: Run, tmp_path: Path, fidelity: str) -> None:
     options = f"-nonoise -nopgm --fidelity {fidelity}"
     first = run(SMALL, options, "-misset random")
-    said = re.search(r"drawn with seed (\d+); to have it again write (-misset_seed \1) before -misset random", first.err)
+    said = re.search(
+        r"drawn with seed (\d+); to have it again write (-misset_seed \1) before -misset random", first.err
+    )
     assert first.status == 0 and said
     image = (tmp_path / "floatimage.bin").read_bytes()
     again = run(SMALL, options, said[2], "-misset random")
@@ -48,7 +50,9 @@ def test_the_seed_in_an_image_file_gives_the_image_again(run: Run, tmp_path: Pat
     from nanobragg.toml_config import experiment_toml
 
     experiment = nb.Experiment.from_nanobragg_args(f"{SMALL} -misset random".split())
-    (tmp_path / "random.toml").write_text(experiment_toml(experiment) + "\n[run]\nnoise = false\noutput = 'image.nxs'\n")
+    (tmp_path / "random.toml").write_text(
+        experiment_toml(experiment) + "\n[run]\nnoise = false\noutput = 'image.nxs'\n"
+    )
     done = run("run random.toml")
     assert done.status == 0, done.err
     seed = read_provenance(tmp_path / "image.nxs")["experiment"]["crystal"]["misset_seed"]
