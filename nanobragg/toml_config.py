@@ -194,12 +194,17 @@ def _roi(value: Any) -> Any:
     return tuple(slice(*v) for v in value)
 
 
+_PYTHON_WORDS = {"True": True, "False": False, "None": None}
+
+
 def _parsed(change: str) -> tuple[str, Any]:
-    """Path and value of ``path=value``; a value is TOML, with round brackets for square ones, or a bare word."""
+    """Path and value of ``path=value``; a value is TOML or Python (round brackets, True, False, None), or a bare word."""
     name, found, text = change.partition("=")
     if not found or not re.fullmatch(r"[\w.\[\]]+", name.strip()):
         raise ConfigError("--set", change, "must look like crystal.misset_deg=(1,2,3)")
     text = text.strip()
+    if text in _PYTHON_WORDS:
+        return name.strip(), _PYTHON_WORDS[text]
     for candidate in (text, text.replace("(", "[").replace(")", "]"), json.dumps(text)):
         try:
             return name.strip(), tomllib.loads(f"value = {candidate}")["value"]

@@ -11,6 +11,7 @@ import pytest
 from small import small
 
 import nanobragg as nb
+from nanobragg.toml_config import commented_toml, read_toml
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
@@ -33,6 +34,14 @@ def test_counts_of_either_byte_order(tmp_path: Any) -> None:
     counts = np.arange(12, dtype=">u2").reshape(3, 4)
     nb.io.write_smv(tmp_path / "a.img", counts)
     assert np.array_equal(nb.io.read_smv(tmp_path / "a.img")[0], counts)
+
+
+def test_words_of_python_in_changes_of_an_experiment_file(tmp_path: Any) -> None:
+    path = tmp_path / "experiment.toml"
+    path.write_text(commented_toml())
+    given = ("crystal.unit_cell.a=50", "crystal.structure_factors.default_F=1", "beam.polarized=False")
+    beam = read_toml(path, [*given, "beam.wavelength_angstrom=None", "beam.energy_ev=12000"]).experiment.beam
+    assert beam.polarized is False and beam.wavelength_angstrom is None and beam.energy_ev == 12000
 
 
 def plain(**changes: Any) -> dict[str, Any]:
