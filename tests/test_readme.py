@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -12,7 +13,15 @@ import pytest
 
 from nanobragg.cli.main import main
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+MODEL = """\
+CRYST1   37.430   37.430   61.250  90.00  90.00  90.00 P 41 21 2
+ATOM      1  CA  ALA A   1       5.000   7.000  11.000  1.00 15.00           C
+ATOM      2  N   ALA A   1       6.200   7.900  11.400  1.00 15.00           N
+END
+"""
+"""Stands for the protein."""
 
 
 @pytest.fixture
@@ -23,13 +32,61 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return tmp_path
 
 
+def shell_commands() -> list[str]:
+    """Every command in a shell block; what joins them is left to the reader's shell."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.S)
+    return [command.strip() for block in blocks for command in re.split(r"&&|\n", block) if command.strip()]
+
+
 def test_commands(demo: Path) -> None:
-    commands = re.findall(r"^nanoBragg (-.*)$", README, re.M)
-    assert commands
+    commands = [command for command in shell_commands() if command.startswith("nanoBragg ")]
+    assert len(commands) >= 5
     for command in commands:
-        assert main(shlex.split(command)) == 0
-    image = np.fromfile(demo / "floatimage.bin", np.float32)
-    assert image.size == 1000 * 1000 and image.max() > 100
+        assert main(shlex.split(command)[1:]) == 0, command
+        if "demo.mat" in command:
+            image = np.fromfile(demo / "floatimage.bin", np.float32)
+            assert image.size == 1000 * 1000 and image.max() > 100
+    assert (demo / "image.nxs").is_file() and (demo / "image.png").is_file()
+
+
+def test_other_shell_commands_are_those_of_installation() -> None:
+    others = [command for command in shell_commands() if not command.startswith("nanoBragg ")]
+    assert others == ["pip install .", "pip install -c constraints.txt '.[test,torch]'", "pytest"]
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    named = {name for group in re.findall(r"'\.\[([a-z,]+)\]'", README) for name in group.split(",")}
+    assert named and named <= set(extras)
+
+
+def test_commands_in_the_text(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Placeholders stand for the flags of the first run and for a pixel."""
+    pytest.importorskip("torch", reason="the README shows both engines: pip install '.[torch]'")
+    flags = next(command for command in shell_commands() if "demo.mat" in command).removeprefix("nanoBragg ")
+    inline = [" ".join(text.split()) for text in re.findall(r"`(nanoBragg [^`]+)`", README)]
+    for command in inline:
+        if "1orc.pdb" in command:
+            pytest.importorskip("gemmi", reason="reads models: pip install '.[io]'")
+            (demo / "1orc.pdb").write_text(MODEL)
+        words = command.replace("FLAGS", flags).replace("SLOW FAST", "300 400")
+        if words != "nanoBragg compare":  # named, not shown
+            assert main(shlex.split(words)[1:]) == 0, words
+    text = " ".join(inline)
+    assert all(word in text for word in ("explain -- FLAGS", "trace --at SLOW FAST", "--model 1orc.pdb", "--help"))
+    assert np.fromfile(demo / "floatimage.bin", np.float32).max() > 0
+
+
+def test_folders() -> None:
+    """The table names every folder of the sources, and nothing else."""
+    listed = set(re.findall(r"^\| `([a-z_./]+)/` \|", README, re.M))
+    made = {"build", "dist", "__pycache__"}
+
+    def folders(parent: Path) -> set[str]:
+        return {path.name for path in parent.iterdir() if path.is_dir() and path.name not in made}
+
+    top = {name for name in folders(ROOT) if not name.startswith(".") and not name.endswith(".egg-info")}
+    inner = {f"{parent}/{name}" for parent in ("nanobragg", "tests") for name in folders(ROOT / parent)}
+    assert listed == top | inner | ({".ci"} if (ROOT / ".ci").exists() else set())
+    assert f"{len(list((ROOT / 'golden').glob('*/args.json')))} command lines" in README
 
 
 def test_python_blocks(demo: Path) -> None:
