@@ -247,7 +247,7 @@ def _vector(value: Any, length: int, meta: Any, path: str) -> Any:
         if tuple(value.shape) != (length,):
             raise ConfigError(path, f"tensor of shape {tuple(value.shape)}", f"must have shape ({length},)")
         return value
-    if isinstance(value, str | bytes) or _length(value) != length:
+    if isinstance(value, str | bytes | set | frozenset | dict) or _length(value) != length:
         raise ConfigError(path, value, f"must have {length} elements")
     if not meta["items_optional"] and any(item is None for item in value):
         raise ConfigError(path, value, f"must be {length} numbers")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import secrets
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from typing import BinaryIO
@@ -51,7 +52,7 @@ def write_bytes(path: str | PathLike[str], chunks: Iterable[Chunk]) -> None:
     """
     try:
         if _replaceable(path):
-            _write_and_rename(os.fspath(path), chunks)
+            _write_and_rename(os.fsdecode(path), chunks)
         else:
             with open(path, "wb") as file:
                 _write_all(file, chunks)
@@ -70,13 +71,12 @@ def replacing(path: str | PathLike[str]) -> Iterator[str]:
     FileFormatError
         When the directory is missing or not writable, or the disk is full. Nothing is left behind.
     """
-    target = os.fspath(path)
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".nanobragg-", suffix=".part", dir=os.path.dirname(target) or ".")
+        target = os.fsdecode(path)
+        handle, temporary = _temporary(target, ".part")
         os.close(handle)
         try:
             yield temporary
-            os.chmod(temporary, _mode(target))
             if _replaceable(target):
                 os.replace(temporary, target)
             else:
@@ -102,11 +102,10 @@ def _replaceable(path: str | PathLike[str]) -> bool:
 
 
 def _write_and_rename(path: str, chunks: Iterable[Chunk]) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=".nanobragg-", dir=os.path.dirname(path) or ".")
+    handle, temporary = _temporary(path)
     try:
         with os.fdopen(handle, "wb") as file:
             _write_all(file, chunks)
-        os.chmod(temporary, _mode(path))
         os.replace(temporary, path)
     except BaseException:  # an interrupt must not leave the temporary file either
         with contextlib.suppress(OSError):
@@ -120,14 +119,21 @@ def _write_all(file: BinaryIO, chunks: Iterable[Chunk]) -> None:
     file.flush()
 
 
-def _mode(path: str) -> int:
-    """Permissions of the file that is replaced, or those that a new file gets."""
-    try:
-        return stat.S_IMODE(os.stat(path).st_mode)
-    except FileNotFoundError:
-        mask = os.umask(0)  # the only way to learn the mask is to set it
-        os.umask(mask)
-        return 0o666 & ~mask
+def _temporary(target: str, suffix: str = "") -> tuple[int, str]:
+    """A new file beside another: its descriptor and name; with the other's permissions, or those of any new file here.
+
+    `tempfile` would make it private, and the mask that says otherwise cannot be read without changing it for all threads.
+    """
+    mode = None
+    if os.path.isfile(target):
+        if not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, "the file is write-protected")
+        mode = stat.S_IMODE(os.stat(target).st_mode)
+    name = os.path.join(os.path.dirname(target), f".nanobragg-{secrets.token_hex(8)}{suffix}")
+    handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    if mode is not None:
+        os.chmod(name, mode)
+    return handle, name
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -63,7 +63,8 @@ def read_with_fabio(path: str | PathLike[str]) -> tuple[NDArray[Any], str | None
         pixels = np.asarray(image.data)
         header = {str(key): str(value) for key, value in image.header.items()}
     except Exception as error:  # fabio raises whatever its many readers raise
-        raise FileFormatError(path, f"cannot be read as an image: {type(error).__name__}: {error}") from None
+        hint = "; a raw float image needs its shape: nanobragg.io.read_float" if fspath(path).endswith(".bin") else ""
+        raise FileFormatError(path, f"cannot be read as an image: {type(error).__name__}: {error}{hint}") from None
     # a TIFF keeps it as "key=value" in its description
     text = header.get(_KEY) or next((v.partition("=")[2] for v in header.values() if v.startswith(f"{_KEY}=")), None)
     return pixels, text.strip() if text else None

@@ -4,13 +4,14 @@ import errno
 import os
 import stat
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nanobragg.errors import FileFormatError
 from nanobragg.io import write_float
-from nanobragg.io.atomic import read_bytes, write_bytes
+from nanobragg.io.atomic import read_bytes, replacing, write_bytes
 
 
 def test_new_file_has_the_usual_permissions_and_replaced_file_keeps_its_own(tmp_path):
@@ -26,6 +27,32 @@ def test_new_file_has_the_usual_permissions_and_replaced_file_keeps_its_own(tmp_
     write_bytes(old, [b"after"])
     assert old.read_bytes() == b"after" and stat.S_IMODE(old.stat().st_mode) == 0o604
     assert sorted(os.listdir(tmp_path)) == ["new", "old"]
+
+
+def test_the_mask_of_the_process_is_left_alone(tmp_path, monkeypatch):
+    """Threads share it: setting it, even for a moment, changes the permissions of what others write."""
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the mask was touched"))
+    write_bytes(tmp_path / "new", [b"x"])
+    with replacing(tmp_path / "other") as temporary:
+        Path(temporary).write_bytes(b"y")
+    assert sorted(os.listdir(tmp_path)) == ["new", "other"]
+
+
+def test_names_in_bytes(tmp_path):
+    path = os.fsencode(tmp_path / "new")
+    write_bytes(path, [b"x"])
+    write_bytes(path, [b"xy"])
+    assert read_bytes(path) == b"xy"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes protected files")
+def test_write_protected_file_is_kept(tmp_path):
+    path = tmp_path / "image"
+    path.write_bytes(b"before")
+    path.chmod(0o444)
+    with pytest.raises(FileFormatError, match="write-protected"):
+        write_bytes(path, [b"after"])
+    assert path.read_bytes() == b"before" and os.listdir(tmp_path) == ["image"]
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])

@@ -51,6 +51,8 @@ def plain(**changes: Any) -> dict[str, Any]:
 PACKED = {"array": "!!", "dtype": "bool", "shape": [12, 16]}
 REFUSED: list[tuple[str, Callable[[], Any], str]] = [
     ("bytes for a number", lambda: nb.Detector(distance_mm=b"10"), "detector.distance_mm"),
+    ("a set for a vector", lambda: nb.Pose(shift_mm={1, 2, 3}), "must have 3 elements"),
+    ("one direction in place of a list", lambda: nb.Sources(direction=[-1, 0, 0], wavelength_angstrom=[1]), "(n, 3)"),
     ("a truth value for a number", lambda: nb.Detector(distance_mm=np.True_), "detector.distance_mm"),
     ("a path that is no text", lambda: small().replace(3, 1), "path=3"),
     ("an element beyond the vector", lambda: small().get("crystal.misset_deg[3]"), "index below 3"),
