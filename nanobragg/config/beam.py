@@ -56,7 +56,9 @@ class Sources(Config):
 
     def _check(self) -> None:
         if self.direction.ndim == 1 and len(self.direction):
-            raise ConfigError("beam.sources.direction", f"shape {tuple(self.direction.shape)}", "must have shape (n, 3)")
+            raise ConfigError(
+                "beam.sources.direction", f"shape {tuple(self.direction.shape)}", "must have shape (n, 3)"
+            )
         n = len(self.direction) if self.direction.ndim else 0
         if self.weight is None:
             object.__setattr__(self, "weight", np.ones(n))
