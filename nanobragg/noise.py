@@ -153,8 +153,8 @@ def _generator(seed: int) -> np.random.Generator:
 
 
 def _legacy_stream(seed: int) -> LegacyStream:
-    from nanobragg.rng import LegacyRandom
+    from nanobragg.rng import LegacyRandom, checked_seed
 
     stream = LegacyRandom()
-    stream.seed("noise", -seed)
+    stream.seed("noise", -checked_seed("seed", seed))
     return stream

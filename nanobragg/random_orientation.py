@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nanobragg.config import Experiment
 from nanobragg.geometry import Ops, Vec
 from nanobragg.quirks import Quirk
-from nanobragg.rng import LegacyRandom
+from nanobragg.rng import LegacyRandom, checked_seed
 
 _THIRD_F32 = 0.3333333432674408
 _RANDOM_MISSET_SPREAD = 90.0
@@ -48,15 +48,16 @@ def legacy_streams(experiment: Experiment) -> tuple[LegacyRandom, NDArray[np.flo
     generator = LegacyRandom()
     misset = np.empty(0)
     if isinstance(crystal.misset_deg, str) and Quirk.MISSET_RANDOM_90_RAD in experiment.quirks:
-        generator.seed("misset", _state(crystal.misset_seed or 0, experiment))
+        generator.seed("misset", _state("crystal.misset_seed", experiment))
         misset = generator.uniform("misset", 3)
-    generator.seed("mosaic", _state(crystal.mosaic.seed, experiment))
+    generator.seed("mosaic", _state("crystal.mosaic.seed", experiment))
     n_domains = max(1, crystal.mosaic.n_domains or 1)
     mosaic = generator.uniform("mosaic", 3 * n_domains).reshape(n_domains, 3)
     return generator, misset, mosaic
 
 
-def _state(seed: int, experiment: Experiment) -> int:
+def _state(path: str, experiment: Experiment) -> int:
+    seed = checked_seed(path, experiment.get(path) or 0)
     return -seed if Quirk.NEGATIVE_SEED_NO_RESEED in experiment.quirks else -abs(seed)
 
 

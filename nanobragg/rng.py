@@ -15,6 +15,20 @@ from nanobragg.errors import ConfigError
 LARGEST_STATE = 2**31 - 1
 
 
+def checked_seed(path: str, seed: int) -> int:
+    """A seed of the original's generator.
+
+    Raises
+    ------
+    ConfigError
+        For a seed that does not fit into the original's 32 bits.
+    """
+    number = int(seed)
+    if number != seed or abs(number) > LARGEST_STATE:
+        raise ConfigError(path, seed, f"must be an integer of at most {LARGEST_STATE} in size")
+    return number
+
+
 class LegacyRandom:
     """The generators of one run of the original program.
 
@@ -48,10 +62,7 @@ class LegacyRandom:
         ConfigError
             For a state that does not fit into the original's 32 bits.
         """
-        number = int(state)
-        if number != state or not -LARGEST_STATE <= number <= LARGEST_STATE:
-            raise ConfigError(f"{stream}.seed", state, f"must be an integer of at most {LARGEST_STATE} in size")
-        self._states[stream] = number
+        self._states[stream] = checked_seed(f"{stream}.seed", state)
 
     def state(self, stream: str) -> int:
         """Integer state of a stream."""

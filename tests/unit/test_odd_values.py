@@ -67,6 +67,16 @@ REFUSED: list[tuple[str, Callable[[], Any], str]] = [
     ("a trace of no experiment", lambda: nb.trace(3, (1, 2)), "experiment=3"),  # type: ignore[arg-type]
     ("an explanation of no experiment", lambda: nb.explain(3), "experiment=3"),  # type: ignore[arg-type]
     ("an offset in words", lambda: nb.add_noise(np.ones((2, 2)), adc_offset="40"), "adc_offset"),  # type: ignore[arg-type]
+    (
+        "a seed beyond 32 bits",
+        lambda: nb.add_noise(np.ones((2, 2)), seed=2**40, generator="nanobragg"),
+        "seed=10995116",
+    ),
+    (
+        "a seed of domains",
+        lambda: nb.simulate(small().replace("crystal.mosaic.seed", 2**40)),
+        "crystal.mosaic.seed=109",
+    ),
     ("a shape of one number", lambda: nb.io.read_float(__file__, 5), "shape=5"),  # type: ignore[arg-type]
     ("an unknown dialect", lambda: nb.io.write_smv("a.img", np.ones((2, 2), np.uint16), dialect="x"), "dialect='x'"),
 ]
