@@ -19,16 +19,21 @@
 
 /* Multiply the sum over the orientations by the factor of the pass and add it where d_min keeps it. */
 static void add_pass(const nb_scene *scene, nb_block *block, double weight) {
-    for (int i = 0; i < block->row.n; i += LANES) {
+    const int capture = scene->has_sensor && scene->capture_mode == NB_PER_TERM;
+    const int polarization = scene->polar_mode == NB_PER_TERM, solid_angle = scene->omega_mode == NB_PER_TERM;
+    const int some = scene->d_min > 0.0, started = block->started, n = block->row.n;
+    const vd start = vd_all(block->start);
+    for (int i = 0; i < n; i += LANES) {
         vd g = vd_all(weight);
-        if (scene->has_sensor && scene->capture_mode == NB_PER_TERM) g = g * vd_load(block->capture + i);
-        if (scene->polar_mode == NB_PER_TERM) g = g * vd_load(block->polarization + i);
-        if (scene->omega_mode == NB_PER_TERM) g = g * vd_load(block->solid_angle + i);
-        vd before = vd_load(block->sum + i);
+        if (capture) g = g * vd_load(block->capture + i);
+        if (polarization) g = g * vd_load(block->polarization + i);
+        if (solid_angle) g = g * vd_load(block->solid_angle + i);
+        vd before = started ? vd_load(block->sum + i) : start;
         vd after = vd_fma(g, vd_load(block->pass_sum + i), before);
-        if (scene->d_min > 0.0) after = vd_select(vd_load(block->kept + i) != vd_all(0.0), after, before);
+        if (some) after = vd_select(vd_load(block->kept + i) != vd_all(0.0), after, before);
         vd_store(block->sum + i, after);
     }
+    block->started = 1;
 }
 
 static void add_background(const nb_scene *scene, nb_block *block, double weight_sum) {
@@ -66,11 +71,11 @@ static int passes(const nb_scene *scene, const nb_model *model, nb_block *block,
                     int any = 1;
                     if (scene->d_min > 0.0) any = keep(scene, block, incident, scene->wavelength[source]);
                     if (scene->polarized && per_term && (any || weigh_background))
-                        polarizations(scene, block, incident, NULL);
+                        polarizations(scene, block, incident, 0, NULL);
                     if (scene->polarized && !per_term && any && polarization_open) {
-                        polarizations(scene, block, incident, scene->d_min > 0.0 || !untouched ? block->kept : NULL);
+                        polarization_open = polarizations(scene, block, incident, scene->d_min > 0.0 || !untouched,
+                                                          scene->d_min > 0.0 ? block->kept : NULL);
                         untouched = 0;
-                        polarization_open = any_zero(block->polarization, block->row.n);
                     }
                     if (weigh_background) {
                         weight_sum += weight;
@@ -101,39 +106,37 @@ static void finish(const nb_scene *scene, nb_block *block, int weigh_background,
             unseen[i] = block->seen[i] == 0.0;
         if (any_zero(block->seen, block->row.n)) {
             place(scene, block, 0, 0, 0);
-            polarizations(scene, block, scene->incident, unseen);
+            polarizations(scene, block, scene->incident, 1, unseen);
         }
     }
-    const vd scale = vd_all(scene->r_e_sqr * scene->fluence / scene->steps);
-    ALIGNED double value[BLOCK];
-    for (int i = 0; i < block->row.n; i += LANES) {
+    if (!block->started) fill(block->sum, block->row.n, block->start);
+    const vd scale = vd_all(scene->r_e_sqr * scene->fluence / scene->steps), background = vd_all(scene->background / n);
+    const int zero_unseen = zeroed && scene->d_min > 0.0 && scene->polar_mode == NB_PER_TERM;
+    const int capture = scene->has_sensor && scene->capture_mode == NB_CACHED;
+    const int polarization = scene->polar_mode == NB_CACHED, solid_angle = scene->omega_mode == NB_CACHED;
+    for (int i = 0; i < block->n; i += LANES) {
         vd sum = vd_load(block->sum + i);
-        if (weigh_background) sum = vd_fma(vd_all(scene->background / n), vd_load(block->background + i), sum);
-        if (zeroed && scene->d_min > 0.0 && scene->polar_mode == NB_PER_TERM)
-            sum = vd_select(vd_load(block->seen + i) == vd_all(0.0), vd_all(0.0), sum);
+        if (weigh_background) sum = vd_fma(background, vd_load(block->background + i), sum);
+        if (zero_unseen) sum = vd_select(vd_load(block->seen + i) == vd_all(0.0), vd_all(0.0), sum);
         sum = scale * sum;
-        if (scene->has_sensor && scene->capture_mode == NB_CACHED) sum = sum * vd_load(block->capture + i);
-        if (scene->polar_mode == NB_CACHED) sum = sum * vd_load(block->polarization + i);
-        if (scene->omega_mode == NB_CACHED) sum = sum * vd_load(block->solid_angle + i);
-        vd_store(value + i, sum);
+        if (capture) sum = sum * vd_load(block->capture + i);
+        if (polarization) sum = sum * vd_load(block->polarization + i);
+        if (solid_angle) sum = sum * vd_load(block->solid_angle + i);
+        if (i + LANES <= block->n)
+            memcpy(out + i, &sum, sizeof sum);
+        else
+            memcpy(out + i, &sum, (size_t)(block->n - i) * sizeof *out);
     }
-    memcpy(out, value, (size_t)block->n * sizeof *out);
 }
 
-/* Indices along the row; the padding repeats the last one. */
+/* Where the pixels of the block are along the row. */
 static void take_indices(const nb_scene *scene, nb_block *block) {
     const int64_t row_start = block->slow * scene->n_fast;
-    const int64_t first = block->pixels[0] - row_start, last = block->pixels[block->n - 1] - row_start;
-    if (last - first == block->n - 1) {
-        const vd most = vd_all((double)last);
-        for (int i = 0; i < block->row.n; i += LANES) {
-            vd index = vd_all((double)(first + i)) + vd_count();
-            vd_store(block->fast + i, vd_select(index < most, index, most));
-        }
-    } else {
-        for (int i = 0; i < block->row.n; i++)
-            block->fast[i] = (double)(block->pixels[i < block->n ? i : block->n - 1] - row_start);
-    }
+    block->first = block->pixels[0] - row_start;
+    block->last = block->pixels[block->n - 1] - row_start;
+    block->gaps = block->last - block->first != block->n - 1;
+    for (int i = 0; block->gaps && i < block->row.n; i++)
+        block->fast[i] = (double)(block->pixels[i < block->n ? i : block->n - 1] - row_start);
 }
 
 /* How many of the `most` ascending pixels come before `end`; at least the first one does. */
@@ -157,9 +160,9 @@ static int render_block(const nb_scene *scene, const nb_model *model, nb_block *
     const int weigh_background = background_apart && scene->background != 0.0;
     block->row.n = (block->n + NB_SIMD_PAD - 1) / NB_SIMD_PAD * NB_SIMD_PAD;
     take_indices(scene, block);
-    fill(block->sum, block->row.n, background_apart ? 0.0 : scene->background);
-    fill(block->polarization, block->row.n, scene->polarized ? 0.0 : 1.0);
-    fill(block->kept, block->row.n, 1.0);
+    block->start = background_apart ? 0.0 : scene->background;
+    block->started = 0;
+    if (!scene->polarized || scene->d_min > 0.0) fill(block->polarization, block->row.n, scene->polarized ? 0.0 : 1.0);
     if (scene->d_min > 0.0) fill(block->seen, block->row.n, 0.0);
     if (weigh_background) fill(block->background, block->row.n, 0.0);
     int status = passes(scene, model, block, weigh_background, cancel);

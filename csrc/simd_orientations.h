@@ -58,24 +58,27 @@ static void add_orientations(const nb_scene *scene, const nb_model *model, const
 /* The pixels for which some orientation of a group can have a lattice factor other than 0; returns their number. */
 static int find_kept(const nb_scene *scene, const nb_model *model, const nb_block *block, const nb_pass *pass,
                      const nb_group *group, int *kept) {
-    nb_line hkl[3], s[3];
-    hkl_lines(scene, block, pass, group->centre, hkl);
+    const nb_row row = block->row;
+    nb_line lines[3];
+    line_lanes hkl[3], s[3];
+    hkl_lines(scene, block, pass, group->centre, lines);
     for (int k = 0; k < 3; k++) {
         double unit[3] = {0.0, 0.0, 0.0};
         unit[k] = fabs(pass->inverse_wavelength);
-        line_make(scene, block, unit, -pass->incident[k] * unit[k], s + k);
+        s[k] = line_lanes_of(scene, block, unit, -pass->incident[k] * unit[k]);
+        hkl[k] = line_spread(lines + k);
     }
     int n = 0;
-    for (int i = 0; i < block->row.n; i += LANES) {
+    for (int i = 0; i < row.n; i += LANES) {
         vd s_sqr = vd_all(0.0);
         for (int k = 0; k < 3; k++) {
-            vd component = line_at(&block->row, s + k, i, 0);
+            vd component = line_value(&row, s + k, i, 0);
             s_sqr = vd_fma(component, component, s_sqr);
         }
         vd length = vd_sqrt(s_sqr);
         vi out = vi_all(0);
         for (int k = 0; k < 3; k++) {
-            vd h = line_at(&block->row, hkl + k, i, 0);
+            vd h = line_value(&row, hkl + k, i, 0);
             vd f = h - vd_round(h);
             vd limit = vd_fma(vd_all(group->radius[k]), length, vd_all(model->reach[k] + 1e-9));
             out |= f * f > limit * limit;
@@ -90,6 +93,8 @@ static int find_kept(const nb_scene *scene, const nb_model *model, const nb_bloc
     return n;
 }
 
+#define SPARSE_PAD (SPARSE_GROUP * LANES)
+
 /* The same as add_orientations for all, without the pixels where every term is exactly 0. Same bits. */
 static void add_groups(const nb_scene *scene, const nb_model *model, nb_block *block, const nb_pass *pass) {
     ALIGNED double along[BLOCK], inverse[BLOCK], sum[BLOCK];
@@ -102,7 +107,7 @@ static void add_groups(const nb_scene *scene, const nb_model *model, nb_block *b
             add_orientations(scene, model, block, pass, group->begin, group->end, &block->row, block->pass_sum);
             continue;
         }
-        nb_row row = {along, inverse, {NULL, NULL, NULL}, (n + NB_SIMD_PAD - 1) / NB_SIMD_PAD * NB_SIMD_PAD};
+        nb_row row = {along, inverse, {NULL, NULL, NULL}, (n + SPARSE_PAD - 1) / SPARSE_PAD * SPARSE_PAD};
         for (int i = 0; i < row.n; i++) {
             const int from = kept[i < n ? i : n - 1];
             along[i] = block->along[from], inverse[i] = block->inverse[from], sum[i] = block->pass_sum[from];

@@ -13,6 +13,9 @@
 /* Added to sin(pi f), and N times it to sin(pi N f), where it changes nothing but the quotient 0/0. */
 #define TINY 1e-30
 
+/* Vectors in a group where few pixels may be left of a row (add_groups): 16 pixels, of which few are padding. */
+#define SPARSE_GROUP (LANES == 8 ? 2 : GROUP)
+
 /* A line with its coefficients in registers. */
 typedef struct {
     vd a, b, vector[3], constant;
@@ -97,8 +100,8 @@ NB_INLINE vd quadratic_form(const double gram[6], vd f0, vd f1, vd f2, const int
 }
 
 /* Squared lattice factor at the offsets f from the nearest integers. */
-NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd f[3][GROUP], vd out[GROUP],
-                           const int lattice) {
+NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd f[3][GROUP], vd out[GROUP], const int lattice,
+                           const int group) {
     if (lattice == SQUARE_ANY) {
         grating_sqr(n, f, out);
         return;
@@ -108,11 +111,11 @@ NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd f[3][G
         return;
     }
     vd r_sqr[GROUP];
-    for (int v = 0; v < GROUP; v++)
+    for (int v = 0; v < group; v++)
         r_sqr[v] = quadratic_form(model->gram, f[0][v], f[1][v], f[2][v], lattice != SPHERE);
     if (lattice == SPHERE) sinc3_sqr(r_sqr, out);
     const vd peak = vd_all(model->peak);
-    for (int v = 0; v < GROUP; v++) {
+    for (int v = 0; v < group; v++) {
         if (lattice == SPHERE) out[v] = peak * out[v];
         if (lattice == GAUSSIAN)
             out[v] = vd_select(r_sqr[v] > vd_all(GAUSSIAN_END), vd_all(0.0), peak * vd_exp(-r_sqr[v]));
@@ -121,9 +124,9 @@ NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd f[3][G
 }
 
 /* Squares of the structure factors at whole numbers. Lanes that are no number read the first entry of the table. */
-NB_INLINE void structure_factor_sqr(const nb_model *model, const vd nearest[3][GROUP], vd out[GROUP],
-                                    const int lookup) {
-    for (int v = 0; v < GROUP; v++) {
+NB_INLINE void structure_factor_sqr(const nb_model *model, const vd nearest[3][GROUP], vd out[GROUP], const int lookup,
+                                    const int group) {
+    for (int v = 0; v < group; v++) {
         if (lookup == CONSTANT) {
             out[v] = vd_all(model->outside * model->outside);
             continue;
@@ -152,21 +155,22 @@ NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb
     const nb_row row = *given_row;
     const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
     const vd n[3] = {vd_all(model.n[0]), vd_all(model.n[1]), vd_all(model.n[2])};
-    for (int i = 0; i < row.n; i += GROUP * LANES) {
+    const int group = lattice == GAUSSIAN || lattice == SPOT ? SPARSE_GROUP : GROUP;
+    for (int i = 0; i < row.n; i += group * LANES) {
         vd h[3][GROUP], nearest[3][GROUP], f[3][GROUP], f_cell_sqr[GROUP], f_latt_sqr[GROUP];
         for (int k = 0; k < 3; k++) {
-            for (int v = 0; v < GROUP; v++) {
+            for (int v = 0; v < group; v++) {
                 h[k][v] = line_value(&row, lines + k, i + v * LANES, curved);
                 nearest[k][v] = vd_round(h[k][v]);
                 f[k][v] = h[k][v] - nearest[k][v];
             }
         }
-        structure_factor_sqr(&model, nearest, f_cell_sqr, lookup);
+        structure_factor_sqr(&model, nearest, f_cell_sqr, lookup, group);
         if (lattice == SQUARE_MIXED)
             grating_sqr_mixed(model.n, h, f_latt_sqr);
         else
-            lattice_sqr(&model, n, f, f_latt_sqr, lattice);
-        for (int v = 0; v < GROUP; v++) {
+            lattice_sqr(&model, n, f, f_latt_sqr, lattice, group);
+        for (int v = 0; v < group; v++) {
             double *at = sum + i + v * LANES;
             vd_store(at, vd_fma(f_cell_sqr[v], f_latt_sqr[v], vd_load(at)));
         }
