@@ -74,7 +74,10 @@ def from_dict(data: dict[str, Any]) -> config.Experiment:
 
 def to_json(experiment: config.Experiment) -> str:
     """See `Experiment.to_json`."""
-    return json.dumps(to_dict(experiment), indent=1, allow_nan=False)
+    try:
+        return json.dumps(to_dict(experiment), indent=1, allow_nan=False)
+    except ValueError:
+        raise ConfigError("experiment", "NaN", "stands somewhere in it, and has no place in JSON") from None
 
 
 def from_json(text: str) -> config.Experiment:
@@ -229,7 +232,10 @@ def _natural(value: Any) -> Any:
         except (KeyError, TypeError, ValueError, zlib.error) as error:
             raise ConfigError("array", value, f"is no packed array: {error}") from None
     if isinstance(value, dict) and "slice" in value:
-        return slice(*value["slice"])
+        ends = value["slice"]
+        if not isinstance(ends, list) or len(ends) != 2 or not all(end is None or isinstance(end, int) for end in ends):
+            raise ConfigError("slice", ends, "must be [start, stop] in whole numbers or null")
+        return slice(*ends)
     if isinstance(value, list):
         return tuple(_natural(item) for item in value)
     if isinstance(value, str) and value in ("inf", "-inf"):
@@ -263,7 +269,9 @@ def built(kind: type, path: str, data: Any) -> Any:
     if missing:
         raise ConfigError(f"{path}.{missing[0]}" if path else missing[0], None, "is required")
     if kind is StructureFactors:
-        values["amplitude"] = np.asarray(values["amplitude"], dtype=np.float64).reshape(
-            np.shape(values["amplitude"]) if np.ndim(values["amplitude"]) == 3 else (0, 0, 0)
-        )
+        try:
+            table = np.asarray(values["amplitude"], dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            raise ConfigError(f"{path}.amplitude", values["amplitude"], "must be a table of numbers") from None
+        values["amplitude"] = table if table.size else np.empty((0, 0, 0))  # lists cannot say which axes are empty
     return kind(**values)

@@ -48,6 +48,11 @@ def plain(**changes: Any) -> dict[str, Any]:
     return {**json.loads(small().to_json()), **changes}
 
 
+def table(amplitude: Any) -> dict[str, Any]:
+    return {"structure_factors": {"amplitude": amplitude, "hkl_min": [0, 0, 0], "default_F": 1.0}}
+
+
+NOT_A_NUMBER = small(beam=nb.Beam(sources=nb.Sources(direction=[[-1, 0, 0]], wavelength_angstrom=[np.nan])))
 PACKED = {"array": "!!", "dtype": "bool", "shape": [12, 16]}
 REFUSED: list[tuple[str, Callable[[], Any], str]] = [
     ("bytes for a number", lambda: nb.Detector(distance_mm=b"10"), "detector.distance_mm"),
@@ -60,6 +65,10 @@ REFUSED: list[tuple[str, Callable[[], Any], str]] = [
     ("an element of a number", lambda: small().replace("detector.distance_mm[0]", 5.0), "has no elements"),
     ("a version that is no number", lambda: nb.Experiment.from_dict(plain(model_version="1")), "model_version"),
     ("a packed array that is none", lambda: nb.Experiment.from_dict(plain(detector={"mask": PACKED})), "packed array"),
+    ("a slice that is none", lambda: nb.Experiment.from_dict(plain(sampling={"roi": [{"slice": 3}] * 2})), "slice=3"),
+    ("a table that is none", lambda: nb.Experiment.from_dict(plain(crystal=table([["a"]]))), "factors.amplitude="),
+    ("a flat table", lambda: nb.Experiment.from_dict(plain(crystal=table([1.0]))), "structure_factors.amplitude="),
+    ("NaN in JSON", lambda: NOT_A_NUMBER.to_json(), "NaN"),
     ("JSON that is no text", lambda: nb.Experiment.from_json(None), "experiment=None"),  # type: ignore[arg-type]
     ("a pixel in fractions", lambda: nb.trace(small(), (1.5, 2)), "pixel"),  # type: ignore[arg-type]
     ("a pixel in words", lambda: nb.trace(small(), "ab"), "pixel"),  # type: ignore[arg-type]
