@@ -55,6 +55,9 @@ class Source(Config):
 
     def _check(self) -> None:
         given = [name for name in _FILES if getattr(self, name) is not None]
+        for name in given:
+            if not isinstance(getattr(self, name), str):
+                raise ConfigError(f"{self._path}.{name}", getattr(self, name), "must be the name of a file")
         if len(given) > 1:
             raise ConfigError(self._path, given, "must name one file", "leave the others out")
         if self.label is not None and given[:1] not in (["mtz"], ["cif"]):
@@ -87,7 +90,7 @@ class Run(Config):
     )
     n_images: int = setting(1, kind="int", check=AT_LEAST_ONE, doc="images of a rotation series")
     noise: bool = setting(True, kind="bool", doc="Poisson counts; false: expected photons (nxs, tif, edf, bin)")
-    seed: int | None = setting(None, kind="int", doc="of the noise; None: from the system")
+    seed: int | None = setting(None, kind="int", check=NOT_NEGATIVE, doc="of the noise; None: from the system")
     adc_offset: float = setting(0.0, kind="scalar", check=NOT_NEGATIVE, doc="added to the counts")
     dialect: str = setting("dxtbx", kind="enum", choices=("dxtbx", "nanobragg"), doc="of SMV headers")
     compression: str = setting("gzip", kind="enum", choices=("gzip", "bitshuffle-lz4", "none"), doc="of nxs")
@@ -95,6 +98,10 @@ class Run(Config):
     backend: str = setting("c", kind="enum", choices=("c", "torch"), doc="engine")
     kernel: str = setting("auto", doc="of the C engine")
     n_threads: int | None = setting(None, kind="int", check=AT_LEAST_ONE, doc="None: all cores")
+
+    def _check(self) -> None:
+        if not isinstance(self.output, str) or not self.output:
+            raise ConfigError("run.output", self.output, "must be the name of a file")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from os import PathLike
 from typing import BinaryIO
 
-from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg.errors import FileFormatError, NanoBraggError
 
 Chunk = bytes | bytearray | memoryview
 
@@ -50,16 +50,12 @@ def write_bytes(path: str | PathLike[str], chunks: Iterable[Chunk]) -> None:
     FileFormatError
         When the directory is missing or not writable, or the disk is full. Nothing is left behind.
     """
-    try:
+    with _in_our_words(path, OSError, ValueError):
         if _replaceable(path):
             _write_and_rename(os.fsdecode(path), chunks)
         else:
             with open(path, "wb") as file:
                 _write_all(file, chunks)
-    except (OSError, ValueError) as error:
-        raise FileFormatError(
-            path, f"cannot be written: {_reason(error)}; check the directory and the space left"
-        ) from None
 
 
 @contextlib.contextmanager
@@ -71,22 +67,29 @@ def replacing(path: str | PathLike[str]) -> Iterator[str]:
     FileFormatError
         When the directory is missing or not writable, or the disk is full. Nothing is left behind.
     """
-    try:
+    with _in_our_words(path, OSError, ValueError):
         target = os.fsdecode(path)
         handle, temporary = _temporary(target, ".part")
-        os.close(handle)
-        try:
+    try:
+        with _in_our_words(path, OSError):  # a ValueError comes from what is being written
+            os.close(handle)
             yield temporary
             if _replaceable(target):
                 os.replace(temporary, target)
             else:
                 shutil.copyfile(temporary, target)
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-    except (OSError, ValueError) as error:
-        if isinstance(error, ConfigError | FileFormatError):
-            raise
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def _in_our_words(path: str | PathLike[str], *errors: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except NanoBraggError:  # a ValueError too, and said already
+        raise
+    except errors as error:
         raise FileFormatError(
             path, f"cannot be written: {_reason(error)}; check the directory and the space left"
         ) from None
@@ -136,5 +139,5 @@ def _temporary(target: str, suffix: str = "") -> tuple[int, str]:
     return handle, name
 
 
-def _reason(error: OSError | ValueError) -> str:
+def _reason(error: Exception) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

@@ -38,6 +38,12 @@ def test_the_mask_of_the_process_is_left_alone(tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["new", "other"]
 
 
+def test_an_error_in_what_is_written_stays_what_it_is(tmp_path):
+    with pytest.raises(ValueError, match="no such image") as caught, replacing(tmp_path / "new"):
+        raise ValueError("no such image")
+    assert not isinstance(caught.value, FileFormatError) and os.listdir(tmp_path) == []
+
+
 def test_names_in_bytes(tmp_path):
     path = os.fsencode(tmp_path / "new")
     write_bytes(path, [b"x"])

@@ -40,6 +40,9 @@ def test_words_of_python_in_changes_of_an_experiment_file(tmp_path: Any) -> None
     path = tmp_path / "experiment.toml"
     path.write_text(commented_toml())
     given = ("crystal.unit_cell.a=50", "crystal.structure_factors.default_F=1", "beam.polarized=False")
+    for change in ("run.output=3", "run.seed=-5", "crystal.structure_factors.hkl=3"):
+        with pytest.raises(nb.FileFormatError, match=change.replace("=", "='?")):
+            read_toml(path, [*given, change])
     beam = read_toml(path, [*given, "beam.wavelength_angstrom=None", "beam.energy_ev=12000"]).experiment.beam
     assert beam.polarized is False and beam.wavelength_angstrom is None and beam.energy_ev == 12000
 
