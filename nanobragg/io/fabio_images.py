@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.errors import ConfigError, FileFormatError
-from nanobragg.fields import is_tensor
+from nanobragg.errors import FileFormatError
 from nanobragg.io.atomic import read_bytes, replacing
+from nanobragg.io.counts import as_array
 from nanobragg.io.optional import needed
 
 if TYPE_CHECKING:
@@ -38,11 +38,9 @@ def _write(kind: str, path: str | PathLike[str], image: Any, experiment: Experim
 
     module, _, name = kind.partition(".")
     writer = getattr(needed(f"fabio.{module}", f"writing {name[:3].upper()}"), name)
-    array = np.asarray(image.detach().cpu() if is_tensor(image) else image)
-    if array.ndim != 2:
-        raise ConfigError("image", f"shape {array.shape}", "must be (n_slow, n_fast)", "write panels one by one")
-    if array.dtype.kind == "f":
-        array = array.astype(np.float32)
+    array = as_array(image)
+    kinds: dict[str, np.dtype[Any]] = {"f": np.dtype(np.float32), "b": np.dtype(np.uint8)}
+    array = array.astype(kinds.get(array.dtype.kind, array.dtype.newbyteorder("=")))
     record = {} if experiment is None else {_KEY: packed(provenance_json(experiment, **(more or {})))}
     with replacing(path) as temporary:
         writer(data=np.ascontiguousarray(array), header=record).write(temporary)

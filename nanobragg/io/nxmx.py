@@ -95,15 +95,20 @@ def stack(images: Any, geometry: Geometry) -> Iterator[NDArray[Any]]:
     Raises
     ------
     ConfigError
-        When a shape is not that of the detector.
+        When a shape is not that of the detector, or a pixel is no number that these types hold.
     """
     for i, image in enumerate(_each(images, len(geometry.panels))):
-        parts = list(image) if len(geometry.panels) > 1 else [image if np.ndim(image) == 2 else image[0]]
+        parts = list(image) if len(geometry.panels) > 1 else [image[0] if np.ndim(image) == 3 else image]
         arrays = [np.asarray(part.detach().cpu() if is_tensor(part) else part) for part in parts]
         shapes = [(panel.n_slow, panel.n_fast) for panel in geometry.panels]
         if [array.shape for array in arrays] != shapes:
             raise ConfigError(f"images[{i}]", f"shape {[a.shape for a in arrays]}", f"must be the detector's {shapes}")
         whole = all(array.dtype.kind in "iub" for array in arrays)
+        if not whole and not all(array.dtype.kind in "fiub" for array in arrays):
+            raise ConfigError(f"images[{i}]", f"dtype {[str(a.dtype) for a in arrays]}", "must be numbers")
+        largest = np.iinfo(np.int32).max
+        if whole and any((array > largest).any() for array in arrays):
+            raise ConfigError(f"images[{i}]", max(a.max() for a in arrays), f"counts must be at most {largest}")
         joined = np.zeros((sum(n for n, _ in shapes), max(n for _, n in shapes)), np.int32 if whole else np.float32)
         start = 0
         for array in arrays:
@@ -118,6 +123,8 @@ def _each(images: Any, n_panels: int) -> Iterable[Any]:
         return [images] if images.ndim == one else images
     if n_panels > 1 and isinstance(images, list) and images and getattr(images[0], "ndim", 0) == 2:
         return [images]  # one image of panels that differ in shape
+    if not isinstance(images, Iterable):
+        raise ConfigError("images", images, "must be an image, or several of them")
     return images
 
 
