@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +33,22 @@ def sample(scene: Scene, evaluations: float) -> tuple[int, int]:
     return first * scene.n_fast, (first + rows) * scene.n_fast
 
 
-def kernel_timer(scene: Scene, kernel: str, evaluations: float) -> Callable[[], float]:
-    """A call that renders a sample by one kernel and returns its CPU time in ns per evaluation."""
+def kernel_timer(scene: Scene, kernel: str, evaluations: float, least: float = 0.0) -> Callable[[], float]:
+    """A call that renders a sample by one kernel and returns its CPU time in ns per evaluation.
+
+    The sample has `evaluations` at most; from the second call on, it is rendered again until there are `least`.
+    """
     core, flag, image = _core.CoreScene(scene), _core.CancelFlag(), np.zeros(scene.n_pixels)
     begin, end = sample(scene, evaluations)
     n = (end - begin) * scene.evaluations_per_pixel
+    often = chain([1], repeat(max(1, round(least / n))))
 
     def run() -> float:
+        times = next(often)
         start = time.process_time()
-        core.render(begin, end, image, flag, kernel)
-        return (time.process_time() - start) / n * 1e9
+        for _ in range(times):
+            core.render(begin, end, image, flag, kernel)
+        return (time.process_time() - start) / (times * n) * 1e9
 
     return run
 

@@ -10,8 +10,9 @@
 #include "simd_mixed.h"
 #include "simd_model.h"
 
-/* Added to sin(pi f), and N times it to sin(pi N f), where it changes nothing but the quotient 0/0. */
-#define TINY 1e-30
+/* Added to sin(pi f), and N times it to sin(pi N f), where it changes nothing but the quotient 0/0. Its cube is above the
+ * smallest number. */
+#define TINY 1e-90
 
 /* Vectors in a group where few pixels may be left of a row (add_groups): 16 pixels, of which few are padding. */
 #define SPARSE_GROUP (LANES == 8 ? 2 : GROUP)
