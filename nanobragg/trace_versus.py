@@ -17,7 +17,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from numbers import Real
 
+from nanobragg.errors import ConfigError
 from nanobragg.quantities import place_of, unit_of
 from nanobragg.tracing import Step, Trace, Value
 
@@ -104,7 +106,17 @@ def compare_traces(a: Trace, b: Trace, tolerance: float = DEFAULT_TOLERANCE) -> 
     Returns
     -------
     TraceComparison
+
+    Raises
+    ------
+    ConfigError
+        For what is no trace, or a tolerance that is no number >= 0.
     """
+    for name, given in (("a", a), ("b", b)):
+        if not isinstance(given, Trace):
+            raise ConfigError(name, given, "must be a Trace", "nanobragg.trace(experiment, pixel) makes one")
+    if not (isinstance(tolerance, Real) and tolerance >= 0):
+        raise ConfigError("tolerance", tolerance, "must be a number >= 0")
     scales = _Scales(a, b)
     first: Difference | None = None
     largest: Difference | None = None
@@ -193,7 +205,7 @@ class _Scales:
         """Take note of what later scales are made of."""
         values = x or y
         if name == "hkl":
-            self.near_integer = any(round(h) != 0 and abs(h - round(h)) < 1e-9 for h in values)
+            self.near_integer = any(math.isfinite(h) and round(h) != 0 and abs(h - round(h)) < 1e-9 for h in values)
         elif name == "F_latt":
             self.f_latt = max(_norm(x), _norm(y))
         elif name == "term":
@@ -217,9 +229,10 @@ class _Scales:
 def _ratio(p: float, q: float, slack: float, scale: float) -> float:
     if p == q or (math.isnan(p) and math.isnan(q)):
         return 0.0
-    difference = max(0.0, abs(p - q) - slack)
-    if math.isnan(difference):
+    difference = abs(p - q) - slack
+    if not math.isfinite(difference):
         return math.inf
+    difference = max(0.0, difference)
     return difference / scale if scale > 0 else (math.inf if difference > 0 else 0.0)
 
 

@@ -116,7 +116,7 @@ class Trace:
 
         Raises
         ------
-        ValueError
+        ConfigError
             For text that is not such a trace.
         """
         try:
@@ -124,8 +124,8 @@ class Trace:
             pixel, points = (int(data["pixel"]["slow"]), int(data["pixel"]["fast"])), data["points"]
             steps = [*_read_steps(data["scene"], SCENE), *_read_points(points), *_read_steps(data["result"], OUTSIDE)]
             return cls(pixel, str(data["source"]), steps)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"not a trace: {error!r}") from None
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ConfigError("trace", str(text)[:40], f"must be the JSON of a trace: {error!r}") from None
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,22 @@ def test_one_wrong_digit_in_a_printed_block_is_found() -> None:
         (printed,) = read_printout(block.replace(old, new))
         found = nb.compare_traces(ours, as_trace(printed, ours))
         assert found.first is not None and found.first.name == quantity, (quantity, str(found))
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+@pytest.mark.parametrize("quantity", ["close_distance_m", "hkl", "F_latt", "term", "pixel"])
+def test_what_is_no_number_in_one_trace_is_a_difference(quantity: str, wrong: float) -> None:
+    with in_case_folder("mat_hkl"):
+        ours = nb.trace(experiment_of("mat_hkl"), spot("mat_hkl"))
+    odd = {False: wrong, True: (wrong,) * 3}
+    steps = [
+        replace(step, value=odd[isinstance(step.value, tuple)]) if step.name == quantity else step
+        for step in ours.steps
+    ]
+    theirs = Trace(ours.pixel, ours.source, steps)
+    for found in (nb.compare_traces(ours, theirs), nb.compare_traces(theirs, ours)):
+        assert found.first is not None and found.first.name == quantity
+    assert nb.compare_traces(theirs, theirs).first is None
 
 
 def test_block_in_a_whole_console_output() -> None:
