@@ -232,7 +232,12 @@ def _finite(data: Any) -> Any:
 
 
 def _array(name: str, image: Any) -> NDArray[Any]:
-    array = image.detach().cpu().numpy() if hasattr(image, "detach") else np.asarray(image)
+    try:
+        array = image.detach().cpu().numpy() if hasattr(image, "detach") else np.asarray(image)
+    except ValueError:  # panels that differ in shape
+        raise ConfigError(
+            name, f"list of {len(image)}", "must be one image (n_slow, n_fast) of numbers", "compare panels one by one"
+        ) from None
     if array.ndim not in (2, 3) or not array.size or array.dtype.kind not in "fiub":
         raise ConfigError(name, f"{array.dtype} of shape {array.shape}", "must be an image (n_slow, n_fast) of numbers")
     return array
@@ -252,6 +257,7 @@ def _identical(a: NDArray[Any], b: NDArray[Any]) -> float:
 def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     """Pearson's correlation; flat images correlate perfectly with flat images and not at all with others."""
     dx, dy = (x - x.mean()).ravel(), (y - y.mean()).ravel()
+    dx, dy = (d / (np.abs(d).max() or 1.0) for d in (dx, dy))  # squares of the faintest images would underflow
     scale = math.sqrt(float(dx @ dx)) * math.sqrt(float(dy @ dy))
     if scale == 0:
         return 1.0 if not dx.any() and not dy.any() else 0.0

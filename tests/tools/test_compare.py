@@ -307,3 +307,10 @@ def test_executable_in_a_temporary_folder(tmp_path: Path, monkeypatch, capsys: p
     broken = script(tmp_path / "broken", before="echo out of luck >&2; exit 5")
     assert main(["compare", "--reference-exe", str(broken), "--", *flags]) == 3
     assert "out of luck" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("brightness", [1e-300, 1e-170, 1.0, 1e150])
+def test_brightness_does_not_matter(brightness: float) -> None:
+    image = np.random.default_rng(1).random((9, 7))
+    assert nb.compare(brightness * image, brightness * image).passed
+    assert nb.compare(brightness * image, brightness * image[::-1]).correlation < 0.9

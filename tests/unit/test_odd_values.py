@@ -76,6 +76,7 @@ REFUSED: list[tuple[str, Callable[[], Any], str]] = [
     ("a pixel in fractions", lambda: nb.trace(small(), (1.5, 2)), "pixel"),  # type: ignore[arg-type]
     ("a pixel in words", lambda: nb.trace(small(), "ab"), "pixel"),  # type: ignore[arg-type]
     ("a pixel in one number", lambda: nb.trace(small(), 3), "pixel"),  # type: ignore[arg-type]
+    ("panels of several shapes", lambda: nb.compare([np.ones((2, 3)), np.ones((3, 2))], np.ones((2, 3))), "one by one"),
     ("a trace that is none", lambda: nb.compare_traces(3, nb.trace(small(), (1, 2))), "a=3: must be a Trace"),  # type: ignore[arg-type]
     ("JSON that is no trace", lambda: type(nb.trace(small(), (1, 2))).from_json("{}"), "JSON of a trace"),
     ("a trace of no experiment", lambda: nb.trace(3, (1, 2)), "experiment=3"),  # type: ignore[arg-type]
