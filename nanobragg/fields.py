@@ -267,6 +267,11 @@ def _matrix(value: Any, path: str) -> Any:
     return matrix
 
 
+def float_array(value: Any, path: str) -> Any:
+    """Numbers as a new numpy array; the gradient of a tensor stays behind."""
+    return _array(value.detach().cpu() if is_tensor(value) else value, path)
+
+
 def _array(value: Any, path: str) -> Any:
     try:
         return np.array(value, dtype=np.float64)

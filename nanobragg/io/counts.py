@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,10 @@ _BLOCK = 1 << 16
 
 def as_array(image: Any) -> NDArray[Any]:
     """An image as a 2-d numpy array; a tensor is detached and brought to the CPU."""
-    array = np.asarray(image.detach().cpu() if is_tensor(image) else image)
+    try:
+        array = np.asarray(image.detach().cpu() if is_tensor(image) else image)
+    except ValueError:  # rows that differ in length
+        raise ConfigError("image", image, "must be numbers in rows of one length") from None
     if array.ndim != 2:
         raise ConfigError("image", f"shape {array.shape}", "must have shape (n_slow, n_fast)")
     if array.dtype.kind not in "fiub":
@@ -47,9 +51,12 @@ def checked_region(roi: Region | None, shape: tuple[int, ...]) -> Region:
     parts = []
     for part, size, name in zip(roi, shape, ("slow", "fast"), strict=True):
         start, stop = 0 if part.start is None else part.start, size if part.stop is None else part.stop
-        if part.step not in (None, 1) or not 0 <= start < stop <= size:
+        whole = all(isinstance(end, Integral) for end in (start, stop))
+        if not whole or part.step not in (None, 1) or not 0 <= start < stop <= size:
             raise ConfigError(
-                "roi", roi, f"the {name} slice must lie within 0 and {size}, half-open, not empty, step 1"
+                "roi",
+                roi,
+                f"the {name} slice must lie within 0 and {size}, whole numbers, half-open, not empty, step 1",
             )
         parts.append(slice(start, stop))
     return parts[0], parts[1]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.errors import FileFormatError
+from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.fields import is_tensor
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.structure_factors import MAX_TABLE_BYTES, checked_table_bytes, too_large_in
@@ -72,6 +72,8 @@ def write_fdump(path: str | PathLike[str], structure_factors: Any) -> None:
     FileFormatError
         When there is no table to write, or the file cannot be written.
     """
+    if not hasattr(structure_factors, "has_table"):
+        raise ConfigError("structure_factors", structure_factors, "must be nanobragg.StructureFactors")
     if not structure_factors.has_table:
         raise FileFormatError(path, "not written: the structure factors have no table")
     table = structure_factors.amplitude

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg import _core
-from nanobragg.errors import FileFormatError
+from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg.fields import float_array
 from nanobragg.io import text
 from nanobragg.io.atomic import read_bytes, write_bytes
 
@@ -136,9 +137,20 @@ def read_hkl_legacy(path: str | PathLike[str]) -> LegacyReflections:
 
 
 def write_hkl(path: str | PathLike[str], hkl: Any, amplitude: Any) -> None:
-    """Write reflections, one line ``h k l F`` each, with as many digits as it takes to read the same numbers back."""
-    indices, values = np.asarray(hkl).tolist(), np.asarray(amplitude, np.float64).tolist()
-    lines = (f"{h} {k} {l_} {value!r}\n" for (h, k, l_), value in zip(indices, values, strict=True))
+    """Write reflections, one line ``h k l F`` each, with as many digits as it takes to read the same numbers back.
+
+    Raises
+    ------
+    ConfigError
+        When `hkl` is no (n, 3) array of whole numbers, or `amplitude` no (n,) array of finite ones.
+    """
+    indices, values = float_array(hkl, "hkl"), float_array(amplitude, "amplitude")
+    if indices.ndim != 2 or indices.shape[1] != 3 or not np.array_equal(indices, np.rint(indices)):
+        raise ConfigError("hkl", f"array of shape {indices.shape}", "must be (n, 3) whole numbers")
+    if values.shape != indices.shape[:1] or not np.isfinite(values).all():
+        raise ConfigError("amplitude", f"array of shape {values.shape}", f"must be {len(indices)} finite numbers")
+    rows = zip(indices.astype(np.int64).tolist(), values.tolist(), strict=True)
+    lines = (f"{h} {k} {l_} {value!r}\n" for (h, k, l_), value in rows)
     write_bytes(path, ["".join(lines).encode()])
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from numbers import Real
 from os import PathLike
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.errors import ConfigError, FileFormatError
-from nanobragg.fields import is_tensor
+from nanobragg.fields import float_array
 from nanobragg.io import text
 from nanobragg.io.atomic import read_bytes, write_bytes
 
@@ -102,9 +103,11 @@ def write_matrix(path: str | PathLike[str], a_star_matrix: Any, wavelength_angst
     Raises
     ------
     ConfigError
-        When the matrix is singular.
+        When the matrix is singular, or the wavelength no number > 0.
     """
-    rows = np.asarray(a_star_matrix.detach().cpu() if is_tensor(a_star_matrix) else a_star_matrix, np.float64)
+    if not (isinstance(wavelength_angstrom, Real) and 0 < wavelength_angstrom < np.inf):
+        raise ConfigError("wavelength_angstrom", wavelength_angstrom, "must be a finite number > 0")
+    rows = float_array(a_star_matrix, "a_star_matrix")
     if rows.shape != (3, 3) or not abs(np.linalg.det(rows)) > _SINGULAR * np.prod(np.linalg.norm(rows, axis=1)):
         raise ConfigError("a_star_matrix", rows.tolist(), "must be three vectors that do not lie in a plane")
     # A = U B, B upper triangular of positive diagonal (Busing & Levy, Acta Cryst. 22 (1967) 457): a QR factorisation

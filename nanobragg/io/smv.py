@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -149,8 +149,8 @@ def header_values(path: str | PathLike[str], header: str, keys: Iterable[str], s
 
 
 def write_smv(
-    path: str | PathLike[str], counts: Any, header: bytes | Iterable[tuple[str, object]] = (), *, experiment: Any = None,
-    dialect: str = "nanobragg", image: int = 1, adc_offset: float = 0.0, provenance: Any = None,
+    path: str | PathLike[str], counts: Any, header: bytes | Mapping[str, object] | Iterable[tuple[str, object]] = (), *,
+    experiment: Any = None, dialect: str = "nanobragg", image: int = 1, adc_offset: float = 0.0, provenance: Any = None,
 ) -> None:  # fmt: skip
     """Write an SMV image in native byte order.
 
@@ -160,15 +160,16 @@ def write_smv(
         The file.
     counts : (n_slow, n_fast) uint16
         Pixels.
-    header : bytes or iterable of (key, value)
-        Either the whole header (from `smv_header.original_header`), or entries that follow the mandatory ones.
+    header : bytes, mapping or iterable of (key, value)
+        Either the whole header (from `smv_header.original_header`), or entries that follow the mandatory ones; of a
+        mapping, as `read_smv` gives, the mandatory ones are passed over.
     experiment, dialect, image, adc_offset, provenance
         Entries that describe an experiment, see `smv_dialects.smv_entries`; they come before those of `header`.
 
     Raises
     ------
     ConfigError
-        When `counts` is not a 2-d uint16 array.
+        When `counts` is not a 2-d uint16 array, or not that of the experiment's detector.
     FileFormatError
         When the file cannot be written.
     """
@@ -181,14 +182,26 @@ def write_smv(
     if dialect not in DIALECTS:
         raise ConfigError("dialect", dialect, f"must be one of {', '.join(map(repr, DIALECTS))}")
     if experiment is not None:
+        from nanobragg.interop.geometry import of_experiment
         from nanobragg.io.smv_dialects import smv_entries
 
         own = smv_entries(experiment, dialect, image, adc_offset, provenance)
-        header = [*own, *(() if isinstance(header, bytes) else header)]
+        panel = of_experiment(experiment).panels[0]
+        if pixels.shape != (panel.n_slow, panel.n_fast):
+            size = (panel.n_slow, panel.n_fast)
+            raise ConfigError("counts", f"shape {pixels.shape}", f"must be the detector's {size}")
+        header = [*own, *(() if isinstance(header, bytes) else _entries(header))]
     if not isinstance(header, bytes):
         n_slow, n_fast = pixels.shape
-        header = padded_header([*mandatory_entries(n_fast, n_slow), *header])
+        header = padded_header([*mandatory_entries(n_fast, n_slow), *_entries(header)])
     write_bytes(path, [header, pixels.astype(np.uint16).tobytes()])
+
+
+def _entries(header: Mapping[str, object] | Iterable[tuple[str, object]]) -> list[tuple[str, object]]:
+    if not isinstance(header, Mapping):
+        return list(header)
+    ours = {"HEADER_BYTES", *(key for key, _ in mandatory_entries(0, 0))}
+    return [(key, value) for key, value in header.items() if key not in ours]
 
 
 def mandatory_entries(n_fast: int, n_slow: int) -> list[tuple[str, object]]:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.errors import FileFormatError
-from nanobragg.fields import is_tensor
+from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg.fields import float_array
 from nanobragg.io import text
 from nanobragg.io.atomic import read_bytes, write_bytes
 
@@ -113,15 +113,25 @@ def _legacy_row(line: bytes) -> list[float] | None:
 
 
 def write_sourcefile(path: str | PathLike[str], position: Any, weight: Any, wavelength_m: Any) -> None:
-    """Write sources: position (n, 3), weight (n,) and wavelength (n,) [m], with all their digits."""
-    columns = [
-        np.asarray(x.detach().cpu() if is_tensor(x) else x, np.float64) for x in (position, weight, wavelength_m)
-    ]
-    lines = (
-        " ".join(repr(x) for x in (*p, w, wave)) + "\n"
-        for p, w, wave in zip(*(column.tolist() for column in columns), strict=True)
+    """Write sources: position (n, 3), weight (n,) and wavelength (n,) [m], with all their digits.
+
+    Raises
+    ------
+    ConfigError
+        When the columns do not fit together.
+    FileFormatError
+        For a source that `read_sourcefile` would refuse, or when the file cannot be written.
+    """
+    place, *others = (
+        float_array(x, name) for name, x in (("position", position), ("weight", weight), ("wavelength_m", wavelength_m))
     )
-    write_bytes(path, ["".join(lines).encode()])
+    shapes = [column.shape for column in (place, *others)]
+    if shapes != [(len(place), 3), (len(place),), (len(place),)]:
+        raise ConfigError("position, weight, wavelength_m", shapes, "must have shapes (n, 3), (n,), (n,)")
+    rows = np.column_stack([place, *others]).tolist()
+    for i, row in enumerate(rows, 1):
+        _check_row(path, row, i)
+    write_bytes(path, ["".join(" ".join(map(repr, row)) + "\n" for row in rows).encode()])
 
 
 def _check_row(path: text.Path, row: Sequence[float], line: int) -> None:
