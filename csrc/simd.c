@@ -66,7 +66,6 @@ const char *nb_simd_obstacle(const nb_scene *scene) {
     if (scene->capture_mode == NB_CUMULATIVE || scene->polar_mode == NB_CUMULATIVE ||
         scene->omega_mode == NB_CUMULATIVE)
         return "factors multiplied into the running sum after every term depend on the order of the terms";
-    if (scene->tricubic) return "structure factors are interpolated";
     if (scene->shape != NB_SQUARE && !(scene->fudge > 0.0)) return "fudge is not positive";
     for (int i = 0; i < 3; i++) {
         if (scene->n_cells[i] != floor(scene->n_cells[i]) || scene->n_cells[i] > 1e6)

@@ -33,6 +33,7 @@ typedef struct {
     int64_t first, last; /* pixel indices along the row */
     int gaps;            /* whether a pixel between them is missing */
     int n;               /* pixels without the padding */
+    int interpolate;     /* whether structure factors are */
     double start;        /* what I starts from */
     int started;         /* whether a pass has been added to it */
     double base[3];

@@ -179,14 +179,22 @@ int NB_SIMD_NAME(NB_SIMD_ISA)(const nb_scene *scene, int mixed, int64_t pixel_be
     for (int64_t begin = pixel_begin; begin < pixel_end; begin += block.n) {
         block.pixels = scene->pixels + begin;
         block.slow = scene->pixels[begin] / scene->n_fast;
-        const int64_t most = pixel_end - begin < BLOCK ? pixel_end - begin : BLOCK;
+        block.interpolate = model.interpolate && begin < scene->interpolation_off[0];
+        int64_t end = pixel_end;
+        if (block.interpolate && scene->interpolation_off[0] < end) end = scene->interpolation_off[0];
+        const int64_t most = end - begin < BLOCK ? end - begin : BLOCK;
         block.n = count_before(block.pixels, (int)most, (block.slow + 1) * scene->n_fast);
         int status = render_block(scene, &model, &block, out + (begin - pixel_begin), cancel);
         if (status != NB_OK) return status;
     }
-    /* the one pass that has orientations of its own is left to the reference kernel, with its pixel */
-    const int64_t first = scene->first_pass[0];
-    if (scene->orientations_first_pass != NULL && first >= pixel_begin && first < pixel_end)
-        return nb_pixel(scene, first, cancel, out + (first - pixel_begin));
+    /* the pixel of the one pass that has orientations of its own, and that during which interpolation ends, are left to
+     * the reference kernel */
+    const int64_t alone[2] = {scene->orientations_first_pass != NULL ? scene->first_pass[0] : -1,
+                              scene->tricubic && scene->interpolation_off[1] > 0 ? scene->interpolation_off[0] : -1};
+    for (int i = 0; i < 2; i++) {
+        if (alone[i] < pixel_begin || alone[i] >= pixel_end) continue;
+        int status = nb_pixel(scene, alone[i], cancel, out + (alone[i] - pixel_begin));
+        if (status != NB_OK) return status;
+    }
     return NB_OK;
 }

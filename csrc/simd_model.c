@@ -124,6 +124,13 @@ void nb_model_make(const nb_scene *scene, int mixed, nb_model *model) {
         model->first[k] = (double)scene->hkl_min[k];
         model->last[k] = (double)(scene->hkl_min[k] + scene->n_hkl[k] - 1);
     }
+    const double edge = scene->quirks & NB_INTERP_LOW_EDGE ? 1.0 : 0.0;
+    model->interpolate = scene->tricubic && scene->f_table != NULL;
+    for (int k = 0; k < 3; k++) {
+        model->stencil_first[k] = model->first[k] + 1.0 + edge;
+        model->stencil_last[k] = model->last[k] - 2.0 - edge;
+        if (model->stencil_first[k] > model->stencil_last[k]) model->interpolate = 0;
+    }
     model->stride[0] = (double)(scene->n_hkl[1] * scene->n_hkl[2]);
     model->stride[1] = (double)scene->n_hkl[2];
     make_groups(scene, model);

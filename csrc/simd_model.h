@@ -7,8 +7,9 @@
 /* Ways to evaluate the squared lattice factor. */
 enum { SQUARE_ANY, SQUARE_SMALL, SQUARE_MIXED, SPHERE, GAUSSIAN, SPOT, N_LATTICES };
 
-/* Ways to find the structure factor: constant, all indices of a block inside the table, each its own way. */
-enum { CONSTANT, INSIDE, MIXED, N_LOOKUPS };
+/* Ways to find the structure factor: constant, all indices of a block inside the table, each its own way, each its own
+ * way and interpolated where the table goes far enough. */
+enum { CONSTANT, INSIDE, MIXED, INTERPOLATED, N_LOOKUPS };
 
 /* Largest number of cells for which (sin(pi N f)/sin(pi f))^2 is evaluated as a polynomial in sin^2(pi f). */
 #define SMALL_CELLS 8
@@ -41,7 +42,9 @@ typedef struct {
     const double *table;
     double first[3], last[3]; /* indices in the table */
     double stride[2];
-    double outside; /* F of indices outside the table */
+    double outside;                           /* F of indices outside the table */
+    int interpolate;                          /* whether the table is large enough for it */
+    double stencil_first[3], stencil_last[3]; /* whole parts of the indices around which it is */
 } nb_model;
 
 /* A quantity that is linear in the direction of the scattered ray: (a + b along) / airpath + constant on a row of a

@@ -51,6 +51,7 @@ static void add_orientations(const nb_scene *scene, const nb_model *model, const
                      : scene->curved      ? MIXED
                                           : choose_lookup(model, block, hkl, pass->reach);
         if (lookup == CONSTANT && model->outside == 0.0) continue;
+        if (lookup != CONSTANT && block->interpolate) lookup = INTERPOLATED;
         terms[lookup](model, row, hkl, sum);
     }
 }

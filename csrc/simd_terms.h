@@ -6,12 +6,13 @@
 #ifndef NB_SIMD_TERMS_H
 #define NB_SIMD_TERMS_H
 
+#include "simd_interpolation.h"
 #include "simd_math.h"
 #include "simd_mixed.h"
 #include "simd_model.h"
 
-/* Added to sin(pi f), and N times it to sin(pi N f), where it changes nothing but the quotient 0/0. Its cube is above the
- * smallest number. */
+/* Added to sin(pi f), and N times it to sin(pi N f), where it changes nothing but the quotient 0/0. Its cube is above
+ * the smallest number. */
 #define TINY 1e-90
 
 /* Vectors in a group where few pixels may be left of a row (add_groups): 16 pixels, of which few are padding. */
@@ -124,28 +125,34 @@ NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd f[3][G
     }
 }
 
-/* Squares of the structure factors at whole numbers. Lanes that are no number read the first entry of the table. */
-NB_INLINE void structure_factor_sqr(const nb_model *model, const vd nearest[3][GROUP], vd out[GROUP], const int lookup,
-                                    const int group) {
+/* Table entries at whole numbers. Lanes that are no number read the first entry of the table. */
+NB_INLINE vd tabulated(const nb_model *model, const vd nearest[3], const int lookup) {
+    vd at[3];
+    vi inside = vi_all(-1);
+    for (int k = 0; k < 3; k++) {
+        at[k] = nearest[k];
+        if (lookup != INSIDE) {
+            at[k] = vd_clamp(at[k], vd_all(model->first[k]), vd_all(model->last[k]));
+            inside &= at[k] == nearest[k];
+        }
+        at[k] = at[k] - vd_all(model->first[k]);
+    }
+    const vd f_cell = vd_gather(model->table, table_index(model, at));
+    return lookup == INSIDE ? f_cell : vd_select(inside, f_cell, vd_all(model->outside));
+}
+
+/* Squares of the structure factors at the indices h. */
+NB_INLINE void structure_factor_sqr(const nb_model *model, const vd h[3][GROUP], const vd nearest[3][GROUP],
+                                    vd out[GROUP], const int lookup, const int group) {
     for (int v = 0; v < group; v++) {
-        if (lookup == CONSTANT) {
-            out[v] = vd_all(model->outside * model->outside);
-            continue;
+        const vd at[3] = {h[0][v], h[1][v], h[2][v]}, whole[3] = {nearest[0][v], nearest[1][v], nearest[2][v]};
+        vd f_cell = vd_all(model->outside);
+        if (lookup == INTERPOLATED) {
+            const vi fits = interpolated(model, at, &f_cell);
+            if (vi_any(~fits)) f_cell = vd_select(fits, f_cell, tabulated(model, whole, lookup));
+        } else if (lookup != CONSTANT) {
+            f_cell = tabulated(model, whole, lookup);
         }
-        vd at[3];
-        vi inside = vi_all(-1);
-        for (int k = 0; k < 3; k++) {
-            at[k] = nearest[k][v];
-            if (lookup == MIXED) {
-                at[k] = vd_clamp(at[k], vd_all(model->first[k]), vd_all(model->last[k]));
-                inside &= at[k] == nearest[k][v];
-            }
-            at[k] = at[k] - vd_all(model->first[k]);
-        }
-        vd place = vd_fma(at[1], vd_all(model->stride[1]), at[2] + vd_all(MAGIC));
-        place = vd_fma(at[0], vd_all(model->stride[0]), place);
-        vd f_cell = vd_gather(model->table, (vi)place - vi_all(MAGIC_BITS));
-        if (lookup == MIXED) f_cell = vd_select(inside, f_cell, vd_all(model->outside));
         out[v] = f_cell * f_cell;
     }
 }
@@ -166,7 +173,7 @@ NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb
                 f[k][v] = h[k][v] - nearest[k][v];
             }
         }
-        structure_factor_sqr(&model, nearest, f_cell_sqr, lookup, group);
+        structure_factor_sqr(&model, h, nearest, f_cell_sqr, lookup, group);
         if (lattice == SQUARE_MIXED)
             grating_sqr_mixed(model.n, h, f_latt_sqr);
         else
@@ -186,12 +193,14 @@ NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb
     INSTANCE(name##_constant, lattice, CONSTANT, 0)                                                                    \
     INSTANCE(name##_inside, lattice, INSIDE, 0)                                                                        \
     INSTANCE(name##_mixed, lattice, MIXED, 0)                                                                          \
+    INSTANCE(name##_interpolated, lattice, INTERPOLATED, 0)                                                            \
     INSTANCE(name##_constant_curved, lattice, CONSTANT, 1)                                                             \
-    INSTANCE(name##_mixed_curved, lattice, MIXED, 1)
+    INSTANCE(name##_mixed_curved, lattice, MIXED, 1)                                                                   \
+    INSTANCE(name##_interpolated_curved, lattice, INTERPOLATED, 1)
 #define NAMES(name)                                                                                                    \
     {                                                                                                                  \
-        {name##_constant, name##_inside, name##_mixed}, {                                                              \
-            name##_constant_curved, name##_mixed_curved, name##_mixed_curved                                           \
+        {name##_constant, name##_inside, name##_mixed, name##_interpolated}, {                                         \
+            name##_constant_curved, name##_mixed_curved, name##_mixed_curved, name##_interpolated_curved               \
         }                                                                                                              \
     }
 

@@ -137,6 +137,12 @@ NB_INLINE vd vd_round(vd x) {
 #endif
 }
 
+/* Largest whole number that is not above x, for |x| < 2^51. */
+NB_INLINE vd vd_floor(vd x) {
+    const vd nearest = vd_round(x);
+    return nearest - vd_select(nearest > x, vd_all(1.0), vd_all(0.0));
+}
+
 NB_INLINE vd vd_gather(const double *table, vi at) {
 #if LANES == 8
     return (vd)_mm512_i64gather_pd((__m512i)at, table, 8);

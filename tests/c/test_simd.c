@@ -121,12 +121,24 @@ static void test_exact_peaks(void) {
     compare(c);
 }
 
+/* Interpolated up to a pixel, and for a part of it; then the nearest entries of the table. */
+static void test_interpolated(void) {
+    for (int quirk = 0; quirk < 2; quirk++) {
+        nb_scene *c = wide_scene();
+        c->tricubic = 1, c->quirks = quirk ? NB_INTERP_LOW_EDGE : 0;
+        c->interpolation_off[0] = c->n_pixels, c->interpolation_off[1] = 0;
+        compare(c);
+        c->interpolation_off[0] = 700, c->interpolation_off[1] = 5;
+        compare(c);
+        c->n_hkl[0] = 3; /* no room for four nodes */
+        compare(c);
+    }
+}
+
 static void test_what_is_not_covered(void) {
     static const double NOT_WHOLE[3] = {2.5, 3, 3};
     nb_scene *c = wide_scene();
-    c->tricubic = 1;
-    CHECK(nb_simd_obstacle(c) != NULL);
-    c = wide_scene(), c->omega_mode = NB_CUMULATIVE;
+    c->omega_mode = NB_CUMULATIVE;
     CHECK(nb_simd_obstacle(c) != NULL);
     c = wide_scene(), memcpy(c->n_cells, NOT_WHOLE, sizeof NOT_WHOLE);
     CHECK(nb_simd_obstacle(c) != NULL);
@@ -151,6 +163,7 @@ int main(void) {
     test_factors();
     test_first_pass();
     test_exact_peaks();
+    test_interpolated();
     test_what_is_not_covered();
     test_cancelled();
     return check_result();

@@ -61,7 +61,7 @@ def test_trace_of_the_worked_example():
 @BASES
 def test_trace_is_the_rendered_pixel(base):
     scene = busy(base, tricubic=True)
-    values = backend_c.render(scene).reshape(-1)[scene.pixels]
+    values = backend_c.render(scene, kernel="scalar").reshape(-1)[scene.pixels]
     core = _core.CoreScene(scene)
     for position in (0, 17, scene.n_pixels - 1):
         records, value = core.trace(position)
@@ -100,13 +100,19 @@ def test_first_pass_takes_its_own_orientations():
     assert np.array_equal(a[7], scene.orientations_first_pass[..., 0, :])
 
 
-def test_interpolation_ends_at_its_index():
+@pytest.mark.parametrize("kernel", _core.available_kernels)
+def test_interpolation_ends_at_its_index(kernel):
     on = busy(corrected, tricubic=True)
-    interpolated, nearest = backend_c.render(on), backend_c.render(replace(on, tricubic=False), kernel="scalar")
-    image = backend_c.render(replace(on, interpolation_off=(40, 0))).reshape(-1)
+    interpolated, nearest = (backend_c.render(scene, kernel=kernel) for scene in (on, replace(on, tricubic=False)))
+    image = backend_c.render(replace(on, interpolation_off=(40, 0)), kernel=kernel).reshape(-1)
     before, after = on.pixels[:40], on.pixels[40:]
     assert np.array_equal(image[before], interpolated.reshape(-1)[before])
     assert np.array_equal(image[after], nearest.reshape(-1)[after])
+    assert not np.array_equal(interpolated, nearest)
+    within = backend_c.render(replace(on, interpolation_off=(40, 13)), kernel=kernel).reshape(-1)
+    assert np.array_equal(np.delete(within, on.pixels[40]), np.delete(image, on.pixels[40]))
+    scalar = backend_c.render(replace(on, interpolation_off=(40, 13)), kernel="scalar").reshape(-1)
+    assert within[on.pixels[40]] == scalar[on.pixels[40]]
     records, _ = _core.CoreScene(replace(on, interpolation_off=(40, 13))).trace(40)
     flags = [got for name, _, got in records if name == "interpolated"]
     assert flags == [1] * 13 + [0] * (on.evaluations_per_pixel - 13)

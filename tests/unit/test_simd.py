@@ -48,7 +48,6 @@ def test_the_default_is_the_widest_vector_kernel():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"tricubic": True}, "interpolated"),
         ({"omega_mode": FactorMode.CUMULATIVE}, "order of the terms"),
         ({"n_cells": np.array([2.5, 3, 3])}, "whole number"),
         ({"shape": Shape.ROUND, "fudge": 0.0}, "fudge"),
@@ -69,10 +68,11 @@ def test_the_scalar_kernel_steps_in_and_says_why(changes, reason):
 
 
 @EVERY
+@pytest.mark.parametrize("tricubic", [False, True])
 @pytest.mark.parametrize("shape", list(Shape))
-def test_a_pixel_depends_on_nothing_but_itself(kernel, shape):
+def test_a_pixel_depends_on_nothing_but_itself(kernel, shape, tricubic):
     """Crops and masks of every alignment give the same bits, and so do blocks and threads."""
-    scene = wide(shape=shape, d_min=2e-10)
+    scene = wide(shape=shape, d_min=2e-10, tricubic=tricubic)
     image = backend_c.render(scene, kernel=kernel).reshape(-1)
     rng = np.random.default_rng(1)
     lists = [scene.pixels[begin:end] for begin, end in ((0, 1), (3, 700), (517, 518), (1299, 1302), (1000, 3900))]
