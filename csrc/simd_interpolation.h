@@ -17,10 +17,10 @@ NB_INLINE void lagrange_weights(vd x, double weights[4][LANES]) {
     vd_store(weights[3], below * x * above * vd_all(1.0 / 6.0));
 }
 
-/* Where the entry `at` of each axis is in the table. */
-NB_INLINE vi table_index(const nb_model *model, const vd at[3]) {
-    vd place = vd_fma(at[1], vd_all(model->stride[1]), at[2] + vd_all(MAGIC));
-    place = vd_fma(at[0], vd_all(model->stride[0]), place);
+/* Where the entry for the whole numbers hkl is in the table. All sums are exact. */
+NB_INLINE vi table_index(const nb_model *model, const vd hkl[3]) {
+    vd place = vd_fma(hkl[1], vd_all(model->stride[1]), hkl[2] + vd_all(MAGIC - model->origin));
+    place = vd_fma(hkl[0], vd_all(model->stride[0]), place);
     return (vi)place - vi_all(MAGIC_BITS);
 }
 
@@ -35,10 +35,9 @@ NB_INLINE vi interpolated(const nb_model *model, const vd h[3], vd *f_cell) {
         whole[k] = vd_clamp(floor, vd_all(model->stencil_first[k]), vd_all(model->stencil_last[k]));
         fits &= whole[k] == floor;
         lagrange_weights(h[k] - whole[k], weights[k]);
-        whole[k] = whole[k] - vd_all(model->first[k] + 1.0);
     }
-    const vi start = table_index(model, whole);
     const int64_t stride[2] = {(int64_t)model->stride[0], (int64_t)model->stride[1]};
+    const vi start = table_index(model, whole) - vi_all(stride[0] + stride[1] + 1);
     for (int lane = 0; lane < LANES; lane++) {
         const double *node = model->table + start[lane];
         v4 along_l = {0.0, 0.0, 0.0, 0.0};

@@ -133,5 +133,6 @@ void nb_model_make(const nb_scene *scene, int mixed, nb_model *model) {
     }
     model->stride[0] = (double)(scene->n_hkl[1] * scene->n_hkl[2]);
     model->stride[1] = (double)scene->n_hkl[2];
+    model->origin = model->stride[0] * model->first[0] + model->stride[1] * model->first[1] + model->first[2];
     make_groups(scene, model);
 }

@@ -41,9 +41,9 @@ typedef struct {
     nb_group groups[MAX_GROUPS];
     const double *table;
     double first[3], last[3]; /* indices in the table */
-    double stride[2];
-    double outside;                           /* F of indices outside the table */
-    int interpolate;                          /* whether the table is large enough for it */
+    double stride[2], origin; /* indices (h, k, l) are at stride[0] h + stride[1] k + l - origin in the table */
+    double outside;           /* F of indices outside the table */
+    int interpolate;          /* whether the table is large enough for it */
     double stencil_first[3], stencil_last[3]; /* whole parts of the indices around which it is */
 } nb_model;
 

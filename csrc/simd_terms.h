@@ -135,7 +135,6 @@ NB_INLINE vd tabulated(const nb_model *model, const vd nearest[3], const int loo
             at[k] = vd_clamp(at[k], vd_all(model->first[k]), vd_all(model->last[k]));
             inside &= at[k] == nearest[k];
         }
-        at[k] = at[k] - vd_all(model->first[k]);
     }
     const vd f_cell = vd_gather(model->table, table_index(model, at));
     return lookup == INSIDE ? f_cell : vd_select(inside, f_cell, vd_all(model->outside));
