@@ -272,6 +272,18 @@ def float_array(value: Any, path: str) -> Any:
     return _array(value.detach().cpu() if is_tensor(value) else value, path)
 
 
+def read_only(value: Any, dtype: Any) -> np.ndarray:
+    """A read-only copy; an array that is read-only already and owns its numbers is shared.
+
+    What the caller does with the array later does not change the object that holds the copy.
+    """
+    if isinstance(value, np.ndarray) and value.dtype == dtype and value.flags.owndata and not value.flags.writeable:
+        return value
+    array = np.array(value, dtype=dtype)
+    array.setflags(write=False)
+    return array
+
+
 def _array(value: Any, path: str) -> Any:
     try:
         return np.array(value, dtype=np.float64)

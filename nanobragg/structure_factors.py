@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nanobragg.errors import ConfigError, FileFormatError
-from nanobragg.fields import detached, is_tensor, is_transformed
+from nanobragg.fields import detached, is_tensor, is_transformed, read_only
 
 MAX_TABLE_BYTES = 4 * 2**30
 """Largest table that is made without being asked for [bytes]."""
@@ -32,7 +32,8 @@ class StructureFactors:
     Parameters
     ----------
     amplitude : (n_h, n_k, n_l) array or tensor, float64
-        Amplitudes [electrons]; a torch tensor keeps its gradient, device and dtype. Shape (0, 0, 0): no table.
+        Amplitudes [electrons], shape (0, 0, 0): no table. An array is kept as a read-only copy. A torch tensor is kept
+        itself, with its gradient, device and dtype: writing to it changes the table.
     hkl_min : tuple of 3 int
         Indices of ``amplitude[0, 0, 0]``.
     default_F : float or 0-d tensor
@@ -380,9 +381,10 @@ def _filled(shape: tuple[int, int, int], cells: np.ndarray, amplitude: Any, defa
     """The dense table, differentiable in the amplitudes and in the fill when these are tensors."""
     size = math.prod(shape)
     if not is_tensor(amplitude) and not is_tensor(default_F):
-        table = np.full(size, default_F)
-        table[cells] = amplitude  # of repeated cells numpy keeps the last value
-        return table.reshape(shape)
+        table = np.full(shape, default_F)
+        table.reshape(-1)[cells] = amplitude  # of repeated cells numpy keeps the last value
+        table.setflags(write=False)  # new, so it need not be copied
+        return table
     # torch leaves open which of several writes to one cell wins, so only the last of each is passed on
     import torch
 
@@ -422,7 +424,7 @@ def _three_integers(value: Any) -> tuple[int, int, int]:
 
 def _float_array(value: Any, path: str) -> np.ndarray:
     try:
-        return np.asarray(value, dtype=np.float64)
+        return read_only(value, np.float64)
     except (TypeError, ValueError, OverflowError):
         raise ConfigError(path, value, "must be an array of numbers") from None
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from nanobragg.conventions import CONVENTIONS
 from nanobragg.errors import ConfigError
-from nanobragg.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, is_tensor, setting
+from nanobragg.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, is_tensor, read_only, setting
 
 _NOT_ZERO = (lambda v: v != 0, "must not be 0")
 
@@ -87,7 +85,9 @@ class Detector(Config):
     curved: bool = setting(False, kind="bool", flags="-curved_det", doc="all pixels equidistant from the sample")
     point_pixel: bool = setting(False, kind="bool", flags="-point_pixel", doc="no obliquity in the solid angle")
     sensor: Sensor | None = setting(None, part=Sensor)
-    mask: Any = setting(None, kind="other", flags="-mask", doc="(n_slow, n_fast) bool, True = rendered")
+    mask: Any = setting(
+        None, kind="other", flags="-mask", doc="(n_slow, n_fast) bool, True = rendered; kept as a read-only copy"
+    )
 
     def _check(self) -> None:
         if self.beam_center_mm is not None:
@@ -104,7 +104,7 @@ class Detector(Config):
                     "detector.mask", "a tensor", "is not differentiable and takes no tensor", "pass a numpy array"
                 )
             try:
-                mask = np.asarray(self.mask, dtype=bool)
+                mask = read_only(self.mask, bool)
             except ValueError:
                 raise ConfigError("detector.mask", self.mask, "must be an array of True and False") from None
             if mask.shape != (self.n_slow, self.n_fast):
