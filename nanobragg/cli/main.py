@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from nanobragg.cli.streams import open_streams
 from nanobragg.errors import NanoBraggError, NanoBraggWarning, UsageError
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from nanobragg.cli.inputs import Reflections
 
 DONE, FAILED, INTERRUPTED = 0, 9, 130
+_PRINTING = {"--help", "--version", "-h", "-help"}
+"""Options that print and do nothing else."""
 _DEGENERATE = "the geometry is degenerate or not finite; look at the cell, the vectors, the angles and the distances"
 
 
@@ -33,14 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done, 9 any error, 130 interrupted. Nothing is raised: errors are lines on stderr.
     """
     args = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="surrogateescape")  # file names are bytes
+    heard = open_streams()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", NanoBraggWarning)
         warnings.showwarning = _Warner()
         try:
+            if not heard:
+                _note_unheard(args)
             return _dispatch(args)
         except KeyboardInterrupt:
             return _fail("interrupted", INTERRUPTED)
@@ -63,6 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _defect(error: Exception) -> str:
     return f"error: {type(error).__name__}: {error}; this is a defect of nanobragg, please report it"
+
+
+def _note_unheard(args: list[str]) -> None:
+    """Say that standard output is closed; where printing is all that was asked for, give up."""
+    if _PRINTING.intersection(args) or args[:1] == ["explain"]:
+        raise UsageError("standard output is closed, and what was asked for would only be printed there")
+    warnings.warn("standard output is closed: what is printed there is lost", NanoBraggWarning, stacklevel=1)
 
 
 def _dispatch(args: list[str]) -> int:

@@ -71,6 +71,45 @@ def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
     assert "Traceback" not in err and "Exception" not in err
 
 
+def shell(tmp_path: Path, flags: str, redirection: str) -> Result:
+    """Run the command through a shell that closes or turns away a stream."""
+    line = f"{sys.executable} -m nanobragg {flags} {redirection}"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+IMAGES = ("floatimage.bin", "intimage.img", "image.pgm", "noiseimage.img")
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_costs_the_text_and_not_the_files(spawn: Run, tmp_path: Path, redirection: str) -> None:
+    assert spawn(SMALL, "-seed 1").status == 0
+    files = {name: (tmp_path / name).read_bytes() for name in IMAGES}
+    for name in IMAGES:
+        (tmp_path / name).unlink()
+    done = shell(tmp_path, f"{SMALL} -seed 1", redirection)
+    assert done.status == 0
+    assert {name: (tmp_path / name).read_bytes() for name in IMAGES} == files  # nothing printed went into them
+    assert {path.name for path in tmp_path.iterdir()} == set(IMAGES)
+    if redirection == ">&-":
+        assert done.says("warning: ", "standard output is closed")
+    if redirection == "2>&-":  # and the warnings are not mixed into the report
+        assert "nanobragg: " not in done.out and "max_I" in done.out
+
+
+@pytest.mark.parametrize("flags", ["--help", "--version", f"explain -- {SMALL}", "demo --help"])
+def test_what_only_prints_fails_when_nobody_can_read_it(tmp_path: Path, flags: str) -> None:
+    done = shell(tmp_path, flags, ">&-")
+    assert done.status == 9 and len(done.messages) == 1 and done.says("error: ", "standard output is closed")
+    assert shell(tmp_path, flags, ">&- 2>&-").status == 9
+
+
+@pytest.mark.parametrize("flags", ["--help", SMALL])
+def test_a_full_device_is_an_error(tmp_path: Path, flags: str) -> None:
+    done = shell(tmp_path, flags, ">/dev/full")
+    assert done.status == 9 and done.says("error: ", "No space left")
+
+
 def test_file_names_that_are_not_unicode(tmp_path: Path) -> None:
     name = os.fsdecode(b"\xff\xfe.bin")
     done = subprocess.run([*COMMAND, *SMALL.split(), "-floatfile", name], cwd=tmp_path, capture_output=True, timeout=60)
