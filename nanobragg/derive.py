@@ -175,8 +175,10 @@ def rendered_pixels(det: Detector, *rois: Any) -> NDArray[np.int64]:
         if roi is not None:
             slow = _overlap(slow, roi, 0, det.n_slow)
             fast = _overlap(fast, roi, 1, det.n_fast)
-    rows, columns = np.arange(*slow, dtype=np.int64), np.arange(*fast, dtype=np.int64)
-    pixels = (rows[:, None] * det.n_fast + columns).ravel()
+    if fast == (0, det.n_fast):
+        pixels = np.arange(slow[0] * det.n_fast, slow[1] * det.n_fast, dtype=np.int64)
+    else:
+        pixels = (np.arange(*slow, dtype=np.int64)[:, None] * det.n_fast + np.arange(*fast, dtype=np.int64)).ravel()
     return pixels if det.mask is None else pixels[det.mask.ravel()[pixels]]
 
 
