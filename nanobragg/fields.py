@@ -206,7 +206,7 @@ def _scalar(value: Any, meta: Any, path: str) -> Any:
         return value
     if isinstance(value, np.ndarray) and value.ndim:
         raise ConfigError(path, f"array of shape {value.shape}", "must be a number or a 0-d tensor")
-    if isinstance(value, (bool, np.bool_, str, bytes)):
+    if isinstance(value, (bool, np.bool_, str, bytes)) or np.iscomplexobj(value):
         raise ConfigError(path, value, "must be a number")
     try:
         number = float(value)
@@ -285,6 +285,8 @@ def read_only(value: Any, dtype: Any) -> np.ndarray:
 
 
 def _array(value: Any, path: str) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype.kind == "c":
+        raise ConfigError(path, value, "must be an array of real numbers")
     try:
         return np.array(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +13,21 @@ from typing import Any
 import numpy as np
 
 from nanobragg.errors import ConfigError, FileFormatError
-from nanobragg.fields import detached, is_tensor, is_transformed, read_only
+from nanobragg.fields import detached, is_tensor, is_transformed
+from nanobragg.table_checks import (
+    PATH,
+    amplitudes,
+    check_finite,
+    count,
+    finite_scalar,
+    index_array,
+    number,
+    six_numbers,
+    three_integers,
+)
 
 MAX_TABLE_BYTES = 4 * 2**30
 """Largest table that is made without being asked for [bytes]."""
-_PATH = "crystal.structure_factors"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -50,7 +59,7 @@ class StructureFactors:
     Raises
     ------
     ConfigError
-        When an amplitude is not finite, a shape is wrong, or there is neither a table nor a `default_F`.
+        When an amplitude is complex or not finite, a shape is wrong, or there is neither a table nor a `default_F`.
     """
 
     amplitude: Any
@@ -63,24 +72,38 @@ class StructureFactors:
 
     def __post_init__(self) -> None:
         store = object.__setattr__
-        store(self, "default_F", _finite_scalar(self.default_F, f"{_PATH}.default_F"))
-        store(self, "hkl_min", _three_integers(self.hkl_min))
-        if not is_tensor(self.amplitude):
-            store(self, "amplitude", _float_array(self.amplitude, f"{_PATH}.amplitude"))
+        store(self, "default_F", finite_scalar(self.default_F, f"{PATH}.default_F"))
+        store(self, "hkl_min", three_integers(self.hkl_min))
+        self._check_origin()
+        store(self, "amplitude", amplitudes(self.amplitude))
         if self.amplitude.ndim != 3:
             raise ConfigError(
-                f"{_PATH}.amplitude", f"shape {tuple(self.amplitude.shape)}", "must have shape (n_h, n_k, n_l)"
+                f"{PATH}.amplitude", f"shape {tuple(self.amplitude.shape)}", "must have shape (n_h, n_k, n_l)"
             )
-        _check_finite(self.amplitude, f"{_PATH}.amplitude")
+        check_finite(self.amplitude, f"{PATH}.amplitude")
         if self.n_reflections is None:
             store(self, "n_reflections", math.prod(self.amplitude.shape))
         if not self.has_table and not is_transformed(self.default_F) and detached(self.default_F) == 0:
             raise ConfigError(
-                f"{_PATH}.default_F",
+                f"{PATH}.default_F",
                 0.0,
                 "without reflections gives an empty image",
                 "give reflections (from_hkl, from_arrays, from_fdump) or a default_F other than 0",
             )
+
+    def _check_origin(self) -> None:
+        """Check what is known of the file that was read."""
+        store = object.__setattr__
+        if self.n_reflections is not None:
+            store(self, "n_reflections", count(self.n_reflections, f"{PATH}.n_reflections"))
+        if self.unit_cell is not None:
+            store(self, "unit_cell", six_numbers(self.unit_cell, f"{PATH}.unit_cell"))
+        if self.space_group is not None and not isinstance(self.space_group, str):
+            raise ConfigError(f"{PATH}.space_group", self.space_group, "must be the name of a space group")
+        if self.d_min_angstrom is not None:
+            store(self, "d_min_angstrom", d_min := number(self.d_min_angstrom, f"{PATH}.d_min_angstrom"))
+            if not d_min > 0:
+                raise ConfigError(f"{PATH}.d_min_angstrom", d_min, "must be > 0")
 
     @property
     def has_table(self) -> bool:
@@ -90,7 +113,7 @@ class StructureFactors:
     @property
     def hkl_max(self) -> tuple[int, int, int]:
         """Indices of ``amplitude[-1, -1, -1]``."""
-        return _three_integers(low + n - 1 for low, n in zip(self.hkl_min, self.amplitude.shape, strict=True))
+        return three_integers(low + n - 1 for low, n in zip(self.hkl_min, self.amplitude.shape, strict=True))
 
     @classmethod
     def from_hkl(
@@ -149,33 +172,33 @@ class StructureFactors:
         Raises
         ------
         ConfigError
-            When shapes disagree, an index is not an integer, a number is not finite, or the table is too large.
+            When shapes disagree, an index is not an integer, an amplitude is complex (its phase plays no part: pass
+            ``abs(F)``) or not finite, or the table is too large.
         """
-        indices = _index_array(hkl)
-        if not is_tensor(amplitude):
-            amplitude = _float_array(amplitude, f"{_PATH}.amplitude")
+        indices = index_array(hkl)
+        amplitude = amplitudes(amplitude)
         if tuple(amplitude.shape) != (len(indices),):
             raise ConfigError(
-                f"{_PATH}.amplitude",
+                f"{PATH}.amplitude",
                 f"shape {tuple(amplitude.shape)}",
                 f"must be ({len(indices)},), one for each row of hkl",
             )
         if box is None and len(indices) == 0:
             raise ConfigError(
-                f"{_PATH}.hkl", "no reflection", "must list at least one", "or use StructureFactors.constant"
+                f"{PATH}.hkl", "no reflection", "must list at least one", "or use StructureFactors.constant"
             )
-        low, high = (indices.min(0), indices.max(0)) if box is None else (_three_integers(b) for b in box)
+        low, high = (indices.min(0), indices.max(0)) if box is None else (three_integers(b) for b in box)
         if len(indices) and ((indices < low).any() or (indices > high).any()):
-            raise ConfigError(f"{_PATH}.hkl", f"box {tuple(low)} to {tuple(high)}", "does not hold every reflection")
+            raise ConfigError(f"{PATH}.hkl", f"box {tuple(low)} to {tuple(high)}", "does not hold every reflection")
         shape = _checked_shape(low, high, max_bytes)
-        _check_finite(amplitude, f"{_PATH}.amplitude")
-        default_F = _finite_scalar(default_F, f"{_PATH}.default_F")
+        check_finite(amplitude, f"{PATH}.amplitude")
+        default_F = finite_scalar(default_F, f"{PATH}.default_F")
         cells = (
             np.ravel_multi_index(tuple((indices - np.asarray(low)).T), shape) if len(indices) else np.zeros(0, np.int64)
         )
         return cls(
             amplitude=_filled(shape, cells, amplitude, default_F),
-            hkl_min=_three_integers(low),
+            hkl_min=three_integers(low),
             default_F=default_F,
             n_reflections=len(indices) if n_reflections is None else n_reflections,
         )
@@ -361,7 +384,7 @@ def checked_table_bytes(shape: tuple[int, ...], max_bytes: int) -> None:
     if needed > max_bytes:
         size = " x ".join(str(n) for n in shape)
         raise TableTooLarge(
-            f"{_PATH}.amplitude",
+            f"{PATH}.amplitude",
             f"{size} table",
             f"a table of {size} indices needs {needed / 2**30:.3g} GiB, "
             f"more than the limit of {max_bytes / 2**30:.3g} GiB",
@@ -372,7 +395,7 @@ def checked_table_bytes(shape: tuple[int, ...], max_bytes: int) -> None:
 def _checked_shape(low: Any, high: Any, max_bytes: int) -> tuple[int, int, int]:
     n_h, n_k, n_l = (int(b) - int(a) + 1 for a, b in zip(low, high, strict=True))
     if min(n_h, n_k, n_l) < 1:
-        raise ConfigError(f"{_PATH}.hkl", f"box {tuple(low)} to {tuple(high)}", "is empty")
+        raise ConfigError(f"{PATH}.hkl", f"box {tuple(low)} to {tuple(high)}", "is empty")
     checked_table_bytes((n_h, n_k, n_l), max_bytes)
     return n_h, n_k, n_l
 
@@ -398,57 +421,3 @@ def _filled(shape: tuple[int, int, int], cells: np.ndarray, amplitude: Any, defa
         values = torch.as_tensor(amplitude[last], device=fill.device)
     where = torch.as_tensor(cells, device=fill.device)
     return fill.expand(size).index_put((where,), values).reshape(shape)
-
-
-def _index_array(hkl: Any) -> np.ndarray:
-    array = np.asarray(hkl.detach().cpu() if is_tensor(hkl) else hkl)
-    if array.ndim != 2 or array.shape[1] != 3:
-        raise ConfigError(f"{_PATH}.hkl", f"shape {array.shape}", "must have shape (n, 3)")
-    if array.dtype.kind == "f":
-        wrong = ~(np.isfinite(array) & (array == np.floor(array)) & (np.abs(array) < 2**31)).all(1)
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            raise ConfigError(f"{_PATH}.hkl[{row}]", array[row].tolist(), "must be three integers")
-    elif array.dtype.kind not in "iu":
-        raise ConfigError(f"{_PATH}.hkl", f"dtype {array.dtype}", "must be integers")
-    return array.astype(np.int64)
-
-
-def _three_integers(value: Any) -> tuple[int, int, int]:
-    try:
-        first, second, third = (operator.index(x) for x in value)
-    except (TypeError, ValueError):
-        raise ConfigError(f"{_PATH}.hkl_min", value, "must be three integers") from None
-    return first, second, third
-
-
-def _float_array(value: Any, path: str) -> np.ndarray:
-    try:
-        return read_only(value, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise ConfigError(path, value, "must be an array of numbers") from None
-
-
-def _check_finite(values: Any, path: str) -> None:
-    if is_transformed(values):
-        return
-    finite = values.detach().isfinite().cpu().numpy() if is_tensor(values) else np.isfinite(values)
-    if not finite.all():
-        first = np.unravel_index(int(np.argmin(finite)), finite.shape)
-        raise ConfigError(
-            f"{path}[{', '.join(str(int(i)) for i in first)}]", float(values[first]), "must be a finite number"
-        )
-
-
-def _finite_scalar(value: Any, path: str) -> Any:
-    if is_tensor(value):
-        if value.ndim != 0:
-            raise ConfigError(path, f"tensor of shape {tuple(value.shape)}", "must be a number or a 0-d tensor")
-    else:
-        try:
-            value = float(value)
-        except (TypeError, ValueError, OverflowError):
-            raise ConfigError(path, value, "must be a number") from None
-    if not is_transformed(value) and not math.isfinite(detached(value)):
-        raise ConfigError(path, detached(value), "must be a finite number")
-    return value

@@ -62,6 +62,8 @@ REFUSED: list[tuple[str, Callable[[], Any], str]] = [
     ("a set for a vector", lambda: nb.Pose(shift_mm={1, 2, 3}), "must have 3 elements"),
     ("one direction in place of a list", lambda: nb.Sources(direction=[-1, 0, 0], wavelength_angstrom=[1]), "(n, 3)"),
     ("a truth value for a number", lambda: nb.Detector(distance_mm=np.True_), "detector.distance_mm"),
+    ("a complex number", lambda: nb.Detector(distance_mm=np.complex128(10)), "detector.distance_mm"),
+    ("a complex matrix", lambda: nb.Crystal(a_star_matrix=np.eye(3) + 1j), "a_star_matrix"),
     ("a path that is no text", lambda: small().replace(3, 1), "path=3"),
     ("an element beyond the vector", lambda: small().get("crystal.misset_deg[3]"), "index below 3"),
     ("an element of a field that is not set", lambda: small().get("beam.direction[0]"), "beam.direction=None"),

@@ -38,12 +38,38 @@ def test_from_hkl_and_dump_agree():
     assert dump.n_reflections == np.prod(dump.amplitude.shape)
 
 
+def listed(**of_the_file):
+    return StructureFactors(amplitude=np.ones((2, 2, 2)), hkl_min=(0, 0, 0), **of_the_file)
+
+
 @pytest.mark.parametrize(
     "make, path",
     [
         (lambda: StructureFactors.constant(0.0), "default_F"),
         (lambda: StructureFactors.constant(float("nan")), "default_F"),
         (lambda: StructureFactors.constant("ten"), "default_F"),
+        (lambda: StructureFactors.constant("3"), "default_F"),
+        (lambda: StructureFactors.constant(True), "default_F"),
+        (lambda: StructureFactors.constant(np.True_), "default_F"),
+        (lambda: StructureFactors.constant(np.ones(1)), "default_F"),
+        (lambda: StructureFactors.constant(3 + 4j), "default_F"),
+        (lambda: StructureFactors.constant(np.complex64(3)), "default_F"),
+        (lambda: StructureFactors.from_arrays([[0, 0, 0]], ["3"]), "amplitude"),
+        (lambda: StructureFactors.from_arrays([[0, 0, 0]], [True]), "amplitude"),
+        (lambda: StructureFactors.from_arrays([[0, 0, 0]], [None]), "amplitude[0]"),
+        (lambda: StructureFactors.from_arrays([[0, 0, 0], [0, 0]], [1.0, 2.0]), "hkl"),
+        (lambda: listed(n_reflections="many"), "n_reflections"),
+        (lambda: listed(n_reflections=1.5), "n_reflections"),
+        (lambda: listed(n_reflections=-1), "n_reflections"),
+        (lambda: listed(n_reflections=np.arange(3)), "n_reflections"),
+        (lambda: StructureFactors.from_arrays([[0, 0, 0]], [1.0], n_reflections="1"), "n_reflections"),
+        (lambda: listed(unit_cell=40.0), "unit_cell"),
+        (lambda: listed(unit_cell=(40.0, 50.0, 60.0)), "unit_cell"),
+        (lambda: listed(unit_cell="404040"), "unit_cell"),
+        (lambda: listed(unit_cell=(40.0, 50.0, 60.0, 90.0, 90.0, "90")), "unit_cell[5]"),
+        (lambda: listed(space_group=19), "space_group"),
+        (lambda: listed(d_min_angstrom="2"), "d_min_angstrom"),
+        (lambda: listed(d_min_angstrom=0.0), "d_min_angstrom"),
         (lambda: StructureFactors.from_arrays([[0, 0, 0]], [float("inf")]), "amplitude[0]"),
         (lambda: StructureFactors.from_arrays([[0, 0, 0], [0, 0, 0.5]], [1.0, 1.0]), "hkl[1]"),
         (lambda: StructureFactors.from_arrays([[0, 0]], [1.0]), "hkl"),
@@ -57,6 +83,29 @@ def test_bad_input_names_the_field(make, path):
     with pytest.raises(ConfigError) as caught:
         make()
     assert caught.value.path == f"crystal.structure_factors.{path}"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["array", "list", "single", "tensor"])
+def test_complex_structure_factors_are_refused_with_the_remedy(kind):
+    """Their real parts would give an image that looks right and is wrong."""
+    hkl, factors = [[0, 0, 0], [0, 0, 1]], np.array([3 + 4j, -5j])
+    if kind == "tensor":
+        factors = pytest.importorskip("torch").as_tensor(factors)
+    given = factors.tolist() if kind == "list" else factors.astype(np.complex64) if kind == "single" else factors
+    with pytest.raises(ConfigError, match=r"crystal\.structure_factors\.amplitude=.*imaginary part.*abs\(F\)"):
+        StructureFactors.from_arrays(hkl, given)
+    with pytest.raises(ConfigError, match=r"abs\(F\)"):
+        StructureFactors(amplitude=factors.reshape(1, 1, 2), hkl_min=(0, 0, 0))
+    assert StructureFactors.from_arrays(hkl, abs(factors)).amplitude.ravel().tolist() == [5, 5]
+
+
+def test_what_is_known_of_the_file_may_come_from_numpy():
+    table = listed(
+        n_reflections=np.int64(8), unit_cell=np.array([40, 50, 60, 90, 90, 90]), d_min_angstrom=np.float32(2)
+    )
+    assert table.n_reflections == 8 and table.unit_cell == (40, 50, 60, 90, 90, 90) and table.d_min_angstrom == 2
+    assert [type(x) for x in (table.n_reflections, table.unit_cell, table.unit_cell[0])] == [int, tuple, float]
 
 
 def test_table_over_the_limit_is_refused_before_it_is_allocated(tmp_path):
