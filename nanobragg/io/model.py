@@ -13,6 +13,7 @@ from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io.optional import needed
 from nanobragg.io.symmetry import ReflectionList
 from nanobragg.structure_factors import MAX_TABLE_BYTES, checked_table_bytes
+from nanobragg.table_checks import number
 
 _RATE = 1.5
 """Grid points per half of `d_min`; with the artificial B below the error against direct summation is about 3e-5."""
@@ -35,10 +36,8 @@ def read_model(
     F = F_atoms + k_sol exp(-b_sol s^2/4) F_mask, s = 1/d. The density is linear in the scattering factors, so that
     A, with f', and B, of f'' alone, give |F(+)| = |A + iB| and |F(-)| = |A - iB| (ecosystem.md 2).
     """
-    for name, value, good in (("d_min", d_min, d_min > 0), ("k_sol", k_sol, k_sol >= 0), ("b_sol", b_sol, b_sol >= 0),
-                              ("energy_ev", energy_ev, energy_ev is None or energy_ev > 0)):  # fmt: skip
-        if not good or (value is not None and not np.isfinite(value)):
-            raise ConfigError(name, value, "must be a finite number > 0" if name[0] in "de" else "must be >= 0")
+    d_min, k_sol, b_sol = _above_zero(d_min, "d_min"), _not_negative(k_sol, "k_sol"), _not_negative(b_sol, "b_sol")
+    energy_ev = None if energy_ev is None else _above_zero(energy_ev, "energy_ev")
     gemmi = needed("gemmi", "structure factors from a model")
     structure = _structure(gemmi, path)
     model, cell = structure[0], structure.cell
@@ -68,6 +67,18 @@ def read_model(
         plus, minus = np.abs(real_part + 1j * imaginary_part), np.abs(real_part - 1j * imaginary_part)
     return ReflectionList(path=path, hkl=hkl, plus=plus, minus=minus, cell=tuple(cell.parameters),
                           space_group=group.xhm(), label="model")  # fmt: skip
+
+
+def _above_zero(value: Any, name: str) -> float:
+    if not number(value, name) > 0 or not np.isfinite(value):
+        raise ConfigError(name, value, "must be a finite number > 0")
+    return float(value)
+
+
+def _not_negative(value: Any, name: str) -> float:
+    if not number(value, name) >= 0 or not np.isfinite(value):
+        raise ConfigError(name, value, "must be a finite number >= 0")
+    return float(value)
 
 
 def _structure(gemmi: Any, path: str | PathLike[str]) -> Any:

@@ -64,6 +64,12 @@ REFUSED: list[tuple[str, Callable[[], Any], str]] = [
     ("a truth value for a number", lambda: nb.Detector(distance_mm=np.True_), "detector.distance_mm"),
     ("a complex number", lambda: nb.Detector(distance_mm=np.complex128(10)), "detector.distance_mm"),
     ("a complex matrix", lambda: nb.Crystal(a_star_matrix=np.eye(3) + 1j), "a_star_matrix"),
+    ("a resolution in words", lambda: nb.StructureFactors.from_model("m.pdb", "a"), "d_min='a'"),  # type: ignore[arg-type]
+    ("no resolution", lambda: nb.StructureFactors.from_model("m.pdb", None), "d_min=None"),  # type: ignore[arg-type]
+    ("a resolution without end", lambda: nb.StructureFactors.from_model("m.pdb", np.inf), "d_min=inf"),
+    ("a list of solvents", lambda: nb.StructureFactors.from_model("m.pdb", 2, k_sol=[1, 2]), "k_sol=[1, 2]"),  # type: ignore[arg-type]
+    ("a negative solvent", lambda: nb.StructureFactors.from_model("m.pdb", 2, b_sol=-1), "b_sol=-1: must be "),
+    ("an energy in words", lambda: nb.StructureFactors.from_model("m.pdb", 2, energy_ev="Cu"), "energy_ev='Cu'"),  # type: ignore[arg-type]
     ("a path that is no text", lambda: small().replace(3, 1), "path=3"),
     ("an element beyond the vector", lambda: small().get("crystal.misset_deg[3]"), "index below 3"),
     ("an element of a field that is not set", lambda: small().get("beam.direction[0]"), "beam.direction=None"),
