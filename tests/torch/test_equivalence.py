@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import grid
-import numpy as np
 import pytest
 import torch
 from nanobragg.torch_backend import simulate
+from worst_pixel import assert_agree
 
 import nanobragg as nb
 from nanobragg.resolve import resolve
@@ -22,22 +22,16 @@ TOLERANCES = {
 }
 
 
-def difference(image, expected):
-    """max|difference| / max|expected|"""
-    assert image.shape == expected.shape
-    return np.abs(image.numpy() - expected).max() / max(np.abs(expected).max(), 1e-300)
-
-
 def check(row, dtype, phase):
     experiment = grid.experiment_of(row)
     expected = nb.simulate(experiment, backend="c", kernel="scalar")
     if dtype is torch.float32 and expected.max() < 1e-30:
         pytest.skip("an image below the range of float32")
     image = simulate(resolve(experiment), dtype=dtype, phase=phase)
-    assert image.dtype == dtype
-    worst = difference(image, expected)
+    assert image.dtype == dtype and image.shape == expected.shape
     chosen = {name: grid.OPTIONS[name][index] for name, index in row.items()}
-    assert worst <= TOLERANCES[dtype, phase], f"{worst:.2g} of the maximum for {chosen}"
+    names = (f"torch {dtype} {phase}", "scalar kernel")
+    assert_agree(experiment, image.numpy(), expected, TOLERANCES[dtype, phase], f"for {chosen}", names)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=range(len(ROWS)))
@@ -49,6 +43,15 @@ def test_pairwise(row):
 @pytest.mark.parametrize("row", ROWS[::4], ids=range(0, len(ROWS), 4))
 def test_pairwise_in_single_precision(row, dtype, phase):
     check(row, dtype, phase)
+
+
+def test_a_failure_names_the_worst_pixel_and_shows_its_traces(monkeypatch):
+    monkeypatch.setitem(TOLERANCES, (torch.float32, "f64"), 1e-12)  # below what float32 can do
+    with pytest.raises(AssertionError) as failure:
+        check(ROWS[0], torch.float32, "f64")
+    text = str(failure.value)
+    assert "of the maximum for {" in text and "worst pixel: slow" in text and "torch torch.float32 f64" in text
+    assert "the traces from there on" in text
 
 
 @pytest.mark.parametrize("row", ROWS[::20], ids=range(0, len(ROWS), 20))
