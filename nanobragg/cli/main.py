@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nanobragg.cli.streams import open_streams
-from nanobragg.errors import NanoBraggError, NanoBraggWarning, UsageError
+from nanobragg.errors import ConfigError, NanoBraggError, NanoBraggWarning, UsageError
 
 if TYPE_CHECKING:
     from nanobragg.cli.command_line import CommandLine
@@ -127,6 +127,10 @@ def run(args: Sequence[str]) -> int:
     line = read_command(args)
     try:
         _simulate(line)
+    except ConfigError as error:
+        from nanobragg.cli.named_flags import in_flags
+
+        raise in_flags(line, error) from None
     finally:
         _tell(line)
         sys.stdout.flush()

@@ -19,11 +19,12 @@ _COLLISIONS = {("-misset_seed", "-misset"), ("-twotheta_axis", "-twotheta")}
 
 @dataclass(frozen=True)
 class Occurrence:
-    """One flag that fired: the token that was typed and its converted values."""
+    """One flag that fired: the token that was typed, its converted values, and their texts."""
 
     flag: Flag
     token: str
     values: tuple[Value, ...]
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def parse_lenient(tokens: Sequence[str]) -> Parsed:
             texts = _lenient_texts(flag, tokens[i + 1 :])
             if texts is None:
                 if flag.crashes:
-                    raise UsageError(f"{token}: value missing; write {_example(flag)}")
+                    raise UsageError(f"{token}: value missing; write {example(flag)}")
                 if not collision:
                     unknown_before = True
                     parsed.note(f"{token} is ignored: {_missing(flag, len(tokens) - i - 1)}")
@@ -128,7 +129,8 @@ def parse_lenient(tokens: Sequence[str]) -> Parsed:
             else:
                 value_of.update(dict.fromkeys(range(i + 1, i + 1 + len(texts)), token))
                 _note_oddities(parsed, flag, token, named)
-            parsed.occurrences.append(Occurrence(flag, token, _lenient_values(parsed, flag, token, texts, collision)))
+            values = _lenient_values(parsed, flag, token, texts, collision)
+            parsed.occurrences.append(Occurrence(flag, token, values, tuple(texts)))
             if flag.stops or _ends_early(flag, texts):
                 break
     _forget_overridden(parsed)
@@ -239,7 +241,7 @@ def parse_strict(tokens: Sequence[str]) -> Parsed:
         else:
             count = _strict_count(flag, waiting)
             texts, waiting = waiting[:count], waiting[count:]
-        parsed.occurrences.append(Occurrence(flag, name, _strict_values(flag, name, texts)))
+        parsed.occurrences.append(Occurrence(flag, name, _strict_values(flag, name, texts), tuple(texts)))
         if flag.no_effect:
             parsed.note(f"{name} has no effect because {flag.no_effect}", IneffectiveWarning)
     return parsed
@@ -275,7 +277,7 @@ def _strict_value(flag: Flag, kind: str, text: str, name: str) -> Value:
         return text
     value = strict_int(text) if kind == "i" else strict_float(text)
     if value is None:
-        raise UsageError(f"{name}: {text!r} is not {_kind_name(kind)}; write {_example(flag)}")
+        raise UsageError(f"{name}: {text!r} is not {_kind_name(kind)}; write {example(flag)}")
     return value
 
 
@@ -286,7 +288,8 @@ def _kind_name(kind: str) -> str:
     return "an integer" if kind == "i" else "a number"
 
 
-def _example(flag: Flag) -> str:
+def example(flag: Flag) -> str:
+    """How the flag is written."""
     return f"{flag.name} {flag.metavar or ' '.join('N' if kind == 'i' else 'X' for kind in flag.values)}"
 
 
@@ -295,7 +298,7 @@ def _missing(flag: Flag, found: int) -> str:
         return "the original wants a token after it"
     count = len(flag.values)
     wanted = "1 to 6 values" if flag.name == "-cell" else f"{count} value{'s' if count > 1 else ''}"
-    return f"it takes {wanted}, {found} follow{'s' if found == 1 else ''}; write {_example(flag)}"
+    return f"it takes {wanted}, {found} follow{'s' if found == 1 else ''}; write {example(flag)}"
 
 
 def _remedy(token: str) -> str:

@@ -155,12 +155,11 @@ def settled(occurrences: Iterable[Occurrence], settings: Settings) -> Settings:
 
 
 _WHEN_NAN: dict[str, float | None] = {
-    **dict.fromkeys(
-        ("x_beam", "y_beam", "x_close", "y_close", "org_x", "org_y", "close_distance", "scale", "pgmscale", "dmin")
-    ),
+    **dict.fromkeys(("x_beam", "y_beam", "x_close", "y_close", "org_x", "org_y", "close_distance", "scale", "pgmscale",
+                     "dmin", "size_a", "size_b", "size_c")),
     "exposure": 0.0,
     "beamsize": -1.0,
-}
+}  # fmt: skip
 """What the original makes of a NaN, its own mark for "not set" and false in every comparison; None: not given."""
 
 

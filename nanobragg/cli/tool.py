@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from nanobragg.errors import NanoBraggError, UsageError
+from nanobragg.errors import ConfigError, NanoBraggError, UsageError
 
 AGREE, DIFFER, WRONG_USAGE, RUNNER_FAILED = 0, 1, 2, 3
 """Exit status."""
@@ -50,10 +50,21 @@ def with_status(command: Callable[[Sequence[str]], int], args: Sequence[str]) ->
         return command(args)
     except UsageError as error:
         return _complain(error, WRONG_USAGE)
+    except ConfigError as error:
+        return _complain(_in_flags(args, error), RUNNER_FAILED)
     except (NanoBraggError, OSError) as error:
         return _complain(error, RUNNER_FAILED)
     except SystemExit as finished:  # argparse, after --help
         return int(finished.code or 0)
+
+
+def _in_flags(args: Sequence[str], error: ConfigError) -> NanoBraggError:
+    """The error in terms of the flags behind ``--``."""
+    from nanobragg.cli.command_line import read_command
+    from nanobragg.cli.named_flags import in_flags
+
+    flags = args[args.index("--") + 1 :] if "--" in args else []
+    return in_flags(read_command(flags), error)
 
 
 def _complain(error: Exception, status: int) -> int:

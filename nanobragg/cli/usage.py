@@ -49,7 +49,7 @@ def _entry(flag: Flag) -> Iterator[str]:
     left = f"  {flag.name} {_metavar(flag)}".rstrip()
     others = [name for name in flag.spellings if name != flag.name]
     text = flag.help or (meta["doc"] if meta else "")
-    unit = flag.unit or (meta["unit"] if meta else "")
+    unit = unit_of(flag)
     default = flag.default or (_default(meta) if meta and flag.values else "")
     details = [
         part
@@ -69,6 +69,12 @@ def _entry(flag: Flag) -> Iterator[str]:
     yield f"{left:<{_FLAG_WIDTH}}{wrapped[0]}".rstrip()
     for more in wrapped[1:]:
         yield " " * _FLAG_WIDTH + more
+
+
+def unit_of(flag: Flag) -> str:
+    """Unit of a flag's values; empty where they have none."""
+    meta = _metadata(flag.field)
+    return flag.unit or str(meta["unit"] if meta else "")
 
 
 def _metavar(flag: Flag) -> str:
