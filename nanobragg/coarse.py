@@ -66,7 +66,9 @@ def estimated_seconds(scene: Scene, kernel: str = "auto", n_threads: int | None 
     n_threads : int, optional
         Threads that will be used; None: all cores.
     """
-    threads = min(n_threads or backend_c.available_cores(), max(1, scene.n_pixels))
+    if scene.n_pixels == 0:
+        return 0.0
+    threads = min(n_threads or backend_c.available_cores(), scene.n_pixels)
     if scene.evaluations_per_pixel > _LONGEST_PIXEL:
         return scene.evaluations * _NOMINAL_SECONDS / threads
     count = 64

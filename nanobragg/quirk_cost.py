@@ -56,8 +56,15 @@ def quirk_costs(
     without : callable, optional
         Gives the experiment without a quirk; by default the same one with the quirk taken out of its set. A command line
         whose parser asks for the quirks is read again.
+
+    Returns
+    -------
+    list of QuirkCost
+        One for each quirk; empty where no pixel is rendered.
     """
     scene = derive(resolve(experiment, Notes()))
+    if scene.n_pixels == 0:
+        return []
     most = min(MOST_PIXELS, max(16, MOST_EVALUATIONS // scene.evaluations_per_pixel))
     positions = coarse.grid(scene, most)
     flat = scene.pixels[positions]

@@ -109,7 +109,7 @@ def _options(r: random.Random) -> list[str]:
     if r.random() < 0.15:
         words += ["--quirks", r.choice(("none", "all", r.choice([quirk.name or "" for quirk in Quirk])))]
     if r.random() < 0.2:
-        words += ["--kernel", r.choice(("scalar", "simd", "simd-baseline", "auto"))]
+        words += ["--kernel", r.choice(("auto", "scalar", "simd-baseline", "simd-avx2", "simd-avx512", "fast"))]
     return words
 
 

@@ -206,7 +206,7 @@ def make(r: random.Random) -> dict[str, Any]:
     case["quirks"] = r.choice(("reference", "reference", "corrected", "corrected", [one], [one], some))
     case["call"] = {
         "n_threads": r.choice((None, 1, 2, 3)),
-        "kernel": r.choice(("auto", "scalar", "simd", "simd-baseline")),
+        "kernel": r.choice(("auto", "scalar", "simd-baseline", "simd-avx2", "simd-avx512", "fast")),
     }
     if r.random() < 0.2:
         case["call"]["roi"] = r.choice(
@@ -248,10 +248,13 @@ def _check(case: dict[str, Any]) -> str:
     image = nb.simulate(experiment, **call)
     detector = decided.detector
     require(image.shape == (detector.n_slow, detector.n_fast), f"shape {image.shape}")
-    whole = backend_c.render(scene, n_threads=1, kernel="scalar")
-    for n_threads, block in ((2, 1), (3, 7)):
-        again = backend_c.render(scene, n_threads=n_threads, block=block, kernel="scalar")
-        require(again.tobytes() == whole.tobytes(), f"{n_threads} threads and blocks of {block} give another image")
+    for kernel in (*{case["call"]["kernel"], "auto"} - {"scalar"}, "scalar"):
+        whole = backend_c.render(scene, n_threads=1, kernel=kernel)
+        for n_threads, block in ((2, 1), (3, 7)):
+            again = backend_c.render(scene, n_threads=n_threads, block=block, kernel=kernel)
+            require(
+                again.tobytes() == whole.tobytes(), f"{n_threads} threads, blocks of {block}, {kernel}: another image"
+            )
     repeatable = not isinstance(experiment.crystal.misset_deg, str) or experiment.crystal.misset_seed is not None
     if repeatable and experiment.fidelity == "corrected" and isinstance(call.get("roi"), tuple):
         roi = call["roi"]

@@ -87,3 +87,20 @@ def test_a_pixel_of_many_sub_steps_is_scanned_in_pieces() -> None:
     tracemalloc.stop()
     assert scene.interpolation_off == (1, 0)  # all 1e7 lookups are within the table, and all are looked at
     assert peak < 200e6  # [bytes]; measured: 115e6, and 565e6 for the whole pixel at once
+
+
+@pytest.mark.parametrize("fidelity", ["reference", "corrected"])
+def test_a_region_whose_pixels_are_all_masked(fidelity: str) -> None:
+    """An image of zeros, nothing to explain the time of."""
+    mask = np.ones((7, 8), bool)
+    mask[3, 0:2] = False
+    experiment = nb.Experiment(
+        quirks=fidelity,
+        crystal=nb.Crystal(**CRYSTAL, n_cells=(5, 5, 5)),
+        detector=nb.Detector(n_fast=8, n_slow=7, mask=mask),
+        sampling=nb.Sampling(roi=(slice(3, 4), slice(0, 2))),
+    )
+    assert not nb.simulate(experiment).any()
+    explained = nb.explain(experiment, measure=True)
+    assert (explained.evaluations, explained.costs) == (0, [])
+    assert "rendered pixels: 0" in str(explained)
