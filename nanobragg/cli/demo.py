@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.cli.output import smv_geometry
+from nanobragg.cli.output import recorded_entries
 from nanobragg.config import Background, Beam, Crystal, Detector, Experiment, Mosaic, Sampling, UnitCell
 from nanobragg.errors import UsageError
 from nanobragg.structure_factors import StructureFactors
@@ -94,7 +94,6 @@ def run_demo(args: Sequence[str]) -> int:
     from nanobragg.io.matrix import write_matrix
     from nanobragg.io.png import write_png
     from nanobragg.io.smv import write_smv
-    from nanobragg.io.smv_header import nanobragg_header
     from nanobragg.noise import add_noise
     from nanobragg.resolve import resolve
 
@@ -106,7 +105,7 @@ def run_demo(args: Sequence[str]) -> int:
     paths = {name: os.path.join(directory, name) for name in FILES}
     hkl, amplitude = synthetic_reflections()
     write_float(paths["demo.bin"], image)
-    write_smv(paths["demo.img"], counts, nanobragg_header(smv_geometry(d)))
+    write_smv(paths["demo.img"], counts, recorded_entries(d, backend="c", noise_seed=SEED, adc_offset=ADC_OFFSET))
     write_png(paths["demo.png"], np.maximum(counts.astype(np.float64) - ADC_OFFSET, 0.0))
     write_hkl(paths["demo.hkl"], hkl, amplitude)
     write_matrix(paths["demo.mat"], np.array([d.cell.a_star, d.cell.b_star, d.cell.c_star]), WAVELENGTH)

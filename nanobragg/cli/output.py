@@ -21,6 +21,7 @@ from nanobragg.io.pgm import write_pgm
 from nanobragg.io.smv import write_smv
 from nanobragg.io.smv_header import SmvGeometry, nanobragg_header
 from nanobragg.noise import NoiseImage, noise_image
+from nanobragg.quirks import REFERENCE
 from nanobragg.random_orientation import legacy_streams
 from nanobragg.sources import wavelength_m
 
@@ -62,7 +63,7 @@ def write_images(line: CommandLine, output: Output, d: Derivation, image: Any, s
     write_float(output.float_file, pixels)
     say("max_I = %g  at %g %g" % (statistics.maximum, *_last_sub_pixel(d, statistics.position)))
     say(f"mean= {statistics.mean:g} rms= {statistics.rms:g} rmsd= {statistics.rmsd:g}")
-    header = nanobragg_header(smv_geometry(d), as_original=line.as_original)
+    header = _header(line, output, d, seed)
 
     scale = output.scale if output.scale > 0 else automatic_scale(statistics.maximum)
     say(f"intfile_scale = {scale:g}")
@@ -83,6 +84,25 @@ def write_images(line: CommandLine, output: Output, d: Derivation, image: Any, s
         )
         say(f"writing {output.noise_file} as 2-byte integers")
         write_smv(output.noise_file, np.zeros_like(noise.counts) if nothing else noise.counts, header)
+
+
+def _header(line: CommandLine, output: Output, d: Derivation, seed: int) -> bytes | list[tuple[str, object]]:
+    """The original's header; where the physics is not the original's, one that says under what it was made."""
+    if line.as_original and line.quirks == REFERENCE:
+        return nanobragg_header(smv_geometry(d), as_original=True)
+    noise_seed = None if output.noise_file is None else seed
+    return recorded_entries(d, backend=line.own.get("backend", "c"), noise_seed=noise_seed, adc_offset=output.adc)
+
+
+def recorded_entries(d: Derivation, **more: Any) -> list[tuple[str, object]]:
+    """Entries of an SMV header with the experiment, its quirks and seeds, and what `more` there is (quirks.md).
+
+    The record comes first: the original takes the last place where the letters of a key stand, and three letters such as
+    PHI may well stand in compressed text.
+    """
+    from nanobragg.provenance import SMV_KEY, packed, provenance_json
+
+    return [(SMV_KEY, packed(provenance_json(d.experiment, **more))), *smv_geometry(d).entries()]
 
 
 def _float32(image: Any) -> np.ndarray:
