@@ -41,7 +41,7 @@ def simulate(
     Parameters
     ----------
     experiment : Experiment
-        What to simulate.
+        What to simulate. The same experiment gives the same image, a random orientation included: see `Crystal`.
     backend : {"c", "torch"}
         The engine; both render the same Scene.
     roi : tuple of slice, optional

@@ -86,7 +86,7 @@ def oriented_cell(experiment: Experiment, ops: Ops) -> Cell:
             misset_deg = tuple(angle * RTD for angle in angles)
             a_s, b_s, c_s = (rotxyz(v, angles, ops) for v in (a_s, b_s, c_s))
         else:
-            rotation = [float(x) for x in uniform_rotation(crystal.misset_seed).ravel()]
+            rotation = [float(x) for x in uniform_rotation(crystal.orientation_seed).ravel()]
             a_s, b_s, c_s = (matvec(rotation, v) for v in (a_s, b_s, c_s))
     else:
         x, y, z = (radians(angle, ops) for angle in elements(crystal.misset_deg))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import operator
 import re
-import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,10 +19,11 @@ from nanobragg.errors import ConfigError
 from nanobragg.fields import is_tensor
 from nanobragg.geometry import FLOAT_OPS
 from nanobragg.placement import place
+from nanobragg.random_orientation import seeded
 
 
 def experiments(experiment: Experiment) -> list[Experiment]:
-    """One experiment for each panel; a random orientation is drawn once for all of them.
+    """One experiment for each panel; all have the same random orientation.
 
     Raises
     ------
@@ -38,10 +38,8 @@ def experiments(experiment: Experiment) -> list[Experiment]:
         raise ConfigError(
             "sampling.roi", experiment.sampling.roi, "has no meaning for several panels", "mask pixels in each panel"
         )
-    crystal = experiment.crystal
-    if isinstance(crystal.misset_deg, str) and crystal.misset_seed is None:
-        crystal = dataclasses.replace(crystal, misset_seed=secrets.randbelow(2**31 - 2) + 1)
-    return [dataclasses.replace(experiment, crystal=crystal, detector=panel) for panel in panels]
+    whole = seeded(experiment)
+    return [dataclasses.replace(whole, detector=panel) for panel in panels]
 
 
 def panel_at(experiment: Experiment, pixel: tuple[int, ...]) -> tuple[Experiment, tuple[int, int]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from nanobragg.config import Experiment
 from nanobragg.errors import FileFormatError
+from nanobragg.random_orientation import seeded
 
 SMV_KEY = "NANOBRAGG_PROVENANCE"
 """Key of an SMV header; its value is compressed and holds neither ``=``, ``;`` nor braces."""
@@ -24,14 +25,14 @@ def provenance(experiment: Any, **more: Any) -> dict[str, Any]:
     Parameters
     ----------
     experiment : Experiment or other
-        What was simulated; its tables and masks are replaced by their shape and SHA-256. Of anything else (the geometry of
-        an image that is converted) nothing is recorded.
+        What was simulated; its tables and masks are replaced by their shape and SHA-256, and the seed that a random
+        orientation drew is filled in. Of anything else (the geometry of an image that is converted) nothing is recorded.
     **more
         Further plain values, for example ``noise_seed=1, adc_offset=40.0``.
     """
     record = {"program": "nanobragg", **{key: value for key, value in more.items() if value is not None}}
     if isinstance(experiment, Experiment):
-        record["experiment"] = _slim(experiment.to_dict())
+        record["experiment"] = _slim(seeded(experiment).to_dict())
     return record
 
 

@@ -7,7 +7,6 @@ differentiable and every backend sees the same domains.
 from __future__ import annotations
 
 import math
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from nanobragg.config import Experiment
 from nanobragg.geometry import Ops, Vec
 from nanobragg.quirks import Quirk
 from nanobragg.rng import LegacyRandom, checked_seed
+from nanobragg.seeds import drawn_seed as drawn_seed
 
 _THIRD_F32 = 0.3333333432674408
 _RANDOM_MISSET_SPREAD = 90.0
@@ -48,16 +48,16 @@ def legacy_streams(experiment: Experiment) -> tuple[LegacyRandom, NDArray[np.flo
     generator = LegacyRandom()
     misset = np.empty(0)
     if isinstance(crystal.misset_deg, str) and Quirk.MISSET_RANDOM_90_RAD in experiment.quirks:
-        generator.seed("misset", _state("crystal.misset_seed", experiment))
+        generator.seed("misset", _state("crystal.misset_seed", crystal.orientation_seed or 0, experiment))
         misset = generator.uniform("misset", 3)
-    generator.seed("mosaic", _state("crystal.mosaic.seed", experiment))
+    generator.seed("mosaic", _state("crystal.mosaic.seed", crystal.mosaic.seed, experiment))
     n_domains = max(1, crystal.mosaic.n_domains or 1)
     mosaic = generator.uniform("mosaic", 3 * n_domains).reshape(n_domains, 3)
     return generator, misset, mosaic
 
 
-def _state(path: str, experiment: Experiment) -> int:
-    seed = checked_seed(path, experiment.get(path) or 0)
+def _state(path: str, typed: int, experiment: Experiment) -> int:
+    seed = checked_seed(path, typed)
     return -seed if Quirk.NEGATIVE_SEED_NO_RESEED in experiment.quirks else -abs(seed)
 
 
@@ -115,20 +115,25 @@ def misset_angles(experiment: Experiment) -> Vec:
     return (4 * math.atan2(1, 1), 2 * math.atan2(1, 1), math.atan2(u[1], -u[4]))
 
 
-def drawn_seed() -> int:
-    """A seed from the entropy of the system, legal for every generator here."""
-    return secrets.randbelow(2**31 - 2) + 1
-
-
 def seeded(experiment: Experiment, seed: int | None = None) -> Experiment:
-    """The experiment with `seed`, or a drawn one, for a random orientation whose seed is left open; else as it is.
+    """The experiment with its random orientation decided, if it has one and `misset_seed` is open; else as it is.
 
-    What is rendered, recorded and compared then has one orientation, which can be had again.
+    Parameters
+    ----------
+    experiment : Experiment
+        As the user wrote it.
+    seed : int, optional
+        Which seed; None: the one that the crystal drew, `Crystal.orientation_seed`.
+
+    Returns
+    -------
+    Experiment
+        With the seed in `crystal.misset_seed`, so that it repeats from plain data too.
     """
     crystal = experiment.crystal
     if not isinstance(crystal.misset_deg, str) or crystal.misset_seed is not None:
         return experiment
-    return experiment.replace("crystal.misset_seed", drawn_seed() if seed is None else seed)
+    return experiment.replace("crystal.misset_seed", crystal.orientation_seed if seed is None else seed)
 
 
 def uniform_rotation(seed: int | None) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ defaults stay None and are formed in `derive`, so that their gradients survive.
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -365,10 +364,11 @@ def _resolve_crystal(decided: Experiment, notes: Notes) -> Crystal:
         )
     elif spread == 0 and Quirk.MOSAIC_F32 in quirks:
         n = 1
-    crystal = replace(crystal, mosaic=replace(mosaic, n_domains=n))
-    if isinstance(crystal.misset_deg, str) and crystal.misset_seed is None:
-        seed = notes.decide("crystal.misset_seed", secrets.randbelow(2**31 - 2) + 1, "entropy from the system")
-        crystal = replace(crystal, misset_seed=seed)
+    seed = crystal.misset_seed
+    if isinstance(crystal.misset_deg, str) and seed is None:
+        rule = "entropy from the system, drawn once when the crystal was made"
+        seed = notes.decide("crystal.misset_seed", crystal.orientation_seed, rule)
+    crystal = replace(crystal, mosaic=replace(mosaic, n_domains=n), misset_seed=seed)
     negative = isinstance(crystal.misset_deg, str) and (crystal.misset_seed or 0) < 0
     if negative and Quirk.MISSET_RANDOM_90_RAD not in quirks:
         raise ConfigError("crystal.misset_seed", crystal.misset_seed, "must be >= 0")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nanobragg import panels
 from nanobragg.config import Experiment
 from nanobragg.errors import ConfigError
+from nanobragg.random_orientation import seeded
 from nanobragg.resolve import resolve
 
 Bounds = tuple[float | None, float | None]
@@ -59,7 +60,7 @@ class ExperimentModule(nn.Module):
         super().__init__()
         if isinstance(refine, str):
             raise ConfigError("refine", refine, "must be a list of paths", f"[{refine!r}]")
-        self.decided = experiment if isinstance(experiment.detector, tuple) else resolve(experiment)
+        self.decided = seeded(experiment) if isinstance(experiment.detector, tuple) else resolve(experiment)
         self.options = options
         self.priors = dict(priors or {})
         self._names: dict[str, str] = {}

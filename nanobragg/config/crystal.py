@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nanobragg.errors import ConfigError
 from nanobragg.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, detached, elements, is_tensor, setting
+from nanobragg.seeds import drawn_seed
 from nanobragg.structure_factors import StructureFactors
 
 _ANGLE = (lambda v: 0 < v < 180, "must be > 0 and < 180")
@@ -75,9 +76,16 @@ class Mosaic(Config):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Crystal(Config):
-    """The crystal: cell or matrix, orientation, size, shape, mosaic domains and structure factors."""
+    """The crystal: cell or matrix, orientation, size, shape, mosaic domains and structure factors.
+
+    A random orientation without a `misset_seed` is drawn when the object is made: whatever is rendered, traced, explained
+    or recorded of it has that one orientation, and `orientation_seed` says which. Another Crystal draws another, also one
+    made by ``experiment.replace("crystal.n_cells", ...)``, and so does plain data (`Experiment.to_dict`) that is read back,
+    unless `misset_seed` is given.
+    """
 
     _path = "crystal"
+    _drawn_seed: ClassVar[int | None] = None
     unit_cell: UnitCell | None = setting(
         None,
         part=UnitCell,
@@ -102,7 +110,10 @@ class Crystal(Config):
         doc="rotations about lab x, y, z in that order, or 'random'",
     )
     misset_seed: int | None = setting(
-        None, kind="int", flags="-misset_seed", doc="seed of the random orientation; None: from the system"
+        None,
+        kind="int",
+        flags="-misset_seed",
+        doc="seed of the random orientation; None: from the system, drawn when the object is made",
     )
     n_cells: Any = setting(
         (1.0, 1.0, 1.0), kind="vector3", differentiable=True, flags="-N -Na -Nb -Nc", doc="cells along a, b, c"
@@ -128,7 +139,16 @@ class Crystal(Config):
     mosaic: Mosaic = setting(factory=Mosaic, part=Mosaic)
     structure_factors: StructureFactors | None = setting(None, part=StructureFactors, flags="-hkl -default_F -dump")
 
+    @property
+    def orientation_seed(self) -> int | None:
+        """Seed of the random orientation: `misset_seed`, or the one that was drawn; None: the orientation is given."""
+        if not isinstance(self.misset_deg, str):
+            return None
+        return self._drawn_seed if self.misset_seed is None else self.misset_seed
+
     def _check(self) -> None:
+        if isinstance(self.misset_deg, str) and self.misset_seed is None:
+            object.__setattr__(self, "_drawn_seed", drawn_seed())
         table = self.structure_factors
         if self.unit_cell is None and self.a_star_matrix is None:
             if table is None or table.unit_cell is None:
