@@ -44,7 +44,7 @@ def run_compare(args: Sequence[str]) -> int:
 def _options() -> Options:
     options = Options(
         "compare", "Two images compared: metrics, peaks, worst pixels, pictures. Exit status: 0 within the gates, 1 outside, "
-        "2 wrong usage, 3 something that should run failed.",
+        "9 any error.",
         "A B  |  --backends c torch -- FLAGS  |  --reference-exe PATH -- FLAGS",
     )  # fmt: skip
     gates = Gates()
