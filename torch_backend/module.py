@@ -145,7 +145,9 @@ def _start(experiment: Experiment, path: str) -> Tensor:
 
 
 def _scalar(value: Any) -> Tensor:
-    return torch.as_tensor(value, dtype=torch.float64).detach().clone()
+    if isinstance(value, Tensor):
+        return value.detach().to(torch.float64, copy=True)
+    return torch.tensor(value, dtype=torch.float64)
 
 
 class _Bounded:

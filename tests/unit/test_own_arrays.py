@@ -88,3 +88,13 @@ def test_a_tensor_is_kept_itself(backend: str) -> None:
         amplitude *= 2
     # I ~ F^2, and a power of 2 rounds nothing
     assert image().tolist() == (4 * before).tolist()
+
+
+@pytest.mark.filterwarnings("error")  # torch warns of tensors that share read-only memory
+def test_refining_a_table_leaves_the_one_it_started_from() -> None:
+    torch = pytest.importorskip("torch")
+    table = nb.StructureFactors.from_arrays(HKL, np.ones(64))
+    module = nb.ExperimentModule(with_table(table), ["crystal.structure_factors.amplitude"])
+    with torch.no_grad():
+        next(module.parameters()).mul_(2)
+    assert (table.amplitude == 1).all()
