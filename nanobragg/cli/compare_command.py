@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.cli.raw_shape import add_shape
 from nanobragg.cli.tool import AGREE, DIFFER, Options, with_status
 from nanobragg.comparison import Gates, ImageComparison, compare
 from nanobragg.errors import FileFormatError, UsageError
@@ -49,8 +50,8 @@ def _options() -> Options:
     )  # fmt: skip
     gates = Gates()
     add = options.add_argument
-    add("images", nargs="*", metavar="A B", help="float image, SMV, npy, CBF or another detector image")
-    add("--shape", nargs=2, type=int, metavar=("SLOW", "FAST"), help="of a float image without header (else square)")
+    add("images", nargs="*", metavar="A B", help="float image (.bin), npy, SMV, NXmx, miniCBF, PGM, TIFF, EDF")
+    add_shape(options, "else that of the other image, else square")
     add("--backends", nargs=2, choices=("c", "torch"), metavar=("X", "Y"), help="render the flags with both engines")
     add(
         "--reference-exe",
@@ -166,12 +167,6 @@ def _read(path: str) -> NDArray[Any]:
             return np.asarray(np.load(path, allow_pickle=False))
         except (OSError, ValueError) as error:
             raise FileFormatError(path, f"is no readable npy file: {error}") from None
-    from nanobragg.io.atomic import read_bytes
-
-    if read_bytes(path)[:2] == b"{\n":
-        from nanobragg.io.smv import load_smv
-
-        return load_smv(path, strict=False).pixels
     from nanobragg.io.image_file import read_image
 
     return read_image(path)

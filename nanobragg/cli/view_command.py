@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.cli.raw_shape import add_shape
 from nanobragg.cli.words import Words, carried_out
 from nanobragg.errors import FileFormatError, UsageError
 from nanobragg.io.optional import needed
@@ -26,10 +27,10 @@ def run_view(args: Sequence[str]) -> int:
     options = Words(
         "view", "A picture (PNG) of an image: contrast that shows weak spots, resolution rings, the beam centre."
     )
-    options.add_argument("image", help="NXmx, miniCBF, SMV, PGM, TIFF, EDF, or float32 .bin with --size")
+    options.add_argument("image", help="NXmx, miniCBF, SMV, PGM, TIFF, EDF, or float32 .bin with --shape")
     options.add_argument("-o", "--output", metavar="PNG", help="default: the image's name with .png")
     options.add_argument("-n", "--number", type=int, default=1, help="which image of a stack, from 1")
-    options.add_argument("--size", nargs=2, type=int, metavar=("FAST", "SLOW"), help="pixels of a raw float image")
+    add_shape(options, "has no default")
     options.add_argument("--geometry", metavar="FILE", help="geometry file, where the header has none")
     options.add_argument("--no-rings", action="store_true", help="neither rings nor beam centre")
     options.add_argument("--max", type=float, help="count that is shown black (default: automatic)")
@@ -49,9 +50,11 @@ def _pixels(typed: Any) -> NDArray[Any]:
     if typed.image.endswith(".bin"):
         from nanobragg.io.float_image import read_float
 
-        if typed.size is None:
-            raise UsageError(f"{typed.image}: a raw image has no header; write --size FAST SLOW")
-        return np.asarray(read_float(typed.image, (typed.size[1], typed.size[0])))
+        if typed.shape is None:
+            raise UsageError(
+                f"{typed.image}: a raw image has no header; write --shape SLOW FAST, or write --size FAST SLOW"
+            )
+        return np.asarray(read_float(typed.image, (typed.shape[0], typed.shape[1])))
     from nanobragg.io.image_file import read_image
 
     return read_image(typed.image, typed.number)

@@ -213,6 +213,48 @@ def test_files_of_every_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(["compare", "--shape", "40", "30", str(tmp_path / "a.bin"), str(tmp_path / "a.bin")]) == 0
 
 
+def test_an_image_is_told_by_all_of_its_first_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """EDF begins with the same brace as SMV, whose header goes on with HEADER_BYTES."""
+    fabio = pytest.importorskip("fabio")
+    image = np.rint(spots(shape=(40, 30))).astype(np.uint16)
+    fabio.edfimage.EdfImage(data=image).write(str(tmp_path / "a.edf"))
+    io.write_smv(tmp_path / "a.img", image)
+    assert (tmp_path / "a.edf").read_bytes()[:2] == (tmp_path / "a.img").read_bytes()[:2] == b"{\n"
+    assert main(["compare", str(tmp_path / "a.edf"), str(tmp_path / "a.img")]) == 0, capsys.readouterr()
+    image[3, 4] += 1
+    fabio.edfimage.EdfImage(data=image).write(str(tmp_path / "b.edf"))
+    assert main(["compare", "--max-diff", "0", str(tmp_path / "b.edf"), str(tmp_path / "a.img")]) == 1
+
+
+def test_a_truncated_image_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = np.rint(spots(shape=(40, 30))).astype(np.uint16)
+    io.write_smv(tmp_path / "a.img", image)
+    (tmp_path / "cut.img").write_bytes((tmp_path / "a.img").read_bytes()[:-2])
+    for pair in (("cut.img", "cut.img"), ("a.img", "cut.img")):
+        assert main(["compare", *(str(tmp_path / name) for name in pair)]) == 9
+        assert "cut.img: 1199 pixels, expected 30 x 40 = 1200; is it truncated?" in capsys.readouterr().err
+
+
+def test_the_shape_of_a_raw_image_is_written_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = spots(shape=(40, 30))
+    io.write_float(tmp_path / "a.bin", image)
+    np.save(tmp_path / "a.npy", image.astype(np.float32))
+    raw, npy = str(tmp_path / "a.bin"), str(tmp_path / "a.npy")
+    for shape in (["--shape", "40", "30"], ["--size", "30", "40"]):
+        assert main(["compare", "--max-diff", "0", *shape, raw, npy]) == 0, capsys.readouterr()
+        assert main(["compare", "--max-diff", "0", *shape, raw, raw]) == 0
+    assert main(["compare", "--shape", "40", "30", "--size", "30", "40", raw, raw]) == 9
+    assert main(["compare", "--shape", "-40", "-30", raw, raw]) == 9
+    assert main(["compare", "--shape", "0", "30", raw, raw]) == 9 and "whole number >= 1" in capsys.readouterr().err
+    assert main(["view", raw]) == 9 and "write --shape SLOW FAST" in capsys.readouterr().err
+    pytest.importorskip("matplotlib")
+    pictures = []
+    for shape in (["--shape", "40", "30"], ["--size", "30", "40"]):
+        assert main(["view", raw, *shape, "-o", str(tmp_path / "a.png")]) == 0
+        pictures.append((tmp_path / "a.png").read_bytes())
+    assert pictures[0] == pictures[1]
+
+
 def test_cbf_via_fabio(tmp_path: Path) -> None:
     fabio = pytest.importorskip("fabio")
     image = np.rint(spots(shape=(40, 30)))
