@@ -6,11 +6,13 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.cli.output import recorded_entries
+from nanobragg.cli.words import Words, carried_out
 from nanobragg.config import Background, Beam, Crystal, Detector, Experiment, Mosaic, Sampling, UnitCell
 from nanobragg.errors import UsageError
 from nanobragg.structure_factors import StructureFactors
@@ -72,18 +74,22 @@ def demo_experiment() -> Experiment:
 
 
 def run_demo(args: Sequence[str]) -> int:
-    """Make the still in the current directory, or in the one that is named.
+    """Run the subcommand.
 
     Raises
     ------
     UsageError
-        For more than a directory.
+        For more than a directory that exists.
     NanoBraggError
         When a file cannot be written.
     """
-    if len(args) > 1 or (args and args[0].startswith("-")):
-        raise UsageError(f"demo {' '.join(args)}: takes nothing but a directory to write to; write nanoBragg demo DIR")
-    directory = args[0] if args else "."
+    options = Words("demo", f"Make a protein-like still from synthetic data: {', '.join(FILES)}.")
+    options.add_argument("directory", nargs="?", default=".", metavar="DIR", help="where to write (default: here)")
+    return carried_out(_demo, options, args)
+
+
+def _demo(typed: Any) -> int:
+    directory = typed.directory
     if not os.path.isdir(directory):
         raise UsageError(f"demo {directory}: no such directory")
     from nanobragg.api import RenderOptions

@@ -156,5 +156,7 @@ def test_demo_and_the_command_that_it_suggests(spawn: Run, tmp_path: Path) -> No
 
 def test_demo_takes_a_directory(run: Run, tmp_path: Path) -> None:
     assert run("demo nowhere").status == 9
-    assert run("demo --fast").status == 9
+    assert run("demo --fast").status == 9 and run("demo . .").status == 9
+    helped = run("demo --help")
+    assert helped.status == 0 and helped.err == "" and "DIR" in helped.out and "demo.img" in helped.out
     assert list(tmp_path.iterdir()) == []
