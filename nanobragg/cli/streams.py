@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 
@@ -18,5 +19,19 @@ def open_streams() -> bool:
         if stream is None:
             setattr(sys, name, stream := open(os.devnull, "w"))
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="surrogateescape")  # file names are bytes
+            stream.reconfigure(errors=_ERRORS)
     return heard
+
+
+def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+    """The bytes that a file name was read from; anything else that the encoding lacks as ``\\u....``."""
+    assert isinstance(error, UnicodeEncodeError)
+    one = UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
+    try:
+        return codecs.lookup_error("surrogateescape")(one)
+    except UnicodeEncodeError:
+        return codecs.lookup_error("backslashreplace")(one)
+
+
+_ERRORS = "nanobragg.escaped"
+codecs.register_error(_ERRORS, _escaped)

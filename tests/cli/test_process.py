@@ -117,6 +117,26 @@ def test_file_names_that_are_not_unicode(tmp_path: Path) -> None:
     assert (tmp_path / name).stat().st_size == 1024
 
 
+def test_text_that_the_terminal_cannot_show(tmp_path: Path) -> None:
+    """An encoding that lacks a letter costs that letter, neither the run nor a message."""
+    flags = [*SMALL.split(), "-föö", "-floatfile", "größe.bin"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([*COMMAND, *flags], cwd=tmp_path, capture_output=True, timeout=60, env=environment)
+    assert done.returncode == 0 and (tmp_path / "größe.bin").stat().st_size == 1024
+    assert rb"warning: -f\xf6\xf6 is ignored" in done.stderr and rb"writing gr\xf6\xdfe.bin as 256" in done.stdout
+    strict = subprocess.run(
+        [*COMMAND, "--strict", *flags], cwd=tmp_path, capture_output=True, timeout=60, env=environment
+    )
+    assert (
+        strict.returncode == 9
+        and rb"error: -f\xf6\xf6: unknown flag" in strict.stderr
+        and b"defect" not in strict.stderr
+    )
+    both = [*SMALL.split(), "-floatfile", os.fsdecode(b"\xff") + "ö.bin"]  # bytes that are no text stay bytes
+    mixed = subprocess.run([*COMMAND, *both], cwd=tmp_path, capture_output=True, timeout=60, env=environment)
+    assert mixed.returncode == 0 and b"writing \xff\\xf6.bin as 256" in mixed.stdout
+
+
 def test_an_unwritable_directory(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("the superuser can write everywhere")
