@@ -9,6 +9,8 @@ _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _HEX = re.compile(r"[+-]?0[xX]([0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)([pP][+-]?\d+)?")
 _WORD = re.compile(r"[+-]?(infinity|inf|nan(\([0-9A-Za-z_]*\))?)", re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?\d+")
+LARGEST_INT = 2**31 - 1
+"""Largest magnitude of an integer that is typed."""
 _SPACE = " \t\n\v\f\r"
 
 
@@ -46,9 +48,15 @@ def strict_float(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def is_too_large(text: str) -> bool:
+    """Whether `text` is a whole number that no flag for integers takes."""
+    value = strict_float(text)
+    return value is not None and value == math.floor(value) and abs(value) > LARGEST_INT
+
+
 def strict_int(text: str) -> int | None:
     """The integer that `text` is, integral floats such as ``1e3`` and ``10.0`` included, or None."""
     value = strict_float(text)
-    if value is None or value != math.floor(value) or abs(value) >= 2**31:
+    if value is None or value != math.floor(value) or abs(value) > LARGEST_INT:
         return None
     return int(text) if _INTEGER.fullmatch(text.strip()) else int(value)

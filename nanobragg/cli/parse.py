@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nanobragg.cli.flags import FLAGS, NEVER_WORKED, OWN_OPTIONS, Flag
-from nanobragg.cli.numbers import atof, atoi, strict_float, strict_int
+from nanobragg.cli.numbers import LARGEST_INT, atof, atoi, is_too_large, strict_float, strict_int
 from nanobragg.errors import IneffectiveWarning, NanoBraggWarning, QuirkWarning, UsageError
 
 Value = float | int | str
 _BY_NAME = {flag.name: flag for flag in FLAGS}
 _OWN = {flag.name: flag for flag in OWN_OPTIONS}
+_MISSPELT = 0.85
+"""Least similarity of a flag and a misspelling of it; -Ncells and -cell have 0.83."""
 _COLLISIONS = {("-misset_seed", "-misset"), ("-twotheta_axis", "-twotheta")}
 
 
@@ -257,10 +259,14 @@ def _strict_count(flag: Flag, waiting: Sequence[str]) -> int:
         return 1
     if flag.name == "-cell":
         count = 0
-        while count < min(6, len(waiting)) and strict_float(waiting[count]) is not None:
+        while count < min(6, len(waiting)) and not _is_flag(waiting[count]):
             count += 1
         return count
     return len(flag.values)
+
+
+def _is_flag(token: str) -> bool:
+    return token.startswith("-") and strict_float(token) is None and not atof(token)[1]
 
 
 def _strict_values(flag: Flag, name: str, texts: Sequence[str]) -> tuple[Value, ...]:
@@ -277,7 +283,9 @@ def _strict_value(flag: Flag, kind: str, text: str, name: str) -> Value:
         return text
     value = strict_int(text) if kind == "i" else strict_float(text)
     if value is None:
-        raise UsageError(f"{name}: {text!r} is not {_kind_name(kind)}; write {example(flag)}")
+        limits = f"is too large, integers are within -{LARGEST_INT} and {LARGEST_INT}"
+        problem = limits if kind == "i" and is_too_large(text) else f"is not {_kind_name(kind)}"
+        raise UsageError(f"{name}: {text!r} {problem}; write {example(flag)}")
     return value
 
 
@@ -311,11 +319,21 @@ def _remedy(token: str) -> str:
     if _spelled(short) is not None:
         return f"write {short} with one dash"
     if token.startswith("-"):
-        names = [spelling for flag in FLAGS for spelling in flag.spellings]
-        near = difflib.get_close_matches(short, names, n=1, cutoff=0.6)
-        own = difflib.get_close_matches(name, list(_OWN), n=1, cutoff=0.8 if near else 0.6)
-        near = own or near
-        return f"unknown flag, did you mean {near[0]}?" if near else "unknown flag, see nanoBragg --help"
+        near = _alike(name, short)
+        return f"unknown flag, did you mean {near}?" if near else "unknown flag, see nanoBragg --help"
     if f"-{token}" in _BY_NAME:
         return f"did you mean -{token}?"
     return f"file names follow a flag, as in -hkl {token}" if os.path.exists(token) else "see nanoBragg --help"
+
+
+def _alike(name: str, short: str) -> str:
+    """The flags that an unknown one may stand for: a misspelt one, one with a prefix or an ending too many; or nothing."""
+    names = [spelling for flag in FLAGS for spelling in flag.spellings]
+    close = difflib.get_close_matches(short, names, n=1, cutoff=0.6)
+    own = difflib.get_close_matches(name, list(_OWN), n=1, cutoff=0.8 if close else 0.6)
+    if own or difflib.get_close_matches(short, names, n=1, cutoff=_MISSPELT):
+        return (own or close)[0]
+    words = short.lstrip("-").split("_")
+    behind = [f"-{'_'.join(words[i:])}" for i in range(1, len(words))]
+    ahead = sorted((flag for flag in names if short.startswith(flag)), key=len, reverse=True)[:2]
+    return " or ".join([flag for flag in behind if flag in names][:1] or ahead or close)
