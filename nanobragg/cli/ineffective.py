@@ -61,3 +61,13 @@ def _reasons(line: CommandLine) -> Iterable[tuple[set[str], str]]:
             {"oversample_thick", "oversample_polar", "oversample_omega"},
             "every term has its own factor in the corrected model",
         )
+
+
+def is_told(line: CommandLine, text: str) -> bool:
+    """Whether a note on typed flags says already what `text` does: "FIELD has no effect", or "FIELD and FIELD have"."""
+    idle = [
+        note.text.partition(" ha")[0].split() for note in line.notes if issubclass(note.category, IneffectiveWarning)
+    ]
+    told = {o.flag.field for o in line.parsed.occurrences if any(o.token in tokens for tokens in idle)} - {""}
+    fields = text.partition(" ha")[0].split(" and ")
+    return any(known == field or known.endswith(f".{field}") for known in told for field in fields)

@@ -143,7 +143,7 @@ def _simulate(line: CommandLine) -> None:
     from nanobragg.cli import report
     from nanobragg.cli.command_line import MissingInput, require_inputs
     from nanobragg.cli.experiment import build_experiment
-    from nanobragg.cli.ineffective import note_ineffective
+    from nanobragg.cli.ineffective import is_told, note_ineffective
     from nanobragg.cli.inputs import read_reflections
     from nanobragg.cli.output import write_images
     from nanobragg.cli.render import options_of, render
@@ -177,7 +177,11 @@ def _simulate(line: CommandLine) -> None:
                   "before -misset random")  # fmt: skip
     note_ineffective(line)
     _tell(line)
-    decided = resolve_with_warnings(experiment)
+    with warnings.catch_warnings(record=True) as caught:
+        decided = resolve_with_warnings(experiment)
+    for warning in caught:
+        if not is_told(line, str(warning.message)):
+            warnings.warn(warning.message, warning.category, stacklevel=1)
     d = derivation(decided)
     seed = drawn_seed() if output.seed is None else output.seed
     for text in report.setup(line, d, matrix_opened=_matrix_opened(line)):

@@ -210,3 +210,19 @@ def test_a_header_supplies_defaults_that_flags_override(run: Run, tmp_path: Path
     assert "distance=0.149" in strictly  # two-theta is honoured, and the original reports 150 mm times its cosine
     wrong = run(needed, "-mask h.img -detpixels 16")
     assert wrong.status == 9 and wrong.says("detector.mask", "30 x 20 pixels", "16 x 16")
+
+
+@pytest.mark.parametrize("flag", ["-oversample_thick", "-oversample_polar", "-oversample_omega"])
+def test_a_flag_without_effect_is_told_once(run: Run, flag: str) -> None:
+    done = run("--fidelity corrected --kernel scalar", SMALL, flag, "-nonoise -nopgm")
+    assert [line for line in done.messages if "no effect" in line] == [
+        f"warning: {flag} has no effect because every term has its own factor in the corrected model"
+    ]
+
+
+def test_a_field_without_effect_that_no_flag_told_is_told(run: Run) -> None:
+    done = run(
+        "--fidelity corrected --kernel scalar", SMALL, "-osc 1 -phisteps 2 -phistep 0.5 -oversample_omega -nonoise"
+    )
+    assert sum("no effect" in line for line in done.messages) == 2
+    assert done.says("goniometer.step_deg has no effect: osc_deg and n_steps are given")
