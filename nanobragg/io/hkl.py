@@ -115,14 +115,16 @@ def read_hkl_legacy(path: str | PathLike[str]) -> LegacyReflections:
         hkl, amplitude, end = _second_pass(data)
     if not np.isfinite(amplitude).all():
         record = int(np.argmin(np.isfinite(amplitude)))
-        raise FileFormatError(path, f"F of record {record} is {amplitude[record]}, must be finite")
+        line = _line(_INTEGER_RECORD, data, record)
+        raise FileFormatError(path, f"F is {amplitude[record]}, must be finite", line)
     outside = ((hkl < low) | (hkl > high)).any(1)
     if outside.any():
         record = int(np.argmax(outside))
         raise FileFormatError(
             path,
-            f"record {record} reads as {hkl[record].tolist()}, outside the box {low} to {high} of "
-            "the first pass; write every index as an integer",
+            f"the indices read as {hkl[record].tolist()}, outside the box {low} to {high} of the first pass; write every "
+            "index as an integer",
+            _line(_INTEGER_RECORD, data, record),
         )
     rest = data[end:].lstrip(text.SPACE.encode())
     return LegacyReflections(
@@ -201,7 +203,8 @@ def _first_pass(
         problem = "not enough HKL indices: the first record does not parse" if first else "is empty"
         raise FileFormatError(path, problem, text.line_number(data, len(data) - len(first)) if first else None)
     if np.isinf(values).any():
-        raise FileFormatError(path, f"index of record {int(np.argmax(np.isinf(values).any(1)))} is infinite")
+        line = _line(_REAL_RECORD, data, int(np.argmax(np.isinf(values).any(1))))
+        raise FileFormatError(path, "an index is infinite", line)
     low, high = ([int(x) for x in edge] for edge in (np.nanmin(values, 0), np.nanmax(values, 0)))
     odd = np.argwhere((values != np.ceil(values - 0.4)) & ~np.isnan(values)).tolist()
     return low, high, len(values), [("hkl"[column], float(values[row, column]), row) for row, column in odd]
@@ -221,6 +224,16 @@ def _records(pattern: re.Pattern[bytes], data: bytes) -> tuple[list[tuple[bytes,
         records.append(match.groups())
         offset = match.end()
     return records, offset
+
+
+def _line(pattern: re.Pattern[bytes], data: bytes, record: int) -> int:
+    """Line, from 1, on which the last number of a record (from 0) stands."""
+    offset = start = 0
+    for _ in range(record + 1):
+        match = pattern.match(data, offset)
+        assert match is not None
+        start, offset = match.start(4), match.end()
+    return text.line_number(data, start)
 
 
 def _triple(values: list[int]) -> tuple[int, int, int]:

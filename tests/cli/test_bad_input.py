@@ -263,3 +263,15 @@ def test_infinite_beam_clips_nothing_and_has_no_fluence(run, tmp_path, flags, sa
 def test_fudge_that_is_no_number_is_an_error_where_it_acts(run, shape):
     """The original writes NaN."""
     assert run(SMALL, f"-fudge nan -{shape}_xtal").says("crystal.fudge=nan")
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("1 2 3 100\n1 2 4 nan\n", "F.hkl:2: F is nan, must be finite"),
+    ("1 2 3 100\n\n1 2 4 1e999\n1 1 1 5\n", "F.hkl:3: F is inf, must be finite"),
+    ("1 2 3 100 1 2\n4\ninf 1 1 1 5\n", "F.hkl:3: F is inf, must be finite"),  # a stream of numbers: line of that number
+    ("1 2 3 100\n1 2 inf 5\n", "F.hkl:2: an index is infinite"),
+])  # fmt: skip
+def test_bad_reflections_are_told_with_their_line(run: Run, tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "F.hkl").write_text(text)
+    done = run("--kernel scalar", with_flags("-hkl F.hkl"))
+    assert done.status == ERROR and done.says("error: ", says), done.err
