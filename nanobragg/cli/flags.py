@@ -111,8 +111,17 @@ def _convention(name: str, pivot: str) -> Flag:
     )
 
 
-def _vector(name: str, key: str, field: str, **more: str) -> Flag:
-    return Flag(name, GEOMETRY, (key,), "ddd", metavar="X Y Z", field=field, **more)  # type: ignore[arg-type]
+def _vector(name: str, key: str, field: str, text: str) -> Flag:
+    return Flag(
+        name,
+        GEOMETRY,
+        (key,),
+        "ddd",
+        metavar="X Y Z",
+        field=field,
+        default="by convention",
+        help=f"lab frame, {text}",
+    )
 
 
 def _size(name: str, axes: str, contains: tuple[str, ...], also: tuple[str, ...], text: str) -> Flag:
@@ -217,13 +226,13 @@ FLAGS: tuple[Flag, ...] = (
     _convention("adxv", "beam"),
     _convention("denzo", "beam"),
     _convention("dials", "beam"),
-    _vector("-fdet_vector", "fast_axis", "detector.fast_axis"),
-    _vector("-sdet_vector", "slow_axis", "detector.slow_axis"),
-    _vector("-odet_vector", "normal_axis", "detector.normal_axis"),
-    _vector("-beam_vector", "direction", "beam.direction"),
-    _vector("-polar_vector", "polarization_axis", "beam.polarization_axis"),
-    _vector("-spindle_axis", "axis", "goniometer.axis"),
-    _vector("-twotheta_axis", "twotheta_axis", "detector.twotheta_axis"),
+    _vector("-fdet_vector", "fast_axis", "detector.fast_axis", "along the fast axis"),
+    _vector("-sdet_vector", "slow_axis", "detector.slow_axis", "along the slow axis"),
+    _vector("-odet_vector", "normal_axis", "detector.normal_axis", "normal to the detector, away from the sample"),
+    _vector("-beam_vector", "direction", "beam.direction", "along the beam"),
+    _vector("-polar_vector", "polarization_axis", "beam.polarization_axis", "along the electric field"),
+    _vector("-spindle_axis", "axis", "goniometer.axis", "axis of the rotation -phi -osc"),
+    _vector("-twotheta_axis", "twotheta_axis", "detector.twotheta_axis", "axis of -twotheta"),
     Flag("-pix0_vector", GEOMETRY, ("pix0",), "ddd", field="detector.pix0_mm", also=("-pix0_vector_mm",),
          metavar="X Y Z", unit="m; -pix0_vector_mm: mm",
          help="corner of the first pixel before rotations (ignored by the original)"),

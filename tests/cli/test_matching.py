@@ -213,3 +213,13 @@ def test_every_spelling_of_the_table_is_matched_by_its_own_rule() -> None:
     for flag in FLAGS:
         for spelling in flag.spellings:
             assert flag.matches(spelling), spelling
+
+
+def test_every_flag_has_a_text_in_the_help() -> None:
+    from nanobragg.cli.flags import FLAGS, OWN_OPTIONS
+    from nanobragg.cli.usage import _entry
+
+    for flag in (*FLAGS, *OWN_OPTIONS):
+        first, *more = _entry(flag)
+        text = (first[34:] if len(first) > 34 else "") + "".join(more).strip()
+        assert text and not text.startswith(("[", "default", "also", "None")), f"{flag.name}: {text!r}"
