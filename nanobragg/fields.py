@@ -206,7 +206,7 @@ def _scalar(value: Any, meta: Any, path: str) -> Any:
         return value
     if isinstance(value, np.ndarray) and value.ndim:
         raise ConfigError(path, f"array of shape {value.shape}", "must be a number or a 0-d tensor")
-    if isinstance(value, (bool, np.bool_, str, bytes)) or np.iscomplexobj(value):
+    if isinstance(value, (bool, np.bool_, str, bytes)) or getattr(value, "dtype", np.dtype(float)).kind == "c":
         raise ConfigError(path, value, "must be a number")
     try:
         number = float(value)

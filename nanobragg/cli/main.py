@@ -149,6 +149,7 @@ def _simulate(line: CommandLine) -> None:
     from nanobragg.cli.render import options_of, render
     from nanobragg.derive import derivation
     from nanobragg.random_orientation import drawn_seed, seeded
+    from nanobragg.rng import checked_seed
 
     for text in report.opened_headers(line):
         _say(text)
@@ -184,6 +185,8 @@ def _simulate(line: CommandLine) -> None:
             warnings.warn(warning.message, warning.category, stacklevel=1)
     d = derivation(decided)
     seed = drawn_seed() if output.seed is None else output.seed
+    if output.noise_file is not None:
+        checked_seed("noise.seed", seed)  # now, not when images have been written
     for text in report.setup(line, d, matrix_opened=_matrix_opened(line)):
         _say(text)
     for text in report.reading(reflections):

@@ -161,6 +161,8 @@ class Crystal(Config):
                 "is required",
                 "use StructureFactors.from_mtz, from_model, from_hkl, from_arrays or constant",
             )
+        if self.shape == "round" and detached(self.fudge) < 0:
+            raise ConfigError("crystal.fudge", self.fudge, "must be >= 0 for shape 'round', which takes its root")
         if any(is_tensor(n) for n in elements(self.n_cells)) and self.shape in ("square", "tophat"):
             raise ConfigError(
                 "crystal.n_cells",

@@ -32,6 +32,8 @@ ONE = {"direction": [(1, 0, 0)], "wavelength_angstrom": [1.0]}
         (nb.Crystal, {**CRYSTAL, "a_star_matrix": [[1, 2], [3]]}, "crystal.a_star_matrix"),
         (nb.Crystal, {**CRYSTAL, "shape": np.array(["a", "b"])}, "crystal.shape"),
         (nb.Detector, {"distance_mm": 10**400}, "detector.distance_mm"),
+        (nb.Detector, {"distance_mm": [[1, 2], [3]]}, "detector.distance_mm"),
+        (nb.Crystal, {**CRYSTAL, "shape": "round", "fudge": -1.0}, "crystal.fudge"),
         (nb.Sources, {**ONE, "direction": 2.0}, "beam.sources"),
         (nb.Sources, {**ONE, "wavelength_angstrom": "abc"}, "beam.sources.wavelength_angstrom"),
     ],
