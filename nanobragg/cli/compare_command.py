@@ -45,7 +45,7 @@ def run_compare(args: Sequence[str]) -> int:
 def _options() -> Options:
     options = Options(
         "compare", "Two images compared: metrics, peaks, worst pixels, pictures. Exit status: 0 within the gates, 1 outside, "
-        "9 any error.",
+        "2 wrong usage, 3 something that should run failed.",
         "A B  |  --backends c torch -- FLAGS  |  --reference-exe PATH -- FLAGS",
     )  # fmt: skip
     gates = Gates()

@@ -1,15 +1,16 @@
-"""What the subcommands trace, compare and explain share: their options, the flags behind ``--``, their verdict."""
+"""What the subcommands trace, compare and explain share: their options, the flags behind ``--``, their exit status."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from nanobragg.errors import ConfigError, NanoBraggError, UsageError
 
-AGREE, DIFFER = 0, 1
-"""Exit status of a comparison; an error is that of every other command line (`nanobragg.cli.main.FAILED`)."""
+AGREE, DIFFER, WRONG_USAGE, RUNNER_FAILED = 0, 1, 2, 3
+"""Exit status."""
 
 
 class Options(argparse.ArgumentParser):
@@ -44,11 +45,15 @@ class Options(argparse.ArgumentParser):
 
 
 def with_status(command: Callable[[Sequence[str]], int], args: Sequence[str]) -> int:
-    """Run a subcommand: 0 agrees or done, 1 differs. Errors are raised, those about a field in terms of the flags."""
+    """Run a subcommand: 0 agrees, 1 differs, 2 wrong usage, 3 what should run failed."""
     try:
         return command(args)
+    except UsageError as error:
+        return _complain(error, WRONG_USAGE)
     except ConfigError as error:
-        raise _in_flags(args, error) from None
+        return _complain(_in_flags(args, error), RUNNER_FAILED)
+    except (NanoBraggError, OSError) as error:
+        return _complain(error, RUNNER_FAILED)
     except SystemExit as finished:  # argparse, after --help
         return int(finished.code or 0)
 
@@ -60,3 +65,9 @@ def _in_flags(args: Sequence[str], error: ConfigError) -> NanoBraggError:
 
     flags = args[args.index("--") + 1 :] if "--" in args else []
     return in_flags(read_command(flags), error)
+
+
+def _complain(error: Exception, status: int) -> int:
+    sys.stdout.flush()
+    print(f"nanobragg: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    return status

@@ -184,8 +184,8 @@ def test_command(capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch) -> N
     text = capsys.readouterr().out
     assert "fidelity: corrected" in text and "quirks: none" in text and "kernel:" in text
     assert list(tmp_path.iterdir()) == []  # nothing is written
-    assert main(["explain"]) == 9 and main(["explain", "--", "-N", "5"]) == 9
-    assert main(["explain", "--", *SMALL.split(), "-detpixels", "-3"]) == 9
+    assert main(["explain"]) == 2 and main(["explain", "--", "-N", "5"]) == 2
+    assert main(["explain", "--", *SMALL.split(), "-detpixels", "-3"]) == 3
 
 
 def test_time_is_about_right() -> None:
