@@ -231,7 +231,7 @@ def test_a_truncated_image_is_an_error(tmp_path: Path, capsys: pytest.CaptureFix
     io.write_smv(tmp_path / "a.img", image)
     (tmp_path / "cut.img").write_bytes((tmp_path / "a.img").read_bytes()[:-2])
     for pair in (("cut.img", "cut.img"), ("a.img", "cut.img")):
-        assert main(["compare", *(str(tmp_path / name) for name in pair)]) == 9
+        assert main(["compare", *(str(tmp_path / name) for name in pair)]) == 3
         assert "cut.img: 1199 pixels, expected 30 x 40 = 1200; is it truncated?" in capsys.readouterr().err
 
 
@@ -243,7 +243,7 @@ def test_the_shape_of_a_raw_image_is_written_alike(tmp_path: Path, capsys: pytes
     for shape in (["--shape", "40", "30"], ["--size", "30", "40"]):
         assert main(["compare", "--max-diff", "0", *shape, raw, npy]) == 0, capsys.readouterr()
         assert main(["compare", "--max-diff", "0", *shape, raw, raw]) == 0
-    assert main(["compare", "--shape", "40", "30", "--size", "30", "40", raw, raw]) == 9
+    assert main(["compare", "--shape", "40", "30", "--size", "30", "40", raw, raw]) == 2
     assert main(["compare", "--shape", "-40", "-30", raw, raw]) == 9
     assert main(["compare", "--shape", "0", "30", raw, raw]) == 9 and "whole number >= 1" in capsys.readouterr().err
     assert main(["view", raw]) == 9 and "write --shape SLOW FAST" in capsys.readouterr().err
