@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,10 +35,16 @@ LONG_RUNS = {
 }
 
 
+def _hear_interrupts() -> None:
+    """A shell's background job, which the tests may be a part of, is deaf to them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _start(flags: str, folder: Path) -> subprocess.Popen[str]:
     """Start the command and wait until its report ends, where rendering begins."""
     words = [*COMMAND, *CRYSTAL.split(), *flags.split()]
-    process = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(words, cwd=folder, preexec_fn=_hear_interrupts, **pipes)
     assert process.stdout is not None
     for line in process.stdout:
         if "water droplet size" in line:

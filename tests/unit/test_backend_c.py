@@ -337,7 +337,8 @@ def test_cancel_check_ends_a_long_run(n_threads):
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_ctrl_c_ends_a_long_run_within_a_second(n_threads):
     code = f"""
-        import sys
+        import signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is deaf to it
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from test_backend_c import backend_c, endless
         print("ready", flush=True)
