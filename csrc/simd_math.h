@@ -6,32 +6,32 @@
 
 #define PI 3.14159265358979323846
 
-/* sin(pi x)/x as a function of x^2, |x| <= 1/2, for n arguments. Largest relative error 6.3e-14.
+/* sin(pi x)/x as a function of x^2, |x| <= 1/2. Largest relative error 6.3e-14.
  *
- * The arguments advance together, so that each step has n independent operations to hide its latency behind.
+ * The vectors of a group advance together, so that each step has independent operations to hide its latency behind.
  */
-NB_INLINE void sinpi_over_x(const vd *x_sqr, vd *out, const int n) {
+NB_INLINE void sinpi_over_x(const vd x_sqr[GROUP], vd out[GROUP]) {
     static const double P[7] = {3.14159265358959708,    -5.16771277997731159,  2.55016403541931408,
                                 -0.599264425735500238,  0.0821447321133298776, -0.00736378502075843286,
                                 0.000447200286308100639};
-    for (int i = 0; i < n; i++)
-        out[i] = vd_all(P[6]);
+    for (int v = 0; v < GROUP; v++)
+        out[v] = vd_all(P[6]);
     for (int term = 5; term >= 0; term--) {
-        for (int i = 0; i < n; i++)
-            out[i] = vd_fma(out[i], x_sqr[i], vd_all(P[term]));
+        for (int v = 0; v < GROUP; v++)
+            out[v] = vd_fma(out[v], x_sqr[v], vd_all(P[term]));
     }
 }
 
-/* cos(pi x) as a function of x^2, |x| <= 1/2, for n arguments. Largest absolute error 2e-15. */
-NB_INLINE void cospi(const vd *x_sqr, vd *out, const int n) {
+/* cos(pi x) as a function of x^2, |x| <= 1/2. Largest absolute error 2e-15. */
+NB_INLINE void cospi(const vd x_sqr[GROUP], vd out[GROUP]) {
     static const double P[8] = {0.999999999999998068,   -4.93480220054368897,    4.05871212633349119,
                                 -1.33526276618647518,   0.23533058836701522,     -0.0258065322917101989,
                                 0.00192787097122971668, -0.000100417513848838538};
-    for (int i = 0; i < n; i++)
-        out[i] = vd_all(P[7]);
+    for (int v = 0; v < GROUP; v++)
+        out[v] = vd_all(P[7]);
     for (int term = 6; term >= 0; term--) {
-        for (int i = 0; i < n; i++)
-            out[i] = vd_fma(out[i], x_sqr[i], vd_all(P[term]));
+        for (int v = 0; v < GROUP; v++)
+            out[v] = vd_fma(out[v], x_sqr[v], vd_all(P[term]));
     }
 }
 
@@ -88,8 +88,8 @@ NB_INLINE void sinc3_sqr(const vd y_sqr[GROUP], vd out[GROUP]) {
         r_sqr[v] = r[v] * r[v];
         close |= y_sqr[v] < vd_all(1.0 / (PI * PI));
     }
-    sinpi_over_x(r_sqr, sine, GROUP);
-    cospi(r_sqr, cosine, GROUP);
+    sinpi_over_x(r_sqr, sine);
+    cospi(r_sqr, cosine);
     for (int v = 0; v < GROUP; v++) {
         vd x = vd_all(PI) * y[v];
         out[v] = vd_fnma(x, cosine[v], r[v] * sine[v]) / (y[v] * y_sqr[v]);

@@ -44,7 +44,7 @@ NB_INLINE void sinpi(const vd x[GROUP], vd nudge, vd out[GROUP]) {
     vd sqr[GROUP];
     for (int v = 0; v < GROUP; v++)
         sqr[v] = x[v] * x[v];
-    sinpi_over_x(sqr, out, GROUP);
+    sinpi_over_x(sqr, out);
     for (int v = 0; v < GROUP; v++)
         out[v] = vd_fma(x[v], out[v], nudge);
 }

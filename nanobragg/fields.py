@@ -199,6 +199,13 @@ def _without_gradient(value: Any) -> Any:
     return [_without_gradient(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
+def is_complex(value: Any) -> bool:
+    """Whether a number, an array or a tensor is complex."""
+    if is_tensor(value):
+        return bool(value.is_complex())
+    return isinstance(value, complex) or (isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind == "c")
+
+
 def _scalar(value: Any, meta: Any, path: str) -> Any:
     if is_tensor(value):
         if value.ndim != 0:
@@ -206,7 +213,7 @@ def _scalar(value: Any, meta: Any, path: str) -> Any:
         return value
     if isinstance(value, np.ndarray) and value.ndim:
         raise ConfigError(path, f"array of shape {value.shape}", "must be a number or a 0-d tensor")
-    if isinstance(value, (bool, np.bool_, str, bytes)) or getattr(value, "dtype", np.dtype(float)).kind == "c":
+    if isinstance(value, (bool, np.bool_, str, bytes)) or is_complex(value):
         raise ConfigError(path, value, "must be a number")
     try:
         number = float(value)

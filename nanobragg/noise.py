@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Protocol
@@ -100,7 +101,7 @@ def noise_image(
         raise ConfigError("seed", seed, "must be an integer", "None takes one from the system")
     if generator not in GENERATORS:
         raise ConfigError("generator", generator, f"must be one of {', '.join(map(repr, GENERATORS))}")
-    if isinstance(adc_offset, str | bool) or np.ndim(adc_offset) or not np.isfinite(adc_offset):
+    if not _is_finite_number(adc_offset):
         raise ConfigError("adc_offset", adc_offset, "must be a finite number")
     if stream is not None and (seed is not None or generator != "nanobragg"):
         raise ConfigError("stream", stream, "goes with generator='nanobragg' and without a seed")
@@ -143,6 +144,13 @@ def _means(pixels: NDArray[Any], region: Region, mask: Any, generator: str) -> N
         path = f"image[{region[0].start + slow}, {region[1].start + fast}]"
         raise ConfigError(path, float(means[slow, fast]), "must be a finite number of photons >= 0")
     return means
+
+
+def _is_finite_number(value: Any) -> bool:
+    try:
+        return not isinstance(value, bool) and not getattr(value, "ndim", 0) and math.isfinite(value)
+    except TypeError:
+        return False
 
 
 def _generator(seed: int) -> np.random.Generator:

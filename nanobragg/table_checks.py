@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nanobragg.errors import ConfigError
-from nanobragg.fields import detached, is_tensor, is_transformed, read_only
+from nanobragg.fields import detached, is_complex, is_tensor, is_transformed, read_only
 
 PATH = "crystal.structure_factors"
 
@@ -65,7 +65,7 @@ def _float_array(value: Any, path: str) -> np.ndarray:
 
 
 def _refuse_complex(values: Any, path: str) -> None:
-    if values.is_complex() if is_tensor(values) else np.iscomplexobj(values):
+    if is_complex(values):
         kind = str(values.dtype) if hasattr(values, "dtype") else "a complex number"
         raise ConfigError(path, kind, "must be real: the imaginary part would be lost", "pass abs(F), the amplitude")
 
@@ -97,7 +97,7 @@ def finite_scalar(value: Any, path: str) -> Any:
 
 def number(value: Any, path: str) -> float:
     """A plain number; words, truth values, arrays and tensors (whose gradient would be lost) are none."""
-    if isinstance(value, (bool, np.bool_, str, bytes)) or is_tensor(value) or np.ndim(value):
+    if isinstance(value, (bool, np.bool_, str, bytes)) or is_tensor(value) or getattr(value, "ndim", 0):
         raise ConfigError(path, value, "must be a number")
     try:
         return float(value)

@@ -106,3 +106,8 @@ def test_a_region_whose_pixels_are_all_masked(fidelity: str) -> None:
     explained = nb.explain(experiment, measure=True)
     assert (explained.evaluations, explained.costs) == (0, [])
     assert "rendered pixels: 0" in str(explained)
+
+
+def test_a_ragged_structure_factor() -> None:
+    with pytest.raises(nb.ConfigError, match=r"^crystal\.structure_factors\.default_F="):
+        nb.StructureFactors.constant([[1, 2], [3]])  # type: ignore[arg-type]
