@@ -97,7 +97,7 @@ def finite_scalar(value: Any, path: str) -> Any:
 
 def number(value: Any, path: str) -> float:
     """A plain number; words, truth values, arrays and tensors (whose gradient would be lost) are none."""
-    if isinstance(value, (bool, np.bool_, str, bytes)) or is_tensor(value) or getattr(value, "ndim", 0):
+    if isinstance(value, (bool, np.bool_, str, bytes)) or is_tensor(value) or bool(getattr(value, "ndim", 0)):
         raise ConfigError(path, value, "must be a number")
     try:
         return float(value)

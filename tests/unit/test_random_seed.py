@@ -94,8 +94,9 @@ def test_a_given_orientation_has_no_seed_and_a_typed_seed_stays() -> None:
 def test_both_engines_and_every_pass_of_a_module_have_it(drawn: nb.Experiment) -> None:
     pytest.importorskip("torch")
     image = nb.simulate(drawn, kernel="scalar")
-    # measured between the engines on the pairwise grid: 1e-12 of the maximum; another orientation: of order 1
-    assert np.abs(nb.simulate(drawn, backend="torch").numpy() - image).max() <= 1e-11 * image.max()
+    # measured over 200 orientations, of which every run of the test draws others: 1.7e-11 of the maximum with the scalar
+    # kernel (sines of whole indices), 1.2e-13 with the default one; another orientation: of order 1
+    assert np.abs(nb.simulate(drawn, backend="torch").numpy() - image).max() <= 1e-9 * image.max()
     panelled = panels.split(drawn.with_fidelity("corrected"), 2, 1)
     module = nb.ExperimentModule(panelled, ["crystal.unit_cell.a"])
     first, second = module().detach(), module().detach()
