@@ -17,7 +17,6 @@ from nanobragg.config import Experiment
 from nanobragg.geometry import Ops, Vec
 from nanobragg.quirks import Quirk
 from nanobragg.rng import LegacyRandom, checked_seed
-from nanobragg.seeds import drawn_seed as drawn_seed
 
 _THIRD_F32 = 0.3333333432674408
 _RANDOM_MISSET_SPREAD = 90.0

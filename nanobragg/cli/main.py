@@ -148,8 +148,9 @@ def _simulate(line: CommandLine) -> None:
     from nanobragg.cli.output import write_images
     from nanobragg.cli.render import options_of, render
     from nanobragg.derive import derivation
-    from nanobragg.random_orientation import drawn_seed, seeded
+    from nanobragg.random_orientation import seeded
     from nanobragg.rng import checked_seed
+    from nanobragg.seeds import drawn_seed
 
     for text in report.opened_headers(line):
         _say(text)

@@ -27,8 +27,9 @@ def run_experiment(args: Sequence[str]) -> int:
 
 
 def _run(typed: Any) -> int:
-    from nanobragg.random_orientation import drawn_seed, seeded
+    from nanobragg.random_orientation import seeded
     from nanobragg.scan import simulate_scan
+    from nanobragg.seeds import drawn_seed
     from nanobragg.toml_config import read_toml
 
     plan = read_toml(typed.file, typed.changes)
