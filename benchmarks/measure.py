@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nanobragg import _core
-from nanobragg.scene import Scene
+from nanobragg.derivation.scene import Scene
 
 
 def pin() -> int:

@@ -27,9 +27,10 @@ from measure import in_turn, kernel_timer, original_timer, peak_memory, pin, rat
 from workloads import WORKLOADS, Workload, prepare
 
 import nanobragg as nb
-from nanobragg import _core, backend_c
-from nanobragg.derive import derive
-from nanobragg.resolve import resolve
+from nanobragg import _core
+from nanobragg.derivation.derive import derive
+from nanobragg.derivation.resolve import resolve
+from nanobragg.engines import c as backend_c
 
 ROOT = Path(__file__).resolve().parents[1]
 EVERY_TERM = ("W1", "W2", "W3", "W4", "W6", "W7")

@@ -24,8 +24,8 @@ from nanobragg.torch_backend import simulate
 from nanobragg.torch_backend.ops import TORCH_OPS
 
 import nanobragg as nb
-from nanobragg.derive import derive
-from nanobragg.resolve import resolve
+from nanobragg.derivation.derive import derive
+from nanobragg.derivation.resolve import resolve
 
 PARAMETERS = {
     "crystal.misset_deg": 3, "crystal.unit_cell.a": 1, "crystal.unit_cell.b": 1, "crystal.unit_cell.c": 1,

@@ -30,6 +30,8 @@ from nanobragg.config import (
     Sources,
     UnitCell,
 )
+from nanobragg.config.quirks import Quirk
+from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import (
     BackendUnavailableError,
     ConfigError,
@@ -41,28 +43,26 @@ from nanobragg.errors import (
     QuirkWarning,
     UsageError,
 )
-from nanobragg.quirks import Quirk
-from nanobragg.structure_factors import StructureFactors
 
 if TYPE_CHECKING:
     from nanobragg import io
     from nanobragg.api import prepare, simulate
-    from nanobragg.comparison import compare
-    from nanobragg.explanation import explain
-    from nanobragg.noise import add_noise
+    from nanobragg.imaging.noise import add_noise
+    from nanobragg.inspection.comparison import compare
+    from nanobragg.inspection.explanation import explain
+    from nanobragg.inspection.tracing.trace import trace
+    from nanobragg.inspection.tracing.versus import compare_traces
     from nanobragg.scan import simulate_scan
-    from nanobragg.trace_versus import compare_traces
-    from nanobragg.tracing import trace
 
 _LAZY = {
     "simulate": "nanobragg.api",
     "prepare": "nanobragg.api",
-    "explain": "nanobragg.explanation",
-    "trace": "nanobragg.tracing",
-    "compare": "nanobragg.comparison",
-    "compare_traces": "nanobragg.trace_versus",
+    "explain": "nanobragg.inspection.explanation",
+    "trace": "nanobragg.inspection.tracing.trace",
+    "compare": "nanobragg.inspection.comparison",
+    "compare_traces": "nanobragg.inspection.tracing.versus",
     "simulate_scan": "nanobragg.scan",
-    "add_noise": "nanobragg.noise",
+    "add_noise": "nanobragg.imaging.noise",
     "ExperimentModule": "nanobragg.torch_backend",
     "io": "",
 }

@@ -191,7 +191,7 @@ cdef class CoreScene:
 
     Parameters
     ----------
-    scene : nanobragg.scene.Scene
+    scene : nanobragg.derivation.scene.Scene
         Or any object with the same attributes.
 
     Raises

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg import panels
 from nanobragg.config import Experiment
-from nanobragg.consistency import structure_factor_mismatches
-from nanobragg.derive import derive
+from nanobragg.derivation import panels
+from nanobragg.derivation.derive import derive
+from nanobragg.derivation.resolve import Notes, resolve
+from nanobragg.derivation.scene import Scene
 from nanobragg.errors import BackendUnavailableError, ConfigError, IneffectiveWarning, NanoBraggWarning, QuirkWarning
-from nanobragg.resolve import Notes, resolve
-from nanobragg.scene import Scene
-from nanobragg.triggers import triggered
+from nanobragg.inspection.consistency import structure_factor_mismatches
+from nanobragg.inspection.triggers import triggered
 
 Progress = Callable[[int, int], None]
 BACKENDS = ("c", "torch")
@@ -195,7 +195,7 @@ class RenderOptions:
         if backend == "c" and device is not None and str(device) != "cpu":
             raise ConfigError("device", device, "the C engine runs on the CPU", "use backend='torch'")
         if backend == "c":
-            from nanobragg import backend_c
+            from nanobragg.engines import c as backend_c
 
             backend_c.select_kernel(kernel)
             dtype = None if dtype is None else _floating(dtype)
@@ -224,7 +224,7 @@ class RenderOptions:
 
     def render_scene(self, scene: Scene, progress: Progress | None) -> NDArray[Any]:
         """Render a float scene with the C engine."""
-        from nanobragg import backend_c
+        from nanobragg.engines import c as backend_c
 
         report = None if progress is None else lambda done: progress(done, scene.n_pixels)
         image = backend_c.render(scene, n_threads=self.n_threads, kernel=self.kernel, progress=report)

@@ -7,8 +7,8 @@ from typing import Any
 
 from nanobragg.api import prepare
 from nanobragg.config import Experiment
+from nanobragg.config.fields import detached
 from nanobragg.errors import ConfigError
-from nanobragg.fields import detached
 
 
 def simulate_scan(experiment: Experiment, n_images: int, **options: Any) -> Iterator[Any]:

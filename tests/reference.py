@@ -17,7 +17,7 @@ from reference_beam import fluence, phi_angles, sensor_layers, sources, waveleng
 from reference_crystal import make_crystal
 from reference_geometry import cross, dot, matvec, norm, place_detector, rotaxis, scale, unit
 
-from nanobragg.quirks import Quirk
+from nanobragg.config.quirks import Quirk
 
 R_E_SQR = 7.94079248018965e-30
 AVOGADRO = 6.02214179e23

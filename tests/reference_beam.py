@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 from reference_geometry import RTD, rotaxis, scale, unit, vector
 
-from nanobragg.quirks import Quirk
+from nanobragg.config.quirks import Quirk
 
 
 def phi_angles(experiment):

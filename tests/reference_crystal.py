@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 from reference_geometry import DBL_MIN, RTD, cross, dot, matvec, norm, rescale, rotxyz, scale, unit, vector
 
-from nanobragg.quirks import Quirk
+from nanobragg.config.quirks import Quirk
 
 F32 = np.float32
 

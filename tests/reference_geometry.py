@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import cos, sin, sqrt
 from types import SimpleNamespace
 
-from nanobragg.quirks import Quirk
+from nanobragg.config.quirks import Quirk
 
 RTD = 57.29577951308232
 DBL_MIN = 2.2250738585072014e-308

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from nanobragg.torch_backend import sweep
-from nanobragg.torch_backend.inputs import NAMES, Inputs, Plan
-from nanobragg.torch_backend.kernel import render
+from nanobragg.torch_backend.kernels import sweep
+from nanobragg.torch_backend.kernels.inputs import NAMES, Inputs, Plan
+from nanobragg.torch_backend.kernels.kernel import render
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
-from nanobragg.fields import is_transformed
+from nanobragg.config.fields import is_transformed
 
 Progress = Callable[[int, int], None]
 AGAIN = (

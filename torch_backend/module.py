@@ -10,11 +10,11 @@ import torch
 from nanobragg.torch_backend.simulate import simulate
 from torch import Tensor, nn
 
-from nanobragg import panels
 from nanobragg.config import Experiment
+from nanobragg.derivation import panels
+from nanobragg.derivation.orientations import seeded
+from nanobragg.derivation.resolve import resolve
 from nanobragg.errors import ConfigError
-from nanobragg.random_orientation import seeded
-from nanobragg.resolve import resolve
 
 Bounds = tuple[float | None, float | None]
 Prior = tuple[Any, Any] | Callable[[Tensor], Tensor]

@@ -1,4 +1,4 @@
-"""The array namespace that `nanobragg.derive` is given by this engine: float64 tensors on the CPU that keep their gradient."""
+"""What `nanobragg.derivation.derive` is given by this engine: float64 tensors on the CPU that keep their gradient."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _lifting(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 class TorchOps:
-    """Twin of `nanobragg.geometry.FloatOps`; see `nanobragg.geometry.Ops` for what each member means."""
+    """Twin of `nanobragg.derivation.vectors.FloatOps`; see `nanobragg.derivation.vectors.Ops` for what each member means."""
 
     is_float = False
     sin = staticmethod(_lifting(torch.sin))

@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 from nanobragg.torch_backend.function import image_values
-from nanobragg.torch_backend.inputs import prepare
+from nanobragg.torch_backend.kernels.inputs import prepare
 from nanobragg.torch_backend.ops import TORCH_OPS
 from torch import Tensor
 
 from nanobragg.config import Experiment
-from nanobragg.derive import derive
+from nanobragg.derivation.derive import derive
+from nanobragg.derivation.scene import Scene
 from nanobragg.errors import BackendUnavailableError, ConfigError
-from nanobragg.scene import Scene
 
 BYTES_PER_EVALUATION = 352
 """alive at the peak of a block (measured for a square crystal with the nearest amplitude: forward 110, backward 330)"""
@@ -44,7 +44,7 @@ def simulate(
     Parameters
     ----------
     decided : Experiment
-        From `nanobragg.resolve.resolve`.
+        From `nanobragg.derivation.resolve.resolve`.
     roi : tuple of slice, optional
         (slow, fast), half-open; only these pixels are computed.
     dtype : dtype, optional

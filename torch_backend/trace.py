@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from nanobragg.torch_backend import inputs, kernel, lattice, phase
-from nanobragg.torch_backend.inputs import Inputs, Plan
-from nanobragg.torch_backend.kernel import Passes
-from nanobragg.torch_backend.structure_factors import Lookup
+from nanobragg.torch_backend.kernels import inputs, kernel, lattice, phase
+from nanobragg.torch_backend.kernels.inputs import Inputs, Plan
+from nanobragg.torch_backend.kernels.kernel import Passes
+from nanobragg.torch_backend.kernels.lookup import Lookup
 from torch import Tensor
 
-from nanobragg.scene import FactorMode, Scene, Shape
+from nanobragg.derivation.scene import FactorMode, Scene, Shape
 
 Index = tuple[int, int, int, int, int, int]
 Record = tuple[str, Index, float | tuple[float, ...]]
@@ -111,7 +111,7 @@ class _Watcher:
 
 
 class _Sorted:
-    """The records of one pixel, in the order of the loops of nanobragg/scene.py."""
+    """The records of one pixel, in the order of the loops of nanobragg/derivation/scene.py."""
 
     def __init__(
         self, scene: Scene, plan: Plan, values: Inputs, position: int, watcher: _Watcher, pixel: float

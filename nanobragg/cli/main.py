@@ -13,8 +13,8 @@ from nanobragg.cli.streams import open_streams
 from nanobragg.errors import ConfigError, NanoBraggError, NanoBraggWarning, UsageError
 
 if TYPE_CHECKING:
-    from nanobragg.cli.command_line import CommandLine
-    from nanobragg.cli.inputs import Reflections
+    from nanobragg.exchange.command_line.files import Reflections
+    from nanobragg.exchange.command_line.reading import CommandLine
 
 DONE, FAILED, INTERRUPTED = 0, 9, 130
 _PRINTING = {"--help", "--version", "-h", "-help"}
@@ -82,20 +82,20 @@ def _dispatch(args: list[str]) -> int:
 
 
 _WORDS = {
-    "demo": ("nanobragg.cli.demo", "run_demo"),
-    "trace": ("nanobragg.cli.trace_command", "run_trace"),
-    "compare": ("nanobragg.cli.compare_command", "run_compare"),
-    "explain": ("nanobragg.cli.explain_command", "run_explain"),
-    "run": ("nanobragg.cli.run_command", "run_experiment"),
-    "convert": ("nanobragg.cli.convert_command", "run_convert"),
-    "view": ("nanobragg.cli.view_command", "run_view"),
-    "init": ("nanobragg.cli.init_command", "run_init"),
+    "demo": ("nanobragg.cli.words.demo", "run_demo"),
+    "trace": ("nanobragg.cli.words.trace", "run_trace"),
+    "compare": ("nanobragg.cli.words.compare", "run_compare"),
+    "explain": ("nanobragg.cli.words.explain", "run_explain"),
+    "run": ("nanobragg.cli.words.run", "run_experiment"),
+    "convert": ("nanobragg.cli.words.convert", "run_convert"),
+    "view": ("nanobragg.cli.words.view", "run_view"),
+    "init": ("nanobragg.cli.words.init", "run_init"),
 }
-"""Module and function of every subcommand; `nanobragg.cli.usage.SUBCOMMANDS` says what each is for."""
+"""Module and function of every subcommand; `nanobragg.cli.dropin.usage.SUBCOMMANDS` says what each is for."""
 
 
 def _subcommand(name: str, args: list[str]) -> int:
-    from nanobragg.cli.usage import SUBCOMMANDS
+    from nanobragg.cli.dropin.usage import SUBCOMMANDS
 
     if name not in SUBCOMMANDS:
         raise UsageError(
@@ -109,11 +109,11 @@ def _subcommand(name: str, args: list[str]) -> int:
 
 def run(args: Sequence[str]) -> int:
     """Run one drop-in command line; errors are raised."""
-    from nanobragg.cli.parse import split_own
+    from nanobragg.exchange.command_line.parse import split_own
 
     own, _ = split_own(args)
     if own.get("help") or list(args) in (["-h"], ["-help"]):
-        from nanobragg.cli.usage import help_text
+        from nanobragg.cli.dropin.usage import help_text
 
         sys.stdout.write(help_text())
         return DONE
@@ -122,13 +122,13 @@ def run(args: Sequence[str]) -> int:
 
         _say(f"nanobragg {version('nanobragg')}")
         return DONE
-    from nanobragg.cli.command_line import read_command
+    from nanobragg.exchange.command_line.reading import read_command
 
     line = read_command(args)
     try:
         _simulate(line)
     except ConfigError as error:
-        from nanobragg.cli.named_flags import in_flags
+        from nanobragg.cli.dropin.named_flags import in_flags
 
         raise in_flags(line, error) from None
     finally:
@@ -140,16 +140,16 @@ def run(args: Sequence[str]) -> int:
 def _simulate(line: CommandLine) -> None:
     """Everything after the arguments are read: report, rendering, files."""
     from nanobragg.api import resolve_with_warnings
-    from nanobragg.cli import report
-    from nanobragg.cli.command_line import MissingInput, require_inputs
-    from nanobragg.cli.experiment import build_experiment
-    from nanobragg.cli.ineffective import is_told, note_ineffective
-    from nanobragg.cli.inputs import read_reflections
-    from nanobragg.cli.output import write_images
-    from nanobragg.cli.render import options_of, render
-    from nanobragg.derive import derivation
-    from nanobragg.random_orientation import seeded
-    from nanobragg.rng import checked_seed
+    from nanobragg.cli.dropin import report
+    from nanobragg.cli.dropin.output import write_images
+    from nanobragg.cli.dropin.render import options_of, render
+    from nanobragg.derivation.derive import derivation
+    from nanobragg.derivation.orientations import seeded
+    from nanobragg.derivation.rng import checked_seed
+    from nanobragg.exchange.command_line.files import read_reflections
+    from nanobragg.exchange.command_line.ineffective import is_told, note_ineffective
+    from nanobragg.exchange.command_line.meaning import build_experiment
+    from nanobragg.exchange.command_line.reading import MissingInput, require_inputs
     from nanobragg.seeds import drawn_seed
 
     for text in report.opened_headers(line):
@@ -157,7 +157,7 @@ def _simulate(line: CommandLine) -> None:
     try:
         require_inputs(line)
     except MissingInput as missing:
-        from nanobragg.cli.usage import BANNER, USAGE_LINE, help_text
+        from nanobragg.cli.dropin.usage import BANNER, USAGE_LINE, help_text
 
         _say(BANNER)
         if missing.what == "hkl":
@@ -202,12 +202,12 @@ def _simulate(line: CommandLine) -> None:
 
 def _report_unread(line: CommandLine) -> None:
     """Structure factors that cannot be read: the report up to them, and the original's error (spec cli.md 3)."""
-    from nanobragg.cli import report
-    from nanobragg.cli.experiment import build_experiment
-    from nanobragg.cli.inputs import Reflections
-    from nanobragg.derive import derivation
-    from nanobragg.resolve import resolve
-    from nanobragg.structure_factors import StructureFactors
+    from nanobragg.cli.dropin import report
+    from nanobragg.config.structure_factors import StructureFactors
+    from nanobragg.derivation.derive import derivation
+    from nanobragg.derivation.resolve import resolve
+    from nanobragg.exchange.command_line.files import Reflections
+    from nanobragg.exchange.command_line.meaning import build_experiment
 
     if "mtz" in line.own or "model" in line.own:
         return
@@ -235,7 +235,7 @@ def _write_dump(line: CommandLine, reflections: Reflections) -> None:
     if reflections.kind != "hkl":
         return
     from nanobragg.errors import FileFormatError
-    from nanobragg.io.fdump import write_fdump
+    from nanobragg.io.reflections.fdump import write_fdump
 
     try:
         write_fdump(line.dump_file, reflections.structure_factors)

@@ -1,7 +1,7 @@
 """What is simulated: frozen, keyword-only dataclasses in the field's units.
 
 None means "decide for me". Defaults, units, validity, differentiability and the flags that set a field stand here and
-nowhere else (in the field's metadata, see `nanobragg.fields.setting`).
+nowhere else (in the field's metadata, see `nanobragg.config.fields.setting`).
 """
 
 from nanobragg.config.beam import Beam, Divergence, Sources

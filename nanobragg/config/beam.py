@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.errors import ConfigError
-from nanobragg.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 
 _KAHN = (lambda v: -1 <= v <= 1, "must be between -1 and 1")
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, detached, elements, is_tensor, setting
+from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError
-from nanobragg.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, detached, elements, is_tensor, setting
 from nanobragg.seeds import drawn_seed
-from nanobragg.structure_factors import StructureFactors
 
 _ANGLE = (lambda v: 0 < v < 180, "must be > 0 and < 180")
 

@@ -10,10 +10,10 @@ from typing import Any
 from nanobragg.config.beam import Beam
 from nanobragg.config.crystal import Crystal
 from nanobragg.config.detector import Detector, Pose
+from nanobragg.config.fields import Config, setting
+from nanobragg.config.quirks import CORRECTED, FIDELITIES, Quirk, as_quirks, fidelity_name
 from nanobragg.config.sampling import Background, Goniometer, Sampling
 from nanobragg.errors import ConfigError
-from nanobragg.fields import Config, setting
-from nanobragg.quirks import CORRECTED, FIDELITIES, Quirk, as_quirks, fidelity_name
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,45 +57,45 @@ class Experiment(Config):
         **parts
             Top-level parts by name, for example ``detector=...``.
         """
-        from nanobragg.serialize import replaced
+        from nanobragg.config.serialize import replaced
 
         return replaced(self, path, value, parts)
 
     def get(self, path: str) -> Any:
         """The value at a dotted path, as in `replace`."""
-        from nanobragg.serialize import value_at
+        from nanobragg.config.serialize import value_at
 
         return value_at(self, path)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: units in the names, tensors as floats, with model version and quirks."""
-        from nanobragg.serialize import to_dict
+        from nanobragg.config.serialize import to_dict
 
         return to_dict(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Experiment:
         """The experiment behind `to_dict`'s data; unknown keys are refused by name."""
-        from nanobragg.serialize import from_dict
+        from nanobragg.config.serialize import from_dict
 
         return from_dict(data)
 
     def to_json(self) -> str:
         """`to_dict` as JSON text."""
-        from nanobragg.serialize import to_json
+        from nanobragg.config.serialize import to_json
 
         return to_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> Experiment:
         """The experiment behind `to_json`'s text."""
-        from nanobragg.serialize import from_json
+        from nanobragg.config.serialize import from_json
 
         return from_json(text)
 
     def equals(self, other: Experiment) -> bool:
         """True when both mean the same: every value equal, tensors compared by value."""
-        from nanobragg.serialize import equal
+        from nanobragg.config.serialize import equal
 
         return equal(self, other)
 
@@ -111,7 +111,7 @@ class Experiment(Config):
             ``"corrected"`` implies the strict parsing rules, ``"reference"`` the lenient ones. A ``--fidelity``,
             ``--strict`` or ``--quirks`` token among `args` wins.
         """
-        from nanobragg.cli.experiment import experiment_from_args
+        from nanobragg.exchange.command_line.meaning import experiment_from_args
 
         if isinstance(args, str):
             raise ConfigError("args", args, "must be a list of arguments", "split it: shlex.split(args)")
@@ -143,8 +143,8 @@ class Experiment(Config):
         FileFormatError
             For what cannot be read or represented; the message names the place inside the file.
         """
-        from nanobragg.interop.dials import read_expt
-        from nanobragg.interop.geometry import to_experiment
+        from nanobragg.exchange.geometry import to_experiment
+        from nanobragg.io.geometry.dials import read_expt
 
         return to_experiment(read_expt(path, index, image), path, template, structure_factors)
 
@@ -154,8 +154,8 @@ class Experiment(Config):
         image: int | None = None,
     ) -> Experiment:  # fmt: skip
         """The geometry of XPARM.XDS, GXPARM.XDS or XDS.INP; parameters as `from_dials`."""
-        from nanobragg.interop.geometry import to_experiment
-        from nanobragg.interop.xds import read_xds
+        from nanobragg.exchange.geometry import to_experiment
+        from nanobragg.io.geometry.xds import read_xds
 
         return to_experiment(read_xds(path, image), path, template, structure_factors)
 
@@ -168,15 +168,15 @@ class Experiment(Config):
 
         `wavelength_angstrom` is the one folded into the matrix; None: that of the template.
         """
-        from nanobragg.interop.geometry import to_experiment
-        from nanobragg.interop.mosflm import read_mosflm
+        from nanobragg.exchange.geometry import to_experiment
+        from nanobragg.io.geometry.mosflm import read_mosflm
 
         if wavelength_angstrom is None:
             if template is None:
                 raise ConfigError("wavelength_angstrom", None, "is needed: the matrix holds it as a factor",
                                   "give it, or template=")  # fmt: skip
-            from nanobragg.geometry import FLOAT_OPS
-            from nanobragg.sources import wavelength_m
+            from nanobragg.derivation.sources import wavelength_m
+            from nanobragg.derivation.vectors import FLOAT_OPS
 
             wavelength_angstrom = wavelength_m(template, FLOAT_OPS) * 1e10
         return to_experiment(read_mosflm(path, wavelength_angstrom), path, template, structure_factors)
@@ -192,8 +192,8 @@ class Experiment(Config):
         `index` chooses the crystal, from 0; `wavelength_angstrom` and `camera_length_m` are needed where the geometry
         file refers to the image files for them. Other parameters as `from_dials`.
         """
-        from nanobragg.interop.crystfel import read_crystfel
-        from nanobragg.interop.geometry import to_experiment
+        from nanobragg.exchange.geometry import to_experiment
+        from nanobragg.io.geometry.crystfel import read_crystfel
 
         found = read_crystfel(geom, stream, index=index, wavelength=wavelength_angstrom, camera_length=camera_length_m)
         return to_experiment(found, geom, template, structure_factors)
@@ -204,8 +204,8 @@ class Experiment(Config):
         image: int | None = None,
     ) -> Experiment:  # fmt: skip
         """The geometry in the header of an image: SMV, miniCBF or NXmx; parameters as `from_dials`."""
-        from nanobragg.interop.geometry import to_experiment
-        from nanobragg.interop.image_headers import read_header
+        from nanobragg.exchange.geometry import to_experiment
+        from nanobragg.io.geometry.image_headers import read_header
 
         return to_experiment(read_header(path, image), path, template, structure_factors)
 
@@ -221,36 +221,36 @@ class Experiment(Config):
         ConfigError
             For a curved detector, in this and all other writers of geometry.
         """
-        from nanobragg.interop.dials import write_expt
-        from nanobragg.interop.geometry import of_experiment
+        from nanobragg.exchange.geometry import of_experiment
+        from nanobragg.io.geometry.dials import write_expt
 
         write_expt(path, of_experiment(self, n_images), images)
 
     def to_xds_inp(self, path: str | PathLike[str], *, n_images: int = 1, images: str = "image_????.cbf") -> None:
         """Write an XDS.INP; one panel only."""
-        from nanobragg.interop.geometry import of_experiment
-        from nanobragg.interop.xds import write_xds_inp
+        from nanobragg.exchange.geometry import of_experiment
+        from nanobragg.io.geometry.xds import write_xds_inp
 
         write_xds_inp(path, of_experiment(self, n_images), images)
 
     def to_xparm(self, path: str | PathLike[str]) -> None:
         """Write an XPARM.XDS; one panel only."""
-        from nanobragg.interop.geometry import of_experiment
-        from nanobragg.interop.xds import write_xparm
+        from nanobragg.exchange.geometry import of_experiment
+        from nanobragg.io.geometry.xds import write_xparm
 
         write_xparm(path, of_experiment(self))
 
     def to_mosflm(self, path: str | PathLike[str], *, digits: int = 8) -> None:
         """Write a MOSFLM matrix file with 8 decimals, as MOSFLM reads them; 17 digits keep the orientation exactly."""
-        from nanobragg.interop.geometry import of_experiment
-        from nanobragg.interop.mosflm import write_mosflm
+        from nanobragg.exchange.geometry import of_experiment
+        from nanobragg.io.geometry.mosflm import write_mosflm
 
         write_mosflm(path, of_experiment(self), digits)
 
     def to_crystfel(self, geom: str | PathLike[str], stream: str | PathLike[str] | None = None) -> None:
         """Write a CrystFEL geometry file, and the crystal (at phi 0) as a stream of one chunk."""
-        from nanobragg.interop.crystfel import write_geom, write_stream
-        from nanobragg.interop.geometry import of_experiment
+        from nanobragg.exchange.geometry import of_experiment
+        from nanobragg.io.geometry.crystfel import write_geom, write_stream
 
         geometry = of_experiment(self)
         write_geom(geom, geometry)

@@ -6,29 +6,29 @@ import importlib
 from typing import Any
 
 _HOME = {
-    "read_float": "float_image",
-    "write_float": "float_image",
-    "read_smv": "smv",
-    "write_smv": "smv",
-    "read_pgm": "pgm",
-    "write_pgm": "pgm",
-    "read_png": "png",
-    "write_png": "png",
-    "read_hkl": "hkl",
-    "write_hkl": "hkl",
-    "read_matrix": "matrix",
-    "write_matrix": "matrix",
-    "read_fdump": "fdump",
-    "write_fdump": "fdump",
-    "read_sourcefile": "sourcefile",
-    "write_sourcefile": "sourcefile",
-    "read_image": "image_file",
-    "read_cbf": "cbf",
-    "write_cbf": "cbf",
-    "write_nxmx": "nxmx",
-    "write_tiff": "fabio_images",
-    "write_edf": "fabio_images",
-    "write_frames": "frames",
+    "read_float": "nanobragg.io.images.float_image",
+    "write_float": "nanobragg.io.images.float_image",
+    "read_smv": "nanobragg.io.images.smv",
+    "write_smv": "nanobragg.io.images.smv",
+    "read_pgm": "nanobragg.io.images.pgm",
+    "write_pgm": "nanobragg.io.images.pgm",
+    "read_png": "nanobragg.io.images.png",
+    "write_png": "nanobragg.io.images.png",
+    "read_hkl": "nanobragg.io.reflections.hkl",
+    "write_hkl": "nanobragg.io.reflections.hkl",
+    "read_matrix": "nanobragg.io.matrix",
+    "write_matrix": "nanobragg.io.matrix",
+    "read_fdump": "nanobragg.io.reflections.fdump",
+    "write_fdump": "nanobragg.io.reflections.fdump",
+    "read_sourcefile": "nanobragg.io.sourcefile",
+    "write_sourcefile": "nanobragg.io.sourcefile",
+    "read_image": "nanobragg.io.images.image_file",
+    "read_cbf": "nanobragg.io.images.cbf",
+    "write_cbf": "nanobragg.io.images.cbf",
+    "write_nxmx": "nanobragg.io.images.nxmx",
+    "write_tiff": "nanobragg.io.images.fabio_images",
+    "write_edf": "nanobragg.io.images.fabio_images",
+    "write_frames": "nanobragg.exchange.numbered_files",
 }
 __all__ = sorted(_HOME)
 
@@ -36,7 +36,7 @@ __all__ = sorted(_HOME)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

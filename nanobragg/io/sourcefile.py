@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.config.fields import float_array
 from nanobragg.errors import ConfigError, FileFormatError
-from nanobragg.fields import float_array
 from nanobragg.io import text
 from nanobragg.io.atomic import read_bytes, write_bytes
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import nanobragg as nb
-from nanobragg.geometry import FLOAT_OPS
-from nanobragg.placement import place
-from nanobragg.quirks import REFERENCE
+from nanobragg.config.quirks import REFERENCE
+from nanobragg.derivation.placement import place
+from nanobragg.derivation.vectors import FLOAT_OPS
 
 NEEDED = "-default_F 1 -cell 50 60 70 80 85 95 -detpixels 100"
 
@@ -138,7 +138,7 @@ def test_sensor_flags_act_from_left_to_right(flags: str, reference: object, corr
 
 def test_a_negative_beam_size_disables_clipping() -> None:
     # the default beam of 0.1 mm clips b and c; a negative one clips nothing
-    from nanobragg.resolve import crystal_size, resolve
+    from nanobragg.derivation.resolve import crystal_size, resolve
 
     clipped = crystal_size(resolve(experiment("-xtalsize 0.3"))).clipped
     assert [(axis, beam) for axis, _, beam in clipped] == [("high", 1e-4), ("wide", 1e-4)]
@@ -227,8 +227,8 @@ def test_settings_without_effect_are_named(flags: str, says: str) -> None:
 
 
 def wavelengths(text: str) -> list[float]:
-    from nanobragg.derive import derivation
-    from nanobragg.resolve import resolve
+    from nanobragg.derivation.derive import derivation
+    from nanobragg.derivation.resolve import resolve
 
     found = derivation(resolve(experiment(text))).sources.wavelengths
     assert found is not None
@@ -244,8 +244,8 @@ def test_negative_dispersion_with_a_count() -> None:
 
 def test_divergence_count_without_a_range_steps_exactly() -> None:
     """physics.md 6.2: h = 1.0/n radian to the last bit; 9 and 13 are counts for which (1000/n)/1000 is not 1/n."""
-    from nanobragg.derive import derivation
-    from nanobragg.resolve import resolve
+    from nanobragg.derivation.derive import derivation
+    from nanobragg.derivation.resolve import resolve
 
     for n in (3, 9, 13):
         assert derivation(resolve(experiment(f"-hdivsteps {n} -square_div"))).sources.horizontal.step == 1.0 / n
@@ -253,8 +253,8 @@ def test_divergence_count_without_a_range_steps_exactly() -> None:
 
 def test_phi_step_of_0_keeps_the_range() -> None:
     """physics.md 6.1, last row: count, range and step stay as typed."""
-    from nanobragg.derive import derivation
-    from nanobragg.resolve import resolve
+    from nanobragg.derivation.derive import derivation
+    from nanobragg.derivation.resolve import resolve
 
     d = derivation(resolve(experiment("-phisteps 3 -osc 1 -phistep 0 -phi 2")))
     assert d.rotation.phi == [2 / 57.29577951308232] * 3
@@ -263,8 +263,8 @@ def test_phi_step_of_0_keeps_the_range() -> None:
 
 def test_negative_thickness_with_a_count_is_half_a_micrometre() -> None:
     """physics.md 6.3, n > 0, T < 0."""
-    from nanobragg.derive import derivation
-    from nanobragg.resolve import resolve
+    from nanobragg.derivation.derive import derivation
+    from nanobragg.derivation.resolve import resolve
 
     layers = derivation(resolve(experiment("-detector_thick -5 -thicksteps 4"))).layers
     assert (layers.thickness, layers.step, layers.n) == (0.5e-6, 0.5e-6 / 4, 4)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from nanobragg.cli.numbers import atof, atoi, strict_float, strict_int
-from nanobragg.cli.parse import parse_lenient, parse_strict, split_own
-from nanobragg.cli.settings import Settings, settled
 from nanobragg.errors import QuirkWarning, UsageError
+from nanobragg.exchange.command_line.numbers import atof, atoi, strict_float, strict_int
+from nanobragg.exchange.command_line.parse import parse_lenient, parse_strict, split_own
+from nanobragg.exchange.command_line.settings import Settings, settled
 
 
 def lenient(text: str) -> Settings:
@@ -201,13 +201,13 @@ def test_our_own_options_are_taken_out_first() -> None:
 
 
 def test_no_option_of_ours_contains_a_flag_of_the_original() -> None:
-    from nanobragg.cli.flags import FLAGS, OWN_OPTIONS
+    from nanobragg.exchange.command_line.flags import FLAGS, OWN_OPTIONS
 
     assert [(own.name, flag.name) for own in OWN_OPTIONS for flag in FLAGS if flag.matches(own.name)] == []
 
 
 def test_every_spelling_of_the_table_is_matched_by_its_own_rule() -> None:
-    from nanobragg.cli.flags import FLAGS
+    from nanobragg.exchange.command_line.flags import FLAGS
 
     # the exact class is the only one whose further spellings the rule itself does not take
     for flag in FLAGS:
@@ -216,8 +216,8 @@ def test_every_spelling_of_the_table_is_matched_by_its_own_rule() -> None:
 
 
 def test_every_flag_has_a_text_in_the_help() -> None:
-    from nanobragg.cli.flags import FLAGS, OWN_OPTIONS
-    from nanobragg.cli.usage import _entry
+    from nanobragg.cli.dropin.usage import _entry
+    from nanobragg.exchange.command_line.flags import FLAGS, OWN_OPTIONS
 
     for flag in (*FLAGS, *OWN_OPTIONS):
         first, *more = _entry(flag)

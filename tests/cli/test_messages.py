@@ -45,8 +45,8 @@ def test_suggestions(run: Run, token: str, near: str) -> None:
 
 def test_every_spelling_with_its_last_letter_doubled_is_found() -> None:
     """Spellings of four letters or less have other neighbours."""
-    from nanobragg.cli.flags import FLAGS
-    from nanobragg.cli.parse import _alike
+    from nanobragg.exchange.command_line.flags import FLAGS
+    from nanobragg.exchange.command_line.parse import _alike
 
     names = [name for flag in FLAGS for name in flag.spellings if len(name) > 4]
     found = {name: _alike(name + name[-1], name + name[-1]) for name in names}

@@ -9,9 +9,9 @@ import pytest
 from cli_runs import SMALL, Result
 from test_bad_input import smv
 
-from nanobragg.cli.flags import FLAGS, Flag
-from nanobragg.cli.named_flags import in_flags
+from nanobragg.cli.dropin.named_flags import in_flags
 from nanobragg.errors import ConfigError
+from nanobragg.exchange.command_line.flags import FLAGS, Flag
 
 Run = Callable[..., Result]
 
@@ -79,7 +79,7 @@ def test_words_that_take_flags_name_them_too(run: Run) -> None:
 
 
 def test_an_error_that_no_flag_caused_stays_as_it_is() -> None:
-    from nanobragg.cli.command_line import read_command
+    from nanobragg.exchange.command_line.reading import read_command
 
     error = ConfigError("experiment", 1, "is wrong")
     assert in_flags(read_command(SMALL.split()), error) is error

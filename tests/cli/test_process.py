@@ -48,7 +48,7 @@ def test_help_and_version_import_neither_torch_nor_matplotlib(tmp_path: Path) ->
 
 
 def test_help_lists_every_flag_with_its_unit_and_default(spawn: Run) -> None:
-    from nanobragg.cli.flags import FLAGS, GROUPS, OWN_OPTIONS
+    from nanobragg.exchange.command_line.flags import FLAGS, GROUPS, OWN_OPTIONS
 
     text = spawn("--help").out
     entries = {line.split()[0]: line for line in text.splitlines() if line.startswith("  -")}

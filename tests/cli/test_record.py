@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from cli_runs import SMALL, Result
 
-from nanobragg.cli.inputs import read_header
+from nanobragg.config.quirks import REFERENCE
+from nanobragg.exchange.command_line.files import read_header
+from nanobragg.exchange.provenance import SMV_KEY, read_provenance
 from nanobragg.io import read_smv
-from nanobragg.provenance import SMV_KEY, read_provenance
-from nanobragg.quirks import REFERENCE
 
 Run = Callable[..., Result]
 RUN = (
@@ -83,6 +83,6 @@ def test_the_demo_records_its_seed(spawn: Run, tmp_path: Path) -> None:
 
 def test_the_reference_set_is_the_full_one() -> None:
     """What `--quirks all` means, and so when a header stays the original's."""
-    from nanobragg.cli.command_line import read_command
+    from nanobragg.exchange.command_line.reading import read_command
 
     assert read_command([*SMALL.split(), "--quirks", "all"]).quirks == REFERENCE

@@ -22,7 +22,7 @@ from nanobragg.config import (
     Sources,
     UnitCell,
 )
-from nanobragg.structure_factors import StructureFactors
+from nanobragg.config.structure_factors import StructureFactors
 
 ANGSTROM = 1e-10
 

@@ -25,7 +25,7 @@ from nanobragg.config import (
     Sources,
     UnitCell,
 )
-from nanobragg.structure_factors import StructureFactors
+from nanobragg.config.structure_factors import StructureFactors
 
 N_FAST, N_SLOW = 7, 5
 

@@ -10,8 +10,8 @@ from laboratory import FLAT, R_E_SQR, on_reflection, relative
 from laboratory import render as image
 
 import nanobragg as nb
-from nanobragg.cell import unit_cell_vectors
-from nanobragg.quirks import CORRECTED, Quirk
+from nanobragg.config.quirks import CORRECTED, Quirk
+from nanobragg.derivation.cell import unit_cell_vectors
 
 pytestmark = pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning")
 

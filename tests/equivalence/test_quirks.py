@@ -11,7 +11,7 @@ from triggers import ELSEWHERE, REFUSED, TRIGGERS
 from worst_pixel import assert_agree
 
 import nanobragg as nb
-from nanobragg.quirks import CORRECTED, REFERENCE, Quirk
+from nanobragg.config.quirks import CORRECTED, REFERENCE, Quirk
 
 pytestmark = pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning")
 

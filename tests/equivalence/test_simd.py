@@ -8,9 +8,10 @@ import pytest
 from worst_pixel import assert_agree
 
 import nanobragg as nb
-from nanobragg import _core, backend_c
-from nanobragg.derive import derive
-from nanobragg.resolve import resolve
+from nanobragg import _core
+from nanobragg.derivation.derive import derive
+from nanobragg.derivation.resolve import resolve
+from nanobragg.engines import c as backend_c
 
 pytestmark = pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning")
 

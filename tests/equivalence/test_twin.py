@@ -12,7 +12,7 @@ from twin_trace import TracedTwin
 from worst_pixel import assert_agree, of_scalar_kernel
 
 import nanobragg as nb
-from nanobragg.quirks import Quirk
+from nanobragg.config.quirks import Quirk
 
 pytestmark = pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning")
 

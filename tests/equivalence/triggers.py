@@ -5,7 +5,7 @@ from __future__ import annotations
 import grid
 
 from nanobragg.config import Divergence
-from nanobragg.quirks import Quirk
+from nanobragg.config.quirks import Quirk
 
 TRICLINIC = grid.OPTIONS["cell"][1]
 SENSOR = {"thickness_um": 450.0, "attenuation_um": 234.0}

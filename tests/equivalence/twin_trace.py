@@ -5,8 +5,8 @@ from __future__ import annotations
 import reference
 from reference_geometry import norm
 
-from nanobragg.quantities import OUTSIDE, SCENE
-from nanobragg.tracing import Step, Trace
+from nanobragg.inspection.tracing.quantities import OUTSIDE, SCENE
+from nanobragg.inspection.tracing.trace import Step, Trace
 
 MOST_EVALUATIONS = 100_000
 """Of the twin on the way to a pixel: some seconds."""

@@ -9,7 +9,7 @@ import numpy as np
 from twin_trace import TracedTwin
 
 import nanobragg as nb
-from nanobragg.quantities import SCENE, place_of
+from nanobragg.inspection.tracing.quantities import SCENE, place_of
 
 SHOWN = 12
 """Entries of the traces that are printed, from the first one that differs."""

@@ -21,11 +21,11 @@ import numpy as np
 import odd_values
 from fuzz_finding import require
 
-from nanobragg.cli.flags import FLAGS, OWN_OPTIONS, Flag
 from nanobragg.cli.main import main
+from nanobragg.config.quirks import Quirk
 from nanobragg.errors import FileFormatError
+from nanobragg.exchange.command_line.flags import FLAGS, OWN_OPTIONS, Flag
 from nanobragg.io import read_fdump, read_pgm, read_smv
-from nanobragg.quirks import Quirk
 
 INPUTS = Path(__file__).resolve().parents[2] / "golden" / "inputs"
 _KINDS = {

@@ -19,11 +19,11 @@ import odd_values
 from fuzz_finding import require
 
 import nanobragg as nb
-from nanobragg import backend_c
 from nanobragg.api import resolve_with_warnings
-from nanobragg.conventions import CONVENTIONS
-from nanobragg.derive import derive
-from nanobragg.quirks import Quirk
+from nanobragg.config.conventions import CONVENTIONS
+from nanobragg.config.quirks import Quirk
+from nanobragg.derivation.derive import derive
+from nanobragg.engines import c as backend_c
 
 AFFORDABLE = 200_000
 """Evaluations: about half a second under the sanitizers; the counts below are either small or out of all bounds."""

@@ -17,9 +17,9 @@ from fuzz_finding import require
 
 from nanobragg import StructureFactors, io
 from nanobragg.errors import FileFormatError
-from nanobragg.io.hkl import read_hkl_legacy
+from nanobragg.io.images.smv import header_values, load_smv
 from nanobragg.io.matrix import read_matrix_legacy
-from nanobragg.io.smv import header_values, load_smv
+from nanobragg.io.reflections.hkl import read_hkl_legacy
 from nanobragg.io.sourcefile import read_sourcefile_legacy
 
 INPUTS = Path(__file__).resolve().parents[2] / "golden" / "inputs"

@@ -13,9 +13,9 @@ import pytest
 
 import nanobragg as nb
 from nanobragg import io
-from nanobragg.derive import derive
-from nanobragg.io.smv import load_smv
-from nanobragg.resolve import resolve
+from nanobragg.derivation.derive import derive
+from nanobragg.derivation.resolve import resolve
+from nanobragg.io.images.smv import load_smv
 
 CRYSTAL: dict[str, Any] = {
     "unit_cell": nb.UnitCell(40, 50, 60, 90, 90, 90),

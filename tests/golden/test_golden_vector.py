@@ -9,9 +9,10 @@ import pytest
 from golden_cases import golden_cases
 
 import nanobragg as nb
-from nanobragg import _core, backend_c
-from nanobragg.derive import derive
-from nanobragg.resolve import resolve
+from nanobragg import _core
+from nanobragg.derivation.derive import derive
+from nanobragg.derivation.resolve import resolve
+from nanobragg.engines import c as backend_c
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = [case for case in golden_cases(ROOT / "golden") if case.expected and not case.pre_args]

@@ -15,9 +15,9 @@ from test_reflection_files import unique_list, write
 import nanobragg as nb
 from nanobragg.cli.main import main
 from nanobragg.errors import FileFormatError
+from nanobragg.exchange.provenance import read_provenance
+from nanobragg.exchange.toml import commented_toml, experiment_toml, read_toml
 from nanobragg.io import read_image, write_nxmx
-from nanobragg.provenance import read_provenance
-from nanobragg.toml_config import commented_toml, experiment_toml, read_toml
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def test_an_experiment_survives_toml():
     before = before.replace("sampling.roi", (slice(2, 10), slice(0, 15)))
     after = read_toml_text(experiment_toml(before, {"default_F": 50.0})).experiment
     assert after.equals(before)
-    from nanobragg import panels
+    from nanobragg.derivation import panels
 
     before = panels.split(experiment(n_fast=24, n_slow=20), 2, 2).replace("detector_pose", nb.Pose(shift_mm=(1, 2, 3)))
     after = read_toml_text(experiment_toml(before, {"default_F": 50.0})).experiment
@@ -241,8 +241,8 @@ def test_view(capsys):
 
 
 def test_resolution_is_braggs_law():
-    from nanobragg.cli.view_command import resolution
-    from nanobragg.interop.geometry import of_experiment
+    from nanobragg.cli.words.view import resolution
+    from nanobragg.exchange.geometry import of_experiment
 
     e = flat().replace("detector", nb.Detector(n_fast=100, n_slow=100, pixel_size_mm=1.0, distance_mm=100.0))
     geometry = of_experiment(e)

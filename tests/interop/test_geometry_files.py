@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import nanobragg as nb
-from nanobragg import panels
+from nanobragg.derivation import panels
 from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
-from nanobragg.interop.frames import FROM_XDS, rotation
-from nanobragg.interop.geometry import of_experiment
+from nanobragg.exchange.geometry import of_experiment
+from nanobragg.io.geometry.axes import FROM_XDS, rotation
 
 SAME = 1e-9
 """Largest difference of two images relative to the maximum; measured: below 5e-12 everywhere."""

@@ -9,13 +9,13 @@ import pytest
 from test_geometry_files import SAME, experiment
 
 import nanobragg as nb
-from nanobragg import panels
+from nanobragg.derivation import panels
 from nanobragg.errors import ConfigError, FileFormatError
-from nanobragg.interop.frames import FROM_NEXUS
-from nanobragg.interop.geometry import of_experiment
+from nanobragg.exchange.geometry import of_experiment
+from nanobragg.exchange.numbered_files import frame_path
+from nanobragg.exchange.provenance import read_provenance
 from nanobragg.io import read_cbf, read_image, read_smv, write_cbf, write_frames, write_nxmx, write_smv
-from nanobragg.io.frames import frame_path
-from nanobragg.provenance import read_provenance
+from nanobragg.io.geometry.axes import FROM_NEXUS
 
 fabio = pytest.importorskip("fabio", reason="needs fabio: pip install 'nanobragg[io]'")
 h5py = pytest.importorskip("h5py", reason="needs h5py: pip install 'nanobragg[io]'")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nanobragg as nb
-from nanobragg import panels
+from nanobragg.derivation import panels
 from nanobragg.errors import ConfigError
 
 
@@ -60,9 +60,9 @@ def test_the_pose_moves_every_panel_as_it_moves_the_detector(backend):
 
 
 def test_the_pose_is_the_rigid_motion_it_says():
-    from nanobragg.geometry import FLOAT_OPS
-    from nanobragg.placement import place
-    from nanobragg.resolve import resolve
+    from nanobragg.derivation.placement import place
+    from nanobragg.derivation.resolve import resolve
+    from nanobragg.derivation.vectors import FLOAT_OPS
 
     pose = nb.Pose(shift_mm=(1.0, -2.0, 0.5), rotation_deg=(20.0, -30.0, 10.0), origin_mm=(80.0, 1.0, 2.0))
     before, after = (place(resolve(e), FLOAT_OPS) for e in (experiment(), experiment().replace("detector_pose", pose)))

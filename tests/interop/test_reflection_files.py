@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import nanobragg as nb
+from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
-from nanobragg.io.symmetry import absent, expand, operations
-from nanobragg.structure_factors import StructureFactors
+from nanobragg.io.reflections.symmetry import absent, expand, operations
 
 gemmi = pytest.importorskip("gemmi", reason="needs gemmi: pip install 'nanobragg[io]'")
 LYSOZYME = (79.1, 79.1, 37.9, 90.0, 90.0, 90.0)
@@ -337,7 +337,7 @@ def test_the_crystal_takes_the_cell_of_the_file(tmp_path):
 
 
 def test_expand_reports_the_outermost_reflection(tmp_path):
-    from nanobragg.io.mtz import read_mtz
+    from nanobragg.io.reflections.mtz import read_mtz
 
     hkl, amplitude = unique_list(d_min=8)
     full = expand(read_mtz(write(tmp_path / "x.mtz", [("FP", "F", amplitude)], hkl=hkl)))

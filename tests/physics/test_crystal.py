@@ -8,7 +8,7 @@ import pytest
 from laboratory import FLAT, FLUENCE, R_E_SQR, pixel_centers, relative, render, scattering, single
 
 import nanobragg as nb
-from nanobragg.cell import unit_cell_vectors
+from nanobragg.derivation.cell import unit_cell_vectors
 
 SYSTEMS = {
     "triclinic": (42.1, 53.3, 61.7, 77.0, 84.5, 98.2),

@@ -7,7 +7,7 @@ import pytest
 from laboratory import FLAT, centroid, isolated_cell, relative, render, single
 
 import nanobragg as nb
-from nanobragg.cell import unit_cell_vectors
+from nanobragg.derivation.cell import unit_cell_vectors
 
 CONVENTIONS = ["mosflm", "denzo", "adxv", "xds", "dials", "custom"]
 N_FAST, N_SLOW, P = 26, 22, 0.2

@@ -5,7 +5,7 @@ import pytest
 
 import nanobragg as nb
 from nanobragg.errors import NanoBraggWarning
-from nanobragg.io.model import read_model
+from nanobragg.io.reflections.model import read_model
 
 gemmi = pytest.importorskip("gemmi", reason="needs gemmi: pip install 'nanobragg[io]'")
 

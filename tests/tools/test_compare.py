@@ -18,9 +18,9 @@ import pytest
 import nanobragg as nb
 from nanobragg import io
 from nanobragg.cli.main import main
-from nanobragg.comparison import Gates, compare
-from nanobragg.peaks import find_peaks, match_peaks
-from nanobragg.report_html import report_page
+from nanobragg.inspection.comparison import Gates, compare
+from nanobragg.inspection.peaks import find_peaks, match_peaks
+from nanobragg.inspection.report_html import report_page
 
 SMALL = "-default_F 100 -cell 50 60 70 90 95 90 -misset 10 20 30 -N 5 -lambda 1 -distance 100 -pixel 0.4 -detpixels 24 -seed 1"
 
@@ -310,7 +310,7 @@ def test_backends_agree_and_a_fault_is_located(tmp_path: Path, monkeypatch, caps
     assert main(command) == 0
     text = capsys.readouterr().out
     assert "scaling at the brightest pixel" in text and "1/steps" in text
-    from nanobragg.torch_backend import inputs
+    from nanobragg.torch_backend.kernels import inputs
 
     original = inputs.polarization_matrices
     monkeypatch.setattr(inputs, "polarization_matrices", lambda kahn, *args: original(-kahn, *args))

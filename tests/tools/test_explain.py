@@ -10,14 +10,14 @@ import pytest
 from tool_cases import args_of, in_case_folder
 
 import nanobragg as nb
-from nanobragg import coarse
-from nanobragg.cli.explain_command import explain_flags
 from nanobragg.cli.main import main
-from nanobragg.derive import derive
-from nanobragg.explanation import duration
-from nanobragg.quirk_cost import quirk_costs
-from nanobragg.quirks import REFERENCE, Quirk
-from nanobragg.resolve import Notes, resolve
+from nanobragg.cli.words.explain import explain_flags
+from nanobragg.config.quirks import REFERENCE, Quirk
+from nanobragg.derivation.derive import derive
+from nanobragg.derivation.resolve import Notes, resolve
+from nanobragg.inspection import coarse
+from nanobragg.inspection.explanation import duration
+from nanobragg.inspection.quirk_cost import quirk_costs
 
 TRAPS = {
     "phi_zero_start": ["STALE_PHI_ZERO"],

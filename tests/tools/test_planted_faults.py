@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from nanobragg.torch_backend import inputs, lattice, phase, structure_factors
+from nanobragg.torch_backend.kernels import inputs, lattice, phase
+from nanobragg.torch_backend.kernels import lookup as structure_factors
 
 import nanobragg as nb
-from nanobragg import derive, placement
 from nanobragg.cli.main import main
-from nanobragg.geometry import scale
+from nanobragg.derivation import derive, placement
+from nanobragg.derivation.vectors import scale
 
 ROTATED = (
     "-cell 50 60 70 90 90 90 -misset 10 20 30 -N 5 -Nb 6 -Nc 8 -lambda 1 -distance 100 -pixel 0.4 -detpixels 32 "

@@ -13,10 +13,10 @@ import pytest
 from tool_cases import GOLDEN, PRINTED_CASES, args_of, block_of, in_case_folder, pixels_of
 
 import nanobragg as nb
-from nanobragg.derive import derivation
-from nanobragg.resolve import Notes, resolve
-from nanobragg.trace_printout import as_trace, read_printout, with_printed
-from nanobragg.tracing import Trace, trace_derived
+from nanobragg.derivation.derive import derivation
+from nanobragg.derivation.resolve import Notes, resolve
+from nanobragg.inspection.tracing.printout import as_trace, read_printout, with_printed
+from nanobragg.inspection.tracing.trace import Trace, trace_derived
 
 VARIED = [
     "phi_zero_start", "thick_layers", "oversample_omega", "oversample_polar", "sourcefile_full", "interp_out_of_range",
@@ -177,8 +177,9 @@ def test_public_names_are_functions_whatever_is_imported_first() -> None:
     """A submodule called nanobragg.trace would take the place of the function."""
     code = (
         "import nanobragg, importlib, pkgutil\n"
-        "for m in ('tracing', 'trace_versus', 'trace_printout', 'comparison', 'explanation', 'scaling', 'report_html'):\n"
-        "    importlib.import_module('nanobragg.' + m)\n"
+        "from nanobragg import inspection\n"
+        "for m in pkgutil.walk_packages(inspection.__path__, 'nanobragg.inspection.'):\n"
+        "    importlib.import_module(m.name)\n"
         "names = {m.name for m in pkgutil.iter_modules(nanobragg.__path__)}\n"
         "for n in ('trace', 'compare', 'compare_traces', 'explain', 'simulate', 'prepare'):\n"
         "    assert callable(getattr(nanobragg, n)) and n not in names, n\n"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from nanobragg.torch_backend import simulate
 
-from nanobragg.resolve import resolve
+from nanobragg.derivation.resolve import resolve
 
 pytestmark = [
     pytest.mark.slow,

@@ -9,7 +9,7 @@ from nanobragg.torch_backend import simulate
 from worst_pixel import assert_agree
 
 import nanobragg as nb
-from nanobragg.resolve import resolve
+from nanobragg.derivation.resolve import resolve
 
 ROWS = grid.rows()
 pytestmark = pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning")

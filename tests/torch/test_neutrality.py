@@ -8,15 +8,15 @@ import grid
 import pytest
 import torch
 from experiments import base
-from nanobragg.torch_backend import kernel, sweep
-from nanobragg.torch_backend.inputs import NAMES, Inputs, prepare
+from nanobragg.torch_backend.kernels import kernel, sweep
+from nanobragg.torch_backend.kernels.inputs import NAMES, Inputs, prepare
 from nanobragg.torch_backend.ops import TORCH_OPS
 from nanobragg.torch_backend.simulate import render_scene
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import nanobragg as nb
-from nanobragg.derive import derive
-from nanobragg.resolve import resolve
+from nanobragg.derivation.derive import derive
+from nanobragg.derivation.resolve import resolve
 
 VARIANTS = {
     "corrected": {},

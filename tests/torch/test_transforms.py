@@ -10,7 +10,7 @@ from nanobragg.torch_backend import simulate
 from torch.autograd import forward_ad
 
 import nanobragg as nb
-from nanobragg.resolve import resolve
+from nanobragg.derivation.resolve import resolve
 
 WEIGHTS = torch.from_numpy(np.random.default_rng(5).standard_normal((5, 6)))
 MISSETS = torch.tensor([[10.0, 20.0, 30.0], [1.0, 2.0, 3.0], [-4.0, 5.0, 6.0]], dtype=torch.float64)

@@ -5,8 +5,8 @@ from math import cos, sin, sqrt
 
 import numpy as np
 
-from nanobragg.quirks import Quirk
-from nanobragg.scene import KERNEL_QUIRKS, FactorMode, Scene, Shape
+from nanobragg.config.quirks import Quirk
+from nanobragg.derivation.scene import KERNEL_QUIRKS, FactorMode, Scene, Shape
 
 RTD = 57.29577951308232
 

@@ -17,10 +17,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from handmade_scene import busy, corrected, table, without, worked_example
 
-from nanobragg import _core, backend_c
+from nanobragg import _core
+from nanobragg.config.quirks import Quirk
+from nanobragg.derivation.scene import FactorMode, Shape
+from nanobragg.engines import c as backend_c
 from nanobragg.errors import BackendUnavailableError, ConfigError, CoreError
-from nanobragg.quirks import Quirk
-from nanobragg.scene import FactorMode, Shape
 
 WORKED_EXAMPLE_BITS = """
 410aefd9 3b013fe7 422c8dd6 3f0f2048 43dd4331 3fc9ee7c 41721a39 3e5fef8a 419317fd 42a303d5

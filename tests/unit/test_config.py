@@ -10,8 +10,8 @@ import pytest
 from small import small
 
 import nanobragg as nb
-from nanobragg import fields
-from nanobragg.quirks import CORRECTED, REFERENCE
+from nanobragg.config import fields
+from nanobragg.config.quirks import CORRECTED, REFERENCE
 
 
 def leaves(kind: type, prefix: str = ""):

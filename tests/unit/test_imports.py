@@ -40,31 +40,30 @@ def within(name: str, allowed: set[str]) -> bool:
     return not name.startswith("nanobragg.") or any(name == a or name.startswith(a + ".") for a in allowed)
 
 
-BASE = {"nanobragg.errors", "nanobragg.constants", "nanobragg.fields", "nanobragg.quirks", "nanobragg.conventions"}
-CONFIG = BASE | {"nanobragg.config", "nanobragg.structure_factors", "nanobragg.seeds"}
-DERIVATION = CONFIG | {
-    "nanobragg.geometry", "nanobragg.cell", "nanobragg.placement", "nanobragg.sources", "nanobragg.random_orientation",
-    "nanobragg.rng", "nanobragg.resolve", "nanobragg.limits", "nanobragg.prescan", "nanobragg.scene", "nanobragg.derive",
-    "nanobragg.panels",
-}  # fmt: skip
+BASE = {
+    "nanobragg.errors",
+    "nanobragg.constants",
+    "nanobragg.config.fields",
+    "nanobragg.config.quirks",
+    "nanobragg.config.conventions",
+}
+CONFIG = BASE | {"nanobragg.config", "nanobragg.config.structure_factors", "nanobragg.seeds"}
+DERIVATION = CONFIG | {"nanobragg.derivation"}
 ALLOWED = {
     "errors.py": set(),
     "constants.py": set(),
-    "conventions.py": set(),
-    "quirks.py": {"nanobragg.errors"},
-    "fields.py": {"nanobragg.errors"},
-    "structure_factors.py": {"nanobragg.errors", "nanobragg.fields", "nanobragg.table_checks"},
-    "table_checks.py": {"nanobragg.errors", "nanobragg.fields"},
     "seeds.py": set(),
-    "scene.py": {"nanobragg.quirks"},
-    "geometry.py": BASE,
-    "cell.py": DERIVATION,
-    "placement.py": DERIVATION,
-    "sources.py": DERIVATION,
-    "resolve.py": DERIVATION,
-    "prescan.py": DERIVATION,
-    "derive.py": DERIVATION,
-    "backend_c.py": BASE | {"nanobragg.scene", "nanobragg._core"},
+    "config/conventions.py": set(),
+    "config/quirks.py": {"nanobragg.errors"},
+    "config/fields.py": {"nanobragg.errors"},
+    "config/structure_factors.py": {"nanobragg.errors", "nanobragg.config.fields", "nanobragg.config.table_checks"},
+    "config/table_checks.py": {"nanobragg.errors", "nanobragg.config.fields"},
+    "derivation/scene.py": {"nanobragg.config.quirks"},
+    "derivation/vectors.py": BASE,
+    **{
+        f"derivation/{name}.py": DERIVATION for name in ("cell", "placement", "sources", "resolve", "prescan", "derive")
+    },
+    "engines/c.py": BASE | {"nanobragg.derivation.scene", "nanobragg._core"},
 }
 
 
@@ -82,7 +81,7 @@ def test_config_imports_only_what_lies_below() -> None:
 
 def test_io_and_command_never_import_a_backend() -> None:
     for folder in ("io", "cli"):
-        for path in (PACKAGE / folder).glob("*.py"):
+        for path in (PACKAGE / folder).rglob("*.py"):
             names = imported(path)
             if path.name == "hkl.py":  # numbers from text, no backend
                 names -= {"nanobragg._core"}
@@ -90,7 +89,7 @@ def test_io_and_command_never_import_a_backend() -> None:
 
 
 def test_torch_backend_stays_off_the_core() -> None:
-    for path in TORCH.glob("*.py"):
+    for path in TORCH.rglob("*.py"):
         names = imported(path)
         assert not {m for m in names if m.split(".")[-1] in ("_core", "api") or ".cli" in m or ".io" in m}, path.name
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import FileFormatError
 from nanobragg.io import read_fdump, write_fdump
-from nanobragg.io.hkl import read_hkl_legacy
-from nanobragg.structure_factors import StructureFactors
+from nanobragg.io.reflections.hkl import read_hkl_legacy
 
 DATA = Path(__file__).parents[1] / "data"
 

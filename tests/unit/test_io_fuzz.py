@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanobragg import io
+from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import FileFormatError
-from nanobragg.io.hkl import read_hkl_legacy
+from nanobragg.io.images.smv import header_values, load_smv
 from nanobragg.io.matrix import read_matrix_legacy
-from nanobragg.io.smv import header_values, load_smv
+from nanobragg.io.reflections.hkl import read_hkl_legacy
 from nanobragg.io.sourcefile import read_sourcefile_legacy
-from nanobragg.structure_factors import StructureFactors
 
 DATA = Path(__file__).parents[1] / "data"
 SMALL_TABLE = 2**20

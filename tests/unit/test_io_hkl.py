@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import FileFormatError
-from nanobragg.io import hkl as hkl_module
 from nanobragg.io import read_hkl, write_hkl
-from nanobragg.io.hkl import read_hkl_legacy
-from nanobragg.structure_factors import StructureFactors
+from nanobragg.io.reflections import hkl as hkl_module
+from nanobragg.io.reflections.hkl import read_hkl_legacy
 
 DATA = Path(__file__).parents[1] / "data"
 

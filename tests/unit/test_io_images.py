@@ -10,7 +10,7 @@ import pytest
 
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io import read_float, read_pgm, read_png, read_smv, write_float, write_pgm, write_png
-from nanobragg.io.counts import (
+from nanobragg.io.images.counts import (
     automatic_pgm_scale,
     automatic_scale,
     checked_region,
@@ -18,7 +18,7 @@ from nanobragg.io.counts import (
     image_statistics,
     integer_image,
 )
-from nanobragg.io.png import preview
+from nanobragg.io.images.png import preview
 
 DATA = Path(__file__).parents[1] / "data"
 CASES = json.loads((DATA / "counting_cases.json").read_text())

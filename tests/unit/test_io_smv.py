@@ -7,8 +7,8 @@ import pytest
 
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io import read_smv, write_smv
-from nanobragg.io.smv import header_values, load_smv, parse_header
-from nanobragg.io.smv_header import SmvGeometry, nanobragg_header
+from nanobragg.io.images.smv import header_values, load_smv, parse_header
+from nanobragg.io.images.smv_header import SmvGeometry, nanobragg_header
 
 DATA = Path(__file__).parents[1] / "data"
 PIXELS = np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000

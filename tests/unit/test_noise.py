@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nanobragg.derivation.rng import LegacyRandom
 from nanobragg.errors import ConfigError
+from nanobragg.imaging.noise import add_noise, noise_image
 from nanobragg.io import read_smv
-from nanobragg.noise import add_noise, noise_image
-from nanobragg.rng import LegacyRandom
 
 DATA = Path(__file__).parents[1] / "data"
 CASES = json.loads((DATA / "counting_cases.json").read_text())

@@ -11,7 +11,7 @@ import pytest
 from small import small
 
 import nanobragg as nb
-from nanobragg.toml_config import commented_toml, read_toml
+from nanobragg.exchange.toml import commented_toml, read_toml
 
 
 def test_numbers_of_numpy_are_numbers() -> None:

@@ -12,11 +12,11 @@ import pytest
 from small import small
 
 import nanobragg as nb
-from nanobragg import panels
-from nanobragg.cell import unit_cell_vectors
-from nanobragg.provenance import read_provenance
-from nanobragg.random_orientation import seeded
-from nanobragg.resolve import resolve
+from nanobragg.derivation import panels
+from nanobragg.derivation.cell import unit_cell_vectors
+from nanobragg.derivation.orientations import seeded
+from nanobragg.derivation.resolve import resolve
+from nanobragg.exchange.provenance import read_provenance
 
 
 @pytest.fixture(params=["corrected", "reference"])

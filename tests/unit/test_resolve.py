@@ -9,8 +9,8 @@ import pytest
 from small import small
 
 import nanobragg as nb
-from nanobragg.derive import derivation
-from nanobragg.resolve import Notes, resolve
+from nanobragg.derivation.derive import derivation
+from nanobragg.derivation.resolve import Notes, resolve
 
 DEGREES = 57.29577951308232
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nanobragg.derivation.rng import LegacyRandom, log_gamma
 from nanobragg.errors import ConfigError
-from nanobragg.rng import LegacyRandom, log_gamma
 
 VECTORS = json.loads((Path(__file__).parent.parent / "data" / "random_vectors.json").read_text())
 

@@ -11,9 +11,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from handmade_scene import busy, corrected, worked_example
 
-from nanobragg import _core, backend_c
+from nanobragg import _core
+from nanobragg.derivation.scene import FactorMode, Shape
+from nanobragg.engines import c as backend_c
 from nanobragg.errors import CoreError
-from nanobragg.scene import FactorMode, Shape
 
 VECTOR_KERNELS = [name for name in _core.available_kernels if name != "scalar"]
 pytestmark = pytest.mark.skipif(not VECTOR_KERNELS, reason="this build has no vector kernel")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nanobragg.config.structure_factors import MAX_TABLE_BYTES, StructureFactors
 from nanobragg.errors import ConfigError, FileFormatError
-from nanobragg.structure_factors import MAX_TABLE_BYTES, StructureFactors
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -154,7 +154,7 @@ def test_fill_is_differentiable_for_numpy_amplitudes_and_dtype_is_kept():
 
 
 def test_import_is_light():
-    code = "import sys, nanobragg.structure_factors; print([m for m in sys.modules if m in ('torch', 'nanobragg.io')])"
+    code = "import sys, nanobragg.config.structure_factors; print([m for m in sys.modules if m in ('torch', 'nanobragg.io')])"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout.strip()
         == "[]"

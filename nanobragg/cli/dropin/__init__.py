@@ -1,0 +1,1 @@
+"""The original program's run: report, output files, help."""

@@ -1,0 +1,61 @@
+"""An error about a field of the experiment, told in terms of the flags that were typed (spec cli.md 8)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from nanobragg.cli.dropin.usage import unit_of
+from nanobragg.errors import ConfigError, NanoBraggError, UsageError
+from nanobragg.exchange.command_line.flags import FLAGS, Flag
+from nanobragg.exchange.command_line.parse import Occurrence, example
+from nanobragg.exchange.command_line.reading import CommandLine
+from nanobragg.exchange.command_line.settings import HEADER_KEYS
+
+
+def in_flags(line: CommandLine, error: ConfigError) -> NanoBraggError:
+    """The error with the flags and values in front that made the field, and a spelling that works behind.
+
+    The flag table says which settings supply a field; the last flag that was typed for each of them is named, or else the
+    header that held it. An error that no flag and no header caused is returned as it is.
+    """
+    flags = _supplying(error.path)
+    settings = {name for flag in flags for name in flag.sets}
+    typed = list(_last(line, settings))
+    if typed:
+        tokens = " ".join(" ".join((occurrence.token, *occurrence.texts)) for occurrence in typed)
+        return UsageError(f"{tokens}: {error}{_remedy(error, [occurrence.flag for occurrence in typed])}")
+    given = settings & set(line.settings.values)
+    keys = [key for key, name in (*HEADER_KEYS, ("BEAM_CENTER_Y", "y_beam")) if name in given]
+    if keys and line.headers_read:
+        headers = " or ".join(line.headers_read)
+        return UsageError(f"{' and '.join(keys)} in the header of {headers}: {error}{_remedy(error, flags[:1])}")
+    return UsageError(f"{error}{_remedy(error, flags[:1])}") if flags and error.value is None else error
+
+
+def _remedy(error: ConfigError, flags: Iterable[Flag]) -> str:
+    if "write -" in error.hint:
+        return ""
+    return "; write " + " or ".join(dict.fromkeys(f"{example(flag)}{_unit(flag)}" for flag in flags))
+
+
+def _unit(flag: Flag) -> str:
+    unit = unit_of(flag)
+    return f" [{unit}]" if unit and unit != "1" and flag.metavar != unit.upper() else ""
+
+
+def _supplying(path: str) -> list[Flag]:
+    """The flags that set a field, or one that this is a part of, or the parts of it."""
+    path = re.sub(r"\[\d+\]$", "", path)
+    return [flag for flag in FLAGS if flag.field and _concerns(flag.field, path)]
+
+
+def _concerns(field: str, path: str) -> bool:
+    has_part = "." in path and field.startswith(f"{path}.")  # "detector" alone would be every flag of it
+    return field == path or path.startswith(f"{field}.") or has_part
+
+
+def _last(line: CommandLine, settings: Iterable[str]) -> Iterable[Occurrence]:
+    """The last flag of each setting, in the order in which they were typed."""
+    last = {name: o for o in line.parsed.occurrences for name in o.flag.sets if name in settings}
+    return (o for o in line.parsed.occurrences if any(o is one for one in last.values()))

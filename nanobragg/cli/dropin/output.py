@@ -1,0 +1,155 @@
+"""Files of a run, in the original's order and with its lines (spec formats.md 6 to 12, cli.md 4 items 57 to 63)."""
+
+# ruff: noqa: UP031  the lines are written as the C formats that define them
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nanobragg.cli.dropin.solid_angle import detector_solid_angle
+from nanobragg.config.quirks import REFERENCE
+from nanobragg.constants import RTD
+from nanobragg.derivation.derive import Derivation
+from nanobragg.derivation.orientations import legacy_streams
+from nanobragg.derivation.sources import wavelength_m
+from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.errors import NanoBraggError
+from nanobragg.exchange.command_line.reading import CommandLine, Output
+from nanobragg.imaging.noise import NoiseImage, noise_image
+from nanobragg.io.images.counts import automatic_pgm_scale, automatic_scale, grey_image, image_statistics, integer_image
+from nanobragg.io.images.float_image import write_float
+from nanobragg.io.images.pgm import write_pgm
+from nanobragg.io.images.smv import write_smv
+from nanobragg.io.images.smv_header import SmvGeometry, nanobragg_header
+
+Say = Callable[[str], None]
+
+
+def write_images(line: CommandLine, output: Output, d: Derivation, image: Any, seed: int, say: Say) -> None:
+    """Write float, int, PGM and noise image, each announced as the original does.
+
+    Parameters
+    ----------
+    line : CommandLine
+        Decides whether files are byte for byte the original's.
+    output : Output
+        Names and scales.
+    d : Derivation
+        Geometry for the headers.
+    image : (n_slow, n_fast) array or tensor
+        Expected photons.
+    seed : int
+        Of the noise.
+    say : callable
+        Receives each line.
+
+    Raises
+    ------
+    NanoBraggError
+        When the image holds numbers that are not finite, or a file cannot be written.
+    """
+    pixels = _float32(image)
+    experiment = d.experiment
+    roi, mask = experiment.sampling.roi, experiment.detector.mask
+    nothing = d.scene.n_pixels == 0 and (mask is None or not mask.any())
+    statistics = image_statistics(pixels, roi=roi, mask=mask)
+    say("")
+    omega = detector_solid_angle(d.scene, line.as_original)
+    say(f"solid angle subtended by detector = {omega:g} steradian ( {100 * omega / 4 / math.pi:g}% sphere)")
+    say(f"writing {output.float_file} as {pixels.size} 4-byte floats")
+    write_float(output.float_file, pixels)
+    say("max_I = %g  at %g %g" % (statistics.maximum, *_last_sub_pixel(d, statistics.position)))
+    say(f"mean= {statistics.mean:g} rms= {statistics.rms:g} rmsd= {statistics.rmsd:g}")
+    header = _header(line, output, d, seed)
+
+    scale = output.scale if output.scale > 0 else automatic_scale(statistics.maximum)
+    say(f"intfile_scale = {scale:g}")
+    say(f"writing {output.int_file} as 2-byte integers")
+    counts = integer_image(pixels, scale=scale, adc_offset=output.adc, roi=roi, as_original=line.as_original)
+    write_smv(output.int_file, np.zeros_like(counts) if nothing else counts, header)
+
+    if output.pgm_file is not None:
+        grey_scale = output.pgm_scale if output.pgm_scale > 0 else automatic_pgm_scale(statistics.rmsd, scale)
+        say(f"pgm_scale = {grey_scale:g}")
+        say(f"writing {output.pgm_file} as 1-byte integers")
+        write_pgm(output.pgm_file, grey_image(pixels, scale=grey_scale, roi=roi), scale=grey_scale)
+
+    if output.noise_file is not None:
+        noise = _noise(line, output, d, pixels, seed)
+        say(
+            f"{0.0 if nothing else noise.photons:.0f} photons on noise image ({0 if nothing else noise.overloads} overloads)"
+        )
+        say(f"writing {output.noise_file} as 2-byte integers")
+        write_smv(output.noise_file, np.zeros_like(noise.counts) if nothing else noise.counts, header)
+
+
+def _header(line: CommandLine, output: Output, d: Derivation, seed: int) -> bytes | list[tuple[str, object]]:
+    """The original's header; where the physics is not the original's, one that says under what it was made."""
+    if line.as_original and line.quirks == REFERENCE:
+        return nanobragg_header(smv_geometry(d), as_original=True)
+    noise_seed = None if output.noise_file is None else seed
+    return recorded_entries(d, backend=line.own.get("backend", "c"), noise_seed=noise_seed, adc_offset=output.adc)
+
+
+def recorded_entries(d: Derivation, **more: Any) -> list[tuple[str, object]]:
+    """Entries of an SMV header with the experiment, its quirks and seeds, and what `more` there is (quirks.md).
+
+    The record comes first: the original takes the last place where the letters of a key stand, and three letters such as
+    PHI may well stand in compressed text.
+    """
+    from nanobragg.exchange.provenance import SMV_KEY, packed, provenance_json
+
+    return [(SMV_KEY, packed(provenance_json(d.experiment, **more))), *smv_geometry(d).entries()]
+
+
+def _float32(image: Any) -> np.ndarray:
+    array = np.asarray(image.detach().cpu() if hasattr(image, "detach") else image)
+    with np.errstate(over="ignore"):
+        pixels = array.astype(np.float32)
+    bad = ~np.isfinite(pixels)
+    if bad.any():
+        slow, fast = np.argwhere(bad)[0]
+        raise NanoBraggError(
+            f"{int(bad.sum())} pixels are not finite, the first at fast {fast}, slow {slow} "
+            f"({array[slow, fast]:g}); nothing is written; look at wavelength, fluence and geometry"
+        )
+    return pixels
+
+
+def _last_sub_pixel(d: Derivation, position: tuple[int, int] | None) -> tuple[float, float]:
+    """(fast, slow) of the last sub-pixel of a pixel [m]: where the original says that the maximum is (MAX_I_LOCATION)."""
+    if position is None:
+        return 0.0, 0.0
+    slow, fast = position
+    n = d.scene.oversample
+    sub = d.scene.pixel_size / n
+    return sub * (fast * n + n - 1) + sub / 2, sub * (slow * n + n - 1) + sub / 2
+
+
+def _noise(line: CommandLine, output: Output, d: Derivation, pixels: np.ndarray, seed: int) -> NoiseImage:
+    experiment = d.experiment
+    common: dict[str, Any] = {
+        "adc_offset": output.adc,
+        "roi": experiment.sampling.roi,
+        "mask": experiment.detector.mask,
+    }
+    if not line.as_original:
+        return noise_image(pixels, seed=seed, **common)
+    stream, _, _ = legacy_streams(experiment)  # the table that a negative seed goes on from
+    stream.seed("noise", -seed)
+    return noise_image(pixels, generator="nanobragg", stream=stream, **common)
+
+
+def smv_geometry(d: Derivation) -> SmvGeometry:
+    """What the SMV headers record."""
+    p, detector = d.placement, d.experiment.detector
+    wavelength = 1e10 * wavelength_m(d.experiment, FLOAT_OPS)
+    return SmvGeometry(
+        n_fast=detector.n_fast, n_slow=detector.n_slow, pixel_size=p.pixel_size, slow_size=p.size_slow, distance=p.distance,
+        close_distance=p.close_distance, wavelength_angstrom=wavelength, beam_center=(p.xbeam, p.ybeam),
+        beam_fast_slow=(p.fbeam, p.sbeam), dials_origin_mm=p.dials_origin_mm, org_px=(p.org_x, p.org_y),
+        phi_deg=d.rotation.start * RTD, osc_deg=d.rotation.osc * RTD, twotheta_deg=detector.twotheta_deg,
+    )  # fmt: skip

@@ -1,0 +1,175 @@
+"""`nanoBragg convert`: between geometry files, and between image formats."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nanobragg.cli.words.word import Words, carried_out
+from nanobragg.errors import FileFormatError, UsageError
+
+if TYPE_CHECKING:
+    from nanobragg.exchange.geometry import Geometry
+
+IMAGES = (".nxs", ".h5", ".hdf5", ".cbf", ".img", ".smv", ".tif", ".tiff", ".edf")
+GEOMETRY = ".expt, XDS.INP, XPARM.XDS, .mat, .geom, .toml"
+
+
+def run_convert(args: Sequence[str]) -> int:
+    """Run the subcommand."""
+    options = Words(
+        "convert", f"From a geometry file or image header to a geometry file ({GEOMETRY}), or from images to images "
+        f"({' '.join(IMAGES)}). The name of the output decides.",
+        epilog="Images carry their geometry along where both formats have one; --geometry supplies it where the input has none.",
+    )  # fmt: skip
+    options.add_argument("inputs", nargs="+", metavar="IN", help="a geometry file, or images in order")
+    options.add_argument("output", metavar="OUT")
+    options.add_argument("--geometry", metavar="FILE", help="geometry of the images")
+    options.add_argument("--index", type=int, help="which experiment or crystal of the input, from 0")
+    options.add_argument("--image", type=int, help="which image of the scan the geometry is of")
+    options.add_argument("--stream", metavar="FILE", help="CrystFEL stream that goes with a .geom")
+    options.add_argument("--wavelength", type=float, metavar="ANGSTROM", help="where the input does not hold it")
+    options.add_argument("--compression", default="gzip", help="of .nxs: gzip, bitshuffle-lz4, none")
+    options.add_argument("--expt", action="store_true", help="also write a DIALS experiment list beside images")
+    return carried_out(_convert, options, args)
+
+
+def _convert(typed: Any) -> int:
+    if os.path.splitext(typed.output)[1].lower() in IMAGES:
+        return _convert_images(typed)
+    if len(typed.inputs) > 1:
+        raise UsageError(f"convert: {len(typed.inputs)} inputs for one geometry file; give one")
+    geometry = read_geometry(typed.inputs[0], typed)
+    write_geometry(typed.output, geometry, typed)
+    sys.stdout.write(f"{typed.output}\n")
+    return 0
+
+
+def read_geometry(path: str, typed: Any) -> Geometry:
+    """Geometry of any file that is known; the content decides."""
+    from nanobragg.io.geometry.image_headers import kind_of_file, read_header
+
+    if path.endswith(".toml"):
+        from nanobragg.exchange.geometry import of_experiment
+        from nanobragg.exchange.toml import read_toml
+
+        return of_experiment(read_toml(path).experiment)
+    kind = kind_of_file(path)
+    if kind == "expt":
+        from nanobragg.io.geometry.dials import read_expt
+
+        return read_expt(path, typed.index, typed.image)
+    if kind in ("xparm", "xds_inp"):
+        from nanobragg.io.geometry.xds import read_xds
+
+        return read_xds(path, typed.image)
+    if kind == "geom":
+        from nanobragg.io.geometry.crystfel import read_crystfel
+
+        return read_crystfel(path, typed.stream, index=typed.index, wavelength=typed.wavelength)
+    if kind == "matrix":
+        from nanobragg.io.geometry.mosflm import read_mosflm
+
+        if typed.wavelength is None:
+            raise UsageError(f"{path}: a matrix holds the wavelength as a factor; write --wavelength ANGSTROM")
+        return read_mosflm(path, typed.wavelength)
+    return read_header(path, typed.image)
+
+
+def write_geometry(path: str, geometry: Geometry, typed: Any) -> None:
+    """Write a geometry file in the format of its name."""
+    name = os.path.basename(path).lower()
+    if not name.endswith(".mat") and not geometry.panels:
+        raise UsageError(f"{typed.inputs[0]}: holds a crystal only; the one output for it is .mat")
+    if name.endswith((".expt", ".json")):
+        from nanobragg.io.geometry.dials import write_expt
+
+        write_expt(path, geometry)
+    elif name.endswith("xds.inp") or name.endswith(".inp"):
+        from nanobragg.io.geometry.xds import write_xds_inp
+
+        write_xds_inp(path, geometry)
+    elif "xparm" in name:
+        from nanobragg.io.geometry.xds import write_xparm
+
+        write_xparm(path, geometry)
+    elif name.endswith(".mat"):
+        from nanobragg.io.geometry.mosflm import write_mosflm
+
+        write_mosflm(path, geometry)
+    elif name.endswith(".geom"):
+        from nanobragg.io.geometry.crystfel import write_geom, write_stream
+
+        write_geom(path, geometry)
+        if geometry.a_star is not None:
+            write_stream(os.path.splitext(path)[0] + ".stream", geometry)
+    elif name.endswith(".toml"):
+        from nanobragg.config.structure_factors import StructureFactors
+        from nanobragg.exchange.geometry import to_experiment
+        from nanobragg.exchange.toml import experiment_toml
+        from nanobragg.io.atomic import write_bytes
+
+        experiment = to_experiment(geometry, typed.inputs[0], None, StructureFactors.constant(1.0))
+        write_bytes(path, [experiment_toml(experiment).encode()])
+    else:
+        raise UsageError(
+            f"{path}: its name is that of no known format; geometry: {GEOMETRY}; images: {' '.join(IMAGES)}"
+        )
+
+
+def _convert_images(typed: Any) -> int:
+    from nanobragg.cli.words.run import write_images
+    from nanobragg.exchange.toml import Run
+    from nanobragg.io.images.image_file import provenance_text
+
+    geometry = _geometry_of_images(typed)
+    record = provenance_text(typed.inputs[0])
+    more = {"converted_from": [os.path.basename(path) for path in typed.inputs], "source": record}
+    if typed.compression not in ("gzip", "bitshuffle-lz4", "none"):
+        raise UsageError(f"--compression {typed.compression}: must be gzip, bitshuffle-lz4 or none")
+    run = Run(compression=typed.compression, sidecar=typed.expt)
+    for name in write_images(typed.output, _images(typed.inputs, geometry), geometry, run, more):
+        sys.stdout.write(f"{name}\n")
+    return 0
+
+
+def _geometry_of_images(typed: Any) -> Any:
+    """Geometry from --geometry or the first header; None for outputs that hold none."""
+    from nanobragg.io.geometry.image_headers import read_header
+
+    if typed.geometry:
+        typed.inputs, images = [typed.geometry], typed.inputs
+        try:
+            return read_geometry(typed.geometry, typed)
+        finally:
+            typed.inputs = images
+    try:
+        return read_header(typed.inputs[0])
+    except FileFormatError:
+        if os.path.splitext(typed.output)[1].lower() in (".tif", ".tiff", ".edf"):
+            return None
+        raise
+
+
+def _images(paths: Sequence[str], geometry: Any) -> Iterator[Any]:
+    """All images of all files; panels of an NXmx file are taken apart again."""
+    from nanobragg.io.images.image_file import find_data, image_format, open_hdf5, read_frame, read_image
+
+    for path in paths:
+        if image_format(path) != "nxmx":
+            yield read_image(path)
+            continue
+        with open_hdf5(path) as file:
+            data = find_data(path, file)
+            for i in range(len(data)):
+                frame = read_frame(path, data, i + 1)
+                if geometry is None or len(geometry.panels) < 2:
+                    yield frame
+                    continue
+                parts, start = [], 0
+                for panel in geometry.panels:
+                    parts.append(frame[start : start + panel.n_slow, : panel.n_fast])
+                    start += panel.n_slow
+                yield parts

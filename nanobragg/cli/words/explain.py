@@ -1,0 +1,163 @@
+"""`nanoBragg explain`: what every flag did, what was decided, which quirks are at work, and how long it will take."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from nanobragg.cli.dropin.render import options_of
+from nanobragg.cli.words.flag_effects import FlagEffect, flag_effects, parser_quirks, without_collision
+from nanobragg.cli.words.tool import AGREE, Options, with_status
+from nanobragg.config import Experiment
+from nanobragg.config.quirks import Quirk
+from nanobragg.derivation.derive import derive
+from nanobragg.derivation.orientations import seeded
+from nanobragg.derivation.placement import place
+from nanobragg.derivation.resolve import Notes, resolve
+from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.errors import NanoBraggError
+from nanobragg.exchange.command_line.files import Reflections, read_reflections
+from nanobragg.exchange.command_line.meaning import build_experiment
+from nanobragg.exchange.command_line.reading import read_command, require_inputs
+from nanobragg.inspection.explanation import Explanation, explanation_of
+from nanobragg.inspection.quirk_cost import quirk_costs
+from nanobragg.inspection.triggers import Trigger, placed_apart, triggered
+
+
+def run_explain(args: Sequence[str]) -> int:
+    """Run the subcommand; see `nanobragg.cli.words.tool` for the exit status."""
+    return with_status(_run, args)
+
+
+def _options() -> Options:
+    options = Options("explain", "What a command line means, and what it would do; nothing is written.")
+    options.add_argument(
+        "--measure", action="store_true", help="render a coarse grid of pixels without each quirk in turn, and say what it costs"
+    )  # fmt: skip
+    options.add_argument("--json", action="store_true", help="print a record for programs")
+    return options
+
+
+def _run(args: Sequence[str]) -> int:
+    options = _options()
+    typed, flags = options.read(args)
+    options.flags_needed(flags)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # everything is told below
+        effects, explanation, notes = explain_flags(flags, measure=typed.measure)
+    if typed.json:
+        sys.stdout.write(json.dumps(_record(effects, explanation, notes), indent=1) + "\n")
+    else:
+        sys.stdout.write("\n".join(_lines(effects, explanation, notes)) + "\n")
+    return AGREE
+
+
+def explain_flags(flags: Sequence[str], *, measure: bool = False) -> tuple[list[FlagEffect], Explanation, list[str]]:
+    """What the flags did, the explanation of the run, and everything else that there is to tell.
+
+    Raises
+    ------
+    UsageError, ConfigError, FileFormatError
+        For a command line that would not run.
+    """
+    line = read_command(flags)
+    require_inputs(line)
+    reflections = read_reflections(line)
+    typed = build_experiment(line, reflections)
+    experiment = seeded(typed)
+    effects = flag_effects(line)
+    options = options_of(line)
+    notes = Notes()
+    if experiment is not typed:
+        notes.decide(
+            "crystal.misset_seed", experiment.crystal.misset_seed, "entropy from the system, drawn anew by each run"
+        )
+    decided = resolve(experiment, notes)
+    scene = derive(decided)
+    found = [Trigger(quirk, reason) for quirk, reason in parser_quirks(line)]
+    found += triggered(experiment, decided)
+    found += _read_differently(flags, decided, reflections, {trigger.quirk for trigger in found})
+    costs = []
+    if measure:
+        seed = experiment.crystal.misset_seed
+
+        def without(quirk: Quirk) -> Experiment:
+            return seeded(_without(flags, quirk, experiment.quirks, reflections), seed)
+
+        costs = quirk_costs(experiment, [trigger.quirk for trigger in found], without)
+    explanation = explanation_of(
+        decided, notes, scene, found, kernel=options.kernel, n_threads=options.n_threads, costs=costs
+    )
+    if options.backend == "torch":
+        explanation = replace(explanation, kernel=f"torch on {options.device or 'cpu'}", seconds=None)
+    return effects, explanation, [note.text for note in line.notes]
+
+
+def _read_differently(
+    flags: Sequence[str], decided: Experiment, reflections: Reflections, known: set[Quirk]
+) -> Iterator[Trigger]:
+    """The quirks that move something because of how the flags are read, so that the experiment alone does not show it."""
+    for quirk in (Quirk.PIVOT_FORCED, Quirk.CUSTOM_CHANGES_CENTRE):
+        if quirk in decided.quirks and quirk not in known:
+            try:
+                other = resolve(_without(flags, quirk, decided.quirks, reflections), Notes())
+                apart = placed_apart(place(decided, FLOAT_OPS), place(other, FLOAT_OPS))
+            except NanoBraggError:
+                yield Trigger(quirk, "the flags are read differently", refused=True)
+                continue
+            if apart:
+                yield Trigger(quirk, "the flags are read differently")
+
+
+def _without(flags: Sequence[str], quirk: Quirk, quirks: frozenset[Quirk], reflections: Reflections) -> Experiment:
+    """The experiment that the flags mean without one quirk: they are read again, for some quirks change how."""
+    names = ",".join(sorted(member.name or "" for member in quirks - {quirk})) or "none"
+    line = read_command([*flags, "--quirks", names])
+    if quirk in (Quirk.MISSET_SEED_SETS_MISSET, Quirk.TWOTHETA_AXIS_SETS_ANGLE):
+        line = without_collision(line, quirk)
+    return build_experiment(line, reflections)
+
+
+def _lines(effects: list[FlagEffect], explanation: Explanation, notes: list[str]) -> Iterator[str]:
+    yield "flags:"
+    width = max((len(effect.typed) for effect in effects), default=0)
+    width = min(width, 40)
+    for effect in effects:
+        yield f"  {effect.typed:<{width}}  {effect.text}"
+    if notes:
+        yield "notes:"
+        yield from (f"  {text}" for text in notes)
+    yield "run:"
+    yield from (f"  {text}" for text in explanation.lines())
+
+
+def _record(effects: list[FlagEffect], explanation: Explanation, notes: list[str]) -> dict[str, Any]:
+    costs = {cost.quirk: cost for cost in explanation.costs}
+    quirks = []
+    for trigger in explanation.quirks:
+        cost = costs.get(trigger.quirk)
+        measured = None if cost is None else {**asdict(cost), "quirk": cost.quirk.name}
+        refused = trigger.refused or bool(cost and cost.refused)
+        quirks.append({"name": trigger.quirk.name, "reason": trigger.reason, "refused": refused, "cost": measured})
+    return {
+        "fidelity": explanation.experiment.fidelity,
+        "flags": [asdict(effect) for effect in effects],
+        "notes": notes,
+        "decisions": [{"path": d.path, "value": _json(d.value), "rule": d.rule} for d in explanation.decisions],
+        "ineffective": explanation.ineffective,
+        "quirks": quirks,
+        "pixels": explanation.pixels,
+        "evaluations": explanation.evaluations,
+        "loops": explanation.factors,
+        "kernel": explanation.kernel,
+        "threads": explanation.threads,
+        "seconds": explanation.seconds,
+    }  # fmt: skip
+
+
+def _json(value: Any) -> Any:
+    return value if isinstance(value, bool | int | float | str) or value is None else str(value)

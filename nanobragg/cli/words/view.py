@@ -1,0 +1,179 @@
+"""`nanoBragg view`: a picture of an image."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.cli.words.raw_shape import add_shape
+from nanobragg.cli.words.word import Words, carried_out
+from nanobragg.errors import FileFormatError, UsageError
+from nanobragg.io.optional import needed
+
+if TYPE_CHECKING:
+    from nanobragg.exchange.geometry import Geometry
+
+_BRIGHT, _DIM = 99.9, 50.0
+"""Percentiles of the pixels above 0 that are shown black, and where the scale turns from linear to logarithmic."""
+
+
+def run_view(args: Sequence[str]) -> int:
+    """Run the subcommand."""
+    options = Words(
+        "view", "A picture (PNG) of an image: contrast that shows weak spots, resolution rings, the beam centre."
+    )
+    options.add_argument("image", help="NXmx, miniCBF, SMV, PGM, TIFF, EDF, or float32 .bin with --shape")
+    options.add_argument("-o", "--output", metavar="PNG", help="default: the image's name with .png")
+    options.add_argument("-n", "--number", type=int, default=1, help="which image of a stack, from 1")
+    add_shape(options, "has no default")
+    options.add_argument("--geometry", metavar="FILE", help="geometry file, where the header has none")
+    options.add_argument("--no-rings", action="store_true", help="neither rings nor beam centre")
+    options.add_argument("--max", type=float, help="count that is shown black (default: automatic)")
+    return carried_out(_view, options, args)
+
+
+def _view(typed: Any) -> int:
+    pixels = _pixels(typed)
+    geometry = None if typed.no_rings else _geometry(typed)
+    output = typed.output or os.path.splitext(typed.image)[0] + ".png"
+    draw(pixels, geometry, output, f"{os.path.basename(typed.image)}", typed.max)
+    sys.stdout.write(f"{output}\n")
+    return 0
+
+
+def _pixels(typed: Any) -> NDArray[Any]:
+    if typed.image.endswith(".bin"):
+        from nanobragg.io.images.float_image import read_float
+
+        if typed.shape is None:
+            raise UsageError(
+                f"{typed.image}: a raw image has no header; write --shape SLOW FAST, or write --size FAST SLOW"
+            )
+        return np.asarray(read_float(typed.image, (typed.shape[0], typed.shape[1])))
+    from nanobragg.io.images.image_file import read_image
+
+    return read_image(typed.image, typed.number)
+
+
+def _geometry(typed: Any) -> Geometry | None:
+    from nanobragg.io.geometry.image_headers import read_header
+
+    if typed.geometry:
+        from argparse import Namespace
+
+        from nanobragg.cli.words.convert import read_geometry
+
+        return read_geometry(typed.geometry, Namespace(index=None, image=None, stream=None, wavelength=None, inputs=[]))
+    try:
+        return read_header(typed.image)
+    except FileFormatError:
+        return None
+
+
+def draw(pixels: NDArray[Any], geometry: Geometry | None, output: str, title: str, maximum: float | None) -> None:
+    """Write the picture.
+
+    Parameters
+    ----------
+    pixels : (n_slow, n_fast) array
+        Panels below each other, as in an NXmx file.
+    geometry : Geometry, optional
+        For rings and the beam centre.
+    output : path
+        A PNG file.
+    title : str
+        Above the picture.
+    maximum : float, optional
+        Shown black.
+    """
+    figures, colors = needed("matplotlib.figure", "nanoBragg view"), needed("matplotlib.colors", "nanoBragg view")
+    values = np.asarray(pixels, np.float64)
+    positive = values[values > 0]
+    top = maximum or (float(np.percentile(positive, _BRIGHT)) if positive.size else 1.0)
+    knee = min(float(np.percentile(positive, _DIM)) if positive.size else 1.0, top / 2)
+    n_slow, n_fast = values.shape
+    size = (8.0, 8.0 * n_slow / n_fast + 0.4)
+    figure = figures.Figure(figsize=size, dpi=max(100.0, n_fast / 8.0), layout="tight")
+    axes = figure.add_subplot()
+    axes.imshow(np.clip(values, 0, None), cmap="Greys", interpolation="nearest",
+                norm=colors.AsinhNorm(linear_width=knee, vmin=0, vmax=top), extent=(0, n_fast, n_slow, 0))  # fmt: skip
+    axes.set(title=title, xlabel="fast [pixels]", ylabel="slow [pixels]")
+    if geometry is not None:
+        _mark(axes, geometry)
+    from nanobragg.io.atomic import replacing
+
+    with replacing(output) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def resolution(panel: Any, beam: NDArray[Any], wavelength: float, step: int = 1) -> NDArray[np.float64]:
+    """Spacing d = lambda/(2 sin theta) [Angstrom] at every step-th pixel corner of a panel."""
+    s, f = np.mgrid[0 : panel.n_slow + 1 : step, 0 : panel.n_fast + 1 : step].astype(float)
+    position = panel.origin + panel.pixel_mm * (f[..., None] * panel.fast + s[..., None] * panel.slow)
+    cosine = position @ beam / np.linalg.norm(position, axis=-1)
+    return np.asarray(wavelength / (2 * np.sqrt(np.maximum((1 - cosine) / 2, 1e-12))))
+
+
+def _mark(axes: Any, geometry: Geometry) -> None:
+    """Rings at round resolutions, and a cross where the beam meets a panel."""
+    if geometry.wavelength is None or geometry.beam is None:
+        return
+    start = 0
+    maps = []
+    for panel in geometry.panels:
+        step = max(1, max(panel.n_slow, panel.n_fast) // 400)
+        maps.append((start, step, resolution(panel, geometry.beam, geometry.wavelength, step)))
+        along = float(geometry.beam @ panel.normal)
+        point = panel.distance / along * geometry.beam - panel.origin if abs(along) > 1e-6 else np.full(3, np.inf)
+        f, s = point @ panel.fast / panel.pixel_mm, point @ panel.slow / panel.pixel_mm
+        if 0 <= f <= panel.n_fast and 0 <= s <= panel.n_slow:
+            axes.plot([f], [start + s], "+", color="tab:red", markersize=12)
+        start += panel.n_slow
+    levels = _round_levels(min(float(d.min()) for _, _, d in maps), max(float(d.max()) for _, _, d in maps))
+    for offset, step, d in maps:
+        inside = [level for level in levels if d.min() < level < d.max()]
+        if inside and min(d.shape) > 1:
+            x, y = np.arange(d.shape[1]) * step, offset + np.arange(d.shape[0]) * step
+            # 1/d is smooth through the centre, d is not
+            rings = axes.contour(
+                x, y, 1 / d, levels=sorted(1 / level for level in inside), colors="tab:blue", linewidths=0.6
+            )
+            axes.clabel(rings, fmt=lambda value: f"{1 / value:.3g} Å", fontsize=7)
+
+
+def _round_levels(low: float, high: float) -> list[float]:
+    """About five round resolutions between two, denser towards the edge of the image."""
+    candidates = [
+        20,
+        15,
+        10,
+        8,
+        6,
+        5,
+        4,
+        3.5,
+        3,
+        2.5,
+        2.2,
+        2,
+        1.8,
+        1.6,
+        1.5,
+        1.4,
+        1.3,
+        1.2,
+        1.1,
+        1,
+        0.9,
+        0.8,
+        0.7,
+        0.6,
+        0.5,
+    ]
+    inside = [float(d) for d in candidates if low < d < high]
+    return inside[:: -max(1, len(inside) // 5)] if inside else []

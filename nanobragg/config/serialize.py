@@ -1,0 +1,277 @@
+"""Experiments as plain data and back, and values at dotted paths."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import math
+import re
+import zlib
+from difflib import get_close_matches
+from typing import Any, cast
+
+import numpy as np
+
+from nanobragg import config
+from nanobragg.config.fields import Config, detached, elements, is_tensor
+from nanobragg.config.quirks import Quirk, as_quirks
+from nanobragg.config.structure_factors import StructureFactors
+from nanobragg.errors import ConfigError
+
+MODEL_VERSION = 1
+"""Version of the corrected model; raised together with an entry under "Results change" in the CHANGELOG."""
+
+
+def _parts(kind: type, prefix: str = "") -> dict[str, type]:
+    """Class of every part below `kind`, by its dotted path."""
+    found: dict[str, type] = {}
+    for field in dataclasses.fields(kind):
+        part = field.metadata.get("part")
+        if part is not None:
+            path = f"{prefix}.{field.name}" if prefix else field.name
+            found |= {path: part, **_parts(part, path)}
+    return found
+
+
+_PARTS = _parts(config.Experiment)
+_LARGE = 64
+"""Arrays of more elements than this are stored compressed."""
+
+
+def to_dict(experiment: config.Experiment) -> dict[str, Any]:
+    """See `Experiment.to_dict`."""
+    from nanobragg import __version__
+
+    data = {
+        name: plain(getattr(experiment, name))
+        for name in ("crystal", "beam", "detector", "detector_pose", "goniometer", "sampling", "background")
+    }
+    quirks = sorted(cast(str, quirk.name) for quirk in experiment.quirks)
+    return {
+        "nanobragg_version": __version__,
+        "model_version": MODEL_VERSION,
+        "fidelity": experiment.fidelity,
+        "quirks": quirks,
+        **data,
+    }
+
+
+def from_dict(data: dict[str, Any]) -> config.Experiment:
+    """See `Experiment.from_dict`."""
+    if not isinstance(data, dict):
+        raise ConfigError("experiment", data, "must be an object of fields")
+    known = {"nanobragg_version", "model_version", "fidelity", "quirks"}
+    version = data.get("model_version", MODEL_VERSION)
+    if isinstance(version, bool) or not isinstance(version, int) or version > MODEL_VERSION:
+        raise ConfigError(
+            "model_version", version, f"this version knows models up to {MODEL_VERSION}", "update nanobragg"
+        )
+    parts = {key: value for key, value in data.items() if key not in known}
+    quirks = as_quirks(data["quirks"] if "quirks" in data else data.get("fidelity", "corrected"))
+    return cast(config.Experiment, built(config.Experiment, "", {**parts, "quirks": quirks}))
+
+
+def to_json(experiment: config.Experiment) -> str:
+    """See `Experiment.to_json`."""
+    try:
+        return json.dumps(to_dict(experiment), indent=1, allow_nan=False)
+    except ValueError:
+        raise ConfigError("experiment", "NaN", "stands somewhere in it, and has no place in JSON") from None
+
+
+def from_json(text: str) -> config.Experiment:
+    """See `Experiment.from_json`."""
+    try:
+        data = json.loads(text)
+    except TypeError:
+        raise ConfigError("experiment", text, "must be JSON text", "from_dict takes plain data") from None
+    except ValueError as error:
+        raise ConfigError("experiment", text[:40], f"is not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise ConfigError("experiment", text[:40], "must be a JSON object")
+    return from_dict(data)
+
+
+def equal(first: config.Experiment, second: config.Experiment) -> bool:
+    """See `Experiment.equals`."""
+    return isinstance(second, config.Experiment) and to_dict(first) == to_dict(second)
+
+
+def value_at(experiment: config.Experiment, path: str) -> Any:
+    """See `Experiment.get`."""
+    if panel := _panel_path(path):
+        i = _panel_index(experiment, panel, path)
+        return value_at(dataclasses.replace(experiment, detector=experiment.detector[i]), f"detector.{panel[2]}")
+    names, index = _parsed(path)
+    value: Any = experiment
+    for name in names:
+        _known_field(value, name, path)
+        value = getattr(value, name)
+    return value if index is None else _elements_at(value, index, ".".join(names), path)[index]
+
+
+def replaced(experiment: config.Experiment, path: str | None, value: Any, parts: dict[str, Any]) -> config.Experiment:
+    """See `Experiment.replace`."""
+    for name in parts:
+        _known_field(experiment, name, name)
+    result = dataclasses.replace(experiment, **parts) if parts else experiment
+    if path is None:
+        return result
+    if panel := _panel_path(path):
+        panels, i = list(result.detector), _panel_index(result, panel, path)
+        single = dataclasses.replace(result, detector=panels[i])
+        panels[i] = replaced(single, f"detector.{panel[2]}", value, {}).detector
+        return dataclasses.replace(result, detector=tuple(panels))
+    names, index = _parsed(path)
+    return cast(config.Experiment, _with(result, names, index, value, path, ""))
+
+
+_PANEL = re.compile(r"detector\[(\d+)\]\.(.+)")
+"""Path of a value of one panel."""
+
+
+def _panel_path(path: str) -> re.Match[str] | None:
+    if not isinstance(path, str):
+        raise ConfigError("path", path, "must look like crystal.misset_deg or crystal.misset_deg[2]")
+    return _PANEL.fullmatch(path)
+
+
+def _panel_index(experiment: config.Experiment, match: re.Match[str], path: str) -> int:
+    if not isinstance(experiment.detector, tuple):
+        raise ConfigError(path, "one detector", "has no panels", f"write detector.{match[2]}")
+    if int(match[1]) >= len(experiment.detector):
+        raise ConfigError(path, int(match[1]), f"must be an index below {len(experiment.detector)}")
+    return int(match[1])
+
+
+def _with(node: Any, names: list[str], index: int | None, value: Any, path: str, prefix: str) -> Any:
+    name, rest = names[0], names[1:]
+    _known_field(node, name, path)
+    current = getattr(node, name)
+    here = f"{prefix}.{name}" if prefix else name
+    if rest:
+        if current is None:
+            if here not in _PARTS or any(_required(f) for f in dataclasses.fields(_PARTS[here])):
+                raise ConfigError(here, None, f"is not set, so {path} cannot be", f"set {here} as a whole first")
+            current = _PARTS[here]()
+        new = _with(current, rest, index, value, path, here)
+    elif index is not None:
+        items = _elements_at(current, index, here, path)
+        items[index] = value
+        new = tuple(items)
+    else:
+        new = value
+    return dataclasses.replace(node, **{name: new})
+
+
+def _elements_at(value: Any, index: int, here: str, path: str) -> list[Any]:
+    """The elements of a vector that has one of this index."""
+    if not (isinstance(value, tuple) or (is_tensor(value) and value.ndim)):
+        raise ConfigError(here, value, "has no elements", f"set {here} as a whole first")
+    items = elements(value)
+    if not -len(items) <= index < len(items):
+        raise ConfigError(path, index, f"must be an index below {len(items)}")
+    return items
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _parsed(path: str) -> tuple[list[str], int | None]:
+    match = re.fullmatch(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:\[(-?\d+)\])?", path)
+    if not match:
+        raise ConfigError("path", path, "must look like crystal.misset_deg or crystal.misset_deg[2]")
+    return match[1].split("."), None if match[2] is None else int(match[2])
+
+
+def _known_field(node: Any, name: str, path: str) -> None:
+    if not dataclasses.is_dataclass(node):
+        raise ConfigError(path, node, "is not part of an experiment")
+    names = [field.name for field in dataclasses.fields(node)]
+    if name not in names:
+        near = get_close_matches(name, names, n=1)
+        raise ConfigError(
+            path, name, "no such field", f"did you mean {near[0]}?" if near else f"one of {', '.join(names)}"
+        )
+
+
+def plain(value: Any) -> Any:
+    """Plain data behind a config value: tensors and gradients become numbers."""
+    if isinstance(value, Config | StructureFactors):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}  # type: ignore[arg-type]
+    if is_tensor(value):
+        return plain(value.detach().cpu().numpy())
+    if isinstance(value, np.ndarray):
+        if value.ndim == 0:
+            return plain(value.item())
+        if value.size <= _LARGE and value.dtype != bool:
+            return [plain(item) for item in value]
+        packed = base64.b64encode(zlib.compress(np.ascontiguousarray(value).tobytes())).decode("ascii")
+        return {"array": packed, "dtype": str(value.dtype), "shape": list(value.shape)}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    if isinstance(value, slice):
+        return {"slice": [plain(value.start), plain(value.stop)]}
+    if isinstance(value, Quirk):
+        return value.name
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return value if value is None or isinstance(value, bool | int | str) else detached(value)
+
+
+def _natural(value: Any) -> Any:
+    """The inverse of `plain` for values that are not parts."""
+    if isinstance(value, dict) and "array" in value:
+        try:
+            raw = np.frombuffer(zlib.decompress(base64.b64decode(value["array"])), dtype=value["dtype"])
+            return raw.reshape(value["shape"]).copy()
+        except (KeyError, TypeError, ValueError, zlib.error) as error:
+            raise ConfigError("array", value, f"is no packed array: {error}") from None
+    if isinstance(value, dict) and "slice" in value:
+        ends = value["slice"]
+        if not isinstance(ends, list) or len(ends) != 2 or not all(end is None or isinstance(end, int) for end in ends):
+            raise ConfigError("slice", ends, "must be [start, stop] in whole numbers or null")
+        return slice(*ends)
+    if isinstance(value, list):
+        return tuple(_natural(item) for item in value)
+    if isinstance(value, str) and value in ("inf", "-inf"):
+        return float(value)
+    return value
+
+
+def built(kind: type, path: str, data: Any) -> Any:
+    """An object of a config class from plain data; unknown keys are refused with a suggestion."""
+    if not isinstance(data, dict):
+        raise ConfigError(path or "experiment", data, "must be an object of fields")
+    names = {field.name for field in dataclasses.fields(kind)}
+    values = {}
+    for key, value in data.items():
+        here = f"{path}.{key}" if path else key
+        if key not in names:
+            near = get_close_matches(key, names, n=1)
+            raise ConfigError(
+                here,
+                value,
+                "no such field",
+                f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(names))}",
+            )
+        if here not in _PARTS or value is None or isinstance(value, _PARTS[here]):
+            values[key] = _natural(value)
+        elif isinstance(value, list):
+            values[key] = tuple(built(_PARTS[here], here, item) for item in value)
+        else:
+            values[key] = built(_PARTS[here], here, value)
+    missing = [f.name for f in dataclasses.fields(kind) if _required(f) and f.name not in values]
+    if missing:
+        raise ConfigError(f"{path}.{missing[0]}" if path else missing[0], None, "is required")
+    if kind is StructureFactors:
+        try:
+            table = np.asarray(values["amplitude"], dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            raise ConfigError(f"{path}.amplitude", values["amplitude"], "must be a table of numbers") from None
+        values["amplitude"] = table if table.size else np.empty((0, 0, 0))  # lists cannot say which axes are empty
+    return kind(**values)

@@ -1,0 +1,340 @@
+"""From a decided experiment to the Scene: unit conversion and geometry, written once over an array namespace.
+
+`derivation` keeps the intermediate results that reports print; `derive` returns the Scene alone. Always float64 on the CPU.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.config import Detector, Experiment, Sensor
+from nanobragg.config.fields import detached, elements, is_tensor
+from nanobragg.config.quirks import Quirk
+from nanobragg.constants import (
+    AVOGADRO,
+    DEFAULT_BEAM_SIZE,
+    R_E_SQR,
+    WATER_DENSITY,
+    WATER_F,
+    WATER_MOLAR_MASS,
+)  # fmt: skip
+from nanobragg.derivation.cell import Cell, oriented_cell
+from nanobragg.derivation.limits import refusing_degenerate_geometry
+from nanobragg.derivation.orientations import draws, legacy_streams, rotation_matrices
+from nanobragg.derivation.placement import Placement, place
+from nanobragg.derivation.prescan import OutOfRange, prescan
+from nanobragg.derivation.resolve import CrystalSize, crystal_size, recommended_oversample, sensor_counts
+from nanobragg.derivation.scene import KERNEL_QUIRKS, FactorMode, Scene, Shape
+from nanobragg.derivation.sources import SourceList, source_list
+from nanobragg.derivation.vectors import FLOAT_OPS, Ops, Vec, matvec, radians, rotaxis, unit
+from nanobragg.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The sampled sensor [m]; attenuation mu [1/m] is -1 when none is given."""
+
+    active: bool
+    n: int
+    thickness: Any
+    step: Any
+    attenuation: Any
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """The sampled spindle rotation [rad]."""
+
+    phi: list[Any]
+    start: Any
+    osc: Any
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """The Scene and the intermediate results behind it."""
+
+    experiment: Experiment
+    cell: Cell
+    placement: Placement
+    sources: SourceList
+    layers: Layers
+    rotation: Rotation
+    size: CrystalSize
+    fluence: Any
+    mosaic_spread: Any
+    """[rad]"""
+    water: Any
+    """[m]"""
+    scene: Scene
+    out_of_range: OutOfRange | None
+    """the lookup that switched interpolation off"""
+
+    @property
+    def recommended_oversample(self) -> int:
+        """What automatic oversampling would take."""
+        return recommended_oversample(self.experiment)
+
+
+def derive(experiment: Experiment, ops: Ops = FLOAT_OPS, *, roi: Any = None) -> Scene:
+    """The Scene of a decided experiment.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        From `nanobragg.derivation.resolve.resolve`.
+    ops : Ops
+        Array namespace: floats and numpy by default; the torch backend passes its own.
+    roi : tuple of slice, optional
+        (slow, fast), half-open, on top of ``sampling.roi``.
+
+    Raises
+    ------
+    ConfigError
+        For geometry that is degenerate, or an empty ROI.
+    """
+    return derivation(experiment, ops, roi=roi).scene
+
+
+def derivation(experiment: Experiment, ops: Ops = FLOAT_OPS, *, roi: Any = None) -> Derivation:
+    """As `derive`, with everything that reports and traces print."""
+    with refusing_degenerate_geometry():
+        return _derivation(experiment, ops, roi)
+
+
+def _derivation(experiment: Experiment, ops: Ops, roi: Any) -> Derivation:
+    crystal, det, quirks = experiment.crystal, experiment.detector, experiment.quirks
+    table = crystal.structure_factors
+    assert table is not None
+    cell = oriented_cell(experiment, ops)
+    placement = place(experiment, ops)
+    sources = source_list(experiment, placement, ops)
+    layers = _layers(experiment, ops)
+    rotation = _rotation(experiment, ops)
+    size = crystal_size(experiment) if ops.is_float else CrystalSize(crystal.n_cells, [])
+    fluence = _fluence(experiment, ops)
+    spread = radians(crystal.mosaic.spread_deg, ops)
+    orientations, first = _orientations(experiment, cell, placement, rotation, spread, ops)
+    n_sub = experiment.sampling.oversample
+    assert n_sub is not None
+    n_sources, (n_phi, n_domains) = len(sources.position), orientations.shape[:2]
+    weight = (
+        ops.lift(np.ones(n_sources)) if Quirk.SOURCE_WEIGHTS_IGNORED in quirks else _weights(experiment, sources, ops)
+    )
+    steps = ops.lift(float(n_sub * n_sub * n_phi * n_domains)) * weight.sum()
+    water = ops.lift(experiment.background.water_um) / 1e6
+    modes = _factor_modes(experiment)
+    beam = experiment.beam
+    axis = placement.polarization_axis
+    scene = Scene(
+        n_fast=det.n_fast, n_slow=det.n_slow, pixel_size=placement.pixel_size, pix0=ops.stack(placement.pix0),
+        fast=ops.stack(placement.fast), slow=ops.stack(placement.slow), normal=ops.stack(placement.normal),
+        beam=ops.stack(placement.beam), close_distance=placement.close_distance, distance=placement.distance,
+        curved=det.curved, point_pixel=det.point_pixel, pixel_area=_pixel_area(experiment, placement, ops),
+        # under CUMULATIVE the original forms the capture fraction anew at every term, without a sensor too (and gets 0)
+        has_sensor=layers.active or modes["capture_mode"] is FactorMode.CUMULATIVE,
+        n_layers=layers.n, layer_thickness=layers.step,
+        attenuation=layers.attenuation, pixels=rendered_pixels(det, experiment.sampling.roi, roi),
+        incident=sources.incident(ops), wavelength=ops.stack(sources.wavelength), weight=weight,
+        polarized=beam.polarized or (experiment.sampling.oversample_polar and Quirk.NOPOLAR_DEFEATED in quirks),
+        kahn_factor=ops.lift(beam.kahn_factor),
+        # the original normalises the axis once more whenever it evaluates the polarization
+        polarization_axis=ops.stack(unit(axis, ops) if Quirk.POLAR_CACHED in quirks else axis),
+        r_e_sqr=R_E_SQR, fluence=fluence,
+        orientations=orientations, orientations_first_pass=first, first_pass=(0, 0),
+        a_star=ops.stack([ops.stack(v) for v in (cell.a_star, cell.b_star, cell.c_star)]),
+        n_cells=ops.stack([ops.lift(n) for n in elements(size.n_cells)]), shape=Shape[crystal.shape.upper()],
+        fudge=ops.lift(crystal.fudge), f_table=ops.lift(table.amplitude) if table.has_table else ops.lift(np.empty((0, 0, 0))),
+        hkl_min=table.hkl_min, default_F=ops.lift(table.default_F), tricubic=experiment.sampling.interpolate == "tricubic",
+        interpolation_off=(0, 0), oversample=n_sub,
+        d_min=ops.lift(experiment.sampling.d_min_angstrom or 0.0) * 1e-10, steps=steps,
+        background=_background(experiment, water, fluence, steps, ops),
+        quirks=quirks & KERNEL_QUIRKS, **modes,
+    )  # fmt: skip
+    scene, out_of_range = _prescanned(scene, experiment, ops, roi)
+    return Derivation(
+        experiment, cell, placement, sources, layers, rotation, size, fluence, spread, water, scene, out_of_range
+    )
+
+
+def rendered_pixels(det: Detector, *rois: Any) -> NDArray[np.int64]:
+    """Flat indices of the pixels inside every ROI and the mask, ascending.
+
+    Raises
+    ------
+    ConfigError
+        For a ROI that is empty or reaches outside the detector.
+    """
+    slow, fast = (0, det.n_slow), (0, det.n_fast)
+    for roi in rois:
+        if roi is not None:
+            slow = _overlap(slow, roi, 0, det.n_slow)
+            fast = _overlap(fast, roi, 1, det.n_fast)
+    if fast == (0, det.n_fast):
+        pixels = np.arange(slow[0] * det.n_fast, slow[1] * det.n_fast, dtype=np.int64)
+    else:
+        pixels = (np.arange(*slow, dtype=np.int64)[:, None] * det.n_fast + np.arange(*fast, dtype=np.int64)).ravel()
+    return pixels if det.mask is None else pixels[det.mask.ravel()[pixels]]
+
+
+def _overlap(current: tuple[int, int], roi: Any, index: int, n: int) -> tuple[int, int]:
+    path = "sampling.roi"
+    if not (isinstance(roi, tuple | list) and len(roi) == 2 and all(isinstance(r, slice) for r in roi)):
+        raise ConfigError(path, roi, "must be (slow slice, fast slice)", "for example (slice(10, 20), slice(0, 50))")
+    part = roi[index]
+    try:
+        begin = 0 if part.start is None else operator.index(part.start)
+        end = n if part.stop is None else operator.index(part.stop)
+    except TypeError:
+        raise ConfigError(path, part, "must have whole numbers as bounds") from None
+    axis = ("slow", "fast")[index]
+    if part.step not in (None, 1):
+        raise ConfigError(path, part, "must have no step")
+    if begin < 0 or end > n:
+        raise ConfigError(
+            path, part, f"reaches outside the {n} pixels of the {axis} axis", "bounds are half-open and count from 0"
+        )
+    begin, end = max(begin, current[0]), min(end, current[1])
+    if begin >= end:
+        raise ConfigError(
+            path, part, f"holds no pixel along the {axis} axis", "bounds are half-open: slice(10, 11) is one pixel"
+        )
+    return begin, end
+
+
+def _layers(experiment: Experiment, ops: Ops) -> Layers:
+    """physics.md 6.3; corrected: n layers of T/n."""
+    sensor = experiment.detector.sensor or Sensor()
+    zero = ops.lift(0.0)
+    depth = sensor.attenuation_um
+    if depth is None:
+        mu = ops.lift(-1.0)
+    elif not is_tensor(depth) and (depth == 0 or np.isinf(depth)):
+        mu = zero
+    else:
+        mu = 1 / (ops.lift(depth) * 1e-6)
+    if not sensor_counts(experiment):
+        return Layers(False, 1, zero, zero, mu)
+    thickness, n = ops.lift(sensor.thickness_um) * 1e-6, sensor.n_layers
+    if n is not None and ops.is_float and thickness < 0:  # the original's answer to a count with a negative thickness
+        thickness = 0.5e-6
+        step = thickness / n
+    elif n is not None and Quirk.THICK_STEP_OVERSHOOT in experiment.quirks:
+        n = max(n, 2)
+        step = thickness / (n - 1)
+    else:
+        n = n or 2
+        step = thickness / n
+    if depth is None:
+        mu = 1 / thickness
+    return Layers(True, n, thickness, step, mu)
+
+
+def _rotation(experiment: Experiment, ops: Ops) -> Rotation:
+    """physics.md 6.1 and PHI_LEFT_EDGE."""
+    gonio, quirks = experiment.goniometer, experiment.quirks
+    n = gonio.n_steps
+    assert n is not None
+    start, osc = radians(gonio.phi_start_deg, ops), radians(gonio.osc_deg, ops)
+    typed_step = gonio.step_deg is not None and Quirk.PHISTEPS_ALONE in quirks
+    step = radians(gonio.step_deg, ops) if typed_step else osc / n
+    if Quirk.PHI_LEFT_EDGE in quirks:
+        return Rotation([start + step * i for i in range(n)], start, osc)
+    width = step * n if typed_step else osc
+    return Rotation([start + width * (i + 0.5) / n for i in range(n)], start, osc)
+
+
+def _fluence(experiment: Experiment, ops: Ops) -> Any:
+    """flux exposure / size^2 when a flux is given (physics.md 2.3)."""
+    beam = experiment.beam
+    given = beam.flux_per_s is not None and (is_tensor(beam.flux_per_s) or beam.flux_per_s != 0)
+    if given and (is_tensor(beam.exposure_s) or beam.exposure_s > 0):
+        size = ops.lift(DEFAULT_BEAM_SIZE) if beam.size_mm is None else ops.lift(beam.size_mm) / 1000
+        return ops.lift(beam.flux_per_s) * ops.lift(beam.exposure_s) / size / size
+    return ops.lift(beam.fluence_per_m2)
+
+
+def _weights(experiment: Experiment, sources: SourceList, ops: Ops) -> Any:
+    """Source weights of the corrected model; generated sources count alike."""
+    if experiment.beam.sources is None:
+        return ops.lift(np.ones(len(sources.position)))
+    return sources.weight
+
+
+def _pixel_area(experiment: Experiment, placement: Placement, ops: Ops) -> Any:
+    if experiment.detector.point_pixel and Quirk.POINT_PIXEL_AREA in experiment.quirks:
+        return ops.lift(1.0)
+    return placement.pixel_size * placement.pixel_size
+
+
+def _background(experiment: Experiment, water: Any, fluence: Any, steps: Any, ops: Ops) -> Any:
+    """I_bg: F^2 n_molecules, scaled so that the pixel gets it once (or as WATER_SCALE has it)."""
+    f_water = ops.lift(WATER_F)
+    if Quirk.WATER_SCALE in experiment.quirks:
+        return (
+            f_water * f_water * R_E_SQR * fluence * water * water * water * WATER_DENSITY * AVOGADRO / WATER_MOLAR_MASS
+        )
+    molecules = water * water * water * WATER_DENSITY * AVOGADRO / WATER_MOLAR_MASS
+    return f_water * f_water * molecules * steps
+
+
+def _factor_modes(experiment: Experiment) -> dict[str, FactorMode]:
+    sampling, quirks = experiment.sampling, experiment.quirks
+
+    def mode(switch: bool, cached: Quirk) -> FactorMode:
+        if switch and Quirk.OVERSAMPLE_CUMULATIVE in quirks:
+            return FactorMode.CUMULATIVE
+        return FactorMode.CACHED if cached in quirks else FactorMode.PER_TERM
+
+    return {
+        "capture_mode": mode(sampling.oversample_thick, Quirk.CAPTURE_LAST_LAYER),
+        "polar_mode": mode(sampling.oversample_polar, Quirk.POLAR_CACHED),
+        "omega_mode": mode(sampling.oversample_omega, Quirk.OMEGA_CACHED),
+    }
+
+
+def _orientations(
+    experiment: Experiment, cell: Cell, placement: Placement, rotation: Rotation, spread: Any, ops: Ops
+) -> tuple[Any, Any]:
+    """(n_phi, n_domains, 3, 3) rows a, b, c [m], and those of the first pass under STALE_PHI_ZERO (or None)."""
+    quirks = experiment.quirks
+    float32 = Quirk.MOSAIC_F32 in quirks
+    _, _, deviates = legacy_streams(experiment)
+    draw = draws(deviates, float32)
+    draw.magnitude[0] = 0.0  # the first domain is aligned; its draws are consumed all the same
+    domains = rotation_matrices(draw, spread, float32, ops)
+    phi = ops.stack(rotation.phi)[:, None]
+    axes: list[Vec] = []
+    for axis in (cell.a, cell.b, cell.c):
+        if Quirk.MOSAIC_AFTER_PHI in quirks:
+            turned = matvec(domains, rotaxis(axis, placement.spindle, phi, ops))
+        else:
+            turned = rotaxis(matvec(domains, axis), placement.spindle, phi, ops)
+        axes.append(turned)
+    table = ops.stack([ops.stack(axis, axis=-1) for axis in axes], axis=-2)
+    if Quirk.STALE_PHI_ZERO not in quirks:
+        return table, None
+    zero = [detached(p) == 0 for p in rotation.phi]
+    if all(zero) or not any(zero):
+        return table, None
+    n = len(zero)
+    steady = [next(k % n for k in range(i, i - n, -1) if not zero[k % n]) for i in range(n)]
+    first = [next((k for k in range(i, -1, -1) if not zero[k]), i) for i in range(n)]
+    return table[steady], table[first]
+
+
+def _prescanned(scene: Scene, experiment: Experiment, ops: Ops, roi: Any) -> tuple[Scene, OutOfRange | None]:
+    switched_off = Quirk.INTERP_SWITCHED_OFF in experiment.quirks
+    if ops.is_float:
+        return prescan(scene, switched_off)
+    if scene.orientations_first_pass is None and not (switched_off and scene.tricubic):
+        return replace(scene, interpolation_off=(scene.n_pixels, 0)), None
+    model = _derivation(experiment, FLOAT_OPS, roi)
+    return replace(
+        scene, first_pass=model.scene.first_pass, interpolation_off=model.scene.interpolation_off
+    ), model.out_of_range

@@ -1,0 +1,466 @@
+"""Decide what the user left open: counts, switches and enums only (spec physics.md sections 6, 8 and 10).
+
+Values are read detached, so `resolve` runs once, outside any differentiation or vectorisation; it is idempotent. Continuous
+defaults stay None and are formed in `derive`, so that their gradients survive.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nanobragg.config import Beam, Crystal, Detector, Divergence, Experiment, Goniometer, Sampling, UnitCell
+from nanobragg.config.experiment import check_experiment
+from nanobragg.config.fields import check_tensors, detached, elements, is_tensor
+from nanobragg.config.quirks import Quirk
+from nanobragg.constants import DEFAULT_BEAM_SIZE, RTD
+from nanobragg.derivation.cell import oriented_cell
+from nanobragg.derivation.limits import check_limits, refusing_degenerate_geometry
+from nanobragg.derivation.placement import Placement, convention_in_force, distances_agree, place
+from nanobragg.derivation.sources import wavelength_m
+from nanobragg.derivation.vectors import FLOAT_OPS, dot, radians, rotxyz
+from nanobragg.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One value that was decided automatically, and the rule that decided it."""
+
+    path: str
+    value: Any
+    rule: str
+
+
+@dataclass
+class Notes:
+    """What `resolve` has to tell: decisions, and settings that have no effect."""
+
+    decisions: list[Decision] = field(default_factory=list)
+    ineffective: list[str] = field(default_factory=list)
+
+    def decide(self, path: str, value: Any, rule: str) -> Any:
+        """Record a decision and return its value."""
+        self.decisions.append(Decision(path, value, rule))
+        return value
+
+
+@dataclass(frozen=True)
+class CrystalSize:
+    """The crystal in cells, and how it came about."""
+
+    n_cells: tuple[Any, Any, Any]
+    clipped: list[tuple[str, float, float]]
+    """(direction, size [m], beam [m]) of every size that was clipped by the beam"""
+
+
+def resolve(experiment: Experiment, notes: Notes | None = None) -> Experiment:
+    """The experiment with every count, switch and enum decided.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        As the user wrote it, or already decided.
+    notes : Notes, optional
+        Collects the decisions and the settings without effect.
+
+    Raises
+    ------
+    ConfigError
+        For combinations that cannot be simulated under the quirks in force.
+    """
+    notes = Notes() if notes is None else notes
+    check_experiment(experiment)
+    if isinstance(experiment.detector, tuple):
+        raise ConfigError(
+            "detector",
+            f"{len(experiment.detector)} panels",
+            "are decided and derived one at a time",
+            "nanobragg.derivation.panels.experiments(experiment)[i] is the experiment of panel i",
+        )
+    check_tensors(experiment)
+    with refusing_degenerate_geometry():
+        detector = _resolve_detector(experiment, notes)
+        decided = replace(
+            experiment,
+            detector=detector,
+            goniometer=_resolve_phi(experiment, notes),
+            beam=_resolve_beam(experiment, notes),
+        )
+        crystal = _resolve_crystal(decided, notes)
+        typed_cells = decided.crystal.n_cells
+        decided = replace(decided, crystal=crystal)
+        _check_geometry(decided, notes)
+        decided = replace(decided, sampling=_resolve_sampling(decided, typed_cells, notes))
+    check_limits(decided)
+    return decided
+
+
+# --- detector -----------------------------------------------------------------------------------------------------------
+
+
+def _resolve_detector(experiment: Experiment, notes: Notes) -> Detector:
+    det, quirks = experiment.detector, experiment.quirks
+    convention = convention_in_force(experiment)
+    if convention != det.convention:
+        notes.decide("detector.convention", convention, "a vector was given (CUSTOM_CHANGES_CENTRE)")
+    sensor = det.sensor
+    if sensor is not None:
+        thickness = detached(sensor.thickness_um)
+        if Quirk.THICK_ABS_INTERPLAY not in quirks:
+            if thickness < 0:
+                raise ConfigError("detector.sensor.thickness_um", thickness, "must be >= 0")
+            if thickness > 0 and sensor.attenuation_um is None:
+                raise ConfigError(
+                    "detector.sensor.attenuation_um",
+                    None,
+                    "is required with a sensor thickness",
+                    "give the 1/e depth (-detector_abs), or inf for no sensor",
+                )
+        if sensor_counts(experiment) and sensor.n_layers is None:
+            notes.decide("detector.sensor.n_layers", 2, "a thickness alone: two layers")
+    return det
+
+
+def sensor_counts(experiment: Experiment) -> bool:
+    """Whether the sensor has an effect: a thickness, and (without THICK_ABS_INTERPLAY) a finite attenuation depth."""
+    sensor = experiment.detector.sensor
+    if sensor is None or (not is_tensor(sensor.thickness_um) and sensor.thickness_um == 0):
+        return False
+    if not is_tensor(sensor.thickness_um) and sensor.thickness_um < 0:
+        return sensor.n_layers is not None
+    if Quirk.THICK_ABS_INTERPLAY in experiment.quirks or sensor.attenuation_um is None:
+        return True
+    depth = sensor.attenuation_um
+    return is_tensor(depth) or (depth != 0 and math.isfinite(depth))
+
+
+def _check_geometry(decided: Experiment, notes: Notes) -> None:
+    """Place everything once in floats: refuses what the derivation cannot take."""
+    det = decided.detector
+    placement = place(decided, FLOAT_OPS)
+    if det.pix0_mm is not None and Quirk.PIX0_IGNORED not in decided.quirks:
+        notes.ineffective.extend(_overruled_by_pix0(decided, placement))
+    for name in ("pix0", "fast", "slow", "normal", "distance", "close_distance"):
+        value = getattr(placement, name)
+        if not all(math.isfinite(x) for x in (value if isinstance(value, tuple) else (value,))):
+            raise ConfigError("detector", value, f"{name} must be finite", "look at the distances and rotations")
+    if (
+        det.distance_mm is not None
+        and det.close_distance_mm is not None
+        and Quirk.CLOSE_DISTANCE_WINS not in decided.quirks
+    ):
+        angles = [radians(angle, FLOAT_OPS) for angle in elements(det.rotation_deg)]
+        from nanobragg.config.conventions import CONVENTIONS
+        from nanobragg.derivation.placement import _axes
+
+        normal = _axes(decided, CONVENTIONS[placement.convention], placement.beam, FLOAT_OPS)[2]
+        ratio = dot(placement.beam, rotxyz(normal, (angles[0], angles[1], angles[2]), FLOAT_OPS))
+        if not distances_agree(detached(det.close_distance_mm), detached(det.distance_mm), ratio):
+            raise ConfigError(
+                "detector.close_distance_mm",
+                det.close_distance_mm,
+                f"contradicts distance_mm={detached(det.distance_mm):g}",
+                "give one of them",
+            )
+
+
+def _overruled_by_pix0(decided: Experiment, actual: Placement) -> Iterator[str]:
+    """Distances and centres that were given and differ from those of pix0_mm by more than 0.1 pixel (PIX0_IGNORED)."""
+    det = decided.detector
+    try:
+        meant = place(replace(decided, detector=replace(det, pix0_mm=None)), FLOAT_OPS)
+    except ConfigError:
+        return
+    centre = ("fclose", "sclose") if actual.pivot == "sample" else ("fbeam", "sbeam")
+    for given, quantities in (
+        ("distance_mm", ("distance",)),
+        ("close_distance_mm", ("close_distance",)),
+        ("beam_center_mm", centre),
+        ("beam_center_convention_mm", centre),
+        ("close_point_mm", centre),
+        ("org_px", centre),
+    ):
+        if getattr(det, given) is None:
+            continue
+        off = max(abs(getattr(meant, name) - getattr(actual, name)) for name in quantities) / actual.pixel_size
+        if off > 0.1:
+            yield f"detector.{given} has no effect: pix0_mm decides, and puts it {off:.3g} pixels elsewhere"
+
+
+# --- phi ----------------------------------------------------------------------------------------------------------------
+
+
+def _resolve_phi(experiment: Experiment, notes: Notes) -> Goniometer:
+    """physics.md 6.1, with PHISTEPS_ALONE and PHI_CEIL_ROUNDOFF."""
+    gonio, quirks = experiment.goniometer, experiment.quirks
+    n, osc, step = gonio.n_steps, gonio.osc_deg, gonio.step_deg
+    alone = Quirk.PHISTEPS_ALONE in quirks
+    if osc is not None and detached(osc) < 0:
+        if not alone:
+            raise ConfigError(
+                "goniometer.osc_deg", detached(osc), "must be >= 0", "start at the other end of the range"
+            )
+        osc = None
+    if step is not None and detached(step) <= 0 and not alone:
+        raise ConfigError("goniometer.step_deg", detached(step), "must be > 0")
+    has_step = step is not None and detached(step) > 0
+    complete = n is not None and osc is not None
+    if osc is None:
+        if has_step and not alone:
+            raise ConfigError("goniometer.osc_deg", None, "is required with step_deg", "give the range covered")
+        if n is not None and n > 1 and not alone:
+            raise ConfigError("goniometer.osc_deg", None, f"is required with n_steps={n}", "give the range covered")
+        if has_step:
+            osc, n = step, notes.decide("goniometer.n_steps", 2, "a step without a range (PHISTEPS_ALONE)")
+        elif n is not None and alone:
+            osc = notes.decide("goniometer.osc_deg", 1.0, "a count without a range (PHISTEPS_ALONE)")
+        else:
+            osc, n = 0.0, notes.decide("goniometer.n_steps", 1, "no rotation")
+    elif n is None:
+        if has_step:
+            ratio = (detached(osc) / RTD) / (detached(step) / RTD)
+            if Quirk.PHI_CEIL_ROUNDOFF in quirks:
+                n = math.ceil(ratio)
+            else:
+                n = max(1, math.ceil(ratio - 1e-6))
+            notes.decide("goniometer.n_steps", n, "osc_deg / step_deg, rounded up")
+        elif detached(osc) == 0 and not is_tensor(osc) and not alone:
+            n = notes.decide("goniometer.n_steps", 1, "a range of 0 is a still")
+        else:
+            n = notes.decide("goniometer.n_steps", 2, "a range alone")
+        if n < 1:
+            raise ConfigError("goniometer.n_steps", n, "no phi step is left", "osc_deg is 0 while step_deg is given")
+    elif has_step and not alone:
+        notes.ineffective.append("goniometer.step_deg has no effect: osc_deg and n_steps are given")
+    keeps_step = alone and step is not None and (has_step or (detached(step) == 0 and complete))
+    return replace(gonio, osc_deg=osc, n_steps=n, step_deg=step if keeps_step else None)
+
+
+# --- beam ---------------------------------------------------------------------------------------------------------------
+
+
+def _resolve_beam(experiment: Experiment, notes: Notes) -> Beam:
+    beam, quirks = experiment.beam, experiment.quirks
+    _check_sources(experiment)
+    if beam.fluence_per_m2 is not None and beam.flux_per_s is not None and beam.size_mm is not None:
+        if not is_tensor(beam.size_mm) and beam.size_mm == 0:
+            raise ConfigError("beam.size_mm", 0.0, "must be > 0 when flux_per_s is given", "or give fluence_per_m2")
+    alone = Quirk.DIV_STEPS_ALONE in quirks
+    edges = Quirk.DIV_GRID_ASYMMETRIC in quirks
+    divergence = beam.divergence or Divergence()
+    h = _resolve_range(
+        "beam.divergence.h_mrad", divergence.h_mrad, divergence.n_h, divergence.h_step_mrad, alone, edges, notes
+    )
+    v = _resolve_range(
+        "beam.divergence.v_mrad", divergence.v_mrad, divergence.n_v, divergence.v_step_mrad, alone, edges, notes
+    )
+    divergence = replace(divergence, h_mrad=h[0], n_h=h[1], h_step_mrad=h[2], v_mrad=v[0], n_v=v[1], v_step_mrad=v[2])
+    n, dispersion = beam.n_wavelengths, beam.dispersion_percent
+    if detached(dispersion) < 0:
+        if not alone:
+            raise ConfigError("beam.dispersion_percent", detached(dispersion), "must be >= 0")
+        dispersion = 0.0 if n is None else dispersion  # with a count it means 100 %, see source_list
+    if detached(dispersion) == 0:
+        if n is not None and n > 1 and not alone and beam.sources is None:
+            raise ConfigError(
+                "beam.dispersion_percent", 0.0, f"is required with n_wavelengths={n}", "give the full width in percent"
+            )
+        n = 1
+    elif detached(dispersion) < 0:
+        notes.decide("beam.dispersion_percent", 100.0, "a negative dispersion with a count (DIV_STEPS_ALONE)")
+    elif n is None:
+        n = notes.decide("beam.n_wavelengths", 2, "a dispersion alone")
+    elif Quirk.DISPERSION_EDGES in quirks and n < 2:
+        n = notes.decide("beam.n_wavelengths", 2, "at least two (DISPERSION_EDGES)")
+    if beam.sources is not None and (beam.divergence is not None or detached(beam.dispersion_percent) > 0):
+        notes.ineffective.append("beam.divergence and dispersion_percent have no effect: beam.sources is given")
+    return replace(beam, divergence=divergence, n_wavelengths=n, dispersion_percent=dispersion)
+
+
+def _resolve_range(
+    path: str, width: Any, n: int | None, step: Any, alone: bool, edges: bool, notes: Notes
+) -> tuple[Any, int, Any]:
+    """physics.md 6.2 and 6.5 for one divergence range [mrad]; returns (range, count, step)."""
+    if width is not None and detached(width) < 0:
+        if not alone:
+            raise ConfigError(path, detached(width), "must be >= 0")
+        width = None
+    if width is None:
+        if step is None and (n is None or not alone):
+            if n is not None and n > 1:
+                raise ConfigError(path, None, f"is required with a count of {n}", "give the full range in mrad")
+            return 0.0, 1, None
+        if not alone:
+            raise ConfigError(path, None, f"is required with a step of {step} mrad", "give the full range in mrad")
+        if step is not None:
+            return step, notes.decide(path, 2, "a step without a range (DIV_STEPS_ALONE)"), step
+        notes.decide(path, 1000.0, "a count without a range means 1 radian (DIV_STEPS_ALONE)")
+        n = n or 1
+        return 1000.0, n, _mrad(1.0 / n)
+    if detached(width) == 0:
+        return width, 1, None
+    if n is None:
+        if step is None:
+            return width, notes.decide(path, 2, "a range alone: two points"), None
+        ratio = (detached(width) / 1000) / (detached(step) / 1000)
+        n = math.ceil(ratio) if edges else max(1, math.ceil(ratio - 1e-6))
+        return width, notes.decide(path, n, "range / step, rounded up"), step if edges else None
+    if step is not None:
+        if not edges:
+            notes.ineffective.append(f"{path}: the step has no effect, range and count are given")
+            return width, n, None
+        return width, n, step
+    return width, max(n, 2) if edges else n, None
+
+
+def _mrad(radians: float) -> float:
+    """The number of mrad that gives exactly `radians` when it is divided by 1000."""
+    guess = 1000 * radians
+    near = (guess, math.nextafter(guess, math.inf), math.nextafter(guess, -math.inf))
+    return next((mrad for mrad in near if mrad / 1000 == radians), guess)
+
+
+def _check_sources(experiment: Experiment) -> None:
+    sources = experiment.beam.sources
+    if sources is None:
+        return
+    direction = FLOAT_OPS.lift(sources.direction)
+    wavelength = FLOAT_OPS.lift(sources.wavelength_angstrom)
+    weight = FLOAT_OPS.lift(sources.weight)
+    for i in range(len(direction)):
+        if not (math.isfinite(direction[i].sum()) and direction[i].any()):
+            raise ConfigError(f"beam.sources.direction[{i}]", direction[i].tolist(), "must be finite and not zero")
+        if not (math.isfinite(wavelength[i]) and wavelength[i] > 0):
+            raise ConfigError(
+                f"beam.sources.wavelength_angstrom[{i}]",
+                wavelength[i],
+                "must be finite and > 0",
+                "source files hold metres, the API takes Angstrom",
+            )
+    if Quirk.SOURCE_WEIGHTS_IGNORED not in experiment.quirks:
+        for i, w in enumerate(weight):
+            if not (math.isfinite(w) and w >= 0):
+                raise ConfigError(f"beam.sources.weight[{i}]", w, "must be finite and >= 0")
+        if not weight.sum() > 0:
+            raise ConfigError("beam.sources.weight", weight.tolist(), "the weights must have a sum > 0")
+
+
+# --- crystal ------------------------------------------------------------------------------------------------------------
+
+
+def _resolve_crystal(decided: Experiment, notes: Notes) -> Crystal:
+    crystal, quirks = decided.crystal, decided.quirks
+    if crystal.unit_cell is not None and any(is_tensor(x) for x in vars(crystal.unit_cell).values()):
+        # built to refuse angles that close no cell
+        UnitCell(**{name: detached(x) for name, x in vars(crystal.unit_cell).items()})
+    mosaic = crystal.mosaic
+    n = mosaic.n_domains
+    spread = detached(mosaic.spread_deg)
+    if n is None:
+        n = notes.decide(
+            "crystal.mosaic.n_domains", 10 if spread > 0 else 1, "10 domains when there is a spread, else 1"
+        )
+    elif spread == 0 and Quirk.MOSAIC_F32 in quirks:
+        n = 1
+    seed = crystal.misset_seed
+    if isinstance(crystal.misset_deg, str) and seed is None:
+        rule = "entropy from the system, drawn once when the crystal was made"
+        seed = notes.decide("crystal.misset_seed", crystal.orientation_seed, rule)
+    crystal = replace(crystal, mosaic=replace(mosaic, n_domains=n), misset_seed=seed)
+    negative = isinstance(crystal.misset_deg, str) and (crystal.misset_seed or 0) < 0
+    if negative and Quirk.MISSET_RANDOM_90_RAD not in quirks:
+        raise ConfigError("crystal.misset_seed", crystal.misset_seed, "must be >= 0")
+    decided = replace(decided, crystal=crystal)
+    cell = oriented_cell(decided, FLOAT_OPS)
+    if detached(cell.volume) < 0 or _left_handed(decided):
+        if Quirk.LEFT_HANDED_MATRIX not in quirks:
+            raise ConfigError(
+                "crystal.a_star_matrix", "a left-handed matrix", "must be right-handed", "swap two of its rows"
+            )
+    return replace(crystal, n_cells=crystal_size(decided).n_cells)
+
+
+def _left_handed(decided: Experiment) -> bool:
+    matrix = decided.crystal.a_star_matrix
+    if matrix is None:
+        return False
+    rows = FLOAT_OPS.lift(matrix)
+    a, b, c = (tuple(row) for row in rows)
+    from nanobragg.derivation.vectors import cross
+
+    return bool(dot(a, cross(b, c)) < 0)
+
+
+def crystal_size(experiment: Experiment) -> CrystalSize:
+    """Cells along a, b, c: from ``n_cells``, or from ``size_mm`` clipped by the beam (physics.md 2.4 and 10)."""
+    crystal, quirks = experiment.crystal, experiment.quirks
+    cells = elements(crystal.n_cells)
+    clipped: list[tuple[str, float, float]] = []
+    if crystal.size_mm is not None:
+        sizes = [0.0 if s is None else s / 1000 for s in crystal.size_mm]
+        beam_size = None if experiment.beam.size_mm is None else detached(experiment.beam.size_mm) / 1000
+        if beam_size is None and Quirk.CLIP_DEFAULT_BEAM in quirks:
+            beam_size = DEFAULT_BEAM_SIZE
+        if beam_size is not None:
+            for i, direction in ((1, "high"), (2, "wide")):
+                if beam_size < sizes[i]:
+                    clipped.append((direction, sizes[i], beam_size))
+                    sizes[i] = beam_size
+        lengths = oriented_cell(experiment, FLOAT_OPS).lengths
+        for i, (size, edge) in enumerate(zip(sizes, lengths, strict=True)):
+            if size > 0:
+                exact = Quirk.XTALSIZE_CEIL in quirks
+                cells[i] = float(math.ceil(size / edge) if exact else max(1, math.floor(size / edge + 0.5)))
+    for i, n in enumerate(cells):
+        if detached(n) < 1:
+            if Quirk.N_CLAMP not in quirks:
+                raise ConfigError(
+                    f"crystal.n_cells[{i}]", detached(n), "must be >= 1", "1 means no lattice factor along that axis"
+                )
+            cells[i] = 1.0
+    if is_tensor(crystal.n_cells) and not clipped and crystal.size_mm is None:
+        return CrystalSize(crystal.n_cells, clipped)
+    return CrystalSize((cells[0], cells[1], cells[2]), clipped)
+
+
+# --- sampling -----------------------------------------------------------------------------------------------------------
+
+
+def _resolve_sampling(decided: Experiment, typed_cells: Any, notes: Notes) -> Sampling:
+    sampling, quirks, crystal = decided.sampling, decided.quirks, decided.crystal
+    table = crystal.structure_factors
+    assert table is not None
+    interpolate = sampling.interpolate
+    if interpolate is None:
+        before = Quirk.INTERP_BEFORE_SIZE in quirks
+        cells = elements(typed_cells if before else crystal.n_cells)
+        interpolate = "tricubic" if any(detached(n) <= 2 for n in cells) else "nearest"
+        rule = "tricubic when any of n_cells is <= 2" + (
+            " as typed, before sizes (INTERP_BEFORE_SIZE)" if before else ""
+        )
+        notes.decide("sampling.interpolate", interpolate, rule)
+    if interpolate == "tricubic" and not table.has_table:
+        interpolate = notes.decide("sampling.interpolate", "nearest", "there is no table of structure factors")
+    oversample = sampling.oversample
+    if oversample is None:
+        oversample = notes.decide(
+            "sampling.oversample", recommended_oversample(decided), "ceil(3 L p/(lambda distance))"
+        )
+    if Quirk.OVERSAMPLE_CUMULATIVE not in quirks:
+        for name in ("oversample_thick", "oversample_polar", "oversample_omega"):
+            if getattr(sampling, name):
+                notes.ineffective.append(f"sampling.{name} has no effect: every term has its own factor")
+    return replace(sampling, interpolate=interpolate, oversample=oversample)
+
+
+def recommended_oversample(decided: Experiment) -> int:
+    """ceil(3 L/r), r = lambda distance/pixel, L the largest crystal edge (physics.md section 10)."""
+    cell = oriented_cell(decided, FLOAT_OPS)
+    placement = place(decided, FLOAT_OPS)
+    largest = max(edge * detached(n) for edge, n in zip(cell.lengths, elements(decided.crystal.n_cells), strict=True))
+    reciprocal_pixel = wavelength_m(decided, FLOAT_OPS) * placement.distance / placement.pixel_size
+    if reciprocal_pixel == 0:  # int(infinity) is the most negative integer in the original
+        return 1
+    return max(1, math.ceil(3 * largest / reciprocal_pixel))

@@ -1,0 +1,118 @@
+"""Images of a scan as numbered files, and the geometry beside them as a DIALS experiment list."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nanobragg.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nanobragg.config import Experiment
+
+
+def frame_path(template: str | PathLike[str], image: int) -> str:
+    """Name of an image: the ``#`` of the template, or a number before its suffix, become the image's number.
+
+    >>> frame_path("out_####.cbf", 7), frame_path("out.img", 12)
+    ('out_0007.cbf', 'out_0012.img')
+    """
+    name = numbered(template)
+    digits = re.search(r"#+", name)
+    assert digits is not None
+    return name[: digits.start()] + f"{image:0{len(digits[0])}d}" + name[digits.end() :]
+
+
+def numbered(template: str | PathLike[str]) -> str:
+    """The template with ``#`` in it: readers of frames want a number at the end of the name."""
+    name = fspath(template)
+    folder, base = os.path.split(name)
+    if "#" in base:
+        return name
+    stem, suffix = os.path.splitext(base)
+    return os.path.join(folder, f"{stem}_####{suffix}")
+
+
+def write_frames(
+    template: str | PathLike[str], images: Any, experiment: Experiment, *, dialect: str = "dxtbx", adc_offset: float = 0.0,
+    provenance: Any = None, sidecar: bool = False,
+) -> list[str]:  # fmt: skip
+    """Write the images of a scan, one file each; the suffix decides the format.
+
+    Parameters
+    ----------
+    template : path
+        For example ``out_####.cbf``. Suffixes: cbf (miniCBF), img (SMV), tif, tiff, edf.
+    images : iterable of arrays
+        In order; counts for CBF and SMV.
+    experiment : Experiment
+        Geometry of the first image.
+    dialect : {"dxtbx", "nanobragg"}
+        Of SMV headers.
+    adc_offset : float
+        What was added to the counts; recorded.
+    provenance : dict, optional
+        Further values for the record.
+    sidecar : bool
+        Also write a DIALS experiment list beside the images.
+
+    Returns
+    -------
+    list of str
+        The names.
+    """
+    write = _writer(numbered(template), experiment, dialect, adc_offset, provenance)
+    names = []
+    for i, image in enumerate([images] if getattr(images, "ndim", 3) == 2 else images, 1):
+        names.append(frame_path(template, i))
+        write(names[-1], image, i)
+    if sidecar:
+        write_sidecar(template, experiment, len(names))
+    return names
+
+
+def write_sidecar(
+    template: str | PathLike[str], experiment: Experiment, n_images: int, single_file: bool = False
+) -> str:
+    """Write the experiment list of a scan beside its images; returns its name."""
+    from nanobragg.exchange.geometry import of_experiment
+    from nanobragg.io.geometry.dials import write_expt
+
+    images = fspath(template) if single_file else numbered(template)
+    name = os.path.splitext(images)[0].replace("#", "").rstrip("_") + ".expt"
+    if name == images:
+        raise ConfigError("template", images, "is the name that the experiment list would get")
+    write_expt(name, of_experiment(experiment, n_images), os.path.abspath(images), single_file)
+    return name
+
+
+def _writer(name: str, experiment: Experiment, dialect: str, adc_offset: float, more: Any) -> Callable[..., None]:
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix == ".cbf":
+        from nanobragg.io.images.cbf import write_cbf
+
+        return lambda path, image, i: write_cbf(path, image, experiment, image=i, provenance=more)
+    if suffix in (".img", ".smv"):
+        from nanobragg.io.images.cbf import whole_counts
+        from nanobragg.io.images.smv import write_smv
+
+        def write(path: str, image: Any, i: int) -> None:
+            counts = whole_counts(image, tuple(np.shape(image)), np.uint16)
+            write_smv(
+                path, counts, experiment=experiment, dialect=dialect, image=i, adc_offset=adc_offset, provenance=more
+            )
+
+        return write
+    if suffix in (".tif", ".tiff", ".edf"):
+        from nanobragg.io.images.fabio_images import write_edf, write_tiff
+
+        save = write_edf if suffix == ".edf" else write_tiff
+        return lambda path, image, i: save(path, image, experiment, provenance={"image": i, **(more or {})})
+    raise ConfigError(
+        "template", name, "has a suffix of no known image format", "use .cbf, .img, .tif, .edf, or write_nxmx"
+    )

@@ -1,0 +1,361 @@
+"""Experiments as TOML files: read with everything that `nanoBragg run` needs, and written with comments.
+
+The tables are the config objects, the keys their fields. ``[crystal.structure_factors]`` names a file, ``[run]`` says what
+to do with the images, and ``detector.mask`` names an image whose zeros are not rendered.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+
+from nanobragg import config
+from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
+from nanobragg.config.quirks import as_quirks
+from nanobragg.config.serialize import built, plain
+from nanobragg.config.structure_factors import StructureFactors
+from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg.io.atomic import read_bytes
+
+_FILES = ("mtz", "cif", "model", "hkl", "fdump")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Source(Config):
+    """Where structure factors come from: one of the files, or `default_F` alone."""
+
+    _path = "crystal.structure_factors"
+    mtz: str | None = setting(None, doc="MTZ file; its symmetry is applied and its cell offered to the crystal")
+    cif: str | None = setting(None, doc="structure-factor mmCIF file")
+    label: str | None = setting(None, doc="column of mtz or cif; None: the best there is, said aloud")
+    model: str | None = setting(None, doc="PDB or mmCIF coordinates")
+    d_min_angstrom: float | None = setting(
+        None, kind="scalar", unit="Angstrom", check=POSITIVE, doc="resolution of model"
+    )
+    k_sol: float = setting(
+        0.35, kind="scalar", unit="electrons/Angstrom^3", check=NOT_NEGATIVE, doc="bulk solvent of model"
+    )
+    b_sol: float = setting(46.0, kind="scalar", unit="Angstrom^2", check=NOT_NEGATIVE, doc="its B factor")
+    anomalous_energy_ev: float | None = setting(
+        None, kind="scalar", unit="eV", check=POSITIVE, doc="anomalous scattering of model at this energy; None: none"
+    )
+    hkl: str | None = setting(None, doc="text lines 'h k l F', all of P1")
+    fdump: str | None = setting(None, doc="binary dump of the original program")
+    default_F: float = setting(0.0, kind="scalar", unit="electrons", doc="amplitude of every index that is not listed")
+
+    def _check(self) -> None:
+        given = [name for name in _FILES if getattr(self, name) is not None]
+        for name in given:
+            if not isinstance(getattr(self, name), str):
+                raise ConfigError(f"{self._path}.{name}", getattr(self, name), "must be the name of a file")
+        if len(given) > 1:
+            raise ConfigError(self._path, given, "must name one file", "leave the others out")
+        if self.label is not None and given[:1] not in (["mtz"], ["cif"]):
+            raise ConfigError(f"{self._path}.label", self.label, "belongs to mtz or cif")
+        if "model" in given and self.d_min_angstrom is None:
+            raise ConfigError(f"{self._path}.d_min_angstrom", None, "is required with model")
+
+    def read(self, folder: str) -> StructureFactors:
+        """Read the file; names are relative to a folder."""
+        name = next((name for name in _FILES if getattr(self, name) is not None), None)
+        if name is None:
+            return StructureFactors.constant(self.default_F)
+        path = os.path.join(folder, getattr(self, name))
+        if name == "model":
+            assert self.d_min_angstrom is not None
+            return StructureFactors.from_model(path, self.d_min_angstrom, k_sol=self.k_sol, b_sol=self.b_sol,
+                                               energy_ev=self.anomalous_energy_ev, default_F=self.default_F)  # fmt: skip
+        if name in ("mtz", "cif"):
+            return getattr(StructureFactors, f"from_{name}")(path, self.label, default_F=self.default_F)
+        return getattr(StructureFactors, f"from_{name}")(path, default_F=self.default_F)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Run(Config):
+    """What to do: images, noise, files, engine."""
+
+    _path = "run"
+    output: str = setting(
+        "image.nxs", doc="suffix decides: nxs, cbf, img, tif, edf; frames are numbered (out_####.cbf); bin"
+    )
+    n_images: int = setting(1, kind="int", check=AT_LEAST_ONE, doc="images of a rotation series")
+    noise: bool = setting(True, kind="bool", doc="Poisson counts; false: expected photons (nxs, tif, edf, bin)")
+    seed: int | None = setting(None, kind="int", check=NOT_NEGATIVE, doc="of the noise; None: from the system")
+    adc_offset: float = setting(0.0, kind="scalar", check=NOT_NEGATIVE, doc="added to the counts")
+    dialect: str = setting("dxtbx", kind="enum", choices=("dxtbx", "nanobragg"), doc="of SMV headers")
+    compression: str = setting("gzip", kind="enum", choices=("gzip", "bitshuffle-lz4", "none"), doc="of nxs")
+    sidecar: bool = setting(False, kind="bool", doc="also write a DIALS experiment list (.expt)")
+    backend: str = setting("c", kind="enum", choices=("c", "torch"), doc="engine")
+    kernel: str = setting("auto", doc="of the C engine")
+    n_threads: int | None = setting(None, kind="int", check=AT_LEAST_ONE, doc="None: all cores")
+
+    def _check(self) -> None:
+        if not isinstance(self.output, str) or not self.output:
+            raise ConfigError("run.output", self.output, "must be the name of a file")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A TOML file: the experiment and what to do with it."""
+
+    experiment: config.Experiment
+    run: Run
+
+
+_TABLES = ("crystal", "beam", "detector", "detector_pose", "goniometer", "sampling", "background")
+_TOP = (*_TABLES, "run", "fidelity", "quirks")
+
+
+def read_toml(path: str | PathLike[str], changes: Iterable[str] = ()) -> Plan:
+    """Read an experiment file.
+
+    Parameters
+    ----------
+    path : path
+        The file; names in it are relative to its folder.
+    changes : iterable of str
+        ``path=value`` texts that replace values, as ``crystal.misset_deg=(1,2,3)`` or ``beam.wavelength_angstrom=1.2``.
+
+    Raises
+    ------
+    FileFormatError
+        When the file is no TOML (with the line), or holds an unknown key (with a suggestion) or an impossible value.
+    """
+    try:
+        data = tomllib.loads(read_bytes(path).decode())
+    except UnicodeDecodeError as error:
+        raise FileFormatError(path, f"is no TOML: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise FileFormatError(path, f"is no TOML: {error}") from None
+    later = []
+    for change in changes:
+        name, value = _parsed(change)
+        if "[" in name:
+            later.append((name, value))
+        else:
+            _put(data, name, value)
+    try:
+        plan = _plan(data, os.path.dirname(fspath(path)))
+        for name, value in later:
+            plan = Plan(plan.experiment.replace(name, value), plan.run)
+    except ConfigError as error:
+        raise FileFormatError(path, str(error)) from None
+    return plan
+
+
+def _plan(data: dict[str, Any], folder: str) -> Plan:
+    for key in data:
+        if key not in _TOP:
+            near = get_close_matches(key, _TOP, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(_TOP)}"
+            raise ConfigError(key, data[key], "no such table", hint)
+    crystal = dict(_table(data, "crystal"))
+    source = built(Source, Source._path, crystal.pop("structure_factors", {}))
+    crystal["structure_factors"] = source.read(folder)
+    tables: dict[str, Any] = {name: data[name] for name in _TABLES if name in data}
+    tables["crystal"] = crystal
+    if "detector" in data:
+        panels = data["detector"] if isinstance(data["detector"], list) else [data["detector"]]
+        read = [_detector(panel, folder) for panel in panels]
+        tables["detector"] = read if isinstance(data["detector"], list) else read[0]
+    if "roi" in _table(data, "sampling"):
+        tables["sampling"] = {**data["sampling"], "roi": _roi(data["sampling"]["roi"])}
+    quirks = as_quirks(data["quirks"] if "quirks" in data else data.get("fidelity", "corrected"))
+    experiment = built(config.Experiment, "", {**tables, "quirks": quirks})
+    return Plan(experiment, built(Run, "run", _table(data, "run")))
+
+
+def _table(data: dict[str, Any], name: str) -> dict[str, Any]:
+    table = data.get(name, {})
+    if not isinstance(table, dict):
+        raise ConfigError(name, table, "must be a table", f"write [{name}] above its keys")
+    return table
+
+
+def _detector(table: Any, folder: str) -> Any:
+    if not isinstance(table, dict) or "mask" not in table:
+        return table
+    from nanobragg.io.images.image_file import read_image
+
+    if not isinstance(table["mask"], str):
+        raise ConfigError(
+            "detector.mask", table["mask"], "must be the name of an image file whose zeros are not rendered"
+        )
+    return {**table, "mask": np.asarray(read_image(os.path.join(folder, table["mask"]))) > 0}
+
+
+def _roi(value: Any) -> Any:
+    good = isinstance(value, list) and len(value) == 2 and all(isinstance(v, list) and len(v) == 2 for v in value)
+    if not good:
+        raise ConfigError("sampling.roi", value, "must be [[slow from, to], [fast from, to]], half-open")
+    return tuple(slice(*v) for v in value)
+
+
+_PYTHON_WORDS = {"True": True, "False": False, "None": None}
+
+
+def _parsed(change: str) -> tuple[str, Any]:
+    """Path and value of ``path=value``; a value is TOML or Python (round brackets, True, False, None), or a bare word."""
+    name, found, text = change.partition("=")
+    if not found or not re.fullmatch(r"[\w.\[\]]+", name.strip()):
+        raise ConfigError("--set", change, "must look like crystal.misset_deg=(1,2,3)")
+    text = text.strip()
+    if text in _PYTHON_WORDS:
+        return name.strip(), _PYTHON_WORDS[text]
+    for candidate in (text, text.replace("(", "[").replace(")", "]"), json.dumps(text)):
+        try:
+            return name.strip(), tomllib.loads(f"value = {candidate}")["value"]
+        except tomllib.TOMLDecodeError:
+            continue
+    raise ConfigError("--set", change, "has a value that cannot be read")
+
+
+def _put(data: dict[str, Any], name: str, value: Any) -> None:
+    *way, last = name.split(".")
+    node = data
+    for step in way:
+        node = node.setdefault(step, {})
+        if not isinstance(node, dict):
+            raise ConfigError("--set", name, f"{step} is no table", "write detector[0].n_fast for a panel")
+    node[last] = value
+
+
+# --- writing ------------------------------------------------------------------------------------------------------------
+
+
+def commented_toml(given: dict[str, Any] | None = None) -> str:
+    """Every table and key with unit, default and meaning as comments; the given values are set, the others commented out.
+
+    Parameters
+    ----------
+    given : dict, optional
+        Value by path; None: an example that runs.
+    """
+    given = _EXAMPLE if given is None else given
+    lines = [
+        "# An experiment of nanobragg: run it with  nanoBragg run FILE",
+        "# Keys that are commented out have the value shown; none: decided automatically. Lengths, angles and so on are in the",
+        "# units of the names. Names of files are relative to this file.",
+        "",
+        '# fidelity = "corrected"  # or "reference": the physics of the original program, defects included',
+    ]
+    for path, kind in _sections():
+        lines += ["", *_section(path, kind, given)]
+    return "\n".join(lines) + "\n"
+
+
+_EXAMPLE: dict[str, Any] = {
+    "crystal.unit_cell.a": 79.1, "crystal.unit_cell.b": 79.1, "crystal.unit_cell.c": 37.9, "crystal.unit_cell.alpha": 90.0,
+    "crystal.unit_cell.beta": 90.0, "crystal.unit_cell.gamma": 90.0, "crystal.n_cells": (20.0, 20.0, 20.0),
+    "crystal.misset_deg": (10.0, 20.0, 30.0), "crystal.structure_factors.default_F": 100.0,
+    "detector.n_fast": 512, "detector.n_slow": 512, "detector.pixel_size_mm": 0.2, "detector.distance_mm": 100.0,
+    "beam.wavelength_angstrom": 1.0, "beam.fluence_per_m2": 1e24, "run.output": "image.nxs",
+}  # fmt: skip
+
+
+def _sections() -> Iterator[tuple[str, type]]:
+    """Path and class of every table, outer ones first."""
+
+    def below(kind: type, path: str) -> Iterator[tuple[str, type]]:
+        yield path, kind
+        for field in dataclasses.fields(kind):
+            part = field.metadata.get("part")
+            if part is StructureFactors:
+                yield Source._path, Source
+            elif part is not None:
+                yield from below(part, f"{path}.{field.name}")
+
+    for field in dataclasses.fields(config.Experiment):
+        if field.metadata.get("part") is not None:
+            yield from below(field.metadata["part"], field.name)
+    yield "run", Run
+
+
+def _section(path: str, kind: type, given: dict[str, Any]) -> Iterator[str]:
+    used = any(key.startswith(f"{path}.") for key in given)
+    optional = path not in ("crystal", "beam", "detector", "run", Source._path)
+    yield f"# {(kind.__doc__ or '').splitlines()[0]}"
+    yield f"[{path}]" if used or not optional else f"# [{path}]"
+    for field in dataclasses.fields(kind):
+        meta = field.metadata
+        if meta.get("part") is not None:
+            continue
+        name = f"{path}.{field.name}"
+        notes = [f"[{meta['unit']}]" if meta["unit"] else "", meta["doc"],
+                 " | ".join(meta["choices"]) if meta["choices"] else ""]  # fmt: skip
+        note = "; ".join(text for text in notes if text)
+        if name in given:
+            text = f"{field.name} = {_value(given[name])}"
+        else:
+            default = None if field.default is dataclasses.MISSING else field.default
+            text = f"# {field.name} = {'none' if default is None else _value(default)}"
+        yield f"{text}  # {note}" if note else text
+
+
+def experiment_toml(experiment: config.Experiment, structure_factors: dict[str, Any] | None = None) -> str:
+    """The values of an experiment that are not the defaults, as TOML.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Its structure factors and masks are not part of the text.
+    structure_factors : dict, optional
+        Keys of ``[crystal.structure_factors]``; None: ``default_F``.
+    """
+    table = experiment.crystal.structure_factors
+    source = structure_factors or {"default_F": plain(table.default_F) if table is not None else 1.0}
+    lines = [f'fidelity = "{experiment.fidelity}"'] if experiment.fidelity in ("corrected", "reference") else []
+    if not lines:
+        lines = [f"quirks = {_value([quirk.name for quirk in experiment.quirks])}"]
+    for name in _TABLES:
+        part = getattr(experiment, name)
+        for one in part if isinstance(part, tuple) else (part,):
+            if one is not None:
+                lines += _tables(name, one, isinstance(part, tuple))
+        if name == "crystal":
+            lines += ["", f"[{Source._path}]", *(f"{key} = {_value(value)}" for key, value in source.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _tables(path: str, part: Any, several: bool) -> Iterator[str]:
+    values, parts = [], []
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+        if isinstance(value, Config):
+            parts.append((field.name, value))
+        elif (
+            field.name not in ("structure_factors", "mask")
+            and value is not None
+            and (default is dataclasses.MISSING or plain(value) != plain(default))
+        ):
+            text = plain(value)
+            if field.name == "roi":
+                text = [[part.start or 0, part.stop] for part in value]
+            values.append(f"{field.name} = {_value(text)}")
+    below = [list(_tables(f"{path}.{name}", value, False)) for name, value in parts]
+    if values or several or not any(below):
+        if values or several:
+            yield ""
+            yield f"[[{path}]]" if several else f"[{path}]"
+            yield from values
+    for lines in below:
+        yield from lines
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    return json.dumps(value) if isinstance(value, str) else repr(value)

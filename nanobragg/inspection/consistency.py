@@ -1,0 +1,68 @@
+"""Whether the structure factors fit the crystal and the detector: mismatches that render, but not what is meant."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from nanobragg.config import Experiment
+from nanobragg.config.fields import detached
+from nanobragg.derivation.cell import oriented_cell
+from nanobragg.derivation.placement import place
+from nanobragg.derivation.sources import wavelength_m
+from nanobragg.derivation.vectors import FLOAT_OPS
+
+_EDGE, _ANGLE = 0.02, 2.0
+"""Largest difference of cells that belong together: relative for edges, degrees for angles."""
+_REACH = 0.99
+"""The list may end this much before the corner of the detector."""
+
+
+def structure_factor_mismatches(decided: Experiment) -> Iterator[str]:
+    """Texts of warnings for a decided experiment: another cell, a list that ends before the detector does."""
+    table = decided.crystal.structure_factors
+    if table is None:
+        return
+    if table.unit_cell is not None:
+        cell = crystal_cell(decided)
+        given = np.array(table.unit_cell)
+        if (abs(cell / given - 1)[:3] > _EDGE).any() or (abs(cell - given)[3:] > _ANGLE).any():
+            yield (
+                f"crystal.unit_cell {_listed(cell)} differs from the cell of the structure factors {_listed(given)}; "
+                "leave it out to take theirs"
+            )
+    if table.d_min_angstrom is not None and detached(table.default_F) == 0:
+        reach = max(detector_resolution(decided), decided.sampling.d_min_angstrom or 0.0)
+        if reach < _REACH * table.d_min_angstrom:
+            yield (
+                f"the detector reaches {reach:.3g} Angstrom, the structure factors end at {table.d_min_angstrom:.3g}: "
+                "there is nothing beyond; give more of them or a default_F"
+            )
+
+
+def crystal_cell(experiment: Experiment) -> np.ndarray:
+    """Edges [Angstrom] and angles [degrees] of the crystal, from its cell or its matrix."""
+    cell = oriented_cell(experiment, FLOAT_OPS)
+    axes = np.array([cell.a, cell.b, cell.c]) * 1e10
+    edges = np.linalg.norm(axes, axis=1)
+    cosines = [axes[i] @ axes[j] / edges[i] / edges[j] for i, j in ((1, 2), (0, 2), (0, 1))]
+    return np.array([*edges, *np.degrees(np.arccos(np.clip(cosines, -1, 1)))])
+
+
+def detector_resolution(experiment: Experiment) -> float:
+    """Spacing [Angstrom] at the corner of the rendered region that reaches farthest: lambda/(2 sin theta)."""
+    p, det = place(experiment, FLOAT_OPS), experiment.detector
+    roi = experiment.sampling.roi or (slice(None), slice(None))
+    slow, fast = (part.indices(n) for part, n in zip(roi, (det.n_slow, det.n_fast), strict=True))
+    sines = []
+    for s, f in itertools.product(slow[:2], fast[:2]):
+        corner = np.array(p.pix0) + p.pixel_size * (f * np.array(p.fast) + s * np.array(p.slow))
+        cosine = corner @ np.array(p.beam) / np.linalg.norm(corner)
+        sines.append(np.sqrt(max(0.0, (1 - cosine) / 2)))
+    return float(wavelength_m(experiment, FLOAT_OPS) * 1e10 / (2 * max(max(sines), 1e-12)))
+
+
+def _listed(cell: np.ndarray) -> str:
+    return " ".join(f"{x:.6g}" for x in cell)

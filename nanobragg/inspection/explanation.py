@@ -1,0 +1,127 @@
+"""What a run will do and why: decisions, ineffective settings, quirks at work, size and kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from nanobragg.config import Experiment
+from nanobragg.derivation.derive import derivation
+from nanobragg.derivation.resolve import Decision, Notes, resolve
+from nanobragg.derivation.scene import Scene
+from nanobragg.inspection.quirk_cost import QuirkCost, quirk_costs
+from nanobragg.inspection.triggers import Trigger, triggered
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The record that `explain` returns; ``str()`` gives readable text."""
+
+    experiment: Experiment
+    """decided"""
+    decisions: list[Decision]
+    ineffective: list[str]
+    quirks: list[Trigger]
+    pixels: int
+    """rendered"""
+    evaluations: int
+    kernel: str
+    factors: dict[str, int] = field(default_factory=dict)
+    """the loops of one pixel, whose product with the pixels is the number of evaluations"""
+    seconds: float | None = None
+    """how long the C engine will take; None: not estimated"""
+    threads: int = 1
+    costs: list[QuirkCost] = field(default_factory=list)
+    """what each quirk costs, when that was measured"""
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """Readable text."""
+        yield f"fidelity: {self.experiment.fidelity}"
+        yield f"rendered pixels: {self.pixels}"
+        loops = " x ".join(f"{count} {name}" for name, count in self.factors.items() if count > 1)
+        yield f"evaluations: {self.evaluations}" + (f" = {self.pixels} pixels x {loops}" if loops else "")
+        yield f"kernel: {self.kernel}"
+        if self.seconds is not None:
+            yield f"time: about {duration(self.seconds)} on {self.threads} thread{'s' if self.threads > 1 else ''}"
+        yield from (f"decided: {d.path} = {d.value}  ({d.rule})" for d in self.decisions)
+        yield from (f"no effect: {text}" for text in self.ineffective)
+        measured = {cost.quirk: cost for cost in self.costs}
+        if not self.quirks:
+            yield "quirks: none"
+        for trigger in self.quirks:
+            cost = measured.get(trigger.quirk)
+            refused = " [refused when corrected]" if trigger.refused and cost is None else ""
+            yield f"quirk: {trigger.quirk.name}: {trigger.quirk.text.original} ({trigger.reason}){refused}"
+            if cost is not None:
+                yield f"       {cost}"
+
+
+def explain(experiment: Experiment, *, measure: bool = False) -> Explanation:
+    """Say what was decided automatically, what has no effect, which quirks change pixels, and how much work it is.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What would be simulated.
+    measure : bool
+        Also render a coarse grid of pixels without each quirk in turn, and say what it costs.
+
+    Returns
+    -------
+    Explanation
+        A record; ``print(explain(experiment))`` shows it.
+    """
+    notes = Notes()
+    decided = resolve(experiment, notes)
+    scene = derivation(decided).scene
+    found = triggered(experiment, decided)
+    costs = quirk_costs(experiment, [trigger.quirk for trigger in found]) if measure else []
+    return explanation_of(decided, notes, scene, found, costs=costs)
+
+
+def explanation_of(
+    decided: Experiment,
+    notes: Notes,
+    scene: Scene,
+    found: Sequence[Trigger],
+    *,
+    kernel: str = "auto",
+    n_threads: int | None = None,
+    costs: Sequence[QuirkCost] = (),
+) -> Explanation:
+    """The record for an experiment that was decided and derived already.
+
+    Parameters
+    ----------
+    kernel, n_threads
+        Of the C engine, as for `nanobragg.simulate`.
+    """
+    from nanobragg.engines.c import available_cores, chosen_kernel
+    from nanobragg.inspection.coarse import estimated_seconds
+
+    return Explanation(
+        decided, notes.decisions, notes.ineffective, list(found), scene.n_pixels, scene.evaluations,
+        chosen_kernel(scene, kernel), loops(scene), estimated_seconds(scene, kernel, n_threads),
+        n_threads or available_cores(), list(costs),
+    )  # fmt: skip
+
+
+def loops(scene: Scene) -> dict[str, int]:
+    """The loops of one pixel, by name."""
+    return {
+        "layers": scene.n_layers, "sub-pixels": scene.oversample**2, "sources": scene.n_sources,
+        "phi steps": scene.n_phi, "domains": scene.n_domains,
+    }  # fmt: skip
+
+
+def duration(seconds: float) -> str:
+    """A time in words that fit its size."""
+    if seconds < 1:
+        return f"{float(f'{1000 * seconds:.2g}'):g} ms"
+    for size, unit in ((1, "s"), (60, "min"), (3600, "h")):
+        if seconds / size < 100:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds / 86400:.3g} days"

@@ -1,0 +1,318 @@
+"""Everything that is computed on the way to one pixel, as an ordered record with the same names in both backends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nanobragg.api import BACKENDS, tracer
+from nanobragg.config import Experiment
+from nanobragg.config.fields import detached
+from nanobragg.derivation.derive import Derivation, derivation
+from nanobragg.derivation.panels import panel_at
+from nanobragg.derivation.resolve import Notes, resolve
+from nanobragg.derivation.scene import Scene
+from nanobragg.derivation.sources import wavelength_m
+from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.errors import BackendUnavailableError, ConfigError
+from nanobragg.inspection.tracing.quantities import LEVELS, OUTSIDE, SCENE, unit_of
+
+Value = float | int | str | tuple[float, ...]
+MAX_RECORDS = 5_000_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """One quantity of a trace."""
+
+    name: str
+    index: tuple[int, ...]
+    """place in the loops, see `nanobragg.inspection.tracing.quantities.LEVELS`; empty for an input of the scene"""
+    value: Value
+    resolution: tuple[float, ...] = ()
+    """what each number may be off because it was printed with few digits; empty: nothing"""
+
+    @property
+    def key(self) -> tuple[str, tuple[int, ...]]:
+        """Name and place, unique in a trace."""
+        return self.name, self.index
+
+    @property
+    def unit(self) -> str:
+        """Unit of the value, empty when it has none."""
+        return unit_of(self.name)
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The value as numbers; empty for a word."""
+        if isinstance(self.value, str):
+            return ()
+        return self.value if isinstance(self.value, tuple) else (float(self.value),)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The record that `trace` returns: every step in the order of evaluation; ``str()`` gives aligned text."""
+
+    pixel: tuple[int, int]
+    """(slow, fast)"""
+    source: str
+    """what computed it: a backend, or the name of a file that was read"""
+    steps: list[Step]
+    complete: bool = True
+    """False for a record that holds some quantities only, such as a printed one"""
+
+    @property
+    def value(self) -> float:
+        """Expected photons of the pixel: the last quantity."""
+        return float(self.last("pixel"))
+
+    def values(self, name: str) -> list[Any]:
+        """All values of a quantity, in the order of evaluation."""
+        return [step.value for step in self.steps if step.name == name]
+
+    def last(self, name: str) -> Any:
+        """The last value of a quantity.
+
+        Raises
+        ------
+        KeyError
+            When the trace does not hold it.
+        """
+        for step in reversed(self.steps):
+            if step.name == name:
+                return step.value
+        raise KeyError(f"no {name!r} in this trace; it has {', '.join(dict.fromkeys(s.name for s in self.steps))}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested data: scene, points (layer and sub-pixel) > sources > orientations (phi and domain), result."""
+        scene: dict[str, Any] = {}
+        points: list[dict[str, Any]] = []
+        result: dict[str, Any] = {}
+        homes: dict[tuple[int, ...], dict[str, Any]] = {}
+        for step in self.steps:
+            if step.index == SCENE:
+                scene[step.name] = _plain(step.value)
+            elif step.index == OUTSIDE:
+                result[step.name] = _plain(step.value)
+            else:
+                _home(points, homes, step.index)[step.name] = _plain(step.value)
+        units = {step.name: step.unit for step in self.steps if step.unit}
+        slow, fast = self.pixel
+        return {"pixel": {"slow": slow, "fast": fast}, "source": self.source, "units": units,
+                "scene": scene, "points": points, "result": result}  # fmt: skip
+
+    def to_json(self, indent: int | None = 1) -> str:
+        """`to_dict` as JSON; numbers that are not finite are written as Python's json does."""
+        return json.dumps(self.to_dict(), indent=indent)
+
+    @classmethod
+    def from_json(cls, text: str) -> Trace:
+        """The trace that `to_json` wrote.
+
+        Raises
+        ------
+        ConfigError
+            For text that is not such a trace.
+        """
+        try:
+            data = json.loads(text)
+            pixel, points = (int(data["pixel"]["slow"]), int(data["pixel"]["fast"])), data["points"]
+            steps = [*_read_steps(data["scene"], SCENE), *_read_points(points), *_read_steps(data["result"], OUTSIDE)]
+            return cls(pixel, str(data["source"]), steps)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ConfigError("trace", str(text)[:40], f"must be the JSON of a trace: {error!r}") from None
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """Aligned text, indented by loop."""
+        slow, fast = self.pixel
+        yield f"pixel slow {slow} fast {fast}, {self.source}"
+        last: tuple[int, ...] | None = None
+        for step in self.steps:
+            depth = _depth(step.index)
+            if step.index != last:
+                if step.index == SCENE or step.index == OUTSIDE:
+                    yield "scene" if step.index == SCENE else "result"
+                elif last is None or depth >= _depth(last) or step.index[:3] != last[:3]:
+                    yield "  " * depth + _loops(step.index, depth)
+                last = step.index
+            yield from _aligned("  " * depth + "  " + step.name, step)
+
+
+def trace(
+    experiment: Experiment, pixel: tuple[int, ...], backend: str = "c", *, max_records: int = MAX_RECORDS
+) -> Trace:
+    """Record everything that is computed on the way to one pixel, by the code that renders it.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What is simulated.
+    pixel : tuple of int
+        (slow, fast); of a detector of several panels (panel, slow, fast).
+    backend : {"c", "torch"}
+        The engine; both record the same quantities in the same order and units. With "c" it is the scalar kernel.
+    max_records : int
+        A trace with more quantities is refused.
+
+    Returns
+    -------
+    Trace
+        Its last value is the pixel.
+
+    Raises
+    ------
+    ConfigError
+        For a pixel that is not rendered, an unknown backend, or too many records.
+    BackendUnavailableError
+        When torch is not installed.
+    """
+    if backend not in BACKENDS:
+        raise ConfigError("backend", backend, f"must be one of {', '.join(map(repr, BACKENDS))}")
+    part, place = panel_at(experiment, pixel)
+    d = derivation(resolve(part, Notes()), FLOAT_OPS if backend == "c" else _torch_ops())
+    return trace_derived(d, place, backend, max_records=max_records)
+
+
+def trace_derived(
+    d: Derivation, pixel: tuple[int, int], backend: str = "c", *, max_records: int = MAX_RECORDS
+) -> Trace:
+    """As `trace`, for an experiment that was derived in the backend's array namespace."""
+    scene = d.scene
+    slow, fast = (int(i) for i in pixel)
+    flat = slow * scene.n_fast + fast
+    position = int(np.searchsorted(scene.pixels, flat))
+    inside = 0 <= slow < scene.n_slow and 0 <= fast < scene.n_fast
+    if not inside or position == scene.n_pixels or scene.pixels[position] != flat:
+        raise ConfigError("pixel", (slow, fast), f"is not rendered; (slow, fast) of a {scene.n_slow} x {scene.n_fast} "
+                          "detector, inside the ROI and the mask")  # fmt: skip
+    if 20 * scene.evaluations_per_pixel > max_records:
+        raise ConfigError("max_records", max_records, f"is too small for {scene.evaluations_per_pixel} evaluations of "
+                          "some 20 quantities each", "trace with fewer steps, or raise the limit")  # fmt: skip
+    records, _ = _tracer(scene, backend)(position)
+    steps = [Step(name, SCENE, value) for name, value in scene_inputs(d).items()]
+    steps += [Step(name, tuple(index), value) for name, index, value in records]
+    return Trace((slow, fast), backend, steps)
+
+
+def scene_inputs(d: Derivation) -> dict[str, Value]:
+    """What the derivation hands to a kernel, in the order in which it is formed."""
+    scene, cell, place = d.scene, d.cell, d.placement
+    inputs: dict[str, Any] = {
+        "a_star_per_angstrom": cell.a_star, "b_star_per_angstrom": cell.b_star, "c_star_per_angstrom": cell.c_star,
+        "cell_a_m": cell.a, "cell_b_m": cell.b, "cell_c_m": cell.c,
+        "n_cells": scene.n_cells, "shape": scene.shape.name.lower(), "fudge": scene.fudge,
+        "mosaic_spread_rad": d.mosaic_spread, "n_domains": scene.n_domains,
+        "spindle_axis": place.spindle, "phi_rad": tuple(d.rotation.phi),
+        "wavelength_central_m": wavelength_m(d.experiment, FLOAT_OPS), "beam_direction": scene.beam,
+        "polarized": int(scene.polarized),
+        "polarization_axis": scene.polarization_axis,
+        "kahn_factor": scene.kahn_factor, "n_sources": scene.n_sources,
+        "pixel_size_m": scene.pixel_size, "fast_axis": scene.fast, "slow_axis": scene.slow, "normal_axis": scene.normal,
+        "distance_input_m": scene.distance, "close_distance_m": scene.close_distance, "pix0_m": scene.pix0,
+        "pixel_area_m2": scene.pixel_area, "n_layers": scene.n_layers, "layer_thickness_m": scene.layer_thickness,
+        "attenuation_per_m": scene.attenuation,
+        "F_table_shape": tuple(float(n) for n in scene.f_table.shape), "hkl_min": scene.hkl_min,
+        "default_F": scene.default_F, "tricubic": int(scene.tricubic), "oversample": scene.oversample,
+        "d_min_m": scene.d_min, "background_input": scene.background, "fluence_per_m2": scene.fluence,
+        "r_e_sqr_m2": scene.r_e_sqr, "steps": scene.steps,
+    }  # fmt: skip
+    return {name: _as_value(value) for name, value in inputs.items()}
+
+
+def _as_value(value: Any) -> Value:
+    if isinstance(value, int | str):
+        return value
+    if isinstance(value, tuple):
+        return tuple(float(detached(item)) for item in value)
+    plain = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+    return float(plain) if plain.ndim == 0 else tuple(float(x) for x in plain.ravel())
+
+
+def _tracer(scene: Scene, backend: str) -> Callable[[int], tuple[list[Any], float]]:
+    """What a backend computes on the way to a pixel, see `nanobragg.api.tracer`."""
+    if backend == "c":
+        return tracer(scene)
+    from nanobragg.torch_backend.trace import tracer as torch_tracer
+
+    return torch_tracer(scene)
+
+
+def _torch_ops() -> Any:
+    try:
+        from nanobragg.torch_backend.ops import TORCH_OPS
+    except ImportError as error:
+        raise BackendUnavailableError(
+            "backend='torch' needs PyTorch; install it with: pip install 'nanobragg[torch]'"
+        ) from error
+    return TORCH_OPS
+
+
+def _plain(value: Value) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _depth(index: tuple[int, ...]) -> int:
+    """0 for the scene and the result, 1 for a point, 2 for a source, 3 for an orientation."""
+    if index == SCENE or index == OUTSIDE:
+        return 0
+    return 1 if index[3] < 0 else 2 if index[4] < 0 else 3
+
+
+_OWN = {1: slice(0, 3), 2: slice(3, 4), 3: slice(4, 6)}
+"""The loops that open at a depth."""
+
+
+def _loops(index: tuple[int, ...], depth: int) -> str:
+    pairs = zip(LEVELS[_OWN[depth]], index[_OWN[depth]], strict=True)
+    return ", ".join(f"{level.replace('_', '-')} {i}" for level, i in pairs)
+
+
+def _home(
+    points: list[dict[str, Any]], homes: dict[tuple[int, ...], dict[str, Any]], index: tuple[int, ...]
+) -> dict[str, Any]:
+    """The dictionary of a place in the loops; made, and hung into its parent, when it is first used."""
+    if index in homes:
+        return homes[index]
+    depth = _depth(index)
+    home = dict(zip(LEVELS[_OWN[depth]], index[_OWN[depth]], strict=True))
+    if depth == 1:
+        points.append(home)
+    else:
+        parent = (*index[:4], -1, -1) if depth == 3 else (*index[:3], -1, -1, -1)
+        _home(points, homes, parent).setdefault({2: "sources", 3: "orientations"}[depth], []).append(home)
+    homes[index] = home
+    return home
+
+
+def _read_steps(home: dict[str, Any], index: tuple[int, ...]) -> Iterator[Step]:
+    for name, value in home.items():
+        if name not in LEVELS and name not in ("sources", "orientations"):
+            yield Step(name, index, tuple(value) if isinstance(value, list) else value)
+
+
+def _read_points(points: list[dict[str, Any]]) -> Iterator[Step]:
+    for point in points:
+        at = tuple(int(point[level]) for level in LEVELS[:3])
+        yield from _read_steps(point, (*at, -1, -1, -1))
+        for source in point.get("sources", ()):
+            here = (*at, int(source["source"]))
+            yield from _read_steps(source, (*here, -1, -1))
+            for orientation in source.get("orientations", ()):
+                yield from _read_steps(orientation, (*here, int(orientation["phi"]), int(orientation["domain"])))
+
+
+def _aligned(label: str, step: Step) -> Iterator[str]:
+    numbers = [step.value] if isinstance(step.value, str) else step.numbers
+    texts = [x if isinstance(x, str) else f"{x + 0.0:.15g}" for x in numbers]  # no "-0"
+    rows = [texts[i : i + 4] for i in range(0, len(texts), 4)] or [[]]
+    for i, row in enumerate(rows):
+        unit = f"  {step.unit}" if step.unit and i == 0 else ""
+        yield f"{label if i == 0 else '':<34}" + " ".join(f"{text:>23}" for text in row).rstrip() + unit

@@ -1,0 +1,366 @@
+"""Which quirks a run triggers: those in force that change its pixels.
+
+Geometric quirks are found by placing the detector with and without them; the others by the settings that trigger them.
+Pure rounding noise (SINCG_ROUNDOFF, SINC3_CANCELLATION) and what only the command line knows (MISSET_SEED_SETS_MISSET,
+TWOTHETA_AXIS_SETS_ANGLE) is not reported here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nanobragg.config import Experiment, Sources
+from nanobragg.config.fields import detached, elements
+from nanobragg.config.quirks import Quirk
+from nanobragg.constants import DEFAULT_BEAM_SIZE
+from nanobragg.derivation.cell import oriented_cell
+from nanobragg.derivation.derive import Derivation, derivation
+from nanobragg.derivation.placement import Placement, place
+from nanobragg.derivation.resolve import resolve
+from nanobragg.derivation.sources import source_list
+from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """One quirk at work, and what set it off."""
+
+    quirk: Quirk
+    reason: str
+    refused: bool = False
+    """the corrected model refuses this experiment"""
+
+
+def triggered(experiment: Experiment, decided: Experiment) -> list[Trigger]:
+    """The quirks in force that change this run's pixels.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        As the user wrote it.
+    decided : Experiment
+        From `resolve`.
+    """
+    run = _Run(experiment, decided)
+    found = []
+    for quirk in Quirk:
+        if quirk in experiment.quirks:
+            reason = _RULES[quirk](run) if quirk in _RULES else ""
+            if reason:
+                found.append(Trigger(quirk, reason, quirk in run.refused))
+    return found
+
+
+class _Run:
+    """The experiment as written and as decided, with what the rules look at."""
+
+    def __init__(self, experiment: Experiment, decided: Experiment) -> None:
+        self.experiment, self.decided = experiment, decided
+        self.crystal, self.detector, self.beam = decided.crystal, decided.detector, decided.beam
+        self.sampling, self.goniometer = decided.sampling, decided.goniometer
+        self.refused: set[Quirk] = set()
+
+    @cached_property
+    def derivation(self) -> Derivation:
+        return derivation(self.decided, FLOAT_OPS)
+
+    @cached_property
+    def _place(self) -> Any:
+        return place(self.decided, FLOAT_OPS)
+
+    @cached_property
+    def spread(self) -> float:
+        return detached(self.crystal.mosaic.spread_deg) if (self.crystal.mosaic.n_domains or 1) > 1 else 0.0
+
+    @cached_property
+    def phi(self) -> list[float]:
+        return [detached(p) for p in self.derivation.rotation.phi]
+
+    @property
+    def osc(self) -> float:
+        return detached(self.goniometer.osc_deg or 0.0)
+
+    @property
+    def sub_steps(self) -> int:
+        """Points of one pixel that differ in position."""
+        return (self.sampling.oversample or 1) ** 2 * self.derivation.scene.n_layers
+
+    @property
+    def width(self) -> tuple[float, float]:
+        divergence = self.beam.divergence
+        if divergence is None or self.beam.sources is not None:
+            return 0.0, 0.0
+        return detached(divergence.h_mrad or 0.0), detached(divergence.v_mrad or 0.0)
+
+    def moves(self, quirk: Quirk) -> bool:
+        """Whether the geometry differs without the quirk (or is refused then)."""
+        without = replace(self.experiment, quirks=self.experiment.quirks - {quirk})
+        try:
+            other = place(resolve(without), FLOAT_OPS)
+        except ConfigError:
+            self.refused.add(quirk)
+            return True
+        return placed_apart(self._place, other)
+
+
+def placed_apart(one: Placement, other: Placement) -> bool:
+    """Whether beam, spindle or detector stand differently, by more than 1e-9 (unit vectors, or metres)."""
+    names = ("pix0", "fast", "slow", "normal", "beam", "polarization_axis", "spindle")
+    return any(not np.allclose(getattr(one, n), getattr(other, n), rtol=0, atol=1e-9) for n in names)
+
+
+def _geometric(quirk: Quirk, reason: str, when: Callable[[_Run], bool]) -> Callable[[_Run], str]:
+    return lambda run: reason if when(run) and run.moves(quirk) else ""
+
+
+def _given(run: _Run) -> bool:
+    det = run.detector
+    return any(v is not None for v in (det.beam_center_mm, det.beam_center_convention_mm))
+
+
+def _triclinic(run: _Run) -> str:
+    cell = run.crystal.unit_cell
+    if cell is None or run.crystal.a_star_matrix is not None:
+        return ""
+    angles = [detached(x) for x in (cell.alpha, cell.beta, cell.gamma)]
+    return "two or more oblique cell angles" if sum(angle != 90 for angle in angles) > 1 else ""
+
+
+def _stale(run: _Run) -> str:
+    zero = [p == 0 for p in run.phi]
+    return f"phi step {zero.index(True)} is exactly 0" if any(zero) and not all(zero) else ""
+
+
+def _steps_alone(run: _Run) -> str:
+    typed = run.experiment.goniometer
+    if typed.osc_deg is None and (typed.step_deg is not None or (typed.n_steps or 1) > 1):
+        return "a phi count or step without a range"
+    if None not in (typed.osc_deg, typed.step_deg, typed.n_steps):
+        covered = detached(typed.step_deg) * (typed.n_steps or 1)
+        return (
+            "count x step is not the range" if not math.isclose(covered, detached(typed.osc_deg), rel_tol=1e-9) else ""
+        )
+    return ""
+
+
+def _ceil(run: _Run) -> str:
+    typed = run.experiment.goniometer
+    if typed.n_steps is not None or typed.osc_deg is None or typed.step_deg is None or detached(typed.step_deg) <= 0:
+        return ""
+    exact = max(1, math.ceil(detached(typed.osc_deg) / detached(typed.step_deg) - 1e-6))
+    return f"{run.goniometer.n_steps} steps instead of {exact}" if run.goniometer.n_steps != exact else ""
+
+
+def _xtalsize(run: _Run) -> str:
+    other = _cells_without(run, Quirk.XTALSIZE_CEIL)
+    return f"{other} cells when rounded" if other != _cells(run.decided) else ""
+
+
+def _clip(run: _Run) -> str:
+    size = run.experiment.crystal.size_mm
+    if size is None or run.beam.size_mm is not None:
+        return ""
+    return "a crystal larger than 0.1 mm" if any((s or 0) / 1000 > DEFAULT_BEAM_SIZE for s in size[1:]) else ""
+
+
+def _cells(experiment: Experiment) -> list[float]:
+    return [detached(n) for n in elements(experiment.crystal.n_cells)]
+
+
+def _cells_without(run: _Run, quirk: Quirk) -> list[float]:
+    if run.experiment.crystal.size_mm is None:
+        return _cells(run.decided)
+    return _cells(resolve(replace(run.experiment, quirks=run.experiment.quirks - {quirk})))
+
+
+def _weights(run: _Run) -> str:
+    sources: Sources | None = run.beam.sources
+    if sources is None:
+        return ""
+    weight = FLOAT_OPS.lift(sources.weight)
+    return "source weights are not equal" if np.ptp(weight) > 0 else ""
+
+
+def _div_alone(run: _Run) -> str:
+    typed = run.experiment.beam.divergence
+    if run.beam.sources is not None:
+        return ""
+    if detached(run.beam.dispersion_percent) < 0:
+        return "a negative dispersion with a count"
+    if typed is None:
+        return ""
+    pairs = ((typed.h_mrad, typed.n_h, typed.h_step_mrad), (typed.v_mrad, typed.n_v, typed.v_step_mrad))
+    alone = any(width is None and (n is not None or step is not None) for width, n, step in pairs)
+    return "a divergence count or step without a range" if alone else ""
+
+
+def _round_cut(run: _Run) -> str:
+    if min(run.width) <= 0 or not (run.beam.divergence and run.beam.divergence.round):
+        return ""
+    exact = replace(run.decided, quirks=run.decided.quirks - {Quirk.ROUND_CUT_1D})
+    kept = len(source_list(run.decided, run._place, FLOAT_OPS).position)
+    try:
+        wanted = len(source_list(exact, run._place, FLOAT_OPS).position)
+    except ConfigError:  # nothing is left
+        wanted = 0
+    return f"the round cut keeps {kept} sources instead of {wanted}" if kept != wanted else ""
+
+
+def _polar(run: _Run) -> str:
+    if not run.beam.polarized or run.sampling.oversample_polar:
+        return ""
+    return "several sources or sub-pixels" if run.derivation.scene.n_sources * run.sub_steps > 1 else ""
+
+
+def _switches(run: _Run) -> str:
+    sampling = run.sampling
+    names = [n for n in ("oversample_thick", "oversample_polar", "oversample_omega") if getattr(sampling, n)]
+    return ", ".join(names) if run.derivation.scene.evaluations_per_pixel > 1 else ""
+
+
+def _overshoot(run: _Run) -> str:
+    layers, sensor = run.derivation.layers, run.detector.sensor
+    return "a typed number of layers" if layers.active and sensor and sensor.n_layers is not None else ""
+
+
+def _absorption(run: _Run) -> str:
+    sensor = run.detector.sensor
+    if sensor is None or detached(sensor.thickness_um) <= 0:
+        return ""
+    if sensor.attenuation_um is None:
+        run.refused.add(Quirk.THICK_ABS_INTERPLAY)
+        return "a thickness without attenuation"
+    depth = detached(sensor.attenuation_um)
+    return "an infinite attenuation depth" if depth == 0 or math.isinf(depth) else ""
+
+
+def _switched_off(run: _Run) -> str:
+    found = run.derivation.out_of_range if run.derivation.scene.tricubic else None
+    if found is None:
+        return ""
+    pixel = run.derivation.scene.interpolation_off[0]
+    slow, fast = divmod(int(run.derivation.scene.pixels[pixel]), run.detector.n_fast)
+    return f"from pixel slow {slow}, fast {fast} on nothing is interpolated"
+
+
+def _before_size(run: _Run) -> str:
+    if run.experiment.crystal.size_mm is None or run.experiment.sampling.interpolate is not None:
+        return ""
+    choice = "tricubic" if min(_cells(run.decided)) <= 2 else "nearest"
+    return (
+        f"{choice} would be chosen" if choice != run.sampling.interpolate and run.derivation.scene.f_table.size else ""
+    )
+
+
+def _twotheta_distance(run: _Run) -> str:
+    if detached(run.detector.twotheta_deg) == 0:
+        return ""
+    quirks = run.decided.quirks - {Quirk.TWOTHETA_DISTANCE}
+    if run.detector.curved:
+        other = place(replace(run.decided, quirks=quirks), FLOAT_OPS)
+        return "a swung curved detector" if not math.isclose(other.distance, run._place.distance, rel_tol=1e-9) else ""
+    if run.experiment.sampling.oversample is not None:
+        return ""
+    wanted = resolve(replace(run.experiment, quirks=quirks)).sampling.oversample
+    return (
+        f"{run.sampling.oversample}-fold oversampling instead of {wanted}" if wanted != run.sampling.oversample else ""
+    )
+
+
+def _clamp(run: _Run) -> str:
+    if (
+        all(detached(n) >= 1 for n in elements(run.experiment.crystal.n_cells))
+        or run.experiment.crystal.size_mm is not None
+    ):
+        return ""
+    run.refused.add(Quirk.N_CLAMP)
+    return "a cell count below 1"
+
+
+def _left_handed(run: _Run) -> str:
+    if run.crystal.a_star_matrix is None or detached(oriented_cell(run.decided, FLOAT_OPS).volume) > 0:
+        return ""
+    run.refused.add(Quirk.LEFT_HANDED_MATRIX)
+    return "the matrix is left-handed"
+
+
+def _say(condition: bool, reason: str) -> str:
+    return reason if condition else ""
+
+
+def _has_vectors(run: _Run) -> bool:
+    det = run.detector
+    return any(v is not None for v in (det.fast_axis, det.slow_axis, det.normal_axis))
+
+
+_RULES: dict[Quirk, Callable[[_Run], str]] = {
+    Quirk.TRICLINIC_CELL: _triclinic,
+    Quirk.STALE_PHI_ZERO: _stale,
+    Quirk.PHI_LEFT_EDGE: lambda r: _say(r.osc > 0, "a phi range"),
+    Quirk.PHISTEPS_ALONE: _steps_alone,
+    Quirk.PHI_CEIL_ROUNDOFF: _ceil,
+    Quirk.MOSAIC_AFTER_PHI: lambda r: _say(r.spread > 0 and any(r.phi), "mosaic spread and a spindle rotation"),
+    Quirk.MOSAIC_F32: lambda r: _say(r.spread > 0, "mosaic spread"),
+    Quirk.NEGATIVE_SEED_NO_RESEED: lambda r: _say(
+        (r.spread > 0 and r.crystal.mosaic.seed < 0)
+        or (isinstance(r.crystal.misset_deg, str) and (r.crystal.misset_seed or 0) < 0), "a negative seed"),
+    Quirk.MISSET_RANDOM_90_RAD: lambda r: _say(isinstance(r.crystal.misset_deg, str), "a random orientation"),
+    Quirk.LEFT_HANDED_MATRIX: _left_handed,
+    Quirk.XTALSIZE_CEIL: _xtalsize,
+    Quirk.N_CLAMP: _clamp,
+    Quirk.CLIP_DEFAULT_BEAM: _clip,
+    Quirk.SOURCE_WEIGHTS_IGNORED: _weights,
+    Quirk.DIV_STEPS_ALONE: _div_alone,
+    Quirk.DIV_GRID_ASYMMETRIC: lambda r: _say(max(r.width) > 0, "a divergence range"),
+    Quirk.ROUND_CUT_1D: _round_cut,
+    Quirk.DISPERSION_EDGES: lambda r: _say(
+        detached(r.beam.dispersion_percent) != 0 and r.beam.sources is None, "a dispersion range"),
+    Quirk.NOPOLAR_DEFEATED: lambda r: _say(not r.beam.polarized and r.sampling.oversample_polar, "both switches are set"),
+    Quirk.POLAR_CACHED: _polar,
+    Quirk.DETSIZE_NOT_ROUNDED: _geometric(
+        Quirk.DETSIZE_NOT_ROUNDED, "the typed size is no whole number of pixels", lambda r: r.detector.size_mm is not None),
+    Quirk.DEFAULT_CENTRE_SHIFT: _geometric(
+        Quirk.DEFAULT_CENTRE_SHIFT, "no beam centre is given", lambda r: r.detector.beam_center_mm is None),
+    Quirk.XDS_BEAM_IGNORED: _geometric(
+        Quirk.XDS_BEAM_IGNORED, "a centre is given in a way that the convention ignores",
+        lambda r: _given(r) or r.detector.org_px is not None or r.detector.close_point_mm is not None),
+    Quirk.CUSTOM_CHANGES_CENTRE: _geometric(
+        Quirk.CUSTOM_CHANGES_CENTRE, "a vector is given under a named convention", lambda r: True),
+    Quirk.PIVOT_FORCED: _geometric(
+        Quirk.PIVOT_FORCED, "the convention forces its pivot", lambda r: r.detector.pivot is not None),
+    Quirk.CLOSE_DISTANCE_WINS: _geometric(
+        Quirk.CLOSE_DISTANCE_WINS, "two inconsistent distances",
+        lambda r: r.detector.distance_mm is not None and r.detector.close_distance_mm is not None),
+    Quirk.ODET_REPLACED: _geometric(Quirk.ODET_REPLACED, "the normal is not taken as given", _has_vectors),
+    Quirk.NEGATIVE_SOLID_ANGLE: _geometric(
+        Quirk.NEGATIVE_SOLID_ANGLE, "the detector lies behind the sample", lambda r: True),
+    Quirk.PIX0_IGNORED: _geometric(Quirk.PIX0_IGNORED, "pix0 is given", lambda r: r.detector.pix0_mm is not None),
+    Quirk.TWOTHETA_AXIS_NOT_UNIT: _geometric(
+        Quirk.TWOTHETA_AXIS_NOT_UNIT, "the two-theta axis is no unit vector", lambda r: r.detector.twotheta_axis is not None),
+    Quirk.TWOTHETA_DISTANCE: _twotheta_distance,
+    Quirk.CURVED_DET_AXES: lambda r: _say(r.detector.curved, "a curved detector"),
+    Quirk.POINT_PIXEL_AREA: lambda r: _say(r.detector.point_pixel, "point pixels"),
+    Quirk.OMEGA_CACHED: lambda r: _say(r.sub_steps > 1 and not r.sampling.oversample_omega, "several sub-pixels or layers"),
+    Quirk.THICK_STEP_OVERSHOOT: _overshoot,
+    Quirk.THICK_ABS_INTERPLAY: _absorption,
+    Quirk.CAPTURE_LAST_LAYER: lambda r: _say(
+        r.derivation.layers.active and not r.sampling.oversample_thick, "a sensor"),
+    Quirk.OVERSAMPLE_CUMULATIVE: _switches,
+    Quirk.WATER_SCALE: lambda r: _say(detached(r.derivation.scene.background) > 0, "a water background"),
+    Quirk.DMIN_ZEROES_WATER: lambda r: _say(
+        detached(r.derivation.scene.background) > 0 and bool(r.sampling.d_min_angstrom) and r.beam.polarized, "d_min and water"),
+    Quirk.LATTICE_ZERO_SKIP: lambda r: _say(
+        r.crystal.shape in ("gauss", "tophat") and bool(_switches(r)) and not r.derivation.scene.background,
+        "zero lattice factors under an oversample switch"),
+    Quirk.GAUSS_TOPHAT_WIDTH: lambda r: _say(r.crystal.shape in ("gauss", "tophat"), f"shape {r.crystal.shape}"),
+    Quirk.INTERP_SWITCHED_OFF: _switched_off,
+    Quirk.INTERP_LOW_EDGE: lambda r: _say(r.derivation.scene.tricubic, "tricubic interpolation"),
+    Quirk.INTERP_BEFORE_SIZE: _before_size,
+}  # fmt: skip

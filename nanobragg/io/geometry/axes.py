@@ -1,0 +1,42 @@
+"""One physical vector in the laboratory frames of several programs (spec ecosystem.md 4).
+
+The frame of DIALS (imgCIF) is the meeting point: beam along -z, spindle usually +x.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.config.conventions import CONVENTIONS
+
+Array = NDArray[np.float64]
+
+FROM_XDS = np.diag([1.0, -1.0, -1.0])
+"""Takes a vector of the XDS frame (beam +z) to the DIALS frame; its own inverse."""
+FROM_NEXUS = np.diag([-1.0, 1.0, -1.0])
+"""McStas (NeXus) and CrystFEL frames (beam +z, y up); its own inverse."""
+FROM_MOSFLM = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+"""MOSFLM frame (beam +x, spindle +z)."""
+
+
+def from_lab(convention: str) -> Array:
+    """The rotation that takes a vector of our laboratory frame, as a convention has it, to the DIALS frame."""
+    return FROM_MOSFLM if CONVENTIONS[convention].beam == (1, 0, 0) else FROM_XDS
+
+
+def rotation(axis: Array, degrees: float) -> Array:
+    """Right-handed rotation matrix about an axis (Rodrigues' formula)."""
+    x, y, z = axis / np.linalg.norm(axis)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    angle = np.radians(degrees)
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def turning(start: Array, end: Array) -> Array:
+    """The smallest rotation that turns one unit vector into another; the identity when they are equal."""
+    axis = np.cross(start, end)
+    sine, cosine = float(np.linalg.norm(axis)), float(start @ end)
+    if sine < 1e-15:
+        return np.eye(3) if cosine > 0 else rotation(np.array([1.0, 0.0, 0.0]), 180.0)
+    return rotation(axis, float(np.degrees(np.arctan2(sine, cosine))))

@@ -1,0 +1,76 @@
+"""MOSFLM orientation matrices: the crystal alone, in the MOSFLM frame, times the wavelength (spec ecosystem.md 4)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg.exchange.geometry import Geometry, Path
+from nanobragg.io.atomic import read_bytes, write_bytes
+from nanobragg.io.geometry.axes import FROM_MOSFLM
+from nanobragg.io.matrix import read_matrix, write_matrix
+
+_FILE_DIGITS = 8
+"""Decimals that MOSFLM reads."""
+
+
+def read_mosflm(path: Path, wavelength: float) -> Geometry:
+    """Read a matrix file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    wavelength : float
+        Wavelength that is folded into the matrix [Angstrom].
+
+    Raises
+    ------
+    FileFormatError
+        When the file is malformed, or has misset angles other than 0, which would turn the crystal away from the matrix.
+    """
+    matrix = read_matrix(path)
+    missets = [_number(token) for token in read_bytes(path).split()[9:12]]
+    if any(abs(angle) > 1e-6 for angle in missets):
+        angles = " ".join(f"{angle:g}" for angle in missets)
+        raise FileFormatError(path, f"has missets {angles}; apply them to the matrix first", 4)
+    return Geometry(wavelength=wavelength, a_star=matrix.T / wavelength).turned(FROM_MOSFLM)
+
+
+def write_mosflm(path: Path, geometry: Geometry, digits: int = _FILE_DIGITS) -> None:
+    """Write a matrix file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    geometry : Geometry
+        With crystal and wavelength.
+    digits : int
+        Decimals: 8 as MOSFLM has it; 17 keeps the matrix exactly, for readers of free format.
+    """
+    if geometry.a_star is None or geometry.wavelength is None:
+        raise ConfigError("crystal", None, "a MOSFLM matrix needs a crystal and a wavelength")
+    a_star = geometry.turned(FROM_MOSFLM.T).a_star
+    assert a_star is not None
+    write_matrix(path, a_star, geometry.wavelength)
+    if digits != _FILE_DIGITS:
+        rest = read_bytes(path).splitlines(keepends=True)[3:]
+        rows = "".join(" ".join(f"{x:.{digits}g}" for x in row) + "\n" for row in a_star.T * geometry.wavelength)
+        write_bytes(path, [rows.encode(), *rest])
+
+
+def is_matrix(path: Path) -> bool:
+    """Whether a file begins like a matrix: nine numbers."""
+    try:
+        return bool(np.isfinite(read_matrix(path)).all())
+    except FileFormatError:
+        return False
+
+
+def _number(token: bytes) -> float:
+    """A number, or 0 for what is none: readers pass over what follows the matrix."""
+    try:
+        return float(token)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,1 @@
+"""Image files: arrays of pixels and plain headers."""

@@ -1,0 +1,158 @@
+"""Images of any format that we know, told apart by their first bytes."""
+
+from __future__ import annotations
+
+import zlib
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.errors import FileFormatError
+from nanobragg.io.optional import needed
+
+_HDF5, _CBF, _SMV, _PGM = b"\x89HDF", b"###CBF", b"{\nHEADER_BYTES", b"P5"
+
+
+def image_format(path: str | PathLike[str]) -> str:
+    """One of nxmx, cbf, smv, pgm, other."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise FileFormatError(path, f"cannot be read: {error.strerror}; check the name and the permissions") from None
+    for magic, name in ((_HDF5, "nxmx"), (_CBF, "cbf"), (_SMV, "smv"), (_PGM, "pgm")):
+        if start.startswith(magic):
+            return name
+    return "other"
+
+
+def read_image(path: str | PathLike[str], image: int = 1) -> NDArray[Any]:
+    """Pixels of an SMV, miniCBF, NXmx, PGM, TIFF or EDF file, or of what else fabio reads.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    image : int
+        Number of the image in a stack, from 1.
+
+    Returns
+    -------
+    (n_slow, n_fast) array
+        Panels of an NXmx file stand below each other; pixels that were not measured are negative or as stored.
+
+    Raises
+    ------
+    FileFormatError
+        When the file cannot be read, or has no such image.
+    """
+    kind = image_format(path)
+    if kind == "nxmx":
+        with open_hdf5(path) as file:
+            data = find_data(path, file)
+            if not 1 <= image <= len(data):
+                raise FileFormatError(path, f"{data.name}: image={image}, it holds images 1 to {len(data)}")
+            return read_frame(path, data, image)
+    if image != 1:
+        raise FileFormatError(path, f"image={image}: it holds one image")
+    if kind == "cbf":
+        from nanobragg.io.images.cbf import read_cbf
+
+        return read_cbf(path)[0]
+    if kind == "smv":
+        from nanobragg.io.images.smv import read_smv
+
+        return read_smv(path)[0]
+    if kind == "pgm":
+        from nanobragg.io.images.pgm import read_pgm
+
+        return np.asarray(read_pgm(path))
+    from nanobragg.io.images.fabio_images import read_with_fabio
+
+    return read_with_fabio(path)[0]
+
+
+def provenance_text(path: str | PathLike[str]) -> str | None:
+    """The record of `nanobragg.exchange.provenance` in an image file, as JSON; None: there is none."""
+    from nanobragg.exchange.provenance import COMMENT, SMV_KEY
+
+    kind = image_format(path)
+    if kind == "nxmx":
+        with open_hdf5(path) as file:
+            try:
+                found = file.get("/entry/nanobragg/provenance")
+                return None if found is None else str(found.asstr()[()])
+            except (OSError, RuntimeError, AttributeError, TypeError, UnicodeDecodeError) as error:
+                raise FileFormatError(path, f"/entry/nanobragg/provenance: {error}; is it damaged?") from None
+    if kind == "cbf":
+        from nanobragg.io.images.cbf import read_cbf
+
+        lines = (line for line in read_cbf(path)[1].splitlines() if line.startswith(COMMENT))
+        return next((line[len(COMMENT) :] for line in lines), None)
+    if kind == "smv":
+        from nanobragg.io.images.smv import read_smv
+
+        return _unpacked(path, read_smv(path)[1].get(SMV_KEY))
+    if kind == "pgm":
+        return None
+    from nanobragg.io.images.fabio_images import read_with_fabio
+
+    return _unpacked(path, read_with_fabio(path)[1])
+
+
+def _unpacked(path: str | PathLike[str], text: str | None) -> str | None:
+    from nanobragg.exchange.provenance import unpacked
+
+    try:
+        return None if text is None else unpacked(text)
+    except (ValueError, zlib.error) as error:
+        raise FileFormatError(path, f"its provenance is damaged: {error}") from None
+
+
+def read_frame(path: str | PathLike[str], data: Any, image: int) -> NDArray[Any]:
+    """An image of a stack in an open HDF5 file.
+
+    Raises
+    ------
+    FileFormatError
+        When its data are damaged, or the filter that packed them is not installed.
+    """
+    try:
+        return np.asarray(data[image - 1])
+    except (OSError, RuntimeError) as error:
+        raise FileFormatError(
+            path, f"{data.name}: image {image} cannot be read: {error}; is it damaged, or is hdf5plugin missing?"
+        ) from None
+
+
+def open_hdf5(path: str | PathLike[str]) -> Any:
+    """An HDF5 file for reading.
+
+    Raises
+    ------
+    FileFormatError
+        When it is missing, truncated or no HDF5.
+    """
+    h5py = needed("h5py", "reading NXmx")
+    try:
+        import hdf5plugin  # noqa: F401  makes its filters known to HDF5
+    except ImportError:
+        pass
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise FileFormatError(path, f"is no HDF5 file that can be read: {error}; is it truncated?") from None
+
+
+def find_data(path: str | PathLike[str], file: Any) -> Any:
+    """The stack of images (n, n_slow, n_fast) of an NXmx file."""
+    try:
+        group = file.get("/entry/data")
+        data = None if group is None else group.get(group.attrs.get("signal", "data"))
+    except (OSError, RuntimeError, AttributeError, TypeError) as error:
+        raise FileFormatError(path, f"/entry/data: {error}; is it damaged?") from None
+    if data is None or getattr(data, "ndim", 0) != 3:
+        raise FileFormatError(path, "/entry/data/data: is missing or no stack of images (n, slow, fast); is it NXmx?")
+    return data

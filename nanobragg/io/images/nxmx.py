@@ -1,0 +1,265 @@
+"""NXmx: stacks of images with their geometry in one HDF5 file (spec ecosystem.md 3.2; NeXus NXmx, h5py).
+
+Vectors are in the McStas frame: z along the beam, y up.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.config.fields import is_tensor
+from nanobragg.errors import ConfigError
+from nanobragg.io.atomic import replacing
+from nanobragg.io.geometry.axes import FROM_NEXUS
+from nanobragg.io.optional import needed
+
+if TYPE_CHECKING:
+    from nanobragg.config import Experiment
+    from nanobragg.exchange.geometry import Geometry
+
+COMPRESSIONS = ("gzip", "bitshuffle-lz4", "none")
+_NO_SENSOR_MM = 1e-9
+"""Thickness written for a detector without a sensor: NXmx and dxtbx want one above 0, which shifts spots by its length."""
+_MASKED = 1
+"""Value of pixel_mask: a gap."""
+
+
+def write_nxmx(
+    path: str | PathLike[str], images: Any, experiment: Experiment, *, compression: str = "gzip", provenance: Any = None,
+    sidecar: bool = False,
+) -> None:  # fmt: skip
+    """Write images and geometry as NXmx.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    images : array, or iterable of arrays
+        One image, or the images of a scan in order, each as `nanobragg.simulate` returns it (panels are put below each
+        other). Whole numbers are stored as int32, others as float32.
+    experiment : Experiment
+        Geometry of the first image; the width of an image is ``goniometer.osc_deg``.
+    compression : {"gzip", "bitshuffle-lz4", "none"}
+        gzip is read by every HDF5; bitshuffle-lz4 is faster and needs hdf5plugin, here and wherever it is read.
+    provenance : dict, optional
+        Further values for the record (see `nanobragg.exchange.provenance`), for example the seed of the noise.
+    sidecar : bool
+        Also write the geometry as a DIALS experiment list beside it.
+
+    Raises
+    ------
+    ConfigError
+        When an image does not fit the detector, or several images lack an oscillation width.
+    FileFormatError
+        When the file cannot be written; nothing is left behind.
+    """
+    from nanobragg.exchange.geometry import of_experiment
+    from nanobragg.exchange.provenance import provenance_json
+
+    h5py = needed("h5py", "writing NXmx")
+    if compression not in COMPRESSIONS:
+        raise ConfigError("compression", compression, f"must be one of {', '.join(map(repr, COMPRESSIONS))}")
+    geometry = of_experiment(experiment).along_beam()
+    record = provenance_json(experiment, **(provenance or {}))
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        entry = _group(file, "entry", "NXentry")
+        file.attrs["default"] = "entry"
+        count = _write_data(entry, stack(images, geometry), geometry, compression)
+        if count > 1 and not geometry.osc:
+            raise ConfigError("goniometer.osc_deg", geometry.osc, f"must be > 0 for {count} images",
+                              "it is the width of one image")  # fmt: skip
+        _write_entry(entry, geometry, count)
+        _write_beam(_group(entry["instrument"], "beam", "NXbeam"), geometry)
+        _write_detector(_group(entry["instrument"], "detector", "NXdetector"), geometry)
+        _write_sample(_group(entry, "sample", "NXsample"), geometry, count)
+        own = _group(entry, "nanobragg", "NXcollection")
+        own["provenance"] = record
+        if geometry.a_star is not None:
+            own["real_space_vectors"] = geometry.axes @ FROM_NEXUS
+            own["real_space_vectors"].attrs["units"] = "angstrom"
+    if sidecar:
+        from nanobragg.exchange.numbered_files import write_sidecar
+
+        write_sidecar(path, experiment, count, single_file=True)
+
+
+def stack(images: Any, geometry: Geometry) -> Iterator[NDArray[Any]]:
+    """Images one by one, each (rows of all panels, largest n_fast), whole numbers as int32, others as float32.
+
+    Raises
+    ------
+    ConfigError
+        When a shape is not that of the detector, or a pixel is no number that these types hold.
+    """
+    for i, image in enumerate(_each(images, len(geometry.panels))):
+        parts = list(image) if len(geometry.panels) > 1 else [image[0] if np.ndim(image) == 3 else image]
+        arrays = [np.asarray(part.detach().cpu() if is_tensor(part) else part) for part in parts]
+        shapes = [(panel.n_slow, panel.n_fast) for panel in geometry.panels]
+        if [array.shape for array in arrays] != shapes:
+            raise ConfigError(f"images[{i}]", f"shape {[a.shape for a in arrays]}", f"must be the detector's {shapes}")
+        whole = all(array.dtype.kind in "iub" for array in arrays)
+        if not whole and not all(array.dtype.kind in "fiub" for array in arrays):
+            raise ConfigError(f"images[{i}]", f"dtype {[str(a.dtype) for a in arrays]}", "must be numbers")
+        largest = np.iinfo(np.int32).max
+        if whole and any((array > largest).any() for array in arrays):
+            raise ConfigError(f"images[{i}]", max(a.max() for a in arrays), f"counts must be at most {largest}")
+        joined = np.zeros((sum(n for n, _ in shapes), max(n for _, n in shapes)), np.int32 if whole else np.float32)
+        start = 0
+        for array in arrays:
+            joined[start : start + array.shape[0], : array.shape[1]] = array
+            start += array.shape[0]
+        yield joined
+
+
+def _each(images: Any, n_panels: int) -> Iterable[Any]:
+    one = 2 if n_panels == 1 else 3
+    if hasattr(images, "ndim"):
+        return [images] if images.ndim == one else images
+    if n_panels > 1 and isinstance(images, list) and images and getattr(images[0], "ndim", 0) == 2:
+        return [images]  # one image of panels that differ in shape
+    if not isinstance(images, Iterable):
+        raise ConfigError("images", images, "must be an image, or several of them")
+    return images
+
+
+def _write_data(entry: Any, frames: Iterator[NDArray[Any]], geometry: Geometry, compression: str) -> int:
+    first = next(frames, None)
+    if first is None:
+        raise ConfigError("images", "none", "must hold at least one image")
+    filters: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+    if compression == "bitshuffle-lz4":
+        filters = dict(needed("hdf5plugin", "compression='bitshuffle-lz4'").Bitshuffle())
+    data = _group(entry, "data", "NXdata", signal="data")
+    dataset = data.create_dataset("data", shape=(1, *first.shape), maxshape=(None, *first.shape), dtype=first.dtype,
+                                  chunks=(1, *first.shape), **({} if compression == "none" else filters))  # fmt: skip
+    dataset[0] = first
+    count = 1
+    for frame in frames:
+        dataset.resize(count + 1, axis=0)
+        dataset[count] = frame
+        count += 1
+    return count
+
+
+def _write_entry(entry: Any, geometry: Geometry, count: int) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    entry.attrs["default"] = "data"
+    entry["definition"] = "NXmx"
+    entry["title"] = "simulated by nanobragg"
+    entry["start_time"] = _time(now)
+    entry["end_time_estimated"] = _time(now + datetime.timedelta(seconds=count * geometry.exposure_s))
+    source = _group(entry, "source", "NXsource")
+    source["name"] = "simulation"
+    source["name"].attrs["short_name"] = "simulation"
+    instrument = _group(entry, "instrument", "NXinstrument")
+    instrument["name"] = "nanobragg"
+    instrument["name"].attrs["short_name"] = "nanobragg"
+
+
+def _write_beam(beam: Any, geometry: Geometry) -> None:
+    _value(beam, "incident_wavelength", geometry.wavelength, "angstrom")
+    if geometry.flux:
+        _value(beam, "total_flux", geometry.flux, "Hz")
+    if geometry.polarization_axis is not None:
+        x, y, _ = FROM_NEXUS @ geometry.polarization_axis
+        angle, kahn = 2 * np.arctan2(y, x), geometry.kahn_factor or 0.0
+        beam["incident_polarisation_stokes"] = np.array([[1.0, kahn * np.cos(angle), kahn * np.sin(angle), 0.0]])
+
+
+def _write_detector(detector: Any, geometry: Geometry) -> None:
+    first, root = geometry.panels[0], "/entry/instrument/detector"
+    shape = (sum(p.n_slow for p in geometry.panels), max(p.n_fast for p in geometry.panels))
+    detector["description"] = "simulated detector"
+    detector["type"] = "PIXEL"
+    detector["depends_on"] = f"{root}/transformations/translation"
+    detector["sensor_material"] = "Si"
+    _value(detector, "sensor_thickness", first.thickness_mm or _NO_SENSOR_MM, "mm")
+    detector["saturation_value"], detector["underload_value"] = np.int64(2**31 - 1), np.int64(-1)
+    detector["bit_depth_readout"] = np.int64(32)
+    for name in ("count_time", "frame_time"):
+        _value(detector, name, geometry.exposure_s, "s")
+    _value(detector, "distance", abs(first.distance), "mm")
+    for name, n in (("x_pixel_size", first.pixel_mm), ("y_pixel_size", first.pixel_mm)):
+        _value(detector, name, n, "mm")
+    # where the beam meets the plane of the first panel, from the outer corner of its first pixel
+    beam = np.array([0.0, 0.0, -1.0])
+    point = first.distance / float(beam @ first.normal) * beam - first.origin
+    for name, axis in (("beam_center_x", first.fast), ("beam_center_y", first.slow)):
+        _value(detector, name, float(point @ axis) / first.pixel_mm, "pixel")
+    mask = _pixel_mask(geometry, shape)
+    detector.create_dataset("pixel_mask", data=mask, compression="gzip", compression_opts=1)
+    detector["pixel_mask_applied"] = np.bool_(False)
+    transformations = _group(detector, "transformations", "NXtransformations")
+    _translation(transformations, "translation", FROM_NEXUS @ first.origin, ".")
+    start = 0
+    for i, panel in enumerate(geometry.panels):
+        module = _group(detector, "module" if len(geometry.panels) == 1 else f"module_{i:04d}", "NXdetector_module")
+        module["data_origin"] = np.array([start, 0], np.int64)
+        module["data_size"] = np.array([panel.n_slow, panel.n_fast], np.int64)
+        start += panel.n_slow
+        offset = FROM_NEXUS @ (panel.origin - first.origin)
+        _translation(module, "module_offset", offset, f"{root}/transformations/translation")
+        for name, axis in (("fast_pixel_direction", panel.fast), ("slow_pixel_direction", panel.slow)):
+            _axis(module, name, panel.pixel_mm, "translation", FROM_NEXUS @ axis, "mm", f"{module.name}/module_offset")
+
+
+def _pixel_mask(geometry: Geometry, shape: tuple[int, int]) -> NDArray[np.uint32]:
+    mask = np.full(shape, _MASKED, np.uint32)
+    start = 0
+    for panel in geometry.panels:
+        part = mask[start : start + panel.n_slow, : panel.n_fast]
+        part[...] = 0 if panel.mask is None else np.where(panel.mask, 0, _MASKED)
+        start += panel.n_slow
+    return mask
+
+
+def _write_sample(sample: Any, geometry: Geometry, count: int) -> None:
+    sample["name"] = "simulated crystal"
+    transformations = _group(sample, "transformations", "NXtransformations")
+    sample["depends_on"] = f"{transformations.name}/omega"
+    if geometry.a_star is not None:
+        sample["unit_cell"] = np.array([geometry.parameters])
+        sample["unit_cell"].attrs["units"] = "angstrom"
+    spindle = np.array([1.0, 0.0, 0.0]) if geometry.spindle is None else geometry.spindle
+    width = geometry.osc or 0.0
+    begin = (geometry.phi_start or 0.0) + width * np.arange(count)
+    _axis(transformations, "omega", begin, "rotation", FROM_NEXUS @ spindle, "degrees", ".")
+    _axis(transformations, "omega_end", begin + width, "rotation", FROM_NEXUS @ spindle, "degrees", ".")
+    _value(transformations, "omega_increment_set", np.full(count, width), "degrees")
+
+
+def _group(parent: Any, name: str, kind: str, **attributes: Any) -> Any:
+    group = parent.create_group(name)
+    group.attrs["NX_class"] = kind
+    group.attrs.update(attributes)
+    return group
+
+
+def _value(group: Any, name: str, value: Any, unit: str) -> None:
+    group[name] = value
+    group[name].attrs["units"] = unit
+
+
+def _axis(group: Any, name: str, value: Any, kind: str, vector: NDArray[Any], unit: str, depends_on: str) -> None:
+    _value(group, name, value, unit)
+    group[name].attrs.update(
+        {"transformation_type": kind, "vector": vector, "offset": np.zeros(3), "depends_on": depends_on}
+    )
+    group[name].attrs["offset_units"] = "mm"
+
+
+def _translation(group: Any, name: str, vector: NDArray[Any], depends_on: str) -> None:
+    """A shift as its length along a unit vector, which is how NeXus wants it."""
+    length = float(np.linalg.norm(vector))
+    direction = vector / length if length else np.array([1.0, 0.0, 0.0])
+    _axis(group, name, length, "translation", direction, "mm", depends_on)
+
+
+def _time(when: datetime.datetime) -> str:
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")

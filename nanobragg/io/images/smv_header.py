@@ -1,0 +1,86 @@
+"""The SMV header of the integer and noise images: geometry in the words of several programs (spec formats.md 8, 9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nanobragg.io.images.smv import mandatory_entries, padded_header
+
+_ORIGINAL_LENGTH = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmvGeometry:
+    """What the header records; lengths in metres, as placed on the detector after all rotations."""
+
+    n_fast: int
+    n_slow: int
+    pixel_size: float
+    """[m]"""
+    slow_size: float
+    """[m]; pixels x pixel size, or as typed"""
+    distance: float
+    """[m]"""
+    close_distance: float
+    """[m]"""
+    wavelength_angstrom: float
+    beam_center: tuple[float, float]
+    """(X, Y) as the convention writes them [m]"""
+    beam_fast_slow: tuple[float, float]
+    """(fast, slow) from the outer corner of pixel [0, 0] [m]"""
+    dials_origin_mm: tuple[float, float, float]
+    org_px: tuple[float, float]
+    """(fast, slow)"""
+    phi_deg: float
+    osc_deg: float
+    twotheta_deg: float
+
+    def entries(self) -> list[tuple[str, str]]:
+        """The lines after the mandatory ones, numbers as C's %g writes them."""
+        fast, slow = self.beam_fast_slow
+        half = self.pixel_size / 2.0
+        millimetres = {
+            "ADXV_CENTER_X": fast,
+            "ADXV_CENTER_Y": self.slow_size - slow,
+            "MOSFLM_CENTER_X": slow - half,
+            "MOSFLM_CENTER_Y": fast - half,
+            "DENZO_X_BEAM": slow,
+            "DENZO_Y_BEAM": fast,
+        }
+        return [
+            ("PIXEL_SIZE", f"{self.pixel_size * 1000.0:g}"),
+            ("DISTANCE", f"{self.distance * 1000.0:g}"),
+            ("WAVELENGTH", f"{self.wavelength_angstrom:g}"),
+            ("BEAM_CENTER_X", f"{self.beam_center[0] * 1000.0:g}"),
+            ("BEAM_CENTER_Y", f"{self.beam_center[1] * 1000.0:g}"),
+            *((key, f"{value * 1000.0:g}") for key, value in millimetres.items()),
+            ("DIALS_ORIGIN", ",".join(f"{x:g}" for x in self.dials_origin_mm)),
+            ("XDS_ORGX", f"{self.org_px[0]:g}"),
+            ("XDS_ORGY", f"{self.org_px[1]:g}"),
+            ("CLOSE_DISTANCE", f"{self.close_distance * 1000.0:g}"),
+            ("PHI", f"{self.phi_deg:g}"),
+            ("OSC_START", f"{self.phi_deg:g}"),
+            ("OSC_RANGE", f"{self.osc_deg:g}"),
+            ("TWOTHETA", f"{self.twotheta_deg:g}"),
+            ("DETECTOR_SN", "000"),
+            ("BEAMLINE", "fake"),
+        ]
+
+
+def nanobragg_header(geometry: SmvGeometry, *, as_original: bool = False) -> bytes:
+    """The whole header, ready for `nanobragg.io.write_smv`.
+
+    Parameters
+    ----------
+    geometry : SmvGeometry
+        What to record.
+    as_original : bool
+        Byte for byte as the original program: no semicolon after DIALS_ORIGIN (SMV_DIALS_LINE), and text longer
+        than 512 bytes pushes the pixels back while HEADER_BYTES still says 512 (SMV_HEADER_OVERFLOW). Otherwise every
+        line is terminated and the header grows in steps of 512 bytes.
+    """
+    entries = [*mandatory_entries(geometry.n_fast, geometry.n_slow), *geometry.entries()]
+    if not as_original:
+        return padded_header(entries)
+    lines = "".join(f"{key}={value}\n" if key == "DIALS_ORIGIN" else f"{key}={value};\n" for key, value in entries)
+    return f"{{\nHEADER_BYTES={_ORIGINAL_LENGTH};\n{lines}}}\f".encode().ljust(_ORIGINAL_LENGTH)

@@ -1,0 +1,1 @@
+"""Lists of reflections and models: structure factors as plain arrays."""

@@ -1,0 +1,242 @@
+"""Reflections in MTZ files: choice of the columns, reading and writing (gemmi)."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import warnings
+from dataclasses import dataclass
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
+from nanobragg.io.atomic import read_bytes, write_bytes
+from nanobragg.io.optional import needed
+from nanobragg.io.reflections.symmetry import Cell, ReflectionList, codes, spacegroup_or_error
+
+PREFERENCE = (
+    ("FMODEL",), ("FC", "FCALC", "FC_ALL"), ("F-MODEL", "F_MODEL"), ("FP", "F", "FOBS", "F-OBS", "FOBS_X"),
+)  # fmt: skip
+"""Labels of amplitudes by rank, compared without case; then any one other amplitude, F(+)/F(-), and intensities."""
+_MAP_COEFFICIENTS = re.compile(r"FWT|DELFWT|FOFC|FDM|FEM|FAN|DELFAN|FREE|FOM", re.IGNORECASE)
+_MATES = (("(+)", "(-)"), ("+", "-"), ("_plus", "_minus"), ("PLUS", "MINUS"))
+_AMPLITUDE, _AMPLITUDE_PAIR, _INTENSITY, _INTENSITY_PAIR = "F", "G", "J", "K"
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Columns that give amplitudes: one, or one for each Friedel mate."""
+
+    labels: tuple[str, ...]
+    intensity: bool
+    rank: int
+
+    @property
+    def name(self) -> str:
+        return "/".join(self.labels)
+
+
+def read_mtz(
+    path: str | PathLike[str],
+    label: str | None = None,
+    *,
+    anomalous: bool | None = None,
+    space_group: str | None = None,
+) -> ReflectionList:
+    """Read amplitudes from a merged MTZ file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    label : str, optional
+        Column (of a pair, either one). None: the first of FMODEL, FC, F-model, FP or F, F(+)/F(-), and the square root
+        of an intensity; the choice is said in a warning when there was one.
+    anomalous : bool, optional
+        True: insist on a pair of columns for the Friedel mates. False: their mean. None: as the columns are.
+    space_group : str, optional
+        In place of the file's.
+
+    Raises
+    ------
+    FileFormatError
+        When the file is no MTZ, unmerged, without cell or space group, or has no or several equally good columns; the
+        message lists what there is.
+    """
+    gemmi = needed("gemmi", "reading MTZ files")
+    read_bytes(path)  # the errors of opening, in our words
+    try:
+        mtz = gemmi.read_mtz_file(fspath(path))
+    except (RuntimeError, ValueError) as error:
+        raise FileFormatError(path, f"is no MTZ file that can be read: {error}; is it truncated?") from None
+    return from_gemmi(path, mtz, label, anomalous, space_group)
+
+
+def from_gemmi(
+    path: str | PathLike[str], mtz: Any, label: str | None, anomalous: bool | None, space_group: str | None
+) -> ReflectionList:
+    """The list behind an open gemmi.Mtz; see `read_mtz`."""
+    try:
+        return _from_gemmi(path, mtz, label, anomalous, space_group)
+    except UnicodeDecodeError as error:
+        raise FileFormatError(path, f"its header holds bytes that are no text: {error}; is it damaged?") from None
+
+
+def _from_gemmi(
+    path: str | PathLike[str], mtz: Any, label: str | None, anomalous: bool | None, space_group: str | None
+) -> ReflectionList:
+    if len(mtz.batches):
+        raise FileFormatError(
+            path, f"holds unmerged data ({len(mtz.batches)} batches); merge it first, e.g. with aimless"
+        )
+    choice = _chosen(path, mtz, label, anomalous)
+    group = spacegroup_or_error(path, mtz.spacegroup, space_group)
+    cell: Cell = tuple(mtz.cell.parameters)
+    if not mtz.cell.is_crystal():
+        raise FileFormatError(path, f"has no unit cell ({' '.join(f'{x:g}' for x in cell)}); add it to the file")
+    columns = [np.array(mtz.column_with_label(name).array, dtype=np.float64) for name in choice.labels]
+    if np.isinf(columns).any():
+        raise FileFormatError(path, f"column {choice.name}: holds an infinite value")
+    if choice.intensity:
+        negative = sum(int((column < 0).sum()) for column in columns)
+        columns = [np.sqrt(np.maximum(column, 0.0)) for column in columns]
+        warnings.warn(
+            f"{path}: amplitudes are the square roots of the intensities {choice.name}"
+            + (f"; {negative} negative ones count as 0" if negative else ""),
+            NanoBraggWarning, stacklevel=2,
+        )  # fmt: skip
+    plus, minus = columns[0], columns[1] if len(columns) == 2 else None
+    if minus is not None and anomalous is False:
+        plus, minus = np.nanmean(np.stack([np.where(np.isnan(plus), minus, plus),
+                                           np.where(np.isnan(minus), plus, minus)]), axis=0), None  # fmt: skip
+    missing = int(np.isnan(plus).sum() if minus is None else (np.isnan(plus) & np.isnan(minus)).sum())
+    if missing == len(plus):
+        raise FileFormatError(path, f"column {choice.name}: every value is missing (NaN); choose another with label=")
+    if missing:
+        warnings.warn(f"{path}: {missing} of {len(plus)} reflections have no value in {choice.name} and get default_F",
+                      NanoBraggWarning, stacklevel=2)  # fmt: skip
+    hkl = np.array(mtz.make_miller_array(), dtype=np.int64)
+    return ReflectionList(path=path, hkl=hkl, plus=plus, minus=minus, cell=cell, space_group=group, label=choice.name)
+
+
+def _chosen(path: str | PathLike[str], mtz: Any, label: str | None, anomalous: bool | None) -> _Choice:
+    choices = _choices(mtz)
+    present = ", ".join(f"{column.label} ({column.type})" for column in mtz.columns[3:]) or "none"
+    if not choices:
+        raise FileFormatError(path, f"has no column of amplitudes or intensities; it has: {present}")
+    if label is not None:
+        same = [c for c in choices if label in c.labels or label == c.name] or [
+            c for c in choices if label.lower() in (x.lower() for x in (*c.labels, c.name))
+        ]
+        if not same:
+            if label in mtz.column_labels():
+                raise FileFormatError(
+                    path,
+                    f"column {label} holds no amplitudes or intensities (type {mtz.column_with_label(label).type}); "
+                    f"usable: {', '.join(c.name for c in choices)}",
+                )
+            raise FileFormatError(path, f"has no column {label}; usable: {', '.join(c.name for c in choices)}")
+        choices = same
+    if anomalous:
+        choices = [c for c in choices if len(c.labels) == 2]
+        if not choices:
+            raise FileFormatError(path, f"has no F(+)/F(-) or I(+)/I(-) columns for anomalous=True; it has: {present}")
+    best = [c for c in choices if c.rank == choices[0].rank]
+    if len(best) > 1:
+        raise FileFormatError(
+            path, f"ambiguous: {', '.join(c.name for c in best)} are equally good; choose one with label="
+        )
+    if label is None and len(choices) > 1:
+        others = ", ".join(c.name for c in choices[1:])
+        warnings.warn(f"{path}: structure factors are taken from {best[0].name}; also there: {others} (label=)",
+                      NanoBraggWarning, stacklevel=2)  # fmt: skip
+    return best[0]
+
+
+def _choices(mtz: Any) -> list[_Choice]:
+    """Usable columns, best rank first."""
+    labels = {column.label: column.type for column in mtz.columns}
+    found = []
+    for name, kind in labels.items():
+        if kind == _AMPLITUDE and not _MAP_COEFFICIENTS.search(name):
+            ranks = [i for i, names in enumerate(PREFERENCE) if name.upper() in names]
+            found.append(_Choice((name,), False, ranks[0] if ranks else len(PREFERENCE)))
+        elif kind == _INTENSITY:
+            found.append(_Choice((name,), True, len(PREFERENCE) + (2 if name.upper() in _USUAL_INTENSITY else 3)))
+        elif kind in (_AMPLITUDE_PAIR, _INTENSITY_PAIR):
+            mate = _minus_mate(name, labels)
+            if mate is not None:
+                intensity = kind == _INTENSITY_PAIR
+                found.append(_Choice((name, mate), intensity, len(PREFERENCE) + (4 if intensity else 1)))
+    return sorted(found, key=lambda choice: choice.rank)
+
+
+_USUAL_INTENSITY = ("I", "IMEAN", "I-OBS", "IOBS")
+
+
+def _minus_mate(label: str, labels: dict[str, str]) -> str | None:
+    for plus, minus in _MATES:
+        mate = label.replace(plus, minus)
+        if mate != label and labels.get(mate) == labels[label]:
+            return mate
+    return None
+
+
+def write_mtz(path: str | PathLike[str], hkl: Any, amplitude: Any, cell: Cell, *, title: str = "nanobragg") -> None:
+    """Write reflections of P1 as an MTZ file.
+
+    One column ``F`` for half of reciprocal space when all Friedel mates agree, else ``F(+)`` and ``F(-)``.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    hkl : (n, 3) integers
+        Each index once, in any order.
+    amplitude : (n,) array
+        [electrons]
+    cell : tuple of 6 float
+        [Angstrom, degrees]
+    title : str
+        Of the file.
+    """
+    gemmi = needed("gemmi", "writing MTZ files")
+    indices = np.asarray(hkl, np.int64)
+    values = np.asarray(amplitude, np.float64)
+    if indices.shape != (len(values), 3) or len(np.unique(codes(indices))) != len(indices):
+        raise ConfigError("hkl", f"shape {indices.shape}", "must be (n, 3), each index once")
+    half, plus, minus = _halves(indices, values)
+    mtz = gemmi.Mtz(with_base=True)
+    mtz.title = title
+    mtz.spacegroup = gemmi.SpaceGroup("P 1")
+    mtz.set_cell_for_all(gemmi.UnitCell(*cell))
+    mtz.add_dataset("nanobragg")
+    if np.array_equal(plus, minus, equal_nan=True):
+        mtz.add_column("F", _AMPLITUDE)
+        data = [plus]
+    else:
+        mtz.add_column("F(+)", _AMPLITUDE_PAIR)
+        mtz.add_column("F(-)", _AMPLITUDE_PAIR)
+        data = [plus, minus]
+    mtz.set_data(np.column_stack([half, *data]).astype(np.float32))
+    with tempfile.NamedTemporaryFile(suffix=".mtz") as file:
+        mtz.write_to_file(file.name)
+        write_bytes(path, [file.read()])
+
+
+def _halves(
+    indices: NDArray[np.int64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Half of reciprocal space, the amplitudes there and those of the mates (NaN where not listed)."""
+    own, other = codes(indices), codes(-indices)
+    upper = own >= other
+    keys = np.unique(np.where(upper, own, other))
+    half = np.stack([(keys >> 42) - (1 << 20), ((keys >> 21) & 0x1FFFFF) - (1 << 20), (keys & 0x1FFFFF) - (1 << 20)], 1)
+    plus, minus = np.full(len(keys), np.nan), np.full(len(keys), np.nan)
+    plus[np.searchsorted(keys, own[upper])] = values[upper]
+    lower = ~upper | (own == other)
+    minus[np.searchsorted(keys, other[lower])] = values[lower]
+    return half, plus, minus

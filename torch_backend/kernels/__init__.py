@@ -1,0 +1,1 @@
+"""The sum over sub-pixels, sources, phi steps and domains on tensors."""
