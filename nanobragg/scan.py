@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from nanobragg.api import prepare
+from nanobragg.arrays import detached
 from nanobragg.config import Experiment
-from nanobragg.config.fields import detached
 from nanobragg.errors import ConfigError
 
 

@@ -16,7 +16,7 @@ from nanobragg.torch_backend.kernels.kernel import render
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
-from nanobragg.config.fields import is_transformed
+from nanobragg.arrays import is_transformed
 
 Progress = Callable[[int, int], None]
 AGAIN = (

@@ -140,6 +140,7 @@ def run(args: Sequence[str]) -> int:
 def _simulate(line: CommandLine) -> None:
     """Everything after the arguments are read: report, rendering, files."""
     from nanobragg.api import resolve_with_warnings
+    from nanobragg.arrays import drawn_seed
     from nanobragg.cli.dropin import report
     from nanobragg.cli.dropin.output import write_images
     from nanobragg.cli.dropin.render import options_of, render
@@ -150,7 +151,6 @@ def _simulate(line: CommandLine) -> None:
     from nanobragg.exchange.command_line.ineffective import is_told, note_ineffective
     from nanobragg.exchange.command_line.meaning import build_experiment
     from nanobragg.exchange.command_line.reading import MissingInput, require_inputs
-    from nanobragg.seeds import drawn_seed
 
     for text in report.opened_headers(line):
         _say(text)

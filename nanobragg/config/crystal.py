@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, detached, elements, is_tensor, setting
+from nanobragg.arrays import detached, drawn_seed, elements, is_tensor
+from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError
-from nanobragg.seeds import drawn_seed
 
 _ANGLE = (lambda v: 0 < v < 180, "must be > 0 and < 180")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from nanobragg.arrays import is_tensor, read_only
 from nanobragg.config.conventions import CONVENTIONS
-from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, is_tensor, read_only, setting
+from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.errors import ConfigError
 
 _NOT_ZERO = (lambda v: v != 0, "must not be 0")

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nanobragg.arrays import is_complex, is_tensor, is_transformed, real_array
 from nanobragg.errors import ConfigError
 
 Check = tuple[Callable[[float], bool], str]
@@ -89,30 +90,6 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def is_tensor(value: object) -> bool:
-    """True for a torch tensor, without importing torch."""
-    return hasattr(value, "requires_grad") and hasattr(value, "detach")
-
-
-def is_transformed(value: Any) -> bool:
-    """True for a tensor inside a transform of `torch.func` (vmap, grad, jvp): its numbers cannot be looked at."""
-    if not is_tensor(value):
-        return False
-    from torch._C._functorch import is_functorch_wrapped_tensor
-
-    return bool(is_functorch_wrapped_tensor(value))
-
-
-def detached(value: Any) -> float:
-    """The float behind a number or a 0-d tensor; the gradient stays behind."""
-    return float(value.detach()) if is_tensor(value) else float(value)
-
-
-def elements(value: Any) -> list[Any]:
-    """The scalars of a vector: of a tuple of numbers and 0-d tensors, or of a tensor of shape (n,)."""
-    return list(value.unbind()) if is_tensor(value) else list(value)
-
-
 class Config:
     """Base of the config objects: checks every field against its metadata when the object is built."""
 
@@ -163,7 +140,7 @@ def _converted(value: Any, meta: Any, path: str) -> Any:
     if kind == "matrix3":
         return _matrix(value, path)
     if kind == "array" and not is_tensor(value):
-        return _array(value, path)
+        return real_array(value, path)
     return value
 
 
@@ -197,13 +174,6 @@ def _without_gradient(value: Any) -> Any:
     if is_tensor(value):
         return value.detach().cpu().numpy()
     return [_without_gradient(item) for item in value] if isinstance(value, (tuple, list)) else value
-
-
-def is_complex(value: Any) -> bool:
-    """Whether a number, an array or a tensor is complex."""
-    if is_tensor(value):
-        return bool(value.is_complex())
-    return isinstance(value, complex) or (isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind == "c")
 
 
 def _scalar(value: Any, meta: Any, path: str) -> Any:
@@ -266,37 +236,9 @@ def _matrix(value: Any, path: str) -> Any:
         if tuple(value.shape) != (3, 3):
             raise ConfigError(path, f"tensor of shape {tuple(value.shape)}", "must have shape (3, 3)")
         return value
-    matrix = _array(value, path)
+    matrix = real_array(value, path)
     if matrix.shape != (3, 3):
         raise ConfigError(path, f"array of shape {matrix.shape}", "must have shape (3, 3)")
     if not np.isfinite(matrix).all():
         raise ConfigError(path, value, "must be finite")
     return matrix
-
-
-def float_array(value: Any, path: str) -> Any:
-    """Numbers as a new numpy array; the gradient of a tensor stays behind."""
-    return _array(value.detach().cpu() if is_tensor(value) else value, path)
-
-
-def read_only(value: Any, dtype: Any) -> np.ndarray:
-    """A read-only copy; an array that is read-only already and owns its numbers is shared.
-
-    What the caller does with the array later does not change the object that holds the copy.
-    """
-    if isinstance(value, np.ndarray) and value.dtype == dtype and value.flags.owndata and not value.flags.writeable:
-        return value
-    array = np.array(value, dtype=dtype)
-    array.setflags(write=False)
-    return array
-
-
-def _array(value: Any, path: str) -> Any:
-    if isinstance(value, np.ndarray) and value.dtype.kind == "c":
-        raise ConfigError(path, value, "must be an array of real numbers")
-    try:
-        return np.array(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise ConfigError(path, value, "must be an array of numbers") from None
-    except RuntimeError:  # a tensor inside a list: its gradient would be lost
-        raise ConfigError(path, value, "must be one array or one tensor", "torch.stack([...]) joins tensors") from None

@@ -14,7 +14,8 @@ from typing import Any, cast
 import numpy as np
 
 from nanobragg import config
-from nanobragg.config.fields import Config, detached, elements, is_tensor
+from nanobragg.arrays import detached, elements, is_tensor
+from nanobragg.config.fields import Config
 from nanobragg.config.quirks import Quirk, as_quirks
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError

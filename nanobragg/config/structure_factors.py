@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from nanobragg.config.fields import detached, is_tensor, is_transformed
+from nanobragg.arrays import (
+    MAX_TABLE_BYTES,
+    checked_table_bytes,
+    detached,
+    is_tensor,
+    is_transformed,
+    number,
+    too_large_in,
+)
 from nanobragg.config.table_checks import (
     PATH,
     amplitudes,
@@ -20,14 +26,10 @@ from nanobragg.config.table_checks import (
     count,
     finite_scalar,
     index_array,
-    number,
     six_numbers,
     three_integers,
 )
-from nanobragg.errors import ConfigError, FileFormatError
-
-MAX_TABLE_BYTES = 4 * 2**30
-"""Largest table that is made without being asked for [bytes]."""
+from nanobragg.errors import ConfigError
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -363,33 +365,6 @@ def _expanded(cls: type[StructureFactors], listed: Any, default_F: Any, max_byte
             hkl, amplitude, default_F=default_F, max_bytes=max_bytes, n_reflections=len(full.amplitude)
         )
     return dataclasses.replace(table, unit_cell=listed.cell, space_group=listed.space_group, d_min_angstrom=full.d_min)
-
-
-class TableTooLarge(ConfigError):
-    """The box of Miller indices needs more memory than allowed."""
-
-
-@contextmanager
-def too_large_in(path: str | PathLike[str]) -> Iterator[None]:
-    """Turn TableTooLarge into a FileFormatError about the file that asks for the table."""
-    try:
-        yield
-    except TableTooLarge as error:
-        raise FileFormatError(path, f"{error.requirement}; {error.hint}") from None
-
-
-def checked_table_bytes(shape: tuple[int, ...], max_bytes: int) -> None:
-    """Raise TableTooLarge when a float64 table of this shape needs more than `max_bytes`."""
-    needed = 8 * math.prod(shape)
-    if needed > max_bytes:
-        size = " x ".join(str(n) for n in shape)
-        raise TableTooLarge(
-            f"{PATH}.amplitude",
-            f"{size} table",
-            f"a table of {size} indices needs {needed / 2**30:.3g} GiB, "
-            f"more than the limit of {max_bytes / 2**30:.3g} GiB",
-            f"look for a stray index, or raise the limit with max_bytes={needed}",
-        )
 
 
 def _checked_shape(low: Any, high: Any, max_bytes: int) -> tuple[int, int, int]:

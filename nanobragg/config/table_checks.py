@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nanobragg.config.fields import detached, is_complex, is_tensor, is_transformed, read_only
+from nanobragg.arrays import detached, is_complex, is_tensor, is_transformed, number, read_only
 from nanobragg.errors import ConfigError
 
 PATH = "crystal.structure_factors"
@@ -93,16 +93,6 @@ def finite_scalar(value: Any, path: str) -> Any:
     if not is_transformed(value) and not math.isfinite(detached(value)):
         raise ConfigError(path, detached(value), "must be a finite number")
     return value
-
-
-def number(value: Any, path: str) -> float:
-    """A plain number; words, truth values, arrays and tensors (whose gradient would be lost) are none."""
-    if isinstance(value, (bool, np.bool_, str, bytes)) or is_tensor(value) or bool(getattr(value, "ndim", 0)):
-        raise ConfigError(path, value, "must be a number")
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise ConfigError(path, value, "must be a number") from None
 
 
 def count(value: Any, path: str) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from nanobragg.arrays import elements
 from nanobragg.config import Experiment
-from nanobragg.config.fields import elements
 from nanobragg.config.quirks import Quirk
 from nanobragg.constants import DBL_MIN, RTD
 from nanobragg.derivation.orientations import misset_angles, uniform_rotation

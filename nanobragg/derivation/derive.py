@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.arrays import detached, elements, is_tensor
 from nanobragg.config import Detector, Experiment, Sensor
-from nanobragg.config.fields import detached, elements, is_tensor
 from nanobragg.config.quirks import Quirk
 from nanobragg.constants import (
     AVOGADRO,

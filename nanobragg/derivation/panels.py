@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from nanobragg.arrays import is_tensor
 from nanobragg.config import Detector, Experiment
 from nanobragg.config.experiment import check_experiment
-from nanobragg.config.fields import is_tensor
 from nanobragg.derivation.orientations import seeded
 from nanobragg.derivation.placement import place
 from nanobragg.derivation.vectors import FLOAT_OPS

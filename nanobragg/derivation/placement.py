@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from nanobragg.arrays import detached, elements
 from nanobragg.config import Experiment, Pose
 from nanobragg.config.conventions import CONVENTIONS, Convention
-from nanobragg.config.fields import detached, elements
 from nanobragg.config.quirks import Quirk
 from nanobragg.constants import DBL_MIN
 from nanobragg.derivation.vectors import (

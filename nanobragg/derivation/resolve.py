@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from nanobragg.arrays import detached, elements, is_tensor
 from nanobragg.config import Beam, Crystal, Detector, Divergence, Experiment, Goniometer, Sampling, UnitCell
 from nanobragg.config.experiment import check_experiment
-from nanobragg.config.fields import check_tensors, detached, elements, is_tensor
+from nanobragg.config.fields import check_tensors
 from nanobragg.config.quirks import Quirk
 from nanobragg.constants import DEFAULT_BEAM_SIZE, RTD
 from nanobragg.derivation.cell import oriented_cell

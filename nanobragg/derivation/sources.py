@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from nanobragg.arrays import detached, is_tensor
 from nanobragg.config import Divergence, Experiment
-from nanobragg.config.fields import detached, is_tensor
 from nanobragg.config.quirks import Quirk
 from nanobragg.constants import SOURCE_DISTANCE
 from nanobragg.derivation.placement import Placement

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nanobragg.config.fields import detached, elements, is_tensor, is_transformed
+from nanobragg.arrays import detached, elements, is_tensor, is_transformed
 from nanobragg.constants import RTD
 
 Vec = tuple[Any, Any, Any]

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from nanobragg.arrays import detached
 from nanobragg.config import Beam, Crystal, Detector, Experiment, Goniometer, Sensor, UnitCell
-from nanobragg.config.fields import detached
 from nanobragg.config.quirks import Quirk
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.derivation.cell import oriented_cell

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nanobragg.arrays import detached
 from nanobragg.config import Experiment
-from nanobragg.config.fields import detached
 from nanobragg.derivation.cell import oriented_cell
 from nanobragg.derivation.placement import place
 from nanobragg.derivation.sources import wavelength_m

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from nanobragg.arrays import detached, elements
 from nanobragg.config import Experiment, Sources
-from nanobragg.config.fields import detached, elements
 from nanobragg.config.quirks import Quirk
 from nanobragg.constants import DEFAULT_BEAM_SIZE
 from nanobragg.derivation.cell import oriented_cell

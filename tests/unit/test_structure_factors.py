@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nanobragg.config.structure_factors import MAX_TABLE_BYTES, StructureFactors
+from nanobragg.arrays import MAX_TABLE_BYTES
+from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError, FileFormatError
 
 DATA = Path(__file__).parents[1] / "data"

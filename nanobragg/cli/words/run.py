@@ -27,10 +27,10 @@ def run_experiment(args: Sequence[str]) -> int:
 
 
 def _run(typed: Any) -> int:
+    from nanobragg.arrays import drawn_seed
     from nanobragg.derivation.orientations import seeded
     from nanobragg.exchange.toml import read_toml
     from nanobragg.scan import simulate_scan
-    from nanobragg.seeds import drawn_seed
 
     plan = read_toml(typed.file, typed.changes)
     run, experiment = plan.run, seeded(plan.experiment)  # the seed that the files record is the one that is rendered

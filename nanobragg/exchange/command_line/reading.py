@@ -157,7 +157,7 @@ class CommandLine:
     @property
     def max_bytes(self) -> int:
         """Largest structure-factor table [bytes]."""
-        from nanobragg.config.structure_factors import MAX_TABLE_BYTES
+        from nanobragg.arrays import MAX_TABLE_BYTES
 
         return int(float(self.own["memory"]) * 2**30) if "memory" in self.own else MAX_TABLE_BYTES
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from nanobragg.api import BACKENDS, tracer
+from nanobragg.arrays import detached
 from nanobragg.config import Experiment
-from nanobragg.config.fields import detached
 from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.panels import panel_at
 from nanobragg.derivation.resolve import Notes, resolve

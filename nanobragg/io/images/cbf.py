@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.config.fields import is_tensor
+from nanobragg.arrays import is_tensor
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.optional import needed

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.config.fields import is_tensor
+from nanobragg.arrays import is_tensor
 from nanobragg.errors import ConfigError
 
 Region = tuple[slice, slice]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.config.fields import is_tensor
+from nanobragg.arrays import is_tensor
 from nanobragg.errors import ConfigError
 from nanobragg.io.atomic import replacing
 from nanobragg.io.geometry.axes import FROM_NEXUS

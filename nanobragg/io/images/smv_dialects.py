@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Any
 
-from nanobragg.config.fields import detached
+from nanobragg.arrays import detached
 from nanobragg.errors import ConfigError
 
 if TYPE_CHECKING:

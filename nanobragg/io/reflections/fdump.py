@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.config.fields import is_tensor
-from nanobragg.config.structure_factors import MAX_TABLE_BYTES, checked_table_bytes, too_large_in
+from nanobragg.arrays import MAX_TABLE_BYTES, checked_table_bytes, is_tensor, too_large_in
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io.atomic import read_bytes, write_bytes
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.config.structure_factors import MAX_TABLE_BYTES, checked_table_bytes
-from nanobragg.config.table_checks import number
+from nanobragg.arrays import MAX_TABLE_BYTES, checked_table_bytes, number
 from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io.optional import needed
 from nanobragg.io.reflections.symmetry import ReflectionList
