@@ -1,11 +1,9 @@
-"""The README's commands and Python blocks work as typed."""
+"""What the README says between its code blocks; the blocks themselves are run by test_documentation.py."""
 
 from __future__ import annotations
 
 import re
 import shlex
-import tomllib
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -38,26 +36,6 @@ def shell_commands() -> list[str]:
     return [command.strip() for block in blocks for command in re.split(r"&&|\n", block) if command.strip()]
 
 
-def test_commands(demo: Path) -> None:
-    commands = [command for command in shell_commands() if command.startswith("nanoBragg ")]
-    assert len(commands) >= 5
-    for command in commands:
-        assert main(shlex.split(command)[1:]) == 0, command
-        if "demo.mat" in command:
-            image = np.fromfile(demo / "floatimage.bin", np.float32)
-            assert image.size == 1000 * 1000 and image.max() > 100
-    assert (demo / "image.nxs").is_file() and (demo / "image.png").is_file()
-
-
-def test_other_shell_commands_are_those_of_installation() -> None:
-    others = [command for command in shell_commands() if not command.startswith("nanoBragg ")]
-    assert others == ["pip install .", "pip install -c constraints.txt '.[test,torch]'", "pytest"]
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        extras = tomllib.load(file)["project"]["optional-dependencies"]
-    named = {name for group in re.findall(r"'\.\[([a-z,]+)\]'", README) for name in group.split(",")}
-    assert named and named <= set(extras)
-
-
 def test_commands_in_the_text(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Placeholders stand for the flags of the first run and for a pixel."""
     pytest.importorskip("torch", reason="the README shows both engines: pip install '.[torch]'")
@@ -87,16 +65,3 @@ def test_folders() -> None:
     inner = {f"{parent}/{name}" for parent in ("nanobragg", "tests") for name in folders(ROOT / parent)}
     assert listed == top | inner | ({".ci"} if (ROOT / ".ci").exists() else set())
     assert f"{len(list((ROOT / 'golden').glob('*/args.json')))} command lines" in README
-
-
-def test_python_blocks(demo: Path) -> None:
-    pytest.importorskip("torch", reason="the README shows both engines: pip install '.[torch]'")
-    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
-    names: dict[str, object] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for block in blocks:
-            exec(block, names)
-    counts = names["counts"]
-    assert isinstance(counts, np.ndarray) and counts.max() > 1000
-    assert (demo / "image_0001.img").stat().st_size == 512 + 2 * 500 * 500

@@ -45,12 +45,10 @@ def help_text() -> str:
 
 
 def _entry(flag: Flag) -> Iterator[str]:
-    meta = _metadata(flag.field)
-    left = f"  {flag.name} {_metavar(flag)}".rstrip()
+    left, text, default = described(flag)
+    left = f"  {left}"
     others = [name for name in flag.spellings if name != flag.name]
-    text = flag.help or (meta["doc"] if meta else "")
     unit = unit_of(flag)
-    default = flag.default or (_default(meta) if meta and flag.values else "")
     details = [
         part
         for part in (
@@ -69,6 +67,14 @@ def _entry(flag: Flag) -> Iterator[str]:
     yield f"{left:<{_FLAG_WIDTH}}{wrapped[0]}".rstrip()
     for more in wrapped[1:]:
         yield " " * _FLAG_WIDTH + more
+
+
+def described(flag: Flag) -> tuple[str, str, str]:
+    """A flag with its values, what it means, and its default: its own text, or that of the config field it sets."""
+    meta = _metadata(flag.field)
+    text = flag.help or (str(meta["doc"]) if meta else "")
+    default = flag.default or (_default(meta) if meta and flag.values else "")
+    return f"{flag.name} {_metavar(flag)}".rstrip(), text, default
 
 
 def unit_of(flag: Flag) -> str:
