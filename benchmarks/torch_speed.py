@@ -100,8 +100,8 @@ def contenders(decided: nb.Experiment, device: str, compiled: bool) -> dict[str,
     if compiled:
         for dtype in (torch.float64, torch.float32):
             name = str(dtype).removeprefix("torch.")
-            found[f"torch {name}, compiled"] = forward(dtype, compiled=True)
-            found[f"torch {name}, compiled, forward + 12 gradients"] = gradient(dtype, compiled=True)
+            found[f"torch {name}, compiled"] = forward(dtype, kernel="compiled")
+            found[f"torch {name}, compiled, forward + 12 gradients"] = gradient(dtype, kernel="compiled")
     return found
 
 

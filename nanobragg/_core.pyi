@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 version: str
 quantity_names: tuple[str, ...]
+kernel_names: tuple[str, ...]
 available_kernels: tuple[str, ...]
 
 def strerror(status: int) -> str: ...

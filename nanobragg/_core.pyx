@@ -101,6 +101,9 @@ quantity_names = tuple([(<bytes>nb_quantity_name(<nb_quantity>i)).decode() for i
 
 _KERNEL_NUMBERS = {(<bytes>nb_kernel_name(<nb_kernel>i)).decode(): i for i in range(NB_N_KERNELS)}
 
+kernel_names = tuple(_KERNEL_NUMBERS)
+"""Names of all kernels, in this build or not."""
+
 available_kernels = tuple([name for name, i in _KERNEL_NUMBERS.items() if nb_kernel_available(<nb_kernel><int>i)])
 """Names of the kernels of this build that this machine can run; the vector kernels "simd-..." from narrow to wide."""
 

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Callable
-from numbers import Integral
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from nanobragg.config import Experiment
 from nanobragg.derivation import panels
 from nanobragg.derivation.derive import derive
 from nanobragg.derivation.resolve import Notes, resolve
 from nanobragg.derivation.scene import Scene
-from nanobragg.errors import BackendUnavailableError, ConfigError, IneffectiveWarning, NanoBraggWarning, QuirkWarning
+from nanobragg.engines.choice import engine
+from nanobragg.engines.engine import Engine, Progress, RenderOptions
+from nanobragg.errors import IneffectiveWarning, NanoBraggWarning, QuirkWarning
 from nanobragg.inspection.consistency import structure_factor_mismatches
 from nanobragg.inspection.triggers import triggered
-
-Progress = Callable[[int, int], None]
-BACKENDS = ("c", "torch")
 
 
 def simulate(
     experiment: Experiment,
     *,
     backend: str = "c",
-    roi: tuple[slice, slice] | None = None,
-    n_threads: int | None = None,
-    kernel: str = "auto",
-    dtype: Any = None,
-    device: Any = None,
-    memory_budget: int | None = None,
+    roi: Any = None,
+    out: Any = None,
     progress: bool | Progress | None = None,
+    n_threads: int | None = RenderOptions.n_threads,
+    kernel: str = RenderOptions.kernel,
+    precision: str = RenderOptions.precision,
+    dtype: Any = RenderOptions.dtype,
+    device: Any = RenderOptions.device,
+    memory_budget: int | None = RenderOptions.memory_budget,
+    phase: str = RenderOptions.phase,
+    twice_differentiable: bool = RenderOptions.twice_differentiable,
 ) -> Any:
     """Simulate one image: expected photons per pixel.
 
@@ -46,18 +45,30 @@ def simulate(
         The engine; both render the same Scene.
     roi : tuple of slice, optional
         (slow, fast), half-open, on top of ``experiment.sampling.roi``; only these pixels are computed.
+    out : ndarray or Tensor, shape (n_slow, n_fast), optional
+        Where the image is written; it is returned. Of several panels: one with the shape (n_panels, n_slow, n_fast), or
+        a list.
+    progress : bool or callable, optional
+        True: a bar on stderr. A callable receives (pixels done, pixels in all), in raster order.
     n_threads : int, optional
         Threads; None: all cores that this process may use.
-    kernel : {"auto", "scalar", "simd", "simd-baseline", "simd-avx2", "simd-avx512", "fast"}
-        Kernel of the C engine; torch ignores it.
-    dtype : dtype, optional
+    kernel : str
+        With "c": "auto", "scalar", "simd", "simd-baseline", "simd-avx2", "simd-avx512", "fast" (mixed precision). With
+        "torch": "auto", "eager", "compiled"; the names of the C engine's kernels mean "auto" there.
+    precision : {"double", "mixed"}
+        "mixed": lattice factors in single precision, indices and sums in double; off by up to 1e-6 of the image's largest
+        value where it holds a Bragg peak.
+    dtype : dtype or str, optional
         Of the result (and, with torch, of the intensity path); None: float64.
     device : device, optional
         Of the torch engine; None: that of the experiment's tensors, else CPU.
     memory_budget : int, optional
         Bytes that the torch engine may use for one block.
-    progress : bool or callable, optional
-        True: a bar on stderr. A callable receives (pixels done, pixels in all), in raster order.
+    phase : {"f64", "f32x2"}
+        Arithmetic of the torch engine's Miller indices: float64, or exact float32 pieces for devices on which float64 is
+        slow.
+    twice_differentiable : bool
+        torch: let autograd record the whole sum, so that it can be differentiated again; memory grows with the problem.
 
     Returns
     -------
@@ -73,18 +84,13 @@ def simulate(
     BackendUnavailableError
         For a backend or kernel that this installation lacks.
     """
-    parts = _panels(experiment)
-    if parts is not None:
-        shared = {"backend": backend, "n_threads": n_threads, "kernel": kernel, "dtype": dtype, "device": device,
-                  "memory_budget": memory_budget, "progress": progress}  # fmt: skip
-        regions = panels.rois(roi, len(parts))
-        return panels.joined(
-            [simulate(part, roi=region, **shared) for part, region in zip(parts, regions, strict=True)]
-        )
-    options = RenderOptions(backend, n_threads, kernel, dtype, device, memory_budget)
-    decided = resolve_with_warnings(experiment)
-    with _Reporting(progress) as report:
-        return options.render(decided, roi, report)
+    options = RenderOptions(n_threads=n_threads, kernel=kernel, precision=precision, dtype=dtype, device=device,
+                            memory_budget=memory_budget, phase=phase, twice_differentiable=twice_differentiable)  # fmt: skip
+    chosen = engine(backend, options)
+    parts = []
+    for part in panels.experiments(experiment):
+        parts.append(resolve_with_warnings(part))
+    return _images(chosen, experiment, parts, roi, progress, out)
 
 
 def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Callable[..., Any]:
@@ -97,70 +103,75 @@ def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Calla
     backend : {"c", "torch"}
         The engine.
     **options
-        As for `simulate`: n_threads, kernel, dtype, device, memory_budget.
+        As for `simulate`: n_threads, kernel, precision, dtype, device, memory_budget, phase, twice_differentiable.
 
     Returns
     -------
     callable
-        ``render(roi=None, progress=None)`` gives the image, as `simulate` does. With ``render(values={path: value})``
-        the named continuous values are replaced and only the derivation is run again, not the decisions;
-        ``render(experiment)`` renders another experiment with the same options.
+        ``render(roi=None, out=None, progress=None)`` gives the image, as `simulate` does. With
+        ``render(values={path: value})`` the named continuous values are replaced and only the derivation is run again,
+        not the decisions; ``render(experiment)`` renders another experiment with the same options.
     """
-    parts = _panels(experiment)
-    if parts is not None:
-        return _prepared_panels(parts, backend, options)
-    settings = RenderOptions(
-        backend,
-        options.pop("n_threads", None),
-        options.pop("kernel", "auto"),
-        options.pop("dtype", None),
-        options.pop("device", None),
-        options.pop("memory_budget", None),
-    )
-    if options:
-        raise TypeError(f"prepare() got unexpected options: {', '.join(options)}")
-    decided = resolve_with_warnings(experiment)
-    scenes: dict[str, Scene] = {}
+    unknown = options.keys() - {field.name for field in fields(RenderOptions)}
+    if unknown:
+        raise TypeError(f"prepare() got unexpected options: {', '.join(sorted(unknown))}")
+    chosen = engine(backend, RenderOptions(**options))
+    decided = []
+    for part in panels.experiments(experiment):
+        decided.append(resolve_with_warnings(part))
+    scenes: list[Scene] = []
 
     def render(
-        values: dict[str, Any] | Experiment | None = None, *, roi: Any = None, progress: bool | Progress | None = None
+        values: dict[str, Any] | Experiment | None = None,
+        *,
+        roi: Any = None,
+        out: Any = None,
+        progress: bool | Progress | None = None,
     ) -> Any:
         if isinstance(values, Experiment):
-            with _Reporting(progress) as report:
-                return settings.render(resolve_with_warnings(values), roi, report)
-        changed = decided
-        for path, value in (values or {}).items():
-            changed = changed.replace(path, value)
+            others = []
+            for part in panels.experiments(values):
+                others.append(resolve_with_warnings(part))
+            return _images(chosen, values, others, roi, progress, out)
+        if values:
+            own = panels.values_by_panel(values, len(decided)) if panels.several(experiment) else [values]
+            changed = [_changed(part, new) for part, new in zip(decided, own, strict=True)]
+            return _images(chosen, experiment, changed, roi, progress, out)
+        if roi is None and chosen.ops.is_float:  # tensors may have changed in place, and carry a graph
+            scenes[:] = scenes or [derive(part, chosen.ops) for part in decided]
+            return _images(chosen, experiment, decided, roi, progress, out, scenes)
+        return _images(chosen, experiment, decided, roi, progress, out)
+
+    return render
+
+
+def _changed(decided: Experiment, values: dict[str, Any]) -> Experiment:
+    for path, value in values.items():
+        decided = decided.replace(path, value)
+    return decided
+
+
+def _images(
+    chosen: Engine,
+    experiment: Experiment,
+    parts: Sequence[Experiment],
+    roi: Any,
+    progress: bool | Progress | None,
+    out: Any,
+    scenes: Sequence[Scene] = (),
+) -> Any:
+    """The image of an experiment whose parts, one a panel, are decided (and derived)."""
+    several = panels.several(experiment)
+    regions = panels.rois(roi, len(parts)) if several else [roi]
+    images = []
+    for i, (decided, region) in enumerate(zip(parts, regions, strict=True)):
         with _Reporting(progress) as report:
-            if backend == "c" and not values and roi is None:
-                if "scene" not in scenes:
-                    scenes["scene"] = derive(decided)
-                return settings.render_scene(scenes["scene"], report)
-            return settings.render(changed, roi, report)
-
-    return render
-
-
-def _panels(experiment: Experiment) -> list[Experiment] | None:
-    """The experiments of the panels of a detector that has several; None: an ordinary one."""
-    if isinstance(experiment, Experiment) and isinstance(experiment.detector, tuple):
-        return panels.experiments(experiment)
-    return None
-
-
-def _prepared_panels(parts: list[Experiment], backend: str, options: dict[str, Any]) -> Callable[..., Any]:
-    renderers = [prepare(part, backend=backend, **options) for part in parts]
-
-    def render(
-        values: dict[str, Any] | None = None, *, roi: Any = None, progress: bool | Progress | None = None
-    ) -> Any:
-        own = panels.values_by_panel(values or {}, len(parts))
-        regions = panels.rois(roi, len(parts))
-        return panels.joined(
-            [render(v, roi=r, progress=progress) for render, v, r in zip(renderers, own, regions, strict=True)]
-        )
-
-    return render
+            scene = scenes[i] if scenes else derive(decided, chosen.ops, roi=region)
+            into = panels.part_of(out, i, len(parts)) if several else out
+            images.append(chosen.beside(decided).image(scene, progress=report, out=into))
+    if out is not None:
+        return out
+    return panels.joined(images) if several else images[0]
 
 
 def resolve_with_warnings(experiment: Experiment) -> Experiment:
@@ -178,86 +189,6 @@ def resolve_with_warnings(experiment: Experiment) -> Experiment:
             QuirkWarning, stacklevel=3,
         )  # fmt: skip
     return decided
-
-
-class RenderOptions:
-    """Where and how to render, checked once."""
-
-    def __init__(
-        self, backend: str, n_threads: int | None, kernel: str, dtype: Any, device: Any, budget: int | None
-    ) -> None:
-        if backend not in BACKENDS:
-            raise ConfigError("backend", backend, f"must be one of {', '.join(map(repr, BACKENDS))}")
-        if n_threads is not None:
-            n_threads = _whole("n_threads", n_threads, "None takes all cores")
-        if budget is not None:
-            budget = _whole("memory_budget", budget, "bytes; None takes what is free")
-        if backend == "c" and device is not None and str(device) != "cpu":
-            raise ConfigError("device", device, "the C engine runs on the CPU", "use backend='torch'")
-        if backend == "c":
-            from nanobragg.engines import c as backend_c
-
-            backend_c.select_kernel(kernel)
-            dtype = None if dtype is None else _floating(dtype)
-        self.backend, self.n_threads, self.kernel = backend, n_threads, kernel
-        self.dtype, self.device, self.budget = dtype, device, budget
-
-    def render(self, decided: Experiment, roi: Any, progress: Progress | None) -> Any:
-        """Render a decided experiment."""
-        if self.backend == "c":
-            return self.render_scene(derive(decided, roi=roi), progress)
-        try:
-            from nanobragg import torch_backend
-        except ImportError as error:
-            raise BackendUnavailableError(
-                "backend='torch' needs PyTorch; install it with: pip install 'nanobragg[torch]'"
-            ) from error
-        return torch_backend.simulate(
-            decided,
-            roi=roi,
-            dtype=self.dtype,
-            device=self.device,
-            n_threads=self.n_threads,
-            memory_budget=self.budget,
-            progress=progress,
-        )
-
-    def render_scene(self, scene: Scene, progress: Progress | None) -> NDArray[Any]:
-        """Render a float scene with the C engine."""
-        from nanobragg.engines import c as backend_c
-
-        report = None if progress is None else lambda done: progress(done, scene.n_pixels)
-        image = backend_c.render(scene, n_threads=self.n_threads, kernel=self.kernel, progress=report)
-        return image if self.dtype is None else image.astype(self.dtype)
-
-
-def _whole(name: str, value: Any, hint: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ConfigError(name, value, "must be a whole number >= 1", hint)
-    return int(value)
-
-
-def _floating(dtype: Any) -> np.dtype[Any]:
-    wanted: np.dtype[Any] | None = None
-    with contextlib.suppress(TypeError):
-        wanted = np.dtype(dtype)
-    if wanted is None or wanted.kind != "f":
-        raise ConfigError("dtype", dtype, "must be a floating type of numpy", "numpy.float32 or numpy.float64")
-    return wanted
-
-
-def tracer(scene: Scene) -> Callable[[int], tuple[list[Any], float]]:
-    """What the C engine computes on the way to a pixel of a float scene.
-
-    Returns
-    -------
-    callable
-        Takes an index into ``scene.pixels``; returns records (name of the quantity, (layer, sub slow, sub fast, source,
-        phi, domain), value) in the order of evaluation, and the pixel.
-    """
-    from nanobragg import _core
-
-    return _core.CoreScene(scene).trace
 
 
 class _Reporting:

@@ -12,7 +12,7 @@ try:
     import torch  # noqa: F401
 except ImportError as error:
     raise BackendUnavailableError(
-        "the torch engine needs PyTorch; install it with: pip install 'nanobragg[torch]'"
+        "backend='torch' needs PyTorch; install it with: pip install 'nanobragg[torch]'"
     ) from error
 
 from nanobragg.torch_backend.module import ExperimentModule

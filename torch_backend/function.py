@@ -21,7 +21,7 @@ from nanobragg.arrays import is_transformed
 Progress = Callable[[int, int], None]
 AGAIN = (
     "the image can be differentiated once; for second derivatives pass twice_differentiable=True to "
-    "nanobragg.torch_backend.simulate or to ExperimentModule (plain autograd, with a tape of the whole sum)"
+    "nanobragg.simulate, prepare or ExperimentModule (plain autograd, with a tape of the whole sum)"
 )
 
 

@@ -20,9 +20,9 @@ from nanobragg.torch_backend.kernels.lookup import Lookup
 from torch import Tensor
 
 from nanobragg.derivation.scene import FactorMode, Scene, Shape
+from nanobragg.engines.engine import Record
 
 Index = tuple[int, int, int, int, int, int]
-Record = tuple[str, Index, float | tuple[float, ...]]
 _BLOCK = 2**14
 
 
@@ -32,7 +32,7 @@ def tracer(scene: Scene) -> Callable[[int], tuple[list[Record], float]]:
     Returns
     -------
     callable
-        As `nanobragg.api.tracer`.
+        As `nanobragg.engines.engine.Engine.tracer`.
     """
     with torch.no_grad():
         scene = replace(scene, f_table=scene.f_table.detach().to("cpu", torch.float64))

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from nanobragg.cli.debug import show_traceback, without_debug
 from nanobragg.cli.streams import open_streams
 from nanobragg.errors import ConfigError, NanoBraggError, NanoBraggWarning, UsageError
 
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0 done, 9 any error, 130 interrupted. Nothing is raised: errors are lines on stderr.
     """
-    args = list(sys.argv[1:] if argv is None else argv)
+    args = without_debug(sys.argv[1:] if argv is None else list(argv))
     heard = open_streams()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if str(error) == "math domain error":  # the sine of an overflown angle
                 return _fail(f"error: {_DEGENERATE}")
             return _fail(_defect(error))
-        except Exception as error:  # never a traceback
+        except Exception as error:  # no traceback unless --debug asks for one
             return _fail(_defect(error))
 
 
@@ -130,7 +131,7 @@ def run(args: Sequence[str]) -> int:
     except ConfigError as error:
         from nanobragg.cli.dropin.named_flags import in_flags
 
-        raise in_flags(line, error) from None
+        raise in_flags(line, error) from error
     finally:
         _tell(line)
         sys.stdout.flush()
@@ -143,7 +144,7 @@ def _simulate(line: CommandLine) -> None:
     from nanobragg.arrays import drawn_seed
     from nanobragg.cli.dropin import report
     from nanobragg.cli.dropin.output import write_images
-    from nanobragg.cli.dropin.render import options_of, render
+    from nanobragg.cli.dropin.render import engine_of, render
     from nanobragg.derivation.derive import derivation
     from nanobragg.derivation.orientations import seeded
     from nanobragg.derivation.rng import checked_seed
@@ -165,7 +166,7 @@ def _simulate(line: CommandLine) -> None:
         _say(USAGE_LINE + "\n\n" + help_text(), end="")
         raise
     output = line.output()
-    options = options_of(line)
+    chosen = engine_of(line)
     try:
         reflections = read_reflections(line)
     except NanoBraggError:
@@ -196,7 +197,7 @@ def _simulate(line: CommandLine) -> None:
     for text in report.summary(line, d, reflections, None if output.noise_file is None else seed):
         _say(text)
     sys.stdout.flush()
-    image = render(line, options, output, d, _say)
+    image = render(line, chosen, output, d, _say)
     write_images(line, output, d, image, seed, _say)
 
 
@@ -271,6 +272,7 @@ def _complain(text: str) -> None:
 
 
 def _fail(text: str, status: int = FAILED) -> int:
+    show_traceback()
     _complain(text)
     return status
 

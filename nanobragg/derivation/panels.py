@@ -76,6 +76,23 @@ def joined(images: Sequence[Any]) -> Any:
     return np.stack(images)
 
 
+def several(experiment: Experiment) -> bool:
+    """Whether the detector is a tuple of panels."""
+    return isinstance(experiment.detector, tuple)
+
+
+def part_of(out: Any, index: int, n: int) -> Any:
+    """Where the image of a panel goes: its part of an array or list of n; None of None."""
+    if out is None:
+        return None
+    try:
+        if len(out) == n:
+            return out[index]
+    except TypeError:
+        pass
+    raise ConfigError("out", type(out).__name__, f"must hold one image for each of the {n} panels")
+
+
 def rois(roi: Any, n: int) -> list[Any]:
     """The region of interest of each panel.
 

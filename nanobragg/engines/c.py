@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg import _core
 from nanobragg.derivation.scene import Scene
-from nanobragg.errors import BackendUnavailableError, ConfigError, CoreError
-
-KERNELS = ("auto", "scalar", "simd", "simd-baseline", "simd-avx2", "simd-avx512", "fast")
-"""Names that `kernel` may have."""
-
-CANCELLED = -103
-"""Status of a render that `cancel_check` ended (NB_ERR_CANCELLED)."""
+from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.engines.engine import Engine, Progress, Record, RenderOptions, at_least_one, cancelled
+from nanobragg.engines.names import KERNELS
+from nanobragg.errors import BackendUnavailableError, ConfigError
 
 _BLOCK_EVALUATIONS = 65536
 # by the scalar kernel: about 10 ms at the 100-180 ns that an evaluation costs
@@ -27,8 +26,13 @@ _VECTOR_BLOCK_EVALUATIONS = 1 << 20
 _VECTOR_BLOCK = 512
 _LEAST_VECTOR_BLOCK = 64
 # pixels, where there are enough of them: the vector kernels prepare every orientation once per row of a block
+_LEAST_EVALUATIONS = 1024
+_LEAST_VECTOR_EVALUATIONS = 1 << 16
+# in a block, so that threads are not started and reports not sent for less than 0.1 ms of work
 _BLOCKS_PER_THREAD = 32
 # so that waiting for the last block costs at most some 3 % of the run
+_UNHEARD_EVALUATIONS = 1 << 20
+# in a block that runs in the calling thread, which hears no signal meanwhile: 0.2 s by the scalar kernel
 _POLL_SECONDS = 0.1
 # how long a signal or cancel_check may go unnoticed
 
@@ -40,18 +44,25 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def select_kernel(kernel: str) -> str:
+def select_kernel(kernel: str, precision: str = "double") -> str:
     """Return the name of the kernel that runs on scenes that it covers.
 
     Raises
     ------
     ConfigError
-        For a name that does not exist.
+        For a name that does not exist, or a kernel that has no mixed precision.
     BackendUnavailableError
         For a kernel that this build lacks or this machine cannot run.
     """
-    if kernel not in KERNELS:
-        raise ConfigError("kernel", kernel, f"must be one of {', '.join(KERNELS)}")
+    if kernel not in KERNELS["c"]:
+        elsewhere = next(
+            (f"{kernel!r} is a kernel of backend={b!r}" for b, names in KERNELS.items() if kernel in names), ""
+        )
+        raise ConfigError("kernel", kernel, f"must be one of {', '.join(KERNELS['c'])}", elsewhere)
+    if precision == "mixed":
+        if kernel not in ("auto", "simd", "fast"):
+            raise ConfigError("precision", precision, f"is not one that kernel={kernel!r} has", "write kernel='auto'")
+        kernel = "fast"
     vector = [name for name in _core.available_kernels if name.startswith("simd-")]
     wanted = vector[-1] if vector and kernel in ("auto", "simd") else "scalar" if kernel == "auto" else kernel
     if wanted in _core.available_kernels:
@@ -60,25 +71,138 @@ def select_kernel(kernel: str) -> str:
     raise BackendUnavailableError(f"kernel={kernel!r}: this machine and build have {here}; use one of these or 'auto'")
 
 
-def chosen_kernel(scene: Scene, kernel: str = "auto") -> str:
-    """Return the name of the kernel that renders the scene, with the reason in parentheses if it is the scalar one."""
-    name = select_kernel(kernel)
-    obstacle = "" if name == "scalar" else _core.CoreScene(scene).simd_obstacle
-    return f"scalar ({obstacle})" if obstacle else name
-
-
 def block_size(scene: Scene, n_threads: int, kernel: str = "scalar") -> int:
     """Pixels per block: some milliseconds of work, whole rows or a multiple of 16, enough blocks for every thread."""
     per_pixel = max(1, scene.evaluations_per_pixel)
     fair = -(-scene.n_pixels // (n_threads * _BLOCKS_PER_THREAD))
     if kernel == "scalar":
         wanted, units = _BLOCK_EVALUATIONS // per_pixel, [16]
+        fair = max(fair, _LEAST_EVALUATIONS // per_pixel)
     else:
         wanted, units = max(_VECTOR_BLOCK, _VECTOR_BLOCK_EVALUATIONS // per_pixel), [scene.n_fast, 16]
-        fair = max(fair, _LEAST_VECTOR_BLOCK)
+        fair = max(fair, _LEAST_VECTOR_BLOCK, _LEAST_VECTOR_EVALUATIONS // per_pixel)
     size = max(1, min(wanted, fair))
     unit = next((unit for unit in units if size >= unit), 1)
     return size - size % unit
+
+
+class CEngine(Engine):
+    """The engine in C.
+
+    Raises
+    ------
+    ConfigError
+        For an option that it does not have.
+    BackendUnavailableError
+        For a kernel that this build lacks or this machine cannot run.
+    """
+
+    name = "c"
+    ops = FLOAT_OPS
+
+    def __init__(self, options: RenderOptions) -> None:
+        elsewhere = "use backend='torch'"
+        if options.device is not None and str(options.device) != "cpu":
+            raise ConfigError("device", options.device, "the C engine runs on the CPU", elsewhere)
+        if options.phase != "f64":
+            raise ConfigError("phase", options.phase, "the C engine has 'f64'", elsewhere)
+        if options.twice_differentiable:
+            raise ConfigError("twice_differentiable", True, "the C engine has no second derivatives", elsewhere)
+        super().__init__(options)
+        self._kernel = select_kernel(options.kernel, options.precision)
+        self._dtype = None if options.dtype is None else _floating(options.dtype)
+
+    def kernel(self, scene: Scene) -> str:
+        """See `Engine.kernel`."""
+        obstacle = "" if self._kernel == "scalar" else _core.CoreScene(scene).simd_obstacle
+        return f"scalar ({obstacle})" if obstacle else self._kernel
+
+    def photons(
+        self,
+        scene: Scene,
+        *,
+        progress: Progress | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> NDArray[np.float64]:
+        """See `Engine.photons`."""
+        core = _core.CoreScene(scene)
+        values = np.empty(core.n_pixels)
+        self._render(core, scene, values, progress, cancel, None)
+        return values
+
+    def image(
+        self,
+        scene: Scene,
+        *,
+        progress: Progress | None = None,
+        cancel: Callable[[], bool] | None = None,
+        out: NDArray[Any] | None = None,
+        block: int | None = None,
+    ) -> NDArray[Any]:
+        """See `Engine.image`; float64 unless the options say otherwise.
+
+        Parameters
+        ----------
+        block : int, optional
+            Pixels per block, instead of `block_size`. The image does not depend on it, bit for bit.
+        """
+        core, shape = _core.CoreScene(scene), (scene.n_slow, scene.n_fast)
+        whole = core.n_pixels == scene.n_slow * scene.n_fast
+        image: NDArray[Any]
+        if out is not None and _fits(out, shape):
+            image = out
+        else:
+            image = np.empty(shape) if whole else np.zeros(shape)
+        values = image.reshape(-1) if whole else np.empty(core.n_pixels)
+        self._render(core, scene, values, progress, cancel, block)
+        if not whole:
+            image[...] = 0.0
+            image.reshape(-1)[scene.pixels] = values
+        if out is None:
+            return image if self._dtype is None else image.astype(self._dtype)
+        if image is not out:
+            out[...] = image
+        return out
+
+    def _render(
+        self,
+        core: _core.CoreScene,
+        scene: Scene,
+        values: NDArray[np.float64],
+        progress: Progress | None,
+        cancel: Callable[[], bool] | None,
+        block: int | None,
+    ) -> None:
+        """Render into `values` (n_pixels,), in the calling thread where that is quick enough."""
+        kernel = "scalar" if core.simd_obstacle else self._kernel
+        n_threads = self.options.n_threads or available_cores()
+        block = block_size(scene, n_threads, kernel) if block is None else at_least_one("block", block)
+        run = _Run(core, kernel, values, block, progress, cancel)
+        if min(n_threads, run.n_blocks) <= 1 and block * scene.evaluations_per_pixel <= _UNHEARD_EVALUATIONS:
+            run.here()
+        else:
+            run.on_threads(n_threads)
+
+    def tracer(self, scene: Scene) -> Callable[[int], tuple[list[Record], float]]:
+        """See `Engine.tracer`; by the scalar kernel."""
+        return _core.CoreScene(scene).trace
+
+
+def _floating(dtype: Any) -> np.dtype[Any]:
+    wanted: np.dtype[Any] | None = None
+    with contextlib.suppress(TypeError):
+        wanted = np.dtype(dtype)
+    if wanted is None or wanted.kind != "f":
+        raise ConfigError("dtype", dtype, "must be a floating type of numpy", "numpy.float32 or numpy.float64")
+    return wanted
+
+
+def _fits(out: Any, shape: tuple[int, int]) -> bool:
+    """Whether pixels can be written into the array as they come; one that can take no image at all is refused."""
+    if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype.kind != "f" or not out.flags.writeable:
+        found = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ConfigError("out", found, f"must be a writable array of floats with the shape {shape}")
+    return out.dtype == np.float64 and out.flags.c_contiguous
 
 
 def render(
@@ -86,134 +210,103 @@ def render(
     *,
     n_threads: int | None = None,
     kernel: str = "auto",
-    progress: Callable[[int], object] | None = None,
+    progress: Progress | None = None,
     cancel_check: Callable[[], bool] | None = None,
     block: int | None = None,
 ) -> NDArray[np.float64]:
-    """Render a scene.
-
-    Parameters
-    ----------
-    scene : Scene
-        With numpy arrays.
-    n_threads : int, optional
-        Threads; all cores that the process may use when None. The image does not depend on it, bit for bit.
-    kernel : str
-        One of `KERNELS`. "auto" and "simd": the fastest double-precision kernel of this machine. "fast": lattice factors
-        of square crystals of 9 to 200 cells in mixed precision, off by up to 1e-6 of the image's largest value where it
-        holds a Bragg peak. A scene that the vector kernels do not cover is left to the scalar one (see `chosen_kernel`).
-    progress : callable, optional
-        Called from the calling thread with the number of rendered pixels that are finished without a gap, in raster
-        order; the last call has all of them.
-    cancel_check : callable, optional
-        Called from the calling thread about ten times a second; a true result ends the run.
-    block : int, optional
-        Pixels per block, instead of `block_size`. The image does not depend on it, bit for bit.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_slow, n_fast)
-        Expected photons per pixel; 0 where no pixel is rendered.
-
-    Raises
-    ------
-    ConfigError
-        For an unknown kernel or a thread count below 1.
-    BackendUnavailableError
-        For a kernel that this build does not contain.
-    CoreError
-        For a scene that cannot be rendered, or with the status `CANCELLED`.
-    KeyboardInterrupt
-        Ctrl-C ends a run within a second; no thread stays behind.
-    """
-    name = select_kernel(kernel)
-    n_threads = available_cores() if n_threads is None else _at_least_one("n_threads", n_threads)
-    core = _core.CoreScene(scene)
-    if core.simd_obstacle:
-        name = "scalar"
-    block = block_size(scene, n_threads, name) if block is None else _at_least_one("block", block)
-    values = np.zeros(core.n_pixels)
-    _render_blocks(core, name, values, n_threads, block, progress, cancel_check)
-    if len(values) == scene.n_slow * scene.n_fast:
-        return values.reshape(scene.n_slow, scene.n_fast)
-    image = np.zeros(scene.n_slow * scene.n_fast)
-    image[scene.pixels] = values
-    return image.reshape(scene.n_slow, scene.n_fast)
+    """The image of a scene, as `CEngine.image` with these options."""
+    engine = CEngine(RenderOptions(kernel=kernel, n_threads=n_threads))
+    return engine.image(scene, progress=progress, cancel=cancel_check, block=block)
 
 
-def _render_blocks(
-    core: _core.CoreScene,
-    kernel: str,
-    values: NDArray[np.float64],
-    n_threads: int,
-    block: int,
-    progress: Callable[[int], object] | None,
-    cancel_check: Callable[[], bool] | None,
-) -> None:
-    """Render every block into `values`; the calling thread only waits, so that it can hear a signal."""
-    n_pixels = len(values)
-    begins = iter(range(0, n_pixels, block))
-    next_block = threading.Lock()
-    reports: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
-    cancel = _core.CancelFlag()
+def chosen_kernel(scene: Scene, kernel: str = "auto") -> str:
+    """As `CEngine.kernel` with this kernel."""
+    return CEngine(RenderOptions(kernel=kernel)).kernel(scene)
 
-    def work() -> None:
+
+class _Run:
+    """One rendering: blocks of pixels, written into `values`."""
+
+    def __init__(
+        self,
+        core: _core.CoreScene,
+        kernel: str,
+        values: NDArray[np.float64],
+        block: int,
+        progress: Progress | None,
+        cancel: Callable[[], bool] | None,
+    ) -> None:
+        self.core, self.kernel, self.values, self.block = core, kernel, values, block
+        self.progress, self.cancel = progress, cancel
+        self.n_pixels, self.n_blocks = len(values), -(-len(values) // block)
+        self.flag = _core.CancelFlag()
+
+    def here(self) -> None:
+        """Render in the calling thread."""
+        for begin in range(0, self.n_pixels, self.block):
+            self._check_cancelled()
+            self._render(begin)
+            self._tell(begin + self.block)
+
+    def on_threads(self, n_threads: int) -> None:
+        """Render on threads; the calling one only waits, so that it can hear a signal."""
+        begins = iter(range(0, self.n_pixels, self.block))
+        next_block = threading.Lock()
+        reports: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
+
+        def work() -> None:
+            try:
+                while True:
+                    with next_block:
+                        begin = next(begins, None)
+                    if begin is None or self.flag or not self._render(begin):
+                        return
+                    reports.put(begin)
+            except BaseException as error:
+                reports.put(error)
+
+        names = [f"nanobragg-{i}" for i in range(min(n_threads, self.n_blocks))]
+        threads = [threading.Thread(target=work, name=name) for name in names]
         try:
-            while True:
-                with next_block:
-                    begin = next(begins, None)
-                if begin is None or cancel:
-                    return
-                if not core.render(begin, min(begin + block, n_pixels), values, cancel, kernel):
-                    return
-                reports.put(begin)
-        except BaseException as error:
-            reports.put(error)
+            for thread in threads:
+                thread.start()
+            self._wait(reports)
+        except BaseException:
+            self.flag.set()
+            raise
+        finally:
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
 
-    n_blocks = -(-n_pixels // block)
-    threads = [threading.Thread(target=work, name=f"nanobragg-{i}") for i in range(min(n_threads, n_blocks))]
-    try:
-        for thread in threads:
-            thread.start()
-        _wait(reports, n_pixels, block, progress, cancel_check)
-    except BaseException:
-        cancel.set()
-        raise
-    finally:
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
+    def _render(self, begin: int) -> bool:
+        """Render a block; False: cancelled."""
+        return self.core.render(begin, min(begin + self.block, self.n_pixels), self.values, self.flag, self.kernel)
 
+    def _wait(self, reports: queue.SimpleQueue[int | BaseException]) -> None:
+        """Wait until every block has been reported, and tell how far the run is."""
+        early: set[int] = set()  # finished blocks behind the first gap
+        done = 0
+        while done < self.n_pixels:
+            self._check_cancelled()
+            try:
+                report = reports.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                continue
+            if isinstance(report, BaseException):
+                raise report
+            early.add(report)
+            before = done
+            while done in early:
+                early.remove(done)
+                done += self.block
+            if done > before:
+                self._tell(done)
 
-def _wait(
-    reports: queue.SimpleQueue[int | BaseException],
-    n_pixels: int,
-    block: int,
-    progress: Callable[[int], object] | None,
-    cancel_check: Callable[[], bool] | None,
-) -> None:
-    """Wait until every block has been reported, and tell how far the run is."""
-    early: set[int] = set()  # finished blocks behind the first gap
-    done = 0
-    while done < n_pixels:
-        if cancel_check is not None and cancel_check():
-            raise CoreError(_core.strerror(CANCELLED), CANCELLED)
-        try:
-            report = reports.get(timeout=_POLL_SECONDS)
-        except queue.Empty:
-            continue
-        if isinstance(report, BaseException):
-            raise report
-        early.add(report)
-        before = done
-        while done in early:
-            early.remove(done)
-            done += block
-        if progress is not None and done > before:
-            progress(min(done, n_pixels))
+    def _check_cancelled(self) -> None:
+        if self.cancel is not None and self.cancel():
+            raise cancelled()
 
-
-def _at_least_one(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ConfigError(name, value, "must be an integer >= 1")
-    return int(value)
+    def _tell(self, done: int) -> None:
+        if self.progress is not None:
+            self.progress(min(done, self.n_pixels), self.n_pixels)

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.derivation.scene import Scene
-from nanobragg.engines import c as backend_c
+from nanobragg.engines.c import available_cores
+from nanobragg.engines.choice import engine
+from nanobragg.engines.engine import Engine, RenderOptions
+from nanobragg.engines.names import DEFAULT_BACKEND
 
 _SAMPLE_SECONDS = 0.05
 _NOMINAL_SECONDS = 5e-8
@@ -51,33 +54,34 @@ def grid(scene: Scene, most: int) -> NDArray[np.int64]:
 
 def values(scene: Scene) -> NDArray[np.float64]:
     """The rendered pixels of a scene, in the order of ``scene.pixels``, by the scalar kernel."""
-    return backend_c.render(scene, kernel="scalar").ravel()[scene.pixels]
+    return engine(DEFAULT_BACKEND, RenderOptions(kernel="scalar")).photons(scene)
 
 
-def estimated_seconds(scene: Scene, kernel: str = "auto", n_threads: int | None = None) -> float:
-    """How long the C engine will take for a scene, from timing a run of pixels in its middle.
+def estimated_seconds(scene: Scene, chosen: Engine) -> float | None:
+    """How long an engine will take for a scene, from timing a run of pixels in its middle; None: unknown.
 
     Parameters
     ----------
     scene : Scene
         A float scene.
-    kernel : str
-        As for `backend_c.render`.
-    n_threads : int, optional
-        Threads that will be used; None: all cores.
+    chosen : Engine
+        One that does not render float scenes is not timed.
     """
+    if not chosen.ops.is_float:
+        return None
     if scene.n_pixels == 0:
         return 0.0
-    threads = min(n_threads or backend_c.available_cores(), scene.n_pixels)
+    threads = min(chosen.options.n_threads or available_cores(), scene.n_pixels)
     if scene.evaluations_per_pixel > _LONGEST_PIXEL:
         return scene.evaluations * _NOMINAL_SECONDS / threads
+    alone = engine(chosen.name, replace(chosen.options, n_threads=1))
     count = 64
     while True:
         count = min(count, scene.n_pixels)
         begin = (scene.n_pixels - count) // 2
         part = subset(scene, np.arange(begin, begin + count, dtype=np.int64))
         start = time.perf_counter()
-        backend_c.render(part, n_threads=1, kernel=kernel)
+        alone.photons(part)
         seconds = time.perf_counter() - start
         if seconds > _SAMPLE_SECONDS or count == scene.n_pixels:
             return seconds / count * scene.n_pixels / threads

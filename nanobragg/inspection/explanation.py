@@ -9,6 +9,11 @@ from nanobragg.config import Experiment
 from nanobragg.derivation.derive import derivation
 from nanobragg.derivation.resolve import Decision, Notes, resolve
 from nanobragg.derivation.scene import Scene
+from nanobragg.engines.c import available_cores
+from nanobragg.engines.choice import engine
+from nanobragg.engines.engine import Engine
+from nanobragg.engines.names import DEFAULT_BACKEND
+from nanobragg.inspection.coarse import estimated_seconds
 from nanobragg.inspection.quirk_cost import QuirkCost, quirk_costs
 from nanobragg.inspection.triggers import Trigger, triggered
 
@@ -29,7 +34,7 @@ class Explanation:
     factors: dict[str, int] = field(default_factory=dict)
     """the loops of one pixel, whose product with the pixels is the number of evaluations"""
     seconds: float | None = None
-    """how long the C engine will take; None: not estimated"""
+    """how long it will take; None: not estimated"""
     threads: int = 1
     costs: list[QuirkCost] = field(default_factory=list)
     """what each quirk costs, when that was measured"""
@@ -79,7 +84,7 @@ def explain(experiment: Experiment, *, measure: bool = False) -> Explanation:
     scene = derivation(decided).scene
     found = triggered(experiment, decided)
     costs = quirk_costs(experiment, [trigger.quirk for trigger in found]) if measure else []
-    return explanation_of(decided, notes, scene, found, costs=costs)
+    return explanation_of(decided, notes, scene, found, engine(DEFAULT_BACKEND), costs=costs)
 
 
 def explanation_of(
@@ -87,25 +92,15 @@ def explanation_of(
     notes: Notes,
     scene: Scene,
     found: Sequence[Trigger],
+    chosen: Engine,
     *,
-    kernel: str = "auto",
-    n_threads: int | None = None,
     costs: Sequence[QuirkCost] = (),
 ) -> Explanation:
-    """The record for an experiment that was decided and derived already.
-
-    Parameters
-    ----------
-    kernel, n_threads
-        Of the C engine, as for `nanobragg.simulate`.
-    """
-    from nanobragg.engines.c import available_cores, chosen_kernel
-    from nanobragg.inspection.coarse import estimated_seconds
-
+    """The record for an experiment that was decided and derived already, to be rendered by an engine."""
     return Explanation(
         decided, notes.decisions, notes.ineffective, list(found), scene.n_pixels, scene.evaluations,
-        chosen_kernel(scene, kernel), loops(scene), estimated_seconds(scene, kernel, n_threads),
-        n_threads or available_cores(), list(costs),
+        chosen.kernel(scene), loops(scene), estimated_seconds(scene, chosen),
+        chosen.options.n_threads or available_cores(), list(costs),
     )  # fmt: skip
 
 

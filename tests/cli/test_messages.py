@@ -51,3 +51,10 @@ def test_every_spelling_with_its_last_letter_doubled_is_found() -> None:
     names = [name for flag in FLAGS for name in flag.spellings if len(name) > 4]
     found = {name: _alike(name + name[-1], name + name[-1]) for name in names}
     assert found == {name: name for name in names} | {"-detpixels": "-detpixels_s"}  # as near as -detpixels
+
+
+def test_debug_shows_the_traceback(run: Run) -> None:
+    plain, wordy = run("-lambda nonsense --strict"), run("-lambda nonsense --strict --debug")
+    assert plain.status == wordy.status == 9 and "Traceback" not in plain.err
+    assert "Traceback" in wordy.err and wordy.err.endswith(plain.err)
+    assert "Traceback" in run("trace --debug --at 1 1 -- -N 5").err

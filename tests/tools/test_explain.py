@@ -15,6 +15,8 @@ from nanobragg.cli.words.explain import explain_flags
 from nanobragg.config.quirks import REFERENCE, Quirk
 from nanobragg.derivation.derive import derive
 from nanobragg.derivation.resolve import Notes, resolve
+from nanobragg.engines.choice import engine
+from nanobragg.engines.engine import RenderOptions
 from nanobragg.inspection import coarse
 from nanobragg.inspection.explanation import duration
 from nanobragg.inspection.quirk_cost import quirk_costs
@@ -194,7 +196,7 @@ def test_time_is_about_right() -> None:
     scene = derive(resolve(experiment, Notes()))
     estimates, measured = [], []
     for _ in range(5):
-        estimates.append(coarse.estimated_seconds(scene, "scalar", 1))
+        estimates.append(coarse.estimated_seconds(scene, engine("c", RenderOptions(kernel="scalar", n_threads=1))))
         start = time.perf_counter()
         nb.simulate(experiment, kernel="scalar", n_threads=1)
         measured.append(time.perf_counter() - start)

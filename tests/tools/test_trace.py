@@ -15,6 +15,7 @@ from tool_cases import GOLDEN, PRINTED_CASES, args_of, block_of, in_case_folder,
 import nanobragg as nb
 from nanobragg.derivation.derive import derivation
 from nanobragg.derivation.resolve import Notes, resolve
+from nanobragg.engines.choice import engine
 from nanobragg.inspection.tracing.printout import as_trace, read_printout, with_printed
 from nanobragg.inspection.tracing.trace import Trace, trace_derived
 
@@ -81,7 +82,7 @@ def test_printed_values_are_in_the_trace(name: str) -> None:
         derived = derivation(decided)
         for pixel in pixels_of(name):
             (printed,) = read_printout(block_of(pixel))
-            ours = with_printed(trace_derived(derived, printed.pixel))
+            ours = with_printed(trace_derived(derived, printed.pixel, engine("c")))
             theirs = as_trace(printed, ours)
             found = nb.compare_traces(ours, theirs)
             assert found, f"{name}: {found}"

@@ -8,15 +8,16 @@ import grid
 import pytest
 import torch
 from experiments import base
+from nanobragg.torch_backend.engine import BYTES_PER_EVALUATION, TorchEngine
 from nanobragg.torch_backend.kernels import kernel, sweep
 from nanobragg.torch_backend.kernels.inputs import NAMES, Inputs, prepare
 from nanobragg.torch_backend.ops import TORCH_OPS
-from nanobragg.torch_backend.simulate import render_scene
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import nanobragg as nb
 from nanobragg.derivation.derive import derive
 from nanobragg.derivation.resolve import resolve
+from nanobragg.engines.engine import RenderOptions
 
 VARIANTS = {
     "corrected": {},
@@ -74,7 +75,10 @@ def test_on_a_device_without_values(variant):
     for dtype, phase in ((torch.float64, "f64"), (torch.float32, "f32x2")):
         plan, inputs = prepare(scene, device, dtype, phase, 97)
         assert all(tensor.device == device for tensor in inputs.tensors())
-        assert render_scene(scene, device, dtype, phase, 97).shape == (scene.n_slow, scene.n_fast)
+        engine = TorchEngine(
+            RenderOptions(device=device, dtype=dtype, phase=phase, memory_budget=97 * BYTES_PER_EVALUATION)
+        )
+        assert engine.image(scene).shape == (scene.n_slow, scene.n_fast)
         if plan.per_term:
             cotangent = torch.ones(plan.n_pixels, dtype=dtype, device=device)
             grads = sweep.pull_back(plan, inputs, cotangent, frozenset(NAMES))

@@ -64,7 +64,7 @@ ALLOWED = {
     **{
         f"derivation/{name}.py": DERIVATION for name in ("cell", "placement", "sources", "resolve", "prescan", "derive")
     },
-    "engines/c.py": BASE | {"nanobragg.derivation.scene", "nanobragg._core"},
+    "engines/c.py": DERIVATION | {"nanobragg.engines", "nanobragg._core"},
 }
 
 

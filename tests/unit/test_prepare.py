@@ -7,6 +7,7 @@ import pytest
 from small import small
 
 import nanobragg as nb
+from nanobragg.derivation.panels import split
 
 
 def test_renders_what_simulate_renders():
@@ -37,3 +38,33 @@ def test_options_that_are_no_whole_number(option):
 def test_region_of_whole_numbers():
     with pytest.raises(nb.ConfigError, match="whole numbers"):
         nb.simulate(small(), roi=(slice(0.5, 3), slice(None)))
+
+
+def test_another_experiment_of_several_panels():
+    panels = split(small(), 2, 1)
+    turned = panels.replace("crystal.misset_deg", (1.0, 2.0, 3.0))
+    render = nb.prepare(panels)
+    assert np.array_equal(render(turned), nb.simulate(turned))
+    assert np.array_equal(render(small()), nb.simulate(small()))
+    with pytest.raises(TypeError, match="colour"):
+        nb.prepare(panels, colour="red")
+
+
+def test_out_takes_the_image():
+    experiment, roi = small(), (slice(2, 5), slice(1, 9))
+    for options in ({}, {"roi": roi}):
+        expected = nb.simulate(experiment, **options)
+        full = np.full(expected.shape, 7.0)
+        for out in (full, full.astype(np.float32), np.asfortranarray(full)):
+            assert nb.simulate(experiment, out=out, **options) is out
+            assert np.array_equal(out, expected.astype(out.dtype))
+    panels = split(experiment, 2, 1)
+    expected = nb.simulate(panels)
+    out = np.empty(expected.shape)
+    assert nb.simulate(panels, out=out) is out and np.array_equal(out, expected)
+
+
+@pytest.mark.parametrize("out", [np.zeros((3, 4)), np.zeros((24, 24), int), [], "image"])
+def test_out_of_another_kind_is_refused(out):
+    with pytest.raises(nb.ConfigError, match="out="):
+        nb.simulate(small(), out=out)

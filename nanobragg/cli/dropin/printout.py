@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from nanobragg.api import tracer
 from nanobragg.cli.dropin.report import vector_lines
 from nanobragg.derivation.derive import Derivation
 from nanobragg.derivation.sources import wavelength_m
 from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.engines.choice import engine
 
 
 def printout(d: Derivation, only: tuple[int, int] | None) -> Iterator[str]:
@@ -22,7 +22,7 @@ def printout(d: Derivation, only: tuple[int, int] | None) -> Iterator[str]:
     Indices, vectors and position are those of the last evaluation; where a term was skipped they are left over from the one
     before it.
     """
-    trace = tracer(d.scene)
+    trace = engine("c").tracer(d.scene)
     for index, pixel in enumerate(d.scene.pixels):
         slow, fast = divmod(int(pixel), d.scene.n_fast)
         if only is None or only == (fast, slow):

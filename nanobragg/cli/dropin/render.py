@@ -8,37 +8,41 @@ from typing import Any
 
 from nanobragg.cli.dropin.report import out_of_range
 from nanobragg.cli.progress import ProgressReport
-from nanobragg.derivation.derive import Derivation
-from nanobragg.errors import BackendUnavailableError, UsageError
+from nanobragg.derivation.derive import Derivation, derive
+from nanobragg.engines.choice import engine
+from nanobragg.engines.engine import Engine, RenderOptions
+from nanobragg.engines.names import DEFAULT_BACKEND
+from nanobragg.errors import UsageError
 from nanobragg.exchange.command_line.reading import CommandLine, Output
 
 
-def options_of(line: CommandLine) -> Any:
-    """Where and how to render, checked.
+def engine_of(line: CommandLine, backend: str | None = None) -> Engine:
+    """The engine of the command, or the one of a name without what another engine alone understands.
+
+    It is the independent one of its name, so that a comparison of two runs is one of two implementations.
 
     Raises
     ------
     UsageError, ConfigError
         For an unknown backend, kernel or number type, or a thread count below 1.
+    BackendUnavailableError
+        For a backend, kernel or device that is not here.
     """
-    from nanobragg.api import RenderOptions
-
     own = line.own
-    backend = str(own.get("backend", "c"))
-    dtype: Any = own.get("dtype")
+    dtype = own.get("dtype")
     if dtype not in (None, "float32", "float64"):
         raise UsageError(f"--dtype {dtype}: must be float32 or float64")
-    if dtype is not None and backend == "torch":
-        try:
-            import torch
-        except ImportError as error:
-            raise BackendUnavailableError("--backend torch needs PyTorch: pip install 'nanobragg[torch]'") from error
-        dtype = getattr(torch, dtype)
     if "memory" in own and not float(own["memory"]) > 0:
         raise UsageError(f"--memory {own['memory']}: must be > 0 GiB")
-    budget = line.max_bytes if "memory" in own else None
-    options = RenderOptions(backend, _threads(line), str(own.get("kernel", "auto")), dtype, own.get("device"), budget)
-    return options
+    options = RenderOptions(
+        kernel=str(own.get("kernel", RenderOptions.kernel)),
+        n_threads=_threads(line),
+        dtype=dtype,
+        device=own.get("device"),
+        memory_budget=line.max_bytes if "memory" in own else None,
+    )
+    name = backend or str(own.get("backend", DEFAULT_BACKEND))
+    return engine(name, options, lenient=backend is not None).independent()
 
 
 def _threads(line: CommandLine) -> int | None:
@@ -50,7 +54,7 @@ def _threads(line: CommandLine) -> int | None:
     return int(text) if text.isdigit() and int(text) > 0 else None
 
 
-def render(line: CommandLine, options: Any, output: Output, d: Derivation, say: Callable[[str], None]) -> Any:
+def render(line: CommandLine, chosen: Engine, output: Output, d: Derivation, say: Callable[[str], None]) -> Any:
     """The image, with progress lines or bar, or with the printout of -printout."""
     roi = line.roi()
     n_roi = (roi.x_max - roi.x_min + 1) * (roi.y_max - roi.y_min + 1)
@@ -58,10 +62,8 @@ def render(line: CommandLine, options: Any, output: Output, d: Derivation, say: 
     with ProgressReport(
         d.scene.n_pixels, n_roi, shown=output.progress and not output.printout, message=out_of_range(d), message_at=off
     ) as progress:
-        if options.backend == "c":
-            image = options.render_scene(d.scene, progress)
-        else:
-            image = options.render(d.experiment, None, progress)
+        scene = d.scene if chosen.ops.is_float else derive(d.experiment, chosen.ops)
+        image = chosen.image(scene, progress=progress)
         progress(d.scene.n_pixels, d.scene.n_pixels)
     if output.printout:
         from nanobragg.cli.dropin.printout import printout

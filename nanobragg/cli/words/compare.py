@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from nanobragg.cli.words.raw_shape import add_shape
 from nanobragg.cli.words.tool import AGREE, DIFFER, Options, with_status
+from nanobragg.engines.names import BACKENDS
 from nanobragg.errors import FileFormatError, UsageError
 from nanobragg.inspection.comparison import Gates, ImageComparison, compare
 
@@ -52,7 +53,7 @@ def _options() -> Options:
     add = options.add_argument
     add("images", nargs="*", metavar="A B", help="float image (.bin), npy, SMV, NXmx, miniCBF, PGM, TIFF, EDF")
     add_shape(options, "else that of the other image, else square")
-    add("--backends", nargs=2, choices=("c", "torch"), metavar=("X", "Y"), help="render the flags with both engines")
+    add("--backends", nargs=2, choices=BACKENDS, metavar=("X", "Y"), help="render the flags with both engines")
     add(
         "--reference-exe",
         nargs="?",
@@ -190,8 +191,9 @@ def _read_float(path: str, shape: tuple[int, ...] | None) -> NDArray[Any]:
 
 
 def _backends(backends: Sequence[str], flags: list[str]) -> _Pair:
-    from nanobragg.cli.dropin.render import options_of
+    from nanobragg.cli.dropin.render import engine_of
     from nanobragg.config import Experiment
+    from nanobragg.derivation.derive import derive
     from nanobragg.derivation.orientations import seeded
     from nanobragg.derivation.resolve import Notes, resolve
     from nanobragg.exchange.command_line.reading import read_command
@@ -202,12 +204,10 @@ def _backends(backends: Sequence[str], flags: list[str]) -> _Pair:
     experiment = seeded(Experiment.from_nanobragg_args(flags))
     decided = resolve(experiment, Notes())
     images = []
+    line = read_command(flags)
     for backend in backends:
-        line = read_command(flags)
-        line.own["backend"] = backend
-        if backend == "c":
-            line.own.pop("device", None)
-        images.append(options_of(line).render(decided, None, None))
+        chosen = engine_of(line, backend)
+        images.append(chosen.image(derive(decided, chosen.ops)))
 
     def part(slow: int, fast: int) -> str:
         found = compare_traces(

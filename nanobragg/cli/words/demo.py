@@ -92,10 +92,10 @@ def _demo(typed: Any) -> int:
     directory = typed.directory
     if not os.path.isdir(directory):
         raise UsageError(f"demo {directory}: no such directory")
-    from nanobragg.api import RenderOptions
     from nanobragg.cli.progress import ProgressReport
     from nanobragg.derivation.derive import derivation
     from nanobragg.derivation.resolve import resolve
+    from nanobragg.engines.choice import engine
     from nanobragg.imaging.noise import add_noise
     from nanobragg.io.images.float_image import write_float
     from nanobragg.io.images.png import write_png
@@ -105,13 +105,16 @@ def _demo(typed: Any) -> int:
 
     begin = time.perf_counter()
     d = derivation(resolve(demo_experiment()))
+    chosen = engine("c")
     with ProgressReport(d.scene.n_pixels, 0) as progress:
-        image = RenderOptions("c", None, "auto", None, None, None).render_scene(d.scene, progress)
+        image = chosen.image(d.scene, progress=progress)
     counts = add_noise(image, seed=SEED, adc_offset=ADC_OFFSET)
     paths = {name: os.path.join(directory, name) for name in FILES}
     hkl, amplitude = synthetic_reflections()
     write_float(paths["demo.bin"], image)
-    write_smv(paths["demo.img"], counts, recorded_entries(d, backend="c", noise_seed=SEED, adc_offset=ADC_OFFSET))
+    write_smv(
+        paths["demo.img"], counts, recorded_entries(d, backend=chosen.name, noise_seed=SEED, adc_offset=ADC_OFFSET)
+    )
     write_png(paths["demo.png"], np.maximum(counts.astype(np.float64) - ADC_OFFSET, 0.0))
     write_hkl(paths["demo.hkl"], hkl, amplitude)
     write_matrix(paths["demo.mat"], np.array([d.cell.a_star, d.cell.b_star, d.cell.c_star]), WAVELENGTH)

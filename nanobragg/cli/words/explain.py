@@ -6,10 +6,10 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
-from nanobragg.cli.dropin.render import options_of
+from nanobragg.cli.dropin.render import engine_of
 from nanobragg.cli.words.flag_effects import FlagEffect, flag_effects, parser_quirks, without_collision
 from nanobragg.cli.words.tool import AGREE, Options, with_status
 from nanobragg.config import Experiment
@@ -70,7 +70,7 @@ def explain_flags(flags: Sequence[str], *, measure: bool = False) -> tuple[list[
     typed = build_experiment(line, reflections)
     experiment = seeded(typed)
     effects = flag_effects(line)
-    options = options_of(line)
+    chosen = engine_of(line)
     notes = Notes()
     if experiment is not typed:
         notes.decide(
@@ -89,11 +89,7 @@ def explain_flags(flags: Sequence[str], *, measure: bool = False) -> tuple[list[
             return seeded(_without(flags, quirk, experiment.quirks, reflections), seed)
 
         costs = quirk_costs(experiment, [trigger.quirk for trigger in found], without)
-    explanation = explanation_of(
-        decided, notes, scene, found, kernel=options.kernel, n_threads=options.n_threads, costs=costs
-    )
-    if options.backend == "torch":
-        explanation = replace(explanation, kernel=f"torch on {options.device or 'cpu'}", seconds=None)
+    explanation = explanation_of(decided, notes, scene, found, chosen, costs=costs)
     return effects, explanation, [note.text for note in line.notes]
 
 

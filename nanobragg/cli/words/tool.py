@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from nanobragg.cli.debug import show_traceback
 from nanobragg.errors import ConfigError, NanoBraggError, UsageError
 
 AGREE, DIFFER, WRONG_USAGE, RUNNER_FAILED = 0, 1, 2, 3
@@ -68,6 +69,7 @@ def _in_flags(args: Sequence[str], error: ConfigError) -> NanoBraggError:
 
 
 def _complain(error: Exception, status: int) -> int:
+    show_traceback()
     sys.stdout.flush()
     print(f"nanobragg: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
     return status

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from nanobragg.cli.words.tool import AGREE, DIFFER, Options, with_status
+from nanobragg.engines.names import BACKENDS, DEFAULT_BACKEND
 from nanobragg.errors import FileFormatError, UsageError
 from nanobragg.inspection.tracing.trace import Trace
 
@@ -20,9 +21,10 @@ def run_trace(args: Sequence[str]) -> int:
 def _options() -> Options:
     options = Options("trace", "Everything that is computed on the way to one pixel, in the order of evaluation.")
     options.add_argument("--at", nargs=2, type=int, required=True, metavar=("SLOW", "FAST"), help="the pixel")
-    options.add_argument("--backend", choices=("c", "torch"), default="c", help="engine (default c)")
+    options.add_argument("--backend", choices=BACKENDS, default=DEFAULT_BACKEND, help="engine (default %(default)s)")
     options.add_argument(
-        "--versus", metavar="torch|c|FILE", help="compare with the other engine, with a trace that --json wrote, or with the "
+        "--versus", metavar=f"{'|'.join(BACKENDS)}|FILE", help="compare with the other engine, with a trace that "
+        "--json wrote, or with the "
         "console output of the original program under -printout, and name the first quantity that differs",
     )  # fmt: skip
     options.add_argument("--tolerance", type=float, default=1e-9, help="difference that counts as none (default 1e-9)")
@@ -53,7 +55,7 @@ def _run(args: Sequence[str]) -> int:
         if not typed.json or typed.scaling:
             _say(lines)
         return AGREE
-    if typed.versus in ("c", "torch"):
+    if typed.versus in BACKENDS:
         theirs = trace(experiment, at, typed.versus)
     else:
         ours, theirs = _from_file(typed.versus, ours)
@@ -68,7 +70,7 @@ def _run(args: Sequence[str]) -> int:
 def _from_file(path: str, ours: Trace) -> tuple[Trace, Trace]:
     """Our trace and the one in a file: written by --json, or the printed block of that pixel in a console output."""
     if not os.path.exists(path):
-        raise UsageError(f"--versus {path}: neither an engine (c, torch) nor a file")
+        raise UsageError(f"--versus {path}: neither an engine ({', '.join(BACKENDS)}) nor a file")
     with open(path, encoding="latin1") as file:
         text = file.read()
     if not text.lstrip().startswith("{"):

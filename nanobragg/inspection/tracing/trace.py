@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nanobragg.api import BACKENDS, tracer
 from nanobragg.arrays import detached
 from nanobragg.config import Experiment
 from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.panels import panel_at
 from nanobragg.derivation.resolve import Notes, resolve
-from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.sources import wavelength_m
 from nanobragg.derivation.vectors import FLOAT_OPS
-from nanobragg.errors import BackendUnavailableError, ConfigError
+from nanobragg.engines.choice import engine
+from nanobragg.engines.engine import Engine
+from nanobragg.errors import ConfigError
 from nanobragg.inspection.tracing.quantities import LEVELS, OUTSIDE, SCENE, unit_of
 
 Value = float | int | str | tuple[float, ...]
@@ -174,17 +174,13 @@ def trace(
     BackendUnavailableError
         When torch is not installed.
     """
-    if backend not in BACKENDS:
-        raise ConfigError("backend", backend, f"must be one of {', '.join(map(repr, BACKENDS))}")
+    chosen = engine(backend).independent()
     part, place = panel_at(experiment, pixel)
-    d = derivation(resolve(part, Notes()), FLOAT_OPS if backend == "c" else _torch_ops())
-    return trace_derived(d, place, backend, max_records=max_records)
+    return trace_derived(derivation(resolve(part, Notes()), chosen.ops), place, chosen, max_records=max_records)
 
 
-def trace_derived(
-    d: Derivation, pixel: tuple[int, int], backend: str = "c", *, max_records: int = MAX_RECORDS
-) -> Trace:
-    """As `trace`, for an experiment that was derived in the backend's array namespace."""
+def trace_derived(d: Derivation, pixel: tuple[int, int], chosen: Engine, *, max_records: int = MAX_RECORDS) -> Trace:
+    """As `trace`, for an experiment that was derived in the engine's array namespace."""
     scene = d.scene
     slow, fast = (int(i) for i in pixel)
     flat = slow * scene.n_fast + fast
@@ -196,10 +192,10 @@ def trace_derived(
     if 20 * scene.evaluations_per_pixel > max_records:
         raise ConfigError("max_records", max_records, f"is too small for {scene.evaluations_per_pixel} evaluations of "
                           "some 20 quantities each", "trace with fewer steps, or raise the limit")  # fmt: skip
-    records, _ = _tracer(scene, backend)(position)
+    records, _ = chosen.tracer(scene)(position)
     steps = [Step(name, SCENE, value) for name, value in scene_inputs(d).items()]
     steps += [Step(name, tuple(index), value) for name, index, value in records]
-    return Trace((slow, fast), backend, steps)
+    return Trace((slow, fast), chosen.name, steps)
 
 
 def scene_inputs(d: Derivation) -> dict[str, Value]:
@@ -234,25 +230,6 @@ def _as_value(value: Any) -> Value:
         return tuple(float(detached(item)) for item in value)
     plain = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
     return float(plain) if plain.ndim == 0 else tuple(float(x) for x in plain.ravel())
-
-
-def _tracer(scene: Scene, backend: str) -> Callable[[int], tuple[list[Any], float]]:
-    """What a backend computes on the way to a pixel, see `nanobragg.api.tracer`."""
-    if backend == "c":
-        return tracer(scene)
-    from nanobragg.torch_backend.trace import tracer as torch_tracer
-
-    return torch_tracer(scene)
-
-
-def _torch_ops() -> Any:
-    try:
-        from nanobragg.torch_backend.ops import TORCH_OPS
-    except ImportError as error:
-        raise BackendUnavailableError(
-            "backend='torch' needs PyTorch; install it with: pip install 'nanobragg[torch]'"
-        ) from error
-    return TORCH_OPS
 
 
 def _plain(value: Value) -> Any:

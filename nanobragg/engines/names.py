@@ -1,0 +1,17 @@
+"""The names of the engines and of their kernels: the only place where they are written."""
+
+from __future__ import annotations
+
+from nanobragg import _core
+
+KERNELS = {
+    "c": ("auto", "simd", *_core.kernel_names),
+    "torch": ("auto", "core", "eager", "compiled", "triton"),
+}
+"""Names that `kernel` may have, by engine."""
+
+DEFAULT_BACKEND = next(iter(KERNELS))
+"""Of every call and command."""
+
+BACKENDS = tuple(KERNELS)
+"""Names that `backend` may have."""

@@ -1,0 +1,225 @@
+"""The torch engine: a Scene of tensors becomes an image, on any device."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import torch
+from nanobragg.torch_backend.function import image_values
+from nanobragg.torch_backend.kernels.inputs import prepare
+from nanobragg.torch_backend.ops import TORCH_OPS
+from nanobragg.torch_backend.trace import tracer
+from torch import Tensor
+
+from nanobragg.config import Experiment
+from nanobragg.derivation.scene import Scene
+from nanobragg.engines.engine import Engine, Progress, Record, RenderOptions, cancelled
+from nanobragg.engines.names import KERNELS
+from nanobragg.errors import BackendUnavailableError, ConfigError
+
+BYTES_PER_EVALUATION = 352
+"""alive at the peak of a block (measured for a square crystal with the nearest amplitude: forward 110, backward 330)"""
+DEFAULT_BUDGET = {"cpu": 11 * 2**20, "compiled": 44 * 2**20, "cuda": 2**30}
+"""[bytes] on a CPU, what keeps a block in the caches; compiled loops keep less of it alive"""
+DTYPES = (torch.float64, torch.float32)
+MISSING = {"core": "the C engine under autograd", "triton": "the kernel for CUDA devices"}
+"""Kernels that have a name and no code yet."""
+
+
+class TorchEngine(Engine):
+    """The engine in torch: differentiable with respect to every tensor that the Scene was derived from.
+
+    Raises
+    ------
+    ConfigError
+        For an option that it does not have.
+    BackendUnavailableError
+        For a device or kernel that this machine or build of torch does not have.
+    """
+
+    name = "torch"
+    ops = TORCH_OPS
+    has_devices = True
+
+    def __init__(self, options: RenderOptions) -> None:
+        super().__init__(options)
+        self.chosen = chosen_kernel(options.kernel)
+        self.device = torch.device("cpu") if options.device is None else _device(options.device)
+        self.dtype = _dtype(options.dtype)
+        narrow = options.precision == "mixed" or self.dtype == torch.float32
+        self.working_dtype = torch.float32 if narrow else torch.float64
+        """of lattice factors and structure factors"""
+
+    def beside(self, experiment: Experiment) -> TorchEngine:
+        """See `Engine.beside`."""
+        if self.options.device is not None:
+            return self
+        found = next((t.device for t in tensors_of(experiment) if t.device.type != "cpu"), None)
+        return self if found is None else TorchEngine(replace(self.options, device=found))
+
+    def independent(self) -> TorchEngine:
+        """See `Engine.independent`."""
+        return self if self.chosen != "auto" else TorchEngine(replace(self.options, kernel="eager"))
+
+    def kernel(self, scene: Scene) -> str:
+        """See `Engine.kernel`."""
+        return f"torch {'eager' if self.chosen == 'auto' else self.chosen} on {self.device}"
+
+    def photons(
+        self,
+        scene: Scene,
+        *,
+        progress: Progress | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Tensor:
+        """See `Engine.photons`."""
+        compiled = self.chosen == "compiled"
+        options = self.options
+        with _threads(options.n_threads):
+            plan, inputs = prepare(scene, self.device, self.working_dtype, options.phase, self._block(), compiled)
+            values = image_values(plan, inputs, options.twice_differentiable, _asking(progress, cancel))
+            return values.to(self.dtype)
+
+    def image(
+        self,
+        scene: Scene,
+        *,
+        progress: Progress | None = None,
+        cancel: Callable[[], bool] | None = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """See `Engine.image`. `out` takes no image that is differentiated."""
+        values = self.photons(scene, progress=progress, cancel=cancel)
+        if scene.n_pixels == scene.n_slow * scene.n_fast:
+            image = values.view(scene.n_slow, scene.n_fast)
+        else:
+            pixels = torch.from_numpy(scene.pixels).to(values.device)
+            image = values.new_zeros(scene.n_slow * scene.n_fast).index_put((pixels,), values)
+            image = image.view(scene.n_slow, scene.n_fast)
+        if out is None:
+            return image
+        _check_out(out, image)
+        return out.copy_(image)
+
+    def pull_back(self, scene: Scene, cotangent: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
+        """See `Engine.pull_back`."""
+        leaves = {name: getattr(scene, name).detach().clone().requires_grad_() for name in wanted}
+        with torch.enable_grad():
+            values = self.photons(replace(scene, **leaves))
+        grads = torch.autograd.grad(values, list(leaves.values()), cotangent, materialize_grads=True)
+        return dict(zip(leaves, grads, strict=True))
+
+    def push_forward(self, scene: Scene, tangents: Mapping[str, Tensor]) -> Tensor:
+        """See `Engine.push_forward`."""
+        names = list(tangents)
+
+        def pixels(*values: Tensor) -> Tensor:
+            return self.photons(replace(scene, **dict(zip(names, values, strict=True))))
+
+        point = tuple(getattr(scene, name).detach() for name in names)
+
+        def along(*direction: Tensor) -> Tensor:
+            tangent: Tensor = torch.func.jvp(pixels, point, direction)[1]
+            return tangent
+
+        pushed: Tensor = torch.func.vmap(along)(*tangents.values())
+        return pushed
+
+    def tracer(self, scene: Scene) -> Callable[[int], tuple[list[Record], float]]:
+        """See `Engine.tracer`; in float64 on the CPU."""
+        return tracer(scene)
+
+    def _block(self) -> int:
+        """Evaluations that are worked on together."""
+        kind = self.device.type if self.device.type != "cpu" or self.chosen != "compiled" else "compiled"
+        default = DEFAULT_BUDGET.get(kind, DEFAULT_BUDGET["cuda"])
+        return max(1, (self.options.memory_budget or default) // BYTES_PER_EVALUATION)
+
+
+def chosen_kernel(kernel: str) -> str:
+    """The kernel that a name asks for; names of another engine's kernels leave the choice open.
+
+    Raises
+    ------
+    ConfigError
+        For a name that does not exist.
+    BackendUnavailableError
+        For a kernel that this version does not have.
+    """
+    if kernel not in KERNELS["torch"]:
+        if any(kernel in names for names in KERNELS.values()):
+            return "auto"
+        raise ConfigError("kernel", kernel, f"must be one of {', '.join(KERNELS['torch'])}")
+    if kernel in MISSING:
+        raise BackendUnavailableError(
+            f"kernel={kernel!r}: this version does not have {MISSING[kernel]}; use 'auto', 'eager' or 'compiled'"
+        )
+    return kernel
+
+
+def _dtype(dtype: Any) -> torch.dtype:
+    """A number type, or the one of that name."""
+    wanted = getattr(torch, dtype, dtype) if isinstance(dtype, str) else torch.float64 if dtype is None else dtype
+    if wanted not in DTYPES:
+        raise ConfigError("dtype", dtype, "must be torch.float64 or torch.float32")
+    found: torch.dtype = wanted
+    return found
+
+
+def _device(device: Any) -> torch.device:
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (AssertionError, RuntimeError, TypeError) as error:  # torch's ways to say "no such device here"
+        raise BackendUnavailableError(f"device={device!r}: {str(error).splitlines()[0]}; use device='cpu'") from None
+    return place
+
+
+def tensors_of(node: Any) -> Iterator[Tensor]:
+    """All tensors in a config object."""
+    if isinstance(node, Tensor):
+        yield node
+    elif is_dataclass(node):
+        for field in fields(node):
+            yield from tensors_of(getattr(node, field.name))
+    elif isinstance(node, tuple | list):
+        for item in node:
+            yield from tensors_of(item)
+
+
+def _asking(progress: Progress | None, cancel: Callable[[], bool] | None) -> Progress | None:
+    """The progress of a rendering that can be cancelled after every block."""
+    if cancel is None:
+        return progress
+
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress(done, total)
+        if cancel():
+            raise cancelled()
+
+    return report
+
+
+def _check_out(out: Any, image: Tensor) -> None:
+    if not isinstance(out, Tensor) or out.shape != image.shape or not out.is_floating_point():
+        found = f"{out.dtype} of shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
+        raise ConfigError("out", found, f"must be a tensor of floats with the shape {tuple(image.shape)}")
+    if image.requires_grad:
+        raise ConfigError("out", "tensor", "cannot take an image that is differentiated", "leave it out, or detach")
+
+
+@contextlib.contextmanager
+def _threads(n: int | None) -> Iterator[None]:
+    """torch's number of threads, restored afterwards."""
+    before = torch.get_num_threads()
+    if n is not None:
+        torch.set_num_threads(min(n, before))
+    try:
+        yield
+    finally:
+        if n is not None:
+            torch.set_num_threads(before)
