@@ -1,4 +1,4 @@
-/* nanobragg.h - the whole public C interface of the nanobragg core.
+/* nanobragg.h - the public C interface of the nanobragg core; imaging.h adds what surrounds the spots.
  *
  * No I/O, no globals, no threads, no exit: re-entrant, and every array belongs to the caller. Fallible functions return
  * a status (0 = NB_OK, negative = error). Lengths are metres, angles radians. The order of loops and the meaning of the

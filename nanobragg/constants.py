@@ -10,6 +10,8 @@ DBL_MIN = 2.2250738585072014e-308
 """Smallest positive normal float64; the original's stand-in for an exact zero divisor."""
 R_E_SQR = 7.94079248018965e-30
 """Square of the classical electron radius [m^2]."""
+DEFAULT_FLUENCE = 1.2593201528622709e29
+"""1/r_e^2, which makes an image one of structure factors [photons/m^2]."""
 AVOGADRO = 6.02214179e23
 """[1/mol]"""
 EV_ANGSTROM = 12398.42

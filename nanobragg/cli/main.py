@@ -91,6 +91,8 @@ _WORDS = {
     "convert": ("nanobragg.cli.words.convert", "run_convert"),
     "view": ("nanobragg.cli.words.view", "run_view"),
     "init": ("nanobragg.cli.words.init", "run_init"),
+    "noisify": ("nanobragg.cli.companions.noisify", "run_noisify"),
+    "nonbragg": ("nanobragg.cli.companions.nonbragg", "run_nonbragg"),
 }
 """Module and function of every subcommand; `nanobragg.cli.dropin.usage.SUBCOMMANDS` says what each is for."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
+from nanobragg.constants import DEFAULT_FLUENCE
 from nanobragg.errors import ConfigError
 
 _KAHN = (lambda v: -1 <= v <= 1, "must be between -1 and 1")
@@ -87,7 +88,7 @@ class Beam(Config):
     )
     energy_ev: Any = setting(None, kind="scalar", unit="eV", differentiable=True, check=POSITIVE, flags="-energy")
     fluence_per_m2: Any = setting(
-        1.2593201528622709e29,
+        DEFAULT_FLUENCE,
         kind="scalar",
         unit="photons/m^2",
         differentiable=True,

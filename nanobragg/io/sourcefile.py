@@ -16,14 +16,10 @@ from nanobragg.arrays import float_array
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io import text
 from nanobragg.io.atomic import read_bytes, write_bytes
+from nanobragg.io.columns import legacy_rows
 
 _COLUMNS = ("x", "y", "z", "weight", "wavelength")
-_DELIMITERS = b" \t,;:!"
 _COMMENT = re.compile(rb"#")
-_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
-_FIELD = re.compile(rb"^[^ \t,;:!]*")
-_LONGEST_LINE = 10239
-"""Bytes that the original program reads at a time [formats.md 3]."""
 _WAVELENGTHS = (1e-12, 1e-8)
 
 
@@ -77,39 +73,20 @@ def read_sourcefile_legacy(path: str | PathLike[str]) -> SourceTable:
         wavelength of 0, a position of (0, 0, 0).
     """
     rows, lines = [], []
-    for number, line in enumerate(_LINE.findall(read_bytes(path)), 1):
-        for start in range(0, len(line), _LONGEST_LINE):
-            row = _legacy_row(line[start : start + _LONGEST_LINE])
-            if row is None:
-                continue
-            if not np.isfinite(row).all():
-                raise FileFormatError(path, "a value is not finite", number)
-            if len(row) >= 3 and not any(row[:3]):
-                raise FileFormatError(path, "the position is 0 0 0, must point from the sample to the source", number)
-            if len(row) == 5 and row[4] == 0:
-                raise FileFormatError(
-                    path,
-                    "the wavelength is 0; it counts as missing only where a plain line feed follows the last value",
-                    number,
-                )
-            rows.append(row)
-            lines.append(number)
+    for number, row in legacy_rows(read_bytes(path), len(_COLUMNS)):
+        if not np.isfinite(row).all():
+            raise FileFormatError(path, "a value is not finite", number)
+        if len(row) >= 3 and not any(row[:3]):
+            raise FileFormatError(path, "the position is 0 0 0, must point from the sample to the source", number)
+        if len(row) == 5 and row[4] == 0:
+            raise FileFormatError(
+                path,
+                "the wavelength is 0; it counts as missing only where a plain line feed follows the last value",
+                number,
+            )
+        rows.append(row)
+        lines.append(number)
     return _table(path, rows, lines)
-
-
-def _legacy_row(line: bytes) -> list[float] | None:
-    """Columns of one line, fewer than five where they are missing; None for a line of delimiters and a line feed."""
-    row: list[float] = []
-    rest = line.lstrip(_DELIMITERS)
-    if rest == b"\n":
-        return None
-    while len(row) < len(_COLUMNS) and not (row and rest == b"\n"):
-        value, used = text.c_atof(rest)
-        row.append(value)
-        rest = rest[used:]
-        if rest != b"\n":
-            rest = _FIELD.sub(b"", rest, count=1).lstrip(_DELIMITERS)
-    return row
 
 
 def write_sourcefile(path: str | PathLike[str], position: Any, weight: Any, wavelength_m: Any) -> None:

@@ -23,6 +23,8 @@ SUBCOMMANDS = {
     "run": "simulate an experiment file: one image or a scan, in any format",
     "convert": "between geometry files of DIALS, XDS, MOSFLM, CrystFEL, and between image formats",
     "view": "a picture (PNG) of an image, with resolution rings and the beam centre",
+    "noisify": "the companion noisify with its own flags: noise and point spread on a float image",
+    "nonbragg": "the companion nonBragg with its own flags: scattering of water, air, ice, any amorphous body",
 }
 
 
@@ -30,7 +32,7 @@ def help_text() -> str:
     """Everything that the command takes, grouped, with units and defaults."""
     lines = [
         USAGE_LINE + " [flags]",
-        *(f"       nanoBragg {name:<8}{text}" for name, text in SUBCOMMANDS.items()),
+        *(f"       nanoBragg {name:<9}{text}" for name, text in SUBCOMMANDS.items()),
         "",
         "Simulates the diffraction of a nanocrystal, pixel by pixel, on an absolute scale. A source of structure factors",
         "(-hkl, -dump, -default_F, --mtz, --model) and of a unit cell (-cell, -mat, --mtz, --model) are required. The physics",

@@ -1,0 +1,55 @@
+/* imaging.h - the C interface of what lies around the spots: random deviates, background, point spread, counting.
+ *
+ * As in nanobragg.h: no I/O, no globals, no threads; every array belongs to the caller, and fallible functions return a
+ * status of nanobragg.h.
+ */
+#ifndef NB_IMAGING_H
+#define NB_IMAGING_H
+
+#include "nanobragg.h"
+
+/* original_nonbragg.c: scattering of an amorphous body as the program nonBragg computes it. Lengths in metres. */
+typedef struct {
+    int64_t n_fast, n_slow;
+    int64_t roi[4]; /* first and last fast, first and last slow pixel, inclusive and inside the detector */
+    double pixel_size;
+    double pix0[3], fast[3], slow[3], beam[3];
+    double close_distance, distance;
+    int32_t curved, point_pixel, oversample;
+    const double *source; /* (n_sources, 3) position */
+    const double *weight;
+    const double *wavelength;
+    int64_t n_sources;
+    int32_t polarized;
+    double kahn_factor;
+    double polarization_axis[3];
+    const double *stol;   /* (n_table) [1/m], two guard points on either side */
+    const double *factor; /* (n_table) F [electrons] */
+    int64_t n_table;
+    double r_e_sqr, fluence, molecules;
+    int32_t map_factor; /* the pixels receive F in place of photons */
+} nb_amorphous_body;
+
+/* What the last sub-pixel and source of every pixel left behind; any pointer may be NULL. */
+typedef struct {
+    double *stol; /* [1/m] */
+    double *polarization;
+    double *solid_angle;
+    int64_t *interval; /* of the table */
+    double *position;  /* (3) [m] */
+} nb_amorphous_last;
+
+NB_WARN_UNUSED int nb_original_amorphous(const nb_amorphous_body *body, float *image, const nb_amorphous_last *last,
+                                         double *solid_angle_sum);
+
+/* original_noisify.c: noise and point spread as the program noisify makes them. */
+typedef enum { NB_PSF_NONE = 0, NB_PSF_GAUSS = 1, NB_PSF_FIBER = 2 } nb_psf_kind;
+
+NB_WARN_UNUSED int nb_original_counts(nb_rng *rng, int64_t *state, int64_t *calibration_state, int64_t n,
+                                      double flicker, double calibration, float *photons, double *total);
+int64_t nb_original_psf_radius(nb_psf_kind kind, double width, double photons);
+NB_WARN_UNUSED int nb_original_spread(nb_psf_kind kind, double width, int64_t radius, int32_t automatic, int64_t n_fast,
+                                      int64_t n_slow, const float *photons, double *kernel, float *spread,
+                                      double *lost);
+
+#endif

@@ -1,0 +1,211 @@
+# cython: language_level=3, boundscheck=True, wraparound=False, embedsignature=True
+"""The C functions of the image chain (csrc/imaging.h), thinly: arrays are numpy arrays, errors are exceptions.
+
+Nothing in it computes.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint32_t
+
+import numpy as np
+
+from nanobragg.errors import CoreError
+
+
+cdef extern from "imaging.h" nogil:
+    enum:
+        NB_OK
+
+    ctypedef struct nb_rng:
+        pass
+
+    ctypedef struct nb_amorphous_body:
+        int64_t n_fast, n_slow
+        int64_t roi[4]
+        double pixel_size
+        double pix0[3]
+        double fast[3]
+        double slow[3]
+        double beam[3]
+        double close_distance, distance
+        int32_t curved, point_pixel, oversample
+        const double *source
+        const double *weight
+        const double *wavelength
+        int64_t n_sources
+        int32_t polarized
+        double kahn_factor
+        double polarization_axis[3]
+        const double *stol
+        const double *factor
+        int64_t n_table
+        double r_e_sqr, fluence, molecules
+        int32_t map_factor
+
+    ctypedef struct nb_amorphous_last:
+        double *stol
+        double *polarization
+        double *solid_angle
+        int64_t *interval
+        double *position
+
+    ctypedef enum nb_psf_kind:
+        NB_PSF_GAUSS, NB_PSF_FIBER
+
+    const char *nb_strerror(int status)
+    void nb_rng_init(nb_rng *rng)
+    float nb_gaussian(nb_rng *rng, int64_t *state)
+    int nb_gaussian_array(nb_rng *rng, int64_t *state, int64_t n, float *out)
+    int nb_original_amorphous(const nb_amorphous_body *body, float *image, const nb_amorphous_last *last, double *total)
+    int nb_original_counts(nb_rng *rng, int64_t *state, int64_t *calibration_state, int64_t n, double flicker,
+                           double calibration, float *photons, double *total)
+    int64_t nb_original_psf_radius(nb_psf_kind kind, double width, double photons)
+    int nb_original_spread(nb_psf_kind kind, double width, int64_t radius, int32_t automatic, int64_t n_fast,
+                           int64_t n_slow, const float *photons, double *kernel, float *spread, double *lost)
+
+
+_PSF = {"gauss": NB_PSF_GAUSS, "fiber": NB_PSF_FIBER}
+
+
+cdef int _check(int status) except -1:
+    if status != NB_OK:
+        raise CoreError((<bytes>nb_strerror(status)).decode(), status)
+    return 0
+
+
+cdef int _copy(double *target, values) except -1:
+    cdef Py_ssize_t i
+    for i in range(3):
+        target[i] = values[i]
+    return 0
+
+
+cdef const double *_pointer(const double[::1] values) noexcept:
+    return &values[0] if values.shape[0] > 0 else NULL
+
+
+def original_amorphous(body, roi, bint keep_last):
+    """The image of an amorphous body by the rules of nonBragg.
+
+    Parameters
+    ----------
+    body : object
+        With the fields of nb_amorphous_body (csrc/imaging.h), arrays contiguous float64.
+    roi : (int, int, int, int)
+        First and last fast, first and last slow pixel, inclusive.
+    keep_last : bool
+        Return what the last sub-pixel and source of every pixel left behind.
+
+    Returns
+    -------
+    image : (n_slow, n_fast) float32
+    last : dict of arrays, empty unless `keep_last`
+    solid_angle_sum : float
+    """
+    cdef nb_amorphous_body c
+    cdef nb_amorphous_last left
+    cdef double total = 0.0
+    c.n_fast, c.n_slow = body.n_fast, body.n_slow
+    c.roi[0], c.roi[1], c.roi[2], c.roi[3] = roi
+    c.pixel_size = body.pixel_size
+    _copy(c.pix0, body.pix0)
+    _copy(c.fast, body.fast)
+    _copy(c.slow, body.slow)
+    _copy(c.beam, body.beam)
+    c.close_distance, c.distance = body.close_distance, body.distance
+    c.curved, c.point_pixel, c.oversample = body.curved, body.point_pixel, body.oversample
+    c.n_sources = len(body.source)
+    c.source = _pointer(body.source.reshape(-1))
+    c.weight, c.wavelength = _pointer(body.weight), _pointer(body.wavelength)
+    c.polarized, c.kahn_factor = body.polarized, body.kahn_factor
+    _copy(c.polarization_axis, body.polarization_axis)
+    c.n_table = len(body.stol)
+    c.stol, c.factor = _pointer(body.stol), _pointer(body.factor)
+    c.r_e_sqr, c.fluence, c.molecules = body.r_e_sqr, body.fluence, body.molecules
+    c.map_factor = body.map_factor
+    shape = (body.n_slow, body.n_fast)
+    image = np.zeros(shape, np.float32)
+    last = {}
+    cdef float[:, ::1] pixels = image
+    cdef double[:, ::1] stol, polarization, solid_angle
+    cdef int64_t[:, ::1] interval
+    cdef double[:, :, ::1] position
+    left.stol = left.polarization = left.solid_angle = left.position = NULL
+    left.interval = NULL
+    if keep_last:
+        for name in ("stol", "polarization", "solid_angle"):
+            last[name] = np.zeros(shape)
+        last["interval"] = np.zeros(shape, np.int64)
+        last["position"] = np.zeros((*shape, 3))
+        stol, polarization, solid_angle = last["stol"], last["polarization"], last["solid_angle"]
+        interval, position = last["interval"], last["position"]
+        left.stol, left.polarization, left.solid_angle = &stol[0, 0], &polarization[0, 0], &solid_angle[0, 0]
+        left.interval, left.position = &interval[0, 0], &position[0, 0, 0]
+    cdef float *out = &pixels[0, 0]
+    cdef int status
+    with nogil:
+        status = nb_original_amorphous(&c, out, &left, &total)
+    _check(status)
+    return image, last, total
+
+
+cdef class OriginalNoise:
+    """The generators of noisify: two streams that share one shuffle table and one spare deviate.
+
+    Parameters
+    ----------
+    state, calibration_state : int
+        Of the main and the calibration stream: minus the seed that is typed, except for the default of the latter.
+    """
+
+    cdef nb_rng rng
+    cdef int64_t state, calibration_state
+
+    def __cinit__(self, int64_t state, int64_t calibration_state):
+        nb_rng_init(&self.rng)
+        self.state, self.calibration_state = state, calibration_state
+
+    def count(self, float[::1] photons, double flicker, double calibration):
+        """Replace expected photons by counts; returns their sum."""
+        cdef double total = 0.0
+        cdef int64_t n = photons.shape[0]
+        if n > 0:
+            _check(nb_original_counts(&self.rng, &self.state, &self.calibration_state, n, flicker, calibration,
+                                      &photons[0], &total))
+        return total
+
+    def gaussian(self, n):
+        """(n,) float32 deviates of the main stream."""
+        values = np.empty(n, np.float32)
+        cdef float[::1] out = values
+        if out.shape[0] > 0:
+            _check(nb_gaussian_array(&self.rng, &self.state, out.shape[0], &out[0]))
+        return values
+
+
+def original_psf_radius(str kind, double width, double photons):
+    """Radius [pixels] at which a pixel of so many photons stops spreading them."""
+    return nb_original_psf_radius(<nb_psf_kind><int>_PSF[kind], width, photons)
+
+
+def original_spread(const float[:, ::1] photons, str kind, double width, int64_t radius, bint automatic):
+    """Photons spread by the rules of noisify.
+
+    Returns
+    -------
+    spread : (n_slow, n_fast) float32
+    lost : float
+        Photons that fell outside the radii and were spread evenly.
+    """
+    cdef int64_t n_slow = photons.shape[0], n_fast = photons.shape[1]
+    cdef double lost = 0.0
+    room = np.empty((2 * radius + 1) ** 2)
+    spread = np.empty(n_slow * n_fast + 1, np.float32)
+    cdef double[::1] kernel = room
+    cdef float[::1] out = spread
+    cdef nb_psf_kind number = <nb_psf_kind><int>_PSF[kind]
+    cdef int status
+    with nogil:
+        status = nb_original_spread(number, width, radius, automatic, n_fast, n_slow, &photons[0, 0], &kernel[0], &out[0],
+                                    &lost)
+    _check(status)
+    return spread[:-1].reshape(n_slow, n_fast), lost
