@@ -11,99 +11,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
-
-from nanobragg.config import (
-    Background,
-    Beam,
-    Crystal,
-    Detector,
-    Divergence,
-    Experiment,
-    Goniometer,
-    Mosaic,
-    Pose,
-    Sampling,
-    Sensor,
-    Sources,
-    UnitCell,
-)
-from nanobragg.config.quirks import Quirk
-from nanobragg.config.structure_factors import StructureFactors
-from nanobragg.errors import (
-    BackendUnavailableError,
-    ConfigError,
-    CoreError,
-    FileFormatError,
-    IneffectiveWarning,
-    NanoBraggError,
-    NanoBraggWarning,
-    QuirkWarning,
-    UsageError,
-)
-
-if TYPE_CHECKING:
-    from nanobragg import io
-    from nanobragg.api import prepare, simulate
-    from nanobragg.imaging.noise import add_noise
-    from nanobragg.inspection.comparison import compare
-    from nanobragg.inspection.explanation import explain
-    from nanobragg.inspection.tracing.trace import trace
-    from nanobragg.inspection.tracing.versus import compare_traces
-    from nanobragg.scan import simulate_scan
-
-_LAZY = {
-    "simulate": "nanobragg.api",
-    "prepare": "nanobragg.api",
-    "explain": "nanobragg.inspection.explanation",
-    "trace": "nanobragg.inspection.tracing.trace",
-    "compare": "nanobragg.inspection.comparison",
-    "compare_traces": "nanobragg.inspection.tracing.versus",
-    "simulate_scan": "nanobragg.scan",
-    "add_noise": "nanobragg.imaging.noise",
-    "ExperimentModule": "nanobragg.torch_backend",
-    "io": "",
-}
-"""Names that are imported when they are first used, and the module that holds them."""
-
-__all__ = [
-    "BackendUnavailableError",
-    "Background",
-    "Beam",
-    "ConfigError",
-    "CoreError",
-    "Crystal",
-    "Detector",
-    "Divergence",
-    "Experiment",
-    "ExperimentModule",
-    "FileFormatError",
-    "Goniometer",
-    "IneffectiveWarning",
-    "Mosaic",
-    "NanoBraggError",
-    "NanoBraggWarning",
-    "Pose",
-    "Quirk",
-    "QuirkWarning",
-    "Sampling",
-    "Sensor",
-    "Sources",
-    "StructureFactors",
-    "UnitCell",
-    "UsageError",
-    "add_noise",
-    "compare",
-    "compare_traces",
-    "explain",
-    "io",
-    "prepare",
-    "simulate",
-    "simulate_scan",
-    "trace",
-]  # fmt: skip
+from typing import Any
 
 if find_spec("nanobragg._core") is None:
     raise ImportError(
@@ -111,19 +20,13 @@ if find_spec("nanobragg._core") is None:
         "'pip install .' (or 'pip install -e .' to work on it)"
     )
 
+from nanobragg import lazy
+from nanobragg.exchange import doors
+from nanobragg.version import installed_version
+
+_load, __dir__, __all__ = lazy.attach(__name__)
+doors.attach()
+
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("nanobragg")
-    if name not in _LAZY:
-        raise AttributeError(f"module 'nanobragg' has no attribute {name!r}")
-    module = _LAZY[name]
-    value = getattr(import_module(module), name) if module else import_module(f"nanobragg.{name}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, "__version__"})
+    return installed_version() if name == "__version__" else _load(name)

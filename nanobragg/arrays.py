@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import secrets
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -89,7 +88,7 @@ def real_array(value: Any, path: str) -> Any:
 
 def drawn_seed() -> int:
     """A seed from the entropy of the system, legal for every generator here."""
-    return secrets.randbelow(2**31 - 2) + 1
+    return int.from_bytes(os.urandom(8), "little") % (2**31 - 2) + 1
 
 
 class TableTooLarge(ConfigError):
@@ -97,7 +96,7 @@ class TableTooLarge(ConfigError):
 
 
 @contextmanager
-def too_large_in(path: str | PathLike[str]) -> Iterator[None]:
+def too_large_in(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn TableTooLarge into a FileFormatError about the file that asks for the table."""
     try:
         yield

@@ -9,48 +9,36 @@ import math
 import re
 import zlib
 from difflib import get_close_matches
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from nanobragg import config
 from nanobragg.arrays import detached, elements, is_tensor
 from nanobragg.config.fields import Config
 from nanobragg.config.quirks import Quirk, as_quirks
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError
+from nanobragg.version import installed_version
 
 MODEL_VERSION = 1
 """Version of the corrected model; raised together with an entry under "Results change" in the CHANGELOG."""
 
 
-def _parts(kind: type, prefix: str = "") -> dict[str, type]:
-    """Class of every part below `kind`, by its dotted path."""
-    found: dict[str, type] = {}
-    for field in dataclasses.fields(kind):
-        part = field.metadata.get("part")
-        if part is not None:
-            path = f"{prefix}.{field.name}" if prefix else field.name
-            found |= {path: part, **_parts(part, path)}
-    return found
-
-
-_PARTS = _parts(config.Experiment)
 _LARGE = 64
 """Arrays of more elements than this are stored compressed."""
 
 
-def to_dict(experiment: config.Experiment) -> dict[str, Any]:
-    """See `Experiment.to_dict`."""
-    from nanobragg import __version__
+E = TypeVar("E", bound=Config)
+"""The class of experiments, which uses this module and so is not known here."""
 
-    data = {
-        name: plain(getattr(experiment, name))
-        for name in ("crystal", "beam", "detector", "detector_pose", "goniometer", "sampling", "background")
-    }
+
+def to_dict(experiment: Any) -> dict[str, Any]:
+    """See `Experiment.to_dict`."""
+    names = [field.name for field in dataclasses.fields(experiment) if field.name != "quirks"]
+    data = {name: plain(getattr(experiment, name)) for name in names}
     quirks = sorted(cast(str, quirk.name) for quirk in experiment.quirks)
     return {
-        "nanobragg_version": __version__,
+        "nanobragg_version": installed_version(),
         "model_version": MODEL_VERSION,
         "fidelity": experiment.fidelity,
         "quirks": quirks,
@@ -58,7 +46,7 @@ def to_dict(experiment: config.Experiment) -> dict[str, Any]:
     }
 
 
-def from_dict(data: dict[str, Any]) -> config.Experiment:
+def from_dict(kind: type[E], data: dict[str, Any]) -> E:
     """See `Experiment.from_dict`."""
     if not isinstance(data, dict):
         raise ConfigError("experiment", data, "must be an object of fields")
@@ -70,10 +58,10 @@ def from_dict(data: dict[str, Any]) -> config.Experiment:
         )
     parts = {key: value for key, value in data.items() if key not in known}
     quirks = as_quirks(data["quirks"] if "quirks" in data else data.get("fidelity", "corrected"))
-    return cast(config.Experiment, built(config.Experiment, "", {**parts, "quirks": quirks}))
+    return cast(E, built(kind, "", {**parts, "quirks": quirks}))
 
 
-def to_json(experiment: config.Experiment) -> str:
+def to_json(experiment: Any) -> str:
     """See `Experiment.to_json`."""
     try:
         return json.dumps(to_dict(experiment), indent=1, allow_nan=False)
@@ -81,7 +69,7 @@ def to_json(experiment: config.Experiment) -> str:
         raise ConfigError("experiment", "NaN", "stands somewhere in it, and has no place in JSON") from None
 
 
-def from_json(text: str) -> config.Experiment:
+def from_json(kind: type[E], text: str) -> E:
     """See `Experiment.from_json`."""
     try:
         data = json.loads(text)
@@ -91,15 +79,15 @@ def from_json(text: str) -> config.Experiment:
         raise ConfigError("experiment", text[:40], f"is not JSON: {error}") from None
     if not isinstance(data, dict):
         raise ConfigError("experiment", text[:40], "must be a JSON object")
-    return from_dict(data)
+    return from_dict(kind, data)
 
 
-def equal(first: config.Experiment, second: config.Experiment) -> bool:
+def equal(first: Config, second: object) -> bool:
     """See `Experiment.equals`."""
-    return isinstance(second, config.Experiment) and to_dict(first) == to_dict(second)
+    return isinstance(second, type(first)) and to_dict(first) == to_dict(second)
 
 
-def value_at(experiment: config.Experiment, path: str) -> Any:
+def value_at(experiment: Any, path: str) -> Any:
     """See `Experiment.get`."""
     if panel := _panel_path(path):
         i = _panel_index(experiment, panel, path)
@@ -112,20 +100,20 @@ def value_at(experiment: config.Experiment, path: str) -> Any:
     return value if index is None else _elements_at(value, index, ".".join(names), path)[index]
 
 
-def replaced(experiment: config.Experiment, path: str | None, value: Any, parts: dict[str, Any]) -> config.Experiment:
+def replaced(experiment: E, path: str | None, value: Any, parts: dict[str, Any]) -> E:
     """See `Experiment.replace`."""
     for name in parts:
         _known_field(experiment, name, name)
-    result = dataclasses.replace(experiment, **parts) if parts else experiment
+    result: Any = dataclasses.replace(experiment, **parts) if parts else experiment  # type: ignore[type-var]
     if path is None:
-        return result
+        return cast(E, result)
     if panel := _panel_path(path):
         panels, i = list(result.detector), _panel_index(result, panel, path)
         single = dataclasses.replace(result, detector=panels[i])
         panels[i] = replaced(single, f"detector.{panel[2]}", value, {}).detector
-        return dataclasses.replace(result, detector=tuple(panels))
+        return cast(E, dataclasses.replace(result, detector=tuple(panels)))
     names, index = _parsed(path)
-    return cast(config.Experiment, _with(result, names, index, value, path, ""))
+    return cast(E, _with(result, names, index, value, path, ""))
 
 
 _PANEL = re.compile(r"detector\[(\d+)\]\.(.+)")
@@ -138,7 +126,7 @@ def _panel_path(path: str) -> re.Match[str] | None:
     return _PANEL.fullmatch(path)
 
 
-def _panel_index(experiment: config.Experiment, match: re.Match[str], path: str) -> int:
+def _panel_index(experiment: Any, match: re.Match[str], path: str) -> int:
     if not isinstance(experiment.detector, tuple):
         raise ConfigError(path, "one detector", "has no panels", f"write detector.{match[2]}")
     if int(match[1]) >= len(experiment.detector):
@@ -153,9 +141,10 @@ def _with(node: Any, names: list[str], index: int | None, value: Any, path: str,
     here = f"{prefix}.{name}" if prefix else name
     if rest:
         if current is None:
-            if here not in _PARTS or any(_required(f) for f in dataclasses.fields(_PARTS[here])):
+            part = _part(node, name)
+            if part is None or any(_required(f) for f in dataclasses.fields(part)):
                 raise ConfigError(here, None, f"is not set, so {path} cannot be", f"set {here} as a whole first")
-            current = _PARTS[here]()
+            current = part()
         new = _with(current, rest, index, value, path, here)
     elif index is not None:
         items = _elements_at(current, index, here, path)
@@ -174,6 +163,11 @@ def _elements_at(value: Any, index: int, here: str, path: str) -> list[Any]:
     if not -len(items) <= index < len(items):
         raise ConfigError(path, index, f"must be an index below {len(items)}")
     return items
+
+
+def _part(kind: Any, name: str) -> Any:
+    """The class of a field that holds another object; None: it holds a value."""
+    return next(field.metadata.get("part") for field in dataclasses.fields(kind) if field.name == name)
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:
@@ -260,12 +254,13 @@ def built(kind: type, path: str, data: Any) -> Any:
                 "no such field",
                 f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(names))}",
             )
-        if here not in _PARTS or value is None or isinstance(value, _PARTS[here]):
+        part = _part(kind, key)
+        if part is None or value is None or isinstance(value, part):
             values[key] = _natural(value)
         elif isinstance(value, list):
-            values[key] = tuple(built(_PARTS[here], here, item) for item in value)
+            values[key] = tuple(built(part, here, item) for item in value)
         else:
-            values[key] = built(_PARTS[here], here, value)
+            values[key] = built(part, here, value)
     missing = [f.name for f in dataclasses.fields(kind) if _required(f) and f.name not in values]
     if missing:
         raise ConfigError(f"{path}.{missing[0]}" if path else missing[0], None, "is required")

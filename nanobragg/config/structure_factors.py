@@ -30,6 +30,7 @@ from nanobragg.config.table_checks import (
     three_integers,
 )
 from nanobragg.errors import ConfigError
+from nanobragg.io import reflections as files
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -137,9 +138,7 @@ class StructureFactors:
         FileFormatError
             When the file is missing, unreadable or malformed, or spans a box larger than `max_bytes`.
         """
-        from nanobragg.io.reflections.hkl import read_hkl
-
-        hkl, amplitude = read_hkl(path)
+        hkl, amplitude = files.read_hkl(path)
         with too_large_in(path):
             return cls.from_arrays(hkl, amplitude, default_F=default_F, max_bytes=max_bytes)
 
@@ -223,9 +222,7 @@ class StructureFactors:
         FileFormatError
             When the file is missing or corrupt, or its table is larger than `max_bytes`.
         """
-        from nanobragg.io.reflections.fdump import read_fdump
-
-        amplitude, hkl_min = read_fdump(path, max_bytes=max_bytes)
+        amplitude, hkl_min = files.read_fdump(path, max_bytes=max_bytes)
         return cls(amplitude=amplitude, hkl_min=hkl_min, default_F=default_F)
 
     @classmethod
@@ -257,9 +254,9 @@ class StructureFactors:
             When the file is missing or no MTZ, holds no usable columns or several equally good ones (the message lists
             them), or contradicts its space group.
         """
-        from nanobragg.io.reflections.mtz import read_mtz
-
-        return _expanded(cls, read_mtz(path, label, anomalous=anomalous, space_group=space_group), default_F, max_bytes)
+        return _expanded(
+            cls, files.read_mtz(path, label, anomalous=anomalous, space_group=space_group), default_F, max_bytes
+        )
 
     @classmethod
     def from_cif(
@@ -271,9 +268,7 @@ class StructureFactors:
         Parameters are those of `from_mtz`, labels too (F_meas_au is FP, F_calc_au FC, intensity_meas I); `block` names
         the data block, None takes the first that holds reflections.
         """
-        from nanobragg.io.reflections.cif import read_refln_cif
-
-        listed = read_refln_cif(path, label, anomalous=anomalous, space_group=space_group, block=block)
+        listed = files.read_refln_cif(path, label, anomalous=anomalous, space_group=space_group, block=block)
         return _expanded(cls, listed, default_F, max_bytes)
 
     @classmethod
@@ -305,9 +300,7 @@ class StructureFactors:
         FileFormatError
             When the file is missing, no model, or has no atoms or no cell.
         """
-        from nanobragg.io.reflections.model import read_model
-
-        listed = read_model(path, d_min, k_sol=k_sol, b_sol=b_sol, energy_ev=energy_ev, max_bytes=max_bytes)
+        listed = files.read_model(path, d_min, k_sol=k_sol, b_sol=b_sol, energy_ev=energy_ev, max_bytes=max_bytes)
         return _expanded(cls, listed, default_F, max_bytes)
 
     def reflections(self) -> tuple[np.ndarray, np.ndarray]:
@@ -318,9 +311,7 @@ class StructureFactors:
 
     def to_hkl(self, path: str | PathLike[str]) -> None:
         """Write lines ``h k l F`` of P1, which `from_hkl` with the same `default_F` reads back exactly."""
-        from nanobragg.io.reflections.hkl import write_hkl
-
-        write_hkl(path, *self.reflections())
+        files.write_hkl(path, *self.reflections())
 
     def to_mtz(self, path: str | PathLike[str], unit_cell: Any = None) -> None:
         """Write an MTZ file in P1: F, or F(+) and F(-) where Friedel mates differ (float32, as MTZ keeps them).
@@ -337,28 +328,24 @@ class StructureFactors:
         ConfigError
             When there is no cell.
         """
-        from nanobragg.io.reflections.mtz import write_mtz
-
         if unit_cell is None:
             unit_cell = self.unit_cell
         if unit_cell is None:
             raise ConfigError("unit_cell", None, "an MTZ file needs a unit cell", "give unit_cell=(a, b, c, ...)")
         if dataclasses.is_dataclass(unit_cell):
             unit_cell = [detached(getattr(unit_cell, field.name)) for field in dataclasses.fields(unit_cell)]
-        write_mtz(path, *self.reflections(), tuple(float(x) for x in unit_cell))
+        files.write_mtz(path, *self.reflections(), tuple(float(x) for x in unit_cell))
 
 
 def _expanded(cls: type[StructureFactors], listed: Any, default_F: Any, max_bytes: int) -> StructureFactors:
     """The table of a list of unique reflections: every symmetry and Friedel mate, and 0 for systematic absences."""
-    from nanobragg.io.reflections.symmetry import absent, expand
-
-    full = expand(listed)
+    full = files.expand(listed)
     hkl, amplitude = full.hkl, full.amplitude
     if is_tensor(default_F) or default_F != 0:
         low, high = hkl.min(0), hkl.max(0)
         checked_table_bytes(tuple(high - low + 1), max_bytes)
         box = np.indices(tuple(high - low + 1)).reshape(3, -1).T + low
-        none = box[absent(box, listed.space_group)]
+        none = box[files.absent(box, listed.space_group)]
         hkl, amplitude = np.concatenate([hkl, none]), np.concatenate([amplitude, np.zeros(len(none))])
     with too_large_in(listed.path):
         table = cls.from_arrays(

@@ -9,7 +9,7 @@ import pytest
 from cli_runs import SMALL, Result
 
 from nanobragg.config.quirks import REFERENCE
-from nanobragg.exchange.command_line.files import read_header
+from nanobragg.exchange.command_line.headers import read_header
 from nanobragg.exchange.provenance import SMV_KEY, read_provenance
 from nanobragg.io import read_smv
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.cli.words.raw_shape import add_shape
-from nanobragg.cli.words.tool import AGREE, DIFFER, Options, with_status
+from nanobragg.cli.words.common.raw_shape import add_shape
+from nanobragg.cli.words.common.tool import AGREE, DIFFER, Options, with_status
 from nanobragg.engines.names import BACKENDS
 from nanobragg.errors import FileFormatError, UsageError
 from nanobragg.inspection.comparison import Gates, ImageComparison, compare
@@ -39,7 +39,7 @@ class _Pair:
 
 
 def run_compare(args: Sequence[str]) -> int:
-    """Run the subcommand; see `nanobragg.cli.words.tool` for the exit status."""
+    """Run the subcommand; see `nanobragg.cli.words.common.tool` for the exit status."""
     return with_status(_run, args)
 
 
@@ -228,7 +228,7 @@ def _backends(backends: Sequence[str], flags: list[str]) -> _Pair:
 
 def _against(given: str, flags: list[str]) -> _Pair:
     """Float images of the executable (a) and of this program (b), run on the same flags; every other output as a section."""
-    from nanobragg.cli.words.reference_run import console_difference, executable, own_program, run_program, stage
+    from nanobragg.cli.words.common.reference_run import console_difference, executable, own_program, run_program, stage
     from nanobragg.config import Experiment
     from nanobragg.exchange.command_line.reading import read_command
 
@@ -278,7 +278,7 @@ def _counts_row(name: str, file: str, folders: tuple[Path, Path]) -> str:
 
 def _printed_difference(program: str, line: Any, flags: list[str], experiment: Any, at: tuple[int, int]) -> str:
     """Where the executable's printed block and our trace part."""
-    from nanobragg.cli.words.reference_run import RunnerError, run_program, stage
+    from nanobragg.cli.words.common.reference_run import RunnerError, run_program, stage
     from nanobragg.inspection.tracing.printout import as_trace, read_printout, with_printed
     from nanobragg.inspection.tracing.trace import trace
     from nanobragg.inspection.tracing.versus import compare_traces

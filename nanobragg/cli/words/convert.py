@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nanobragg.cli.words.word import Words, carried_out
+from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.errors import FileFormatError, UsageError
 
 if TYPE_CHECKING:
-    from nanobragg.exchange.geometry import Geometry
+    from nanobragg.io.geometry.record import Geometry
 
 IMAGES = (".nxs", ".h5", ".hdf5", ".cbf", ".img", ".smv", ".tif", ".tiff", ".edf")
 GEOMETRY = ".expt, XDS.INP, XPARM.XDS, .mat, .geom, .toml"
@@ -49,7 +49,7 @@ def _convert(typed: Any) -> int:
 
 def read_geometry(path: str, typed: Any) -> Geometry:
     """Geometry of any file that is known; the content decides."""
-    from nanobragg.io.geometry.image_headers import kind_of_file, read_header
+    from nanobragg.io.geometry.image_headers import geometry_of_image, kind_of_file
 
     if path.endswith(".toml"):
         from nanobragg.exchange.geometry import of_experiment
@@ -75,7 +75,7 @@ def read_geometry(path: str, typed: Any) -> Geometry:
         if typed.wavelength is None:
             raise UsageError(f"{path}: a matrix holds the wavelength as a factor; write --wavelength ANGSTROM")
         return read_mosflm(path, typed.wavelength)
-    return read_header(path, typed.image)
+    return geometry_of_image(path, typed.image)
 
 
 def write_geometry(path: str, geometry: Geometry, typed: Any) -> None:
@@ -137,7 +137,7 @@ def _convert_images(typed: Any) -> int:
 
 def _geometry_of_images(typed: Any) -> Any:
     """Geometry from --geometry or the first header; None for outputs that hold none."""
-    from nanobragg.io.geometry.image_headers import read_header
+    from nanobragg.io.geometry.image_headers import geometry_of_image
 
     if typed.geometry:
         typed.inputs, images = [typed.geometry], typed.inputs
@@ -146,7 +146,7 @@ def _geometry_of_images(typed: Any) -> Any:
         finally:
             typed.inputs = images
     try:
-        return read_header(typed.inputs[0])
+        return geometry_of_image(typed.inputs[0])
     except FileFormatError:
         if os.path.splitext(typed.output)[1].lower() in (".tif", ".tiff", ".edf"):
             return None

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.cli.dropin.output import recorded_entries
-from nanobragg.cli.words.word import Words, carried_out
+from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.config import Background, Beam, Crystal, Detector, Experiment, Mosaic, Sampling, UnitCell
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import UsageError

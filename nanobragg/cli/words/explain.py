@@ -10,8 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from nanobragg.cli.dropin.render import engine_of
-from nanobragg.cli.words.flag_effects import FlagEffect, flag_effects, parser_quirks, without_collision
-from nanobragg.cli.words.tool import AGREE, Options, with_status
+from nanobragg.cli.words.common.flag_effects import FlagEffect, flag_effects, parser_quirks, without_collision
+from nanobragg.cli.words.common.tool import AGREE, Options, with_status
 from nanobragg.config import Experiment
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.derive import derive
@@ -29,7 +29,7 @@ from nanobragg.inspection.triggers import Trigger, placed_apart, triggered
 
 
 def run_explain(args: Sequence[str]) -> int:
-    """Run the subcommand; see `nanobragg.cli.words.tool` for the exit status."""
+    """Run the subcommand; see `nanobragg.cli.words.common.tool` for the exit status."""
     return with_status(_run, args)
 
 

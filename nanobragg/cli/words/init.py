@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from nanobragg.cli.words.word import Words, carried_out
+from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.errors import UsageError
 
 

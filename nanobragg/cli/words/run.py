@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nanobragg.cli.words.word import Words, carried_out
+from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.errors import NanoBraggWarning, UsageError
 
 

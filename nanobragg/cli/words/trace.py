@@ -7,14 +7,14 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from nanobragg.cli.words.tool import AGREE, DIFFER, Options, with_status
+from nanobragg.cli.words.common.tool import AGREE, DIFFER, Options, with_status
 from nanobragg.engines.names import BACKENDS, DEFAULT_BACKEND
 from nanobragg.errors import FileFormatError, UsageError
 from nanobragg.inspection.tracing.trace import Trace
 
 
 def run_trace(args: Sequence[str]) -> int:
-    """Run the subcommand; see `nanobragg.cli.words.tool` for the exit status."""
+    """Run the subcommand; see `nanobragg.cli.words.common.tool` for the exit status."""
     return with_status(_run, args)
 
 

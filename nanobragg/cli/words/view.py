@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.cli.words.raw_shape import add_shape
-from nanobragg.cli.words.word import Words, carried_out
+from nanobragg.cli.words.common.raw_shape import add_shape
+from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.errors import FileFormatError, UsageError
 from nanobragg.io.optional import needed
 
 if TYPE_CHECKING:
-    from nanobragg.exchange.geometry import Geometry
+    from nanobragg.io.geometry.record import Geometry
 
 _BRIGHT, _DIM = 99.9, 50.0
 """Percentiles of the pixels above 0 that are shown black, and where the scale turns from linear to logarithmic."""
@@ -61,7 +61,7 @@ def _pixels(typed: Any) -> NDArray[Any]:
 
 
 def _geometry(typed: Any) -> Geometry | None:
-    from nanobragg.io.geometry.image_headers import read_header
+    from nanobragg.io.geometry.image_headers import geometry_of_image
 
     if typed.geometry:
         from argparse import Namespace
@@ -70,7 +70,7 @@ def _geometry(typed: Any) -> Geometry | None:
 
         return read_geometry(typed.geometry, Namespace(index=None, image=None, stream=None, wavelength=None, inputs=[]))
     try:
-        return read_header(typed.image)
+        return geometry_of_image(typed.image)
     except FileFormatError:
         return None
 

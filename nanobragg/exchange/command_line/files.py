@@ -11,31 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.config import Sources, UnitCell
+from nanobragg.arrays import too_large_in
+from nanobragg.config import Crystal, Experiment, Sources, UnitCell
 from nanobragg.config.conventions import CONVENTIONS
 from nanobragg.config.quirks import Quirk
-from nanobragg.config.structure_factors import StructureFactors, too_large_in
+from nanobragg.config.structure_factors import StructureFactors
+from nanobragg.derivation.cell import reciprocal_from_cell
 from nanobragg.derivation.vectors import FLOAT_OPS, lifted, unit
 from nanobragg.errors import ConfigError, FileFormatError, UsageError
 from nanobragg.exchange.command_line.reading import CommandLine
-from nanobragg.exchange.command_line.settings import HEADER_KEYS
-
-
-def read_header(path: str, strict: bool) -> tuple[dict[str, float], NDArray[np.uint16]]:
-    """Header values by keyword, and the pixels, of an SMV file.
-
-    The original finds a keyword inside another one, and ignores TWOTHETA; `strict` matches whole keywords, honours TWOTHETA
-    and takes an oscillation range of 0 as a still (quirks.md part 1).
-    """
-    from nanobragg.io.images.smv import header_values, load_smv
-
-    image = load_smv(path, strict=strict)
-    keys = [key for key, _ in HEADER_KEYS if strict or key != "TWOTHETA"]
-    header = header_values(path, image.text, [*keys, "BEAM_CENTER_Y"], strict)
-    if strict and header.get("OSC_RANGE") == 0:
-        del header["OSC_RANGE"]
-    n_slow, n_fast = image.pixels.shape
-    return {**header, "SIZE1": n_fast, "SIZE2": n_slow}, image.pixels
+from nanobragg.io.atomic import read_bytes
+from nanobragg.io.matrix import read_matrix, read_matrix_legacy
+from nanobragg.io.reflections.hkl import read_hkl_legacy
+from nanobragg.io.sourcefile import read_sourcefile, read_sourcefile_legacy
 
 
 @dataclass(frozen=True)
@@ -132,8 +120,6 @@ def _from_hkl(line: CommandLine, path: str, default_F: float) -> Reflections:
         except FileFormatError as error:
             raise _with_option(error) from None
         return Reflections("hkl", path, table)
-    from nanobragg.io.reflections.hkl import read_hkl_legacy
-
     read = read_hkl_legacy(path)
     if read.stopped_at_line is not None:
         line.note(
@@ -205,8 +191,6 @@ def read_orientation(line: CommandLine, cell: UnitCell | None) -> tuple[NDArray[
     """
     if "mat" not in line.settings:
         return None, False
-    from nanobragg.io.matrix import read_matrix, read_matrix_legacy
-
     path = str(line.settings.get("mat"))
     wavelength = line.wavelength_angstrom / 1e10
     if not wavelength > 0:
@@ -232,9 +216,6 @@ def read_orientation(line: CommandLine, cell: UnitCell | None) -> tuple[NDArray[
 
 def _unrotated(line: CommandLine, cell: UnitCell) -> NDArray[np.float64]:
     """Rows a*, b*, c* [1/Angstrom] of a cell before any orientation."""
-    from nanobragg.config import Crystal, Experiment
-    from nanobragg.derivation.cell import reciprocal_from_cell
-
     upright = Experiment(
         crystal=Crystal(unit_cell=cell, structure_factors=StructureFactors.constant(1.0)), quirks=line.quirks
     )
@@ -245,8 +226,6 @@ def read_sources(line: CommandLine) -> Sources | None:
     """The explicit sources of -sourcefile, missing columns filled in (spec formats.md 3.1)."""
     if "sourcefile" not in line.settings:
         return None
-    from nanobragg.io.sourcefile import read_sourcefile, read_sourcefile_legacy
-
     path = str(line.settings.get("sourcefile"))
     table = (read_sourcefile if line.strict else read_sourcefile_legacy)(path)
     away = [-10.0 * x for x in beam_direction(line)]
@@ -292,8 +271,6 @@ def check_amorphous_table(line: CommandLine) -> str | None:
     path: Any = line.settings.get("stol")
     if path is None:
         return None
-    from nanobragg.io.atomic import read_bytes
-
     if not read_bytes(path).strip():
         raise FileFormatError(path, "no data in input file")
     return str(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from nanobragg.config import (
     Sensor,
 )  # fmt: skip
 from nanobragg.config.quirks import Quirk
+from nanobragg.derivation.placement import parallel, place
+from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.errors import ConfigError, UsageError
 from nanobragg.exchange.command_line.files import (
     Reflections,
@@ -33,6 +36,7 @@ from nanobragg.exchange.command_line.files import (
     read_sources,
 )  # fmt: skip
 from nanobragg.exchange.command_line.flags import FLAGS
+from nanobragg.exchange.command_line.ineffective import note_ineffective
 from nanobragg.exchange.command_line.reading import CommandLine, read_command, require_inputs
 
 _NO_CLIPPING_MM = 1e300
@@ -44,8 +48,6 @@ _ZERO_MM = 5e-324
 
 def experiment_from_args(args: Sequence[str], fidelity: str = "reference") -> Experiment:
     """The Experiment that a command line of the original means; see `Experiment.from_nanobragg_args`."""
-    from nanobragg.exchange.command_line.ineffective import note_ineffective
-
     line = read_command(args, fidelity)
     require_inputs(line)
     experiment = build_experiment(line, read_reflections(line))
@@ -95,9 +97,6 @@ def _refuse_negative(line: CommandLine) -> None:
 
 def _check_side(line: CommandLine, experiment: Experiment) -> None:
     """A detector behind the sample, or a normal against the beam: refused strictly, else rendered as the original does."""
-    from nanobragg.derivation.placement import parallel, place
-    from nanobragg.derivation.vectors import FLOAT_OPS
-
     try:
         placement = place(experiment, FLOAT_OPS)
     except (ZeroDivisionError, OverflowError):
@@ -296,8 +295,6 @@ def _sampling(line: CommandLine, detector: Detector) -> tuple[Sampling, Detector
                 f"{detector.n_slow} detector; write -roi XMIN XMAX YMIN YMAX, inclusive"
             )
         if empty:
-            import dataclasses
-
             line.note(f"{text}: holds no pixel, the image is all 0")
             roi = None
             detector = dataclasses.replace(detector, mask=np.zeros((detector.n_slow, detector.n_fast), bool))

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nanobragg.arrays import MAX_TABLE_BYTES
 from nanobragg.config.quirks import CORRECTED, FIDELITIES, REFERENCE, Quirk, as_quirks
 from nanobragg.errors import ConfigError, NanoBraggWarning, UsageError
+from nanobragg.exchange.command_line.headers import read_header
 from nanobragg.exchange.command_line.parse import Note, Parsed, Value, parse_lenient, parse_strict, split_own
 from nanobragg.exchange.command_line.settings import (
     DEFAULT_DETECTOR_MM,
@@ -157,8 +159,6 @@ class CommandLine:
     @property
     def max_bytes(self) -> int:
         """Largest structure-factor table [bytes]."""
-        from nanobragg.arrays import MAX_TABLE_BYTES
-
         return int(float(self.own["memory"]) * 2**30) if "memory" in self.own else MAX_TABLE_BYTES
 
     def output(self) -> Output:
@@ -226,8 +226,6 @@ def _physics(own: dict[str, Value], name: str) -> tuple[frozenset[Quirk], bool]:
 
 def read_headers(line: CommandLine) -> None:
     """Pass 1: the mask file first, the image file second; their headers supply defaults (spec cli.md 1.1, formats.md 5)."""
-    from nanobragg.exchange.command_line.files import read_header
-
     named = {
         occurrence.flag.name: str(occurrence.values[0])
         for occurrence in line.parsed.occurrences

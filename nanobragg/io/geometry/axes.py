@@ -8,8 +8,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.config.conventions import CONVENTIONS
-
 Array = NDArray[np.float64]
 
 FROM_XDS = np.diag([1.0, -1.0, -1.0])
@@ -18,11 +16,6 @@ FROM_NEXUS = np.diag([-1.0, 1.0, -1.0])
 """McStas (NeXus) and CrystFEL frames (beam +z, y up); its own inverse."""
 FROM_MOSFLM = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 """MOSFLM frame (beam +x, spindle +z)."""
-
-
-def from_lab(convention: str) -> Array:
-    """The rotation that takes a vector of our laboratory frame, as a convention has it, to the DIALS frame."""
-    return FROM_MOSFLM if CONVENTIONS[convention].beam == (1, 0, 0) else FROM_XDS
 
 
 def rotation(axis: Array, degrees: float) -> Array:

@@ -10,9 +10,9 @@ import numpy as np
 
 from nanobragg.constants import EV_ANGSTROM
 from nanobragg.errors import FileFormatError, NanoBraggWarning
-from nanobragg.exchange.geometry import Geometry, Panel, Path, square_pixel
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.geometry.axes import FROM_NEXUS, Array
+from nanobragg.io.geometry.record import Geometry, Panel, Path, square_pixel
 
 _TERM = re.compile(r"\s*([+-]?)\s*([0-9.]+(?:[eE][+-]?\d+)?)?\s*([xyz])")
 _STAR = re.compile(r"^([abc])star\s*=\s*(\S+)\s+(\S+)\s+(\S+)\s*nm\^-1", re.MULTILINE)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from nanobragg.errors import FileFormatError
-from nanobragg.exchange.geometry import Geometry, Panel, Path, reciprocal, square_pixel
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.geometry.axes import Array, rotation
+from nanobragg.io.geometry.record import Geometry, Panel, Path, reciprocal, square_pixel
 
 _POLY_BEAMS = ("polychromatic", "PolychromaticBeam", "laue")
 _IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]

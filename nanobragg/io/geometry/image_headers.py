@@ -8,14 +8,14 @@ from os import PathLike, fspath
 import numpy as np
 
 from nanobragg.errors import FileFormatError
-from nanobragg.exchange.geometry import BEAM, Geometry, Panel, Path, square_pixel
+from nanobragg.io.geometry.record import BEAM, Geometry, Panel, Path, square_pixel
 from nanobragg.io.images.image_file import image_format
 
 _FLAT_FAST, _FLAT_SLOW = np.array([1.0, 0.0, 0.0]), np.array([0.0, -1.0, 0.0])
 _SPINDLE = np.array([1.0, 0.0, 0.0])
 
 
-def read_header(path: str | PathLike[str], image: int | None = None) -> Geometry:
+def geometry_of_image(path: str | PathLike[str], image: int | None = None) -> Geometry:
     """Geometry of an image file.
 
     Parameters

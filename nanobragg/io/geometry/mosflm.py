@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from nanobragg.errors import ConfigError, FileFormatError
-from nanobragg.exchange.geometry import Geometry, Path
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.geometry.axes import FROM_MOSFLM
+from nanobragg.io.geometry.record import Geometry, Path
 from nanobragg.io.matrix import read_matrix, write_matrix
 
 _FILE_DIGITS = 8

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from nanobragg.errors import FileFormatError
-from nanobragg.exchange.geometry import Geometry, Panel, Path, reciprocal, square_pixel
 from nanobragg.io.geometry.axes import FROM_NEXUS, Array, rotation
+from nanobragg.io.geometry.record import Geometry, Panel, Path, reciprocal, square_pixel
 from nanobragg.io.images.image_file import open_hdf5
 
 _LENGTHS = {"m": 1e3, "metre": 1e3, "meter": 1e3, "cm": 10.0, "mm": 1.0, "millimetre": 1.0, "millimeter": 1.0, "um": 1e-3,

@@ -7,9 +7,9 @@ import re
 import numpy as np
 
 from nanobragg.errors import FileFormatError
-from nanobragg.exchange.geometry import BEAM, Geometry, Panel, Path, one_panel, reciprocal, square_pixel
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.geometry.axes import FROM_XDS, Array
+from nanobragg.io.geometry.record import BEAM, Geometry, Panel, Path, one_panel, reciprocal, square_pixel
 
 _KEYWORD = re.compile(r"([A-Z][A-Z0-9_'/.\-]*)=")
 

@@ -152,7 +152,7 @@ def flat_beam_centre(geometry: Any, what: str) -> tuple[float, float, float]:
         For several panels, or a panel that does not stand upright at right angles to the beam (after a rotation of the
         whole laboratory that brings the beam to -z).
     """
-    from nanobragg.exchange.geometry import one_panel
+    from nanobragg.io.geometry.record import one_panel
 
     panel = one_panel(geometry, what)
     off = max(np.abs(panel.fast - (1, 0, 0)).max(), np.abs(panel.slow - (0, -1, 0)).max())

@@ -21,7 +21,7 @@ from nanobragg.io.optional import needed
 
 if TYPE_CHECKING:
     from nanobragg.config import Experiment
-    from nanobragg.exchange.geometry import Geometry
+    from nanobragg.io.geometry.record import Geometry
 
 COMPRESSIONS = ("gzip", "bitshuffle-lz4", "none")
 _NO_SENSOR_MM = 1e-9

@@ -48,7 +48,8 @@ def _original(experiment: Experiment, image: int) -> list[tuple[str, object]]:
     from nanobragg.derivation.resolve import resolve
     from nanobragg.derivation.sources import wavelength_m
     from nanobragg.derivation.vectors import FLOAT_OPS
-    from nanobragg.exchange.geometry import of_experiment, one_panel
+    from nanobragg.exchange.geometry import of_experiment
+    from nanobragg.io.geometry.record import one_panel
     from nanobragg.io.images.smv_header import SmvGeometry
 
     one_panel(of_experiment(experiment), "an SMV header")

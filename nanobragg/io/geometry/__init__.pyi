@@ -1,0 +1,14 @@
+from nanobragg.io.geometry.crystfel import read_crystfel as read_crystfel
+from nanobragg.io.geometry.crystfel import write_geom as write_geom
+from nanobragg.io.geometry.crystfel import write_stream as write_stream
+from nanobragg.io.geometry.dials import read_expt as read_expt
+from nanobragg.io.geometry.dials import write_expt as write_expt
+from nanobragg.io.geometry.image_headers import geometry_of_image as geometry_of_image
+from nanobragg.io.geometry.image_headers import kind_of_file as kind_of_file
+from nanobragg.io.geometry.mosflm import read_mosflm as read_mosflm
+from nanobragg.io.geometry.mosflm import write_mosflm as write_mosflm
+from nanobragg.io.geometry.record import Geometry as Geometry
+from nanobragg.io.geometry.record import Panel as Panel
+from nanobragg.io.geometry.xds import read_xds as read_xds
+from nanobragg.io.geometry.xds import write_xds_inp as write_xds_inp
+from nanobragg.io.geometry.xds import write_xparm as write_xparm

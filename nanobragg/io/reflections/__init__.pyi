@@ -1,0 +1,10 @@
+from nanobragg.io.reflections.cif import read_refln_cif as read_refln_cif
+from nanobragg.io.reflections.fdump import read_fdump as read_fdump
+from nanobragg.io.reflections.fdump import write_fdump as write_fdump
+from nanobragg.io.reflections.hkl import read_hkl as read_hkl
+from nanobragg.io.reflections.hkl import write_hkl as write_hkl
+from nanobragg.io.reflections.model import read_model as read_model
+from nanobragg.io.reflections.mtz import read_mtz as read_mtz
+from nanobragg.io.reflections.mtz import write_mtz as write_mtz
+from nanobragg.io.reflections.symmetry import absent as absent
+from nanobragg.io.reflections.symmetry import expand as expand
