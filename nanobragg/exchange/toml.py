@@ -244,8 +244,8 @@ def commented_toml(given: dict[str, Any] | None = None) -> str:
     given = _EXAMPLE if given is None else given
     lines = [
         "# An experiment of nanobragg: run it with  nanoBragg run FILE",
-        "# Keys that are commented out have the value shown; none: decided automatically. Lengths, angles and so on are in the",
-        "# units of the names. Names of files are relative to this file.",
+        "# Keys that are commented out show the default. Where a key has none, they show an example, marked so: without the key",
+        "# (None) the program decides. Names of files are relative to this file.",
         "",
         '# fidelity = "corrected"  # or "reference": the physics of the original program, defects included',
     ]
@@ -261,6 +261,30 @@ _EXAMPLE: dict[str, Any] = {
     "detector.n_fast": 512, "detector.n_slow": 512, "detector.pixel_size_mm": 0.2, "detector.distance_mm": 100.0,
     "beam.wavelength_angstrom": 1.0, "beam.fluence_per_m2": 1e24, "run.output": "image.nxs",
 }  # fmt: skip
+_INSTANCES: dict[str, Any] = {
+    "crystal.a_star_matrix": ((0.0126, 0.0, 0.0), (0.0, 0.0126, 0.0), (0.0, 0.0, 0.0264)), "crystal.misset_seed": 1,
+    "crystal.size_mm": (0.001, 0.001, 0.001), "crystal.mosaic.n_domains": 20,
+    f"{Source._path}.mtz": "data.mtz", f"{Source._path}.cif": "data.cif", f"{Source._path}.label": "FP",
+    f"{Source._path}.model": "model.pdb", f"{Source._path}.d_min_angstrom": 1.8,
+    f"{Source._path}.anomalous_energy_ev": 12000.0, f"{Source._path}.hkl": "data.hkl", f"{Source._path}.fdump": "Fdump.bin",
+    "beam.energy_ev": 12398.4, "beam.flux_per_s": 1e12, "beam.size_mm": 0.05, "beam.direction": (1.0, 0.0, 0.0),
+    "beam.polarization_axis": (0.0, 0.0, 1.0), "beam.n_wavelengths": 5,
+    "beam.divergence.h_mrad": 1.0, "beam.divergence.v_mrad": 0.2, "beam.divergence.n_h": 5, "beam.divergence.n_v": 5,
+    "beam.divergence.h_step_mrad": 0.25, "beam.divergence.v_step_mrad": 0.05,
+    "beam.sources.direction": ((-1.0, 0.0, 0.0), (-1.0, 0.0, 0.001)), "beam.sources.wavelength_angstrom": (1.0, 1.001),
+    "beam.sources.weight": (0.5, 0.5),
+    "detector.size_mm": (102.4, 102.4), "detector.close_distance_mm": 100.0, "detector.beam_center_mm": (51.2, 51.2),
+    "detector.beam_center_convention_mm": (51.2, 51.2), "detector.org_px": (256.5, 256.5),
+    "detector.close_point_mm": (51.2, 51.2), "detector.pivot": "sample", "detector.twotheta_axis": (0.0, 0.0, -1.0),
+    "detector.fast_axis": (0.0, 0.0, 1.0), "detector.slow_axis": (0.0, -1.0, 0.0), "detector.normal_axis": (1.0, 0.0, 0.0),
+    "detector.pix0_mm": (100.0, 51.2, -51.2), "detector.mask": "mask.img",
+    "detector.sensor.attenuation_um": 234.0, "detector.sensor.n_layers": 5,
+    "goniometer.osc_deg": 0.5, "goniometer.step_deg": 0.1, "goniometer.n_steps": 5, "goniometer.axis": (0.0, 0.0, 1.0),
+    "sampling.oversample": 2, "sampling.interpolate": "nearest", "sampling.d_min_angstrom": 1.8,
+    "sampling.roi": ((200, 300), (200, 300)),
+    "run.seed": 1, "run.n_threads": 4,
+}  # fmt: skip
+"""A value of every key that has no default, as TOML writes it."""
 
 
 def _sections() -> Iterator[tuple[str, type]]:
@@ -291,14 +315,15 @@ def _section(path: str, kind: type, given: dict[str, Any]) -> Iterator[str]:
         if meta.get("part") is not None:
             continue
         name = f"{path}.{field.name}"
-        notes = [f"[{meta['unit']}]" if meta["unit"] else "", meta["doc"],
+        default = None if field.default is dataclasses.MISSING else field.default
+        if name in given:
+            text, instance = f"{field.name} = {_value(given[name])}", False
+        else:
+            instance = default is None
+            text = f"# {field.name} = {_value(_INSTANCES[name] if instance else default)}"
+        notes = ["example" if instance else "", f"[{meta['unit']}]" if meta["unit"] else "", meta["doc"],
                  " | ".join(meta["choices"]) if meta["choices"] else ""]  # fmt: skip
         note = "; ".join(text for text in notes if text)
-        if name in given:
-            text = f"{field.name} = {_value(given[name])}"
-        else:
-            default = None if field.default is dataclasses.MISSING else field.default
-            text = f"# {field.name} = {'none' if default is None else _value(default)}"
         yield f"{text}  # {note}" if note else text
 
 

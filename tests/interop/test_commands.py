@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -47,30 +48,48 @@ def test_init_writes_a_file_that_runs(capsys):
     assert read_provenance("other.nxs")["experiment"]["crystal"]["misset_deg"] == [1.0, 2.0, 30.0]
 
 
-def test_every_setting_stands_in_the_commented_file():
-    """Uncommenting any line gives a key that is known, and the values shown are the defaults."""
-    text = commented_toml()
-    assert read_toml_text(text).experiment.detector.n_fast == 512
-    default = nb.Experiment(crystal=nb.Crystal(unit_cell=nb.UnitCell(50, 50, 50, 90, 90, 90),
-                                               structure_factors=nb.StructureFactors.constant(1.0)))  # fmt: skip
-    table = ""
-    for line in text.splitlines():
+def commented_settings() -> list[tuple[str, str, str]]:
+    """Table, line without its comment sign, and line, of every key that the commented file leaves out."""
+    found, table = [], ""
+    for line in commented_toml().splitlines():
         stripped = line.removeprefix("# ")
         if stripped.startswith("["):
             table = stripped.strip("[]")
-        elif (
-            line.startswith("# ")
-            and " = " in stripped
-            and "none" not in stripped
-            and table not in ("run", "")
-            and ("structure_factors" not in table)
-        ):
-            key = stripped.partition(" = ")[0]
-            value = tomllib.loads(stripped)[key]
-            if table.startswith(("beam.", "detector.sensor", "detector_pose")):
-                continue
-            shown = default.get(f"{table}.{key}")
-            assert np.array_equal(value, shown), f"{table}.{key}"
+        elif line.startswith("# ") and re.match(r"\w+ = ", stripped):
+            found.append((table, stripped, line))
+    return found
+
+
+FILES = {"crystal.structure_factors.label", "detector.mask"} | {
+    f"crystal.structure_factors.{name}" for name in ("mtz", "cif", "model", "hkl", "fdump")
+}
+INSTEAD = {"crystal.a_star_matrix": "crystal.unit_cell=None", "beam.energy_ev": "beam.wavelength_angstrom=None"}
+WITH = {"beam.sources.direction": "beam.sources.wavelength_angstrom=[1, 1]", "beam.flux_per_s": "beam.size_mm=0.1",
+        "beam.sources.wavelength_angstrom": "beam.sources.direction=[[-1, 0, 0], [-1, 0, 0]]",
+        "beam.sources.weight": "beam.sources={direction=[[-1, 0, 0], [-1, 0, 0]], wavelength_angstrom=[1, 1]}"}  # fmt: skip
+
+
+def test_every_setting_stands_in_the_commented_file():
+    """With every comment sign taken away it is TOML; what it shows is a default, or an example that can be used."""
+    text = commented_toml()
+    plain = read_toml_text(text)
+    tomllib.loads(re.sub(r"^# (?=\w+ = |\[)", "", text, flags=re.M))
+    path, seen = "", 0
+    for line in text.splitlines():
+        table, setting = re.fullmatch(r"(?:# )?\[(.*)\]", line), re.fullmatch(r"# ((\w+) = .*?)(  # .*)?", line)
+        if table:
+            path = f"{table[1]}."
+            bare = [f"{table[1]}={{}}"] if line.startswith("# ") and table[1] != "beam.sources" else []
+            plain = read_toml("x.toml", bare)
+        if setting is None or path + setting[2] in FILES:
+            continue
+        key = path + setting[2]
+        changes = [text for text in (INSTEAD.get(key), WITH.get(key)) if text]
+        changed = read_toml("x.toml", [*changes, f"{path}{setting[1]}".replace(" = ", "=", 1)])
+        same = changed.experiment.to_json() == plain.experiment.to_json() and vars(changed.run) == vars(plain.run)
+        assert same or "# example" in line, line
+        seen += 1
+    assert seen > 75
 
 
 def read_toml_text(text):
