@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import instrumented
 import pytest
-
-ROOT = Path(__file__).parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -17,3 +14,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
     config.addinivalue_line("markers", "dials: needs DIALS; NANOBRAGG_DIALS_PY names a command that runs its Python")
+
+
+@pytest.fixture(scope="session")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> instrumented.Build:
+    """The package and the C tests with sanitizers, built once for all tests of a run."""
+    return instrumented.build(tmp_path_factory.mktemp("sanitized"))

@@ -94,7 +94,7 @@ class _Watcher:
         for o in range(n_orientations):
             for m in range(n_passes):
                 inside = cubic is not None and bool(cubic.inside[o, m])
-                f_cell, nodes = float(squared[o, m]), ()
+                f_cell, nodes = float(squared[o, m]), tuple[float, ...]()
                 if cubic is not None:
                     f_cell = float(cubic.value[o, m] if inside else cubic.entry[o, m])
                 if cubic is not None and inside:

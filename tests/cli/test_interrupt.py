@@ -1,10 +1,4 @@
-"""Ctrl-C during a run: status 130 within a second, no image, nothing left behind (spec cli.md 8).
-
-The time runs from the signal to the end of the process, and the requirement is one second. A run needs at most 0.1 s to
-hear the signal, one pass (a source and sub-pixel: 0.15 ms for 1000 domains) for every thread to see the flag, and some
-20 ms to end Python. Measured, 18 runs on two cores at a load of 7: 0.04 to 0.57 s, median 0.11 s. Other processes only add
-to it, so the best of three runs counts; status and folder must be right every time.
-"""
+"""Ctrl-C during a run: status 130, no image, nothing left behind. How soon: benchmarks/responses.py."""
 
 from __future__ import annotations
 
@@ -15,18 +9,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from nanobragg.io import read_pgm, read_smv
 
-LIMIT = 1.0
 COMMAND = [sys.executable, "-m", "nanobragg"]
 CRYSTAL = "-cell 50 60 70 90 95 90 -N 5 -lambda 1 -distance 100 -pixel 0.05 -default_F 100"
 DOMAINS = "-oversample 4 -mosaic 1 -mosaic_domains 1000"
 LONG_RUNS = {
-    # at 150 ns for an evaluation
-    "many cheap pixels": "-detpixels 5000 -oversample 1 -water 1 --kernel scalar --threads 1",
+    "cheap pixels": "-detpixels 5000 -oversample 20 -water 1 --kernel scalar --threads 1",
     "seven seconds for a row": f"-detpixels 3000 {DOMAINS}",
     "one thread": f"-detpixels 3000 {DOMAINS} --threads 1",
     "simd": f"-detpixels 3000 {DOMAINS} --kernel simd",
@@ -53,22 +44,16 @@ def _start(flags: str, folder: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("name", LONG_RUNS)
-def test_a_long_run_ends_within_a_second(name: str, tmp_path: Path) -> None:
-    best = np.inf
-    for attempt in range(3):
-        process = _start(LONG_RUNS[name], tmp_path)
-        time.sleep(0.5 + 0.3 * attempt)
-        assert process.poll() is None, "the run is too short to be interrupted"
-        begin = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-        best = min(best, time.monotonic() - begin)
-        assert process.returncode == 130
-        assert err.splitlines()[-1] == "nanobragg: interrupted" and "Traceback" not in err
-        assert list(tmp_path.iterdir()) == []
-        if best < LIMIT:
-            return
-    assert best < LIMIT
+def test_a_long_run_ends(name: str, tmp_path: Path) -> None:
+    """It would take from six minutes to days."""
+    process = _start(LONG_RUNS[name], tmp_path)
+    time.sleep(0.5)
+    assert process.poll() is None, "the run is too short to be interrupted"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "nanobragg: interrupted" and "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interrupt_while_files_are_written_leaves_whole_files_only(tmp_path: Path) -> None:

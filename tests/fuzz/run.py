@@ -4,7 +4,7 @@
     python tests/fuzz/run.py --target files --seconds 60    one of them
     python tests/fuzz/run.py --target files --seed 1 --case 1234    one input again, printed
 
-Builds the extension in a temporary environment (half a minute; --keep FOLDER keeps it for the next time). The inputs
+Builds the extension in a temporary environment (a minute; --keep FOLDER keeps it for the next time). The inputs
 follow from the seed. A finding is an exception that is no NanoBraggError, a traceback or a status other than 0 and 9 of
 the command, a sanitizer's report, a hang, or one of the properties that the targets state.
 """
@@ -20,7 +20,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import sanitized
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import instrumented
 
 SHARES = {"experiments": 0.4, "commands": 0.3, "mutations": 0.15, "files": 0.15}
 """Target, and its part of the time."""
@@ -52,7 +53,7 @@ def fuzz(python: Path, folder: Path, target: str, seconds: float, seed: int) -> 
         try:
             done = subprocess.run(
                 command,
-                env=sanitized.variables(),
+                env=instrumented.variables(),
                 capture_output=True,
                 text=True,
                 errors="replace",
@@ -96,14 +97,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="nanobragg-fuzz-") as temporary:
         folder = Path(temporary)
         kept = options.keep.resolve() if options.keep else folder
-        python = kept / "env" / "bin" / "python"
-        if not python.exists():
-            python = sanitized.build(kept)
+        built = instrumented.Build(kept)
+        python = (built if built.python.exists() else instrumented.build(kept)).python
         if options.case is not None:
             if options.target is None:
                 parser.error("--case needs --target")
             words = [options.target, options.seed, 0, 0, folder / "journal", options.case]
-            done = subprocess.run([str(python), str(WORKER), *map(str, words)], env=sanitized.variables())
+            done = subprocess.run([str(python), str(WORKER), *map(str, words)], env=instrumented.variables())
             for line in (folder / "journal").read_text().splitlines():
                 print(json.loads(line).get("finding", ""), end="")
             return done.returncode

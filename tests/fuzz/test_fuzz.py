@@ -7,29 +7,26 @@ import shutil
 import sys
 from pathlib import Path
 
+import instrumented
 import pytest
 import run
-import sanitized
 
 SECONDS = float(os.environ.get("NB_FUZZ_SECONDS", "60"))
-"""For all targets together; without the build, which takes half a minute of its own."""
+"""For all targets together; without the build."""
 SEED = int(os.environ.get("NB_FUZZ_SEED", "1"))
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(900, func_only=True),  # the build has a limit of its own
     pytest.mark.skipif(sys.platform != "linux" or shutil.which("gcc") is None, reason="needs gcc and its sanitizers"),
 ]
 
 
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sanitized.build(tmp_path_factory.mktemp("sanitized"))
-
-
 @pytest.mark.parametrize("target", run.SHARES)
-def test_no_finding(python: Path, target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    result = run.fuzz(python, tmp_path, target, SECONDS * run.SHARES[target], SEED)
+def test_no_finding(
+    sanitized: instrumented.Build, target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run.fuzz(sanitized.python, tmp_path, target, SECONDS * run.SHARES[target], SEED)
     with capsys.disabled():
         print(f"\n{target}: {result}")
     assert not result.findings, "\n\n".join(result.findings)

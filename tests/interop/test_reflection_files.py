@@ -1,7 +1,6 @@
 """MTZ, mmCIF and models made here: symmetry against an independent expansion, choice of columns, bad files."""
 
 import gzip
-import time
 
 import numpy as np
 import pytest
@@ -288,12 +287,8 @@ def lysozyme_like(tmp_path, n=1032):
     return path
 
 
-def test_a_lysozyme_sized_model_is_fast(tmp_path):
-    path = lysozyme_like(tmp_path)
-    start = time.perf_counter()
-    table = StructureFactors.from_model(path, 1.5)
-    elapsed = time.perf_counter() - start
-    assert elapsed < 2.0  # measured 0.6 s
+def test_a_lysozyme_sized_model_gives_every_reflection(tmp_path):
+    table = StructureFactors.from_model(lysozyme_like(tmp_path), 1.5)
     hkl = np.array(gemmi.make_miller_array(gemmi.UnitCell(*LYSOZYME), gemmi.SpaceGroup("P 43 21 2"), 1.5))
     rotations, _ = operations("P 43 21 2")
     everything = np.unique(np.concatenate([sign * hkl @ r for r in rotations for sign in (1, -1)]), axis=0)

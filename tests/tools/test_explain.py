@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -190,17 +189,23 @@ def test_command(capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch) -> N
     assert main(["explain", "--", *SMALL.split(), "-detpixels", "-3"]) == 3
 
 
-def test_time_is_about_right() -> None:
-    """The estimate of a run of a quarter of a second is within a factor of 4 on a machine that others use too."""
-    experiment = nb.Experiment.from_nanobragg_args(f"{SMALL} -detpixels 150 -osc 1 -phi 1 -phisteps 40".split())
-    scene = derive(resolve(experiment, Notes()))
-    estimates, measured = [], []
-    for _ in range(5):
-        estimates.append(coarse.estimated_seconds(scene, engine("c", RenderOptions(kernel="scalar", n_threads=1))))
-        start = time.perf_counter()
-        nb.simulate(experiment, kernel="scalar", n_threads=1)
-        measured.append(time.perf_counter() - start)
-    assert 0.25 < np.median(estimates) / np.median(measured) < 4
+@pytest.mark.parametrize("seconds_a_pixel", [1e-7, 1e-4, 0.1])
+def test_the_time_is_that_of_a_sample_times_the_pixels(monkeypatch: pytest.MonkeyPatch, seconds_a_pixel: float) -> None:
+    """On a clock of our own, for engines from fast to slow; at least a tenth of a second, or all pixels, are timed."""
+    scene = derive(resolve(nb.Experiment.from_nanobragg_args(f"{SMALL} -detpixels 150".split()), Notes()))
+    now, timed = [0.0], []
+
+    class Timed:
+        def photons(self, part):
+            now[0] += part.n_pixels * seconds_a_pixel
+            timed.append(part.n_pixels)
+
+    monkeypatch.setattr(coarse.time, "perf_counter", lambda: now[0])
+    chosen = engine("c", RenderOptions(n_threads=3))
+    monkeypatch.setattr(coarse, "engine", lambda name, options: Timed())
+    estimate = coarse.estimated_seconds(scene, chosen)
+    assert estimate == pytest.approx(150**2 * seconds_a_pixel / 3, rel=1e-9)
+    assert timed[-1] == 150**2 or timed[-1] * seconds_a_pixel > coarse._SAMPLE_SECONDS
 
 
 @pytest.mark.parametrize(

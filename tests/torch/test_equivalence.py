@@ -54,7 +54,7 @@ def test_a_failure_names_the_worst_pixel_and_shows_its_traces(monkeypatch):
     assert "the traces from there on" in text
 
 
-@pytest.mark.parametrize("row", ROWS[::20], ids=range(0, len(ROWS), 20))
+@pytest.mark.parametrize("row", ROWS[:120:20], ids=range(0, 120, 20))
 def test_blocks_do_not_matter(row):
     """Blocks of a single evaluation to blocks of everything: the same sum in another grouping."""
     experiment = resolve(grid.experiment_of(row))

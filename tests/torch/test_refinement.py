@@ -22,10 +22,9 @@ def example():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
-def test_recovers_orientation_and_cell(example, seed):
+def test_recovers_orientation_and_cell(example):
     """Start 0.5 degrees and 0.5 % away; `--seeds 20` of the example pools more of them."""
-    result, truth, _, _ = example.run(seed, verbose=False)
+    result, truth, _, _ = example.run(1, verbose=False)
     before, after = np.abs(result.start - truth), np.abs(result.estimate - truth)
     assert np.linalg.norm(before[:3]) == pytest.approx(0.5)
     assert before[3:] == pytest.approx(0.005 * truth[3:])

@@ -53,7 +53,7 @@ def form(plan: Plan, inputs: Inputs, offset: Tensor, smooth: bool) -> Tensor:
     """The form (o, m); `smooth` for an expression that plain autograd can differentiate, twice, everywhere."""
     if plan.shape is Shape.SQUARE:
         if not plan.lattice_axes:
-            return torch.ones_like(offset[0]) if len(offset) else offset.new_ones(offset.shape[1:])
+            return _of_one_cell(offset)
         f = _active(plan, offset)
         ratio = _grating_sqr(f, plan.counts) if smooth else _grating(f, plan.counts)
         product = _product(ratio)
@@ -98,6 +98,11 @@ def _product(x: Tensor) -> Tensor:
     return total
 
 
+def _of_one_cell(offset: Tensor) -> Tensor:
+    """1, whatever the offset: the form of a crystal of one cell along every axis."""
+    return offset.new_ones(offset.shape[1:])
+
+
 def _grating(f: Tensor, n: Tensor) -> Tensor:
     """|sin(pi n f)/sin(pi f)| up to its sign; written in place, for use without autograd."""
     x = (f * math.pi).add_(_TINY[f.dtype])
@@ -117,7 +122,7 @@ def _grating_sqr(f: Tensor, n: Tensor) -> Tensor:
 
 def _square_slopes(plan: Plan, offset: Tensor) -> Slopes:
     if not plan.lattice_axes:
-        return Slopes(form(plan, None, offset, False), torch.zeros_like(offset))
+        return Slopes(_of_one_cell(offset), torch.zeros_like(offset))
     f, n = _active(plan, offset), plan.counts
     x = f * math.pi
     away = torch.maximum(x.abs(), _NEAR[f.dtype] / n)
