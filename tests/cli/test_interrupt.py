@@ -31,7 +31,7 @@ def _hear_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _start(flags: str, folder: Path) -> subprocess.Popen[str]:
+def start(flags: str, folder: Path) -> subprocess.Popen[str]:
     """Start the command and wait until its report ends, where rendering begins."""
     words = [*COMMAND, *CRYSTAL.split(), *flags.split()]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -46,7 +46,7 @@ def _start(flags: str, folder: Path) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("name", LONG_RUNS)
 def test_a_long_run_ends(name: str, tmp_path: Path) -> None:
     """It would take from six minutes to days."""
-    process = _start(LONG_RUNS[name], tmp_path)
+    process = start(LONG_RUNS[name], tmp_path)
     time.sleep(0.5)
     assert process.poll() is None, "the run is too short to be interrupted"
     process.send_signal(signal.SIGINT)
@@ -58,7 +58,7 @@ def test_a_long_run_ends(name: str, tmp_path: Path) -> None:
 
 def test_an_interrupt_while_files_are_written_leaves_whole_files_only(tmp_path: Path) -> None:
     n = 4000  # the int image alone is 32 MB
-    process = _start(f"-detpixels {n} -oversample 1 -roi 0 20 0 20", tmp_path)
+    process = start(f"-detpixels {n} -oversample 1 -roi 0 20 0 20", tmp_path)
     end = time.monotonic() + 60
     while not list(tmp_path.iterdir()) and time.monotonic() < end:
         time.sleep(0.001)
