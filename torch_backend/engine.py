@@ -117,7 +117,8 @@ class TorchEngine(Engine):
         names = list(tangents)
 
         def pixels(*values: Tensor) -> Tensor:
-            return self.photons(replace(scene, **dict(zip(names, values, strict=True))))
+            changed: dict[str, Any] = dict(zip(names, values, strict=True))
+            return self.photons(replace(scene, **changed))
 
         point = tuple(getattr(scene, name).detach() for name in names)
 

@@ -18,7 +18,7 @@ from torch.autograd import Function, forward_ad
 
 from nanobragg.arrays import is_transformed
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 AGAIN = (
     "the image can be differentiated once; for second derivatives pass twice_differentiable=True to "
     "nanobragg.simulate, prepare or ExperimentModule (plain autograd, with a tape of the whole sum)"

@@ -132,7 +132,7 @@ def evaluate(
     return form * squared if smooth else form.mul_(squared)
 
 
-def render(plan: Plan, inputs: Inputs, smooth: bool, progress: Callable[[int, int], None] | None = None) -> Tensor:
+def render(plan: Plan, inputs: Inputs, smooth: bool, progress: Callable[[int, int], object] | None = None) -> Tensor:
     """Photons of the rendered pixels.
 
     Parameters
