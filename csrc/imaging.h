@@ -8,6 +8,19 @@
 
 #include "nanobragg.h"
 
+/* sampler.c: deviates by Philox4x32-10, key (seed, purpose), counter (pixel, panel, frame, draw). The purposes are
+ * those of nanobragg.streams. */
+typedef struct {
+    uint32_t seed, purpose, panel, frame;
+    uint32_t draw; /* number of the block of uniform and normal deviates; Poisson deviates count their own */
+} nb_stream;
+
+double nb_normal_quantile(double p);
+NB_WARN_UNUSED int nb_sample_uniform(const nb_stream *stream, uint32_t first, int64_t n, double *out);
+NB_WARN_UNUSED int nb_sample_normal(const nb_stream *stream, uint32_t first, int64_t n, double *out);
+NB_WARN_UNUSED int nb_sample_poisson(const nb_stream *stream, uint32_t first, int64_t n, const double *mean,
+                                     double *out);
+
 /* original_nonbragg.c: scattering of an amorphous body as the program nonBragg computes it. Lengths in metres. */
 typedef struct {
     int64_t n_fast, n_slow;

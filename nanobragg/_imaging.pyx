@@ -18,6 +18,9 @@ cdef extern from "imaging.h" nogil:
     ctypedef struct nb_rng:
         pass
 
+    ctypedef struct nb_stream:
+        uint32_t seed, purpose, panel, frame, draw
+
     ctypedef struct nb_amorphous_body:
         int64_t n_fast, n_slow
         int64_t roi[4]
@@ -55,6 +58,10 @@ cdef extern from "imaging.h" nogil:
     void nb_rng_init(nb_rng *rng)
     float nb_gaussian(nb_rng *rng, int64_t *state)
     int nb_gaussian_array(nb_rng *rng, int64_t *state, int64_t n, float *out)
+    double nb_normal_quantile(double p)
+    int nb_sample_uniform(const nb_stream *stream, uint32_t first, int64_t n, double *out)
+    int nb_sample_normal(const nb_stream *stream, uint32_t first, int64_t n, double *out)
+    int nb_sample_poisson(const nb_stream *stream, uint32_t first, int64_t n, const double *mean, double *out)
     int nb_original_amorphous(const nb_amorphous_body *body, float *image, const nb_amorphous_last *last, double *total)
     int nb_original_counts(nb_rng *rng, int64_t *state, int64_t *calibration_state, int64_t n, double flicker,
                            double calibration, float *photons, double *total)
@@ -81,6 +88,52 @@ cdef int _copy(double *target, values) except -1:
 
 cdef const double *_pointer(const double[::1] values) noexcept:
     return &values[0] if values.shape[0] > 0 else NULL
+
+
+cdef class Sampler:
+    """Deviates by Philox4x32-10, key (seed, purpose), counter (pixel, panel, frame, draw); all of them below 2^32.
+
+    The methods fill `out` for the pixels `first`, `first` + 1, ... and run without the GIL.
+    """
+
+    cdef nb_stream c
+
+    def __cinit__(self, uint32_t seed, uint32_t purpose, uint32_t panel, uint32_t frame, uint32_t draw):
+        self.c.seed, self.c.purpose, self.c.panel, self.c.frame, self.c.draw = seed, purpose, panel, frame, draw
+
+    def uniform(self, uint32_t first, double[::1] out):
+        """Within 0 and 1, both excluded."""
+        cdef int64_t n = out.shape[0]
+        cdef int status
+        if n > 0:
+            with nogil:
+                status = nb_sample_uniform(&self.c, first, n, &out[0])
+            _check(status)
+
+    def normal(self, uint32_t first, double[::1] out):
+        """Mean 0, variance 1."""
+        cdef int64_t n = out.shape[0]
+        cdef int status
+        if n > 0:
+            with nogil:
+                status = nb_sample_normal(&self.c, first, n, &out[0])
+            _check(status)
+
+    def poisson(self, uint32_t first, const double[::1] mean, double[::1] out):
+        """Counts of the given means; NaN and negative means give 0."""
+        cdef int64_t n = out.shape[0]
+        cdef int status
+        if mean.shape[0] != n:
+            raise CoreError(f"{mean.shape[0]} means for {n} pixels")
+        if n > 0:
+            with nogil:
+                status = nb_sample_poisson(&self.c, first, n, &mean[0], &out[0])
+            _check(status)
+
+
+def normal_quantile(double p):
+    """The normal deviate below which a fraction p lies."""
+    return nb_normal_quantile(p)
 
 
 def original_amorphous(body, roi, bint keep_last):

@@ -22,7 +22,7 @@ TORCH = ROOT / "torch_backend"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "constants", "_core", "_imaging", "lazy", "version"),
-    ("arrays",),
+    ("arrays", "streams"),
     ("io",),
     ("config",),
     ("derivation",),
@@ -59,7 +59,6 @@ NOT_YET: set[tuple[str, str]] = {
 }
 """Arrows that run up or sideways and are being untied."""
 LATE: set[str] = {
-    "nanobragg.cli.companions.noisify",
     "nanobragg.cli.dropin.output",
     "nanobragg.cli.dropin.render",
     "nanobragg.cli.dropin.usage",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nanobragg.cli.companions.tokens import Option, described, own_options, read_tokens
 from nanobragg.constants import DEFAULT_FLUENCE, R_E_SQR
 from nanobragg.errors import FileFormatError, NanoBraggWarning, UsageError
-from nanobragg.imaging.original.noisify import NumpyNoise, Psf, Spread, Stored, spread, stored
+from nanobragg.imaging.original.noisify import NumpyNoise, OriginalNoise, Psf, Spread, Stored, spread, stored
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.images.pgm import write_pgm
 from nanobragg.io.images.smv import header_values, load_smv, padded_header
@@ -285,8 +285,6 @@ def _tell(result: Spread, psf: Psf) -> NDArray[np.float32]:
 def _generator(own: dict[str, str], seed: int, calibration_state: int) -> Any:
     if own.get("generator") == "pcg64":
         return NumpyNoise(seed, calibration_state)
-    from nanobragg.imaging.original.noisify import OriginalNoise
-
     return OriginalNoise(-seed, calibration_state)
 
 
