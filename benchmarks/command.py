@@ -26,11 +26,12 @@ from workloads import WORKLOADS, prepare
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = {
-    "reading reflections": ("cli/inputs.py", "read_reflections"),
-    "decisions and warnings": ("api.py", "resolve_with_warnings"),
+    "reading reflections": ("command_line/files.py", "read_reflections"),
+    "decisions": ("derivation/resolve.py", "resolve"),
     "derive": ("derive.py", "derivation"),
-    "render": ("backend_c.py", "render"),
-    "statistics, files": ("cli/output.py", "write_images"),
+    "quirks at work": ("api.py", "warn_about"),
+    "render": ("engines/c.py", "image"),
+    "statistics, files": ("dropin/output.py", "write_images"),
 }
 
 

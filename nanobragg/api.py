@@ -9,8 +9,9 @@ from typing import Any
 
 from nanobragg.config import Experiment
 from nanobragg.derivation import panels
-from nanobragg.derivation.derive import derive
-from nanobragg.derivation.resolve import Notes, resolve
+from nanobragg.derivation.decisions.decided import Decided
+from nanobragg.derivation.derive import Derivation, derivation
+from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine, Progress, RenderOptions
@@ -86,11 +87,8 @@ def simulate(
     """
     options = RenderOptions(n_threads=n_threads, kernel=kernel, precision=precision, dtype=dtype, device=device,
                             memory_budget=memory_budget, phase=phase, twice_differentiable=twice_differentiable)  # fmt: skip
-    chosen = engine(backend, options)
-    parts = []
-    for part in panels.experiments(experiment):
-        parts.append(resolve_with_warnings(part))
-    return _images(chosen, experiment, parts, roi, progress, out)
+    parts = [resolve(part) for part in panels.experiments(experiment)]
+    return _images(engine(backend, options), experiment, parts, roi, progress, out, warn=True)
 
 
 def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Callable[..., Any]:
@@ -116,10 +114,13 @@ def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Calla
     if unknown:
         raise TypeError(f"prepare() got unexpected options: {', '.join(sorted(unknown))}")
     chosen = engine(backend, RenderOptions(**options))
-    decided = []
-    for part in panels.experiments(experiment):
-        decided.append(resolve_with_warnings(part))
+    decided = [resolve(part) for part in panels.experiments(experiment)]
     scenes: list[Scene] = []
+    for part in decided:
+        d = derivation(part) if chosen.ops.is_float or part.experiment.quirks else None
+        warn_about(part, d, stacklevel=3)
+        if chosen.ops.is_float and d is not None:  # tensors may change in place, and carry a graph
+            scenes.append(d.scene)
 
     def render(
         values: dict[str, Any] | Experiment | None = None,
@@ -129,66 +130,69 @@ def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Calla
         progress: bool | Progress | None = None,
     ) -> Any:
         if isinstance(values, Experiment):
-            others = []
-            for part in panels.experiments(values):
-                others.append(resolve_with_warnings(part))
-            return _images(chosen, values, others, roi, progress, out)
+            others = [resolve(part) for part in panels.experiments(values)]
+            return _images(chosen, values, others, roi, progress, out, warn=True)
         if values:
             own = panels.values_by_panel(values, len(decided)) if panels.several(experiment) else [values]
-            changed = [_changed(part, new) for part, new in zip(decided, own, strict=True)]
+            changed = [part.with_values(new) for part, new in zip(decided, own, strict=True)]
             return _images(chosen, experiment, changed, roi, progress, out)
-        if roi is None and chosen.ops.is_float:  # tensors may have changed in place, and carry a graph
-            scenes[:] = scenes or [derive(part, chosen.ops) for part in decided]
-            return _images(chosen, experiment, decided, roi, progress, out, scenes)
-        return _images(chosen, experiment, decided, roi, progress, out)
+        return _images(chosen, experiment, decided, roi, progress, out, scenes=scenes if roi is None else ())
 
     return render
-
-
-def _changed(decided: Experiment, values: dict[str, Any]) -> Experiment:
-    for path, value in values.items():
-        decided = decided.replace(path, value)
-    return decided
 
 
 def _images(
     chosen: Engine,
     experiment: Experiment,
-    parts: Sequence[Experiment],
+    parts: Sequence[Decided],
     roi: Any,
     progress: bool | Progress | None,
     out: Any,
+    *,
+    warn: bool = False,
     scenes: Sequence[Scene] = (),
 ) -> Any:
-    """The image of an experiment whose parts, one a panel, are decided (and derived)."""
+    """The image of an experiment whose parts, one a panel, are decided (and derived); warnings name the caller's caller."""
     several = panels.several(experiment)
     regions = panels.rois(roi, len(parts)) if several else [roi]
     images = []
     for i, (decided, region) in enumerate(zip(parts, regions, strict=True)):
+        if scenes:
+            scene = scenes[i]
+        else:
+            d = derivation(decided, chosen.ops, roi=region)
+            scene = d.scene
+            if warn:
+                warn_about(decided, d, stacklevel=4)
         with _Reporting(progress) as report:
-            scene = scenes[i] if scenes else derive(decided, chosen.ops, roi=region)
             into = panels.part_of(out, i, len(parts)) if several else out
-            images.append(chosen.beside(decided).image(scene, progress=report, out=into))
+            images.append(chosen.beside(decided.experiment).image(scene, progress=report, out=into))
     if out is not None:
         return out
     return panels.joined(images) if several else images[0]
 
 
-def resolve_with_warnings(experiment: Experiment) -> Experiment:
-    """Decide the experiment, and warn about settings without effect and quirks that change its pixels."""
-    notes = Notes()
-    decided = resolve(experiment, notes)
+def warn_about(decided: Decided, d: Derivation | None, *, stacklevel: int = 2) -> None:
+    """Warn about structure factors that do not fit, settings without effect, and quirks that change this run's pixels.
+
+    Parameters
+    ----------
+    decided : Decided
+    d : Derivation, optional
+        Of `decided`, for the quirks; None where none is in force.
+    stacklevel : int
+        As for `warnings.warn`, called here.
+    """
     for text in structure_factor_mismatches(decided):
-        warnings.warn(text, NanoBraggWarning, stacklevel=3)
-    for text in notes.ineffective:
-        warnings.warn(text, IneffectiveWarning, stacklevel=3)
-    for trigger in triggered(experiment, decided):
+        warnings.warn(text, NanoBraggWarning, stacklevel=stacklevel)
+    for note in decided.notes.ineffective:
+        warnings.warn(str(note), IneffectiveWarning, stacklevel=stacklevel)
+    for trigger in triggered(d) if d is not None else ():
         quirk = trigger.quirk
         warnings.warn(
             f"{quirk.name}: {quirk.text.original} ({trigger.reason}); fidelity='corrected' instead: {quirk.text.corrected}",
-            QuirkWarning, stacklevel=3,
+            QuirkWarning, stacklevel=stacklevel,
         )  # fmt: skip
-    return decided
 
 
 class _Reporting:

@@ -60,13 +60,14 @@ class ExperimentModule(nn.Module):
         super().__init__()
         if isinstance(refine, str):
             raise ConfigError("refine", refine, "must be a list of paths", f"[{refine!r}]")
-        self.decided = seeded(experiment) if isinstance(experiment.detector, tuple) else resolve(experiment)
+        self._decided = None if isinstance(experiment.detector, tuple) else resolve(experiment)
+        self._start = seeded(experiment) if self._decided is None else self._decided.experiment
         self.options = options
         self.priors = dict(priors or {})
         self._names: dict[str, str] = {}
         self._bounded: dict[str, _Bounded] = {}
         for path in refine:
-            start = _start(self.decided, path)
+            start = _start_value(self._start, path)
             low, high = (bounds or {}).get(path, (None, None))
             if low is not None or high is not None:
                 self._bounded[path] = _Bounded(path, start, low, high)
@@ -91,7 +92,7 @@ class ExperimentModule(nn.Module):
     @property
     def experiment(self) -> Experiment:
         """The decided experiment with the current values, which stay connected to the parameters."""
-        experiment = self.decided
+        experiment = self._start
         for path, value in self.values().items():
             experiment = experiment.replace(path, value)
         return experiment
@@ -114,10 +115,9 @@ class ExperimentModule(nn.Module):
 
         Panels are rendered one by one, as `nanobragg.simulate` does, and decided anew from the current values.
         """
-        experiment = self.experiment
-        if not isinstance(experiment.detector, tuple):
-            return simulate(experiment, roi=roi, **self.options)
-        parts = panels.experiments(experiment)
+        if self._decided is not None:
+            return simulate(self._decided.with_values(self.values()), roi=roi, **self.options)
+        parts = panels.experiments(self.experiment)
         regions = panels.rois(roi, len(parts))
         images = [simulate(resolve(part), roi=r, **self.options) for part, r in zip(parts, regions, strict=True)]
         joined: Tensor = panels.joined(images)
@@ -128,7 +128,7 @@ class ExperimentModule(nn.Module):
         return "\n".join(f"{path} = {value.detach().tolist()}" for path, value in self.values().items())
 
 
-def _start(experiment: Experiment, path: str) -> Tensor:
+def _start_value(experiment: Experiment, path: str) -> Tensor:
     """The value at a path as a float64 tensor of its own."""
     value = experiment.get(path)
     if value is None or isinstance(value, str | bool):

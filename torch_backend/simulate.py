@@ -7,13 +7,13 @@ from typing import Any
 from nanobragg.torch_backend.engine import TorchEngine
 from torch import Tensor
 
-from nanobragg.config import Experiment
+from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.derive import derive
 from nanobragg.engines.engine import Progress, RenderOptions
 
 
 def simulate(
-    decided: Experiment,
+    decided: Decided,
     *,
     roi: tuple[slice, slice] | None = None,
     progress: Progress | None = None,
@@ -23,7 +23,7 @@ def simulate(
 
     Parameters
     ----------
-    decided : Experiment
+    decided : Decided
         From `nanobragg.derivation.resolve.resolve`.
     roi : tuple of slice, optional
         (slow, fast), half-open; only these pixels are computed.
@@ -64,5 +64,5 @@ def simulate(
     ``render = nanobragg.prepare(experiment, backend="torch")``. The batch is a loop inside; the tangents of one point
     (``torch.func.jacfwd``) share one sweep.
     """
-    engine = TorchEngine(RenderOptions(**options)).beside(decided)
+    engine = TorchEngine(RenderOptions(**options)).beside(decided.experiment)
     return engine.image(derive(decided, engine.ops, roi=roi), progress=progress)

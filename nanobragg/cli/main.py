@@ -142,13 +142,14 @@ def run(args: Sequence[str]) -> int:
 
 def _simulate(line: CommandLine) -> None:
     """Everything after the arguments are read: report, rendering, files."""
-    from nanobragg.api import resolve_with_warnings
+    from nanobragg.api import warn_about
     from nanobragg.arrays import drawn_seed
     from nanobragg.cli.dropin import report
     from nanobragg.cli.dropin.output import write_images
     from nanobragg.cli.dropin.render import engine_of, render
     from nanobragg.derivation.derive import derivation
     from nanobragg.derivation.orientations import seeded
+    from nanobragg.derivation.resolve import resolve
     from nanobragg.derivation.rng import checked_seed
     from nanobragg.exchange.command_line.files import read_reflections
     from nanobragg.exchange.command_line.ineffective import is_told, note_ineffective
@@ -182,12 +183,12 @@ def _simulate(line: CommandLine) -> None:
                   "before -misset random")  # fmt: skip
     note_ineffective(line)
     _tell(line)
+    d = derivation(resolve(experiment))
     with warnings.catch_warnings(record=True) as caught:
-        decided = resolve_with_warnings(experiment)
+        warn_about(d.decided, d)
     for warning in caught:
         if not is_told(line, str(warning.message)):
             warnings.warn(warning.message, warning.category, stacklevel=1)
-    d = derivation(decided)
     seed = drawn_seed() if output.seed is None else output.seed
     if output.noise_file is not None:
         checked_seed("noise.seed", seed)  # now, not when images have been written

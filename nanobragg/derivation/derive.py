@@ -24,11 +24,13 @@ from nanobragg.constants import (
     WATER_MOLAR_MASS,
 )  # fmt: skip
 from nanobragg.derivation.cell import Cell, oriented_cell
-from nanobragg.derivation.limits import refusing_degenerate_geometry
+from nanobragg.derivation.decisions.decided import Decided
+from nanobragg.derivation.decisions.limits import refusing_degenerate_geometry
+from nanobragg.derivation.decisions.size import CrystalSize
 from nanobragg.derivation.orientations import draws, legacy_streams, rotation_matrices
 from nanobragg.derivation.placement import Placement, place
 from nanobragg.derivation.prescan import OutOfRange, prescan
-from nanobragg.derivation.resolve import CrystalSize, crystal_size, recommended_oversample, sensor_counts
+from nanobragg.derivation.resolve import sensor_counts
 from nanobragg.derivation.scene import KERNEL_QUIRKS, FactorMode, Scene, Shape
 from nanobragg.derivation.sources import SourceList, source_list
 from nanobragg.derivation.vectors import FLOAT_OPS, Ops, Vec, matvec, radians, rotaxis, unit
@@ -59,13 +61,12 @@ class Rotation:
 class Derivation:
     """The Scene and the intermediate results behind it."""
 
-    experiment: Experiment
+    decided: Decided
     cell: Cell
     placement: Placement
     sources: SourceList
     layers: Layers
     rotation: Rotation
-    size: CrystalSize
     fluence: Any
     mosaic_spread: Any
     """[rad]"""
@@ -76,18 +77,23 @@ class Derivation:
     """the lookup that switched interpolation off"""
 
     @property
-    def recommended_oversample(self) -> int:
-        """What automatic oversampling would take."""
-        return recommended_oversample(self.experiment)
+    def experiment(self) -> Experiment:
+        """The decided experiment."""
+        return self.decided.experiment
+
+    @property
+    def size(self) -> CrystalSize:
+        """The crystal in cells."""
+        return self.decided.size
 
 
-def derive(experiment: Experiment, ops: Ops = FLOAT_OPS, *, roi: Any = None) -> Scene:
+def derive(decided: Decided, ops: Ops = FLOAT_OPS, *, roi: Any = None) -> Scene:
     """The Scene of a decided experiment.
 
     Parameters
     ----------
-    experiment : Experiment
-        From `nanobragg.derivation.resolve.resolve`.
+    decided : Decided
+        From `nanobragg.derivation.resolve.resolve`. With floats its placement, cell and size are taken over.
     ops : Ops
         Array namespace: floats and numpy by default; the torch backend passes its own.
     roi : tuple of slice, optional
@@ -98,25 +104,26 @@ def derive(experiment: Experiment, ops: Ops = FLOAT_OPS, *, roi: Any = None) -> 
     ConfigError
         For geometry that is degenerate, or an empty ROI.
     """
-    return derivation(experiment, ops, roi=roi).scene
+    return derivation(decided, ops, roi=roi).scene
 
 
-def derivation(experiment: Experiment, ops: Ops = FLOAT_OPS, *, roi: Any = None) -> Derivation:
+def derivation(decided: Decided, ops: Ops = FLOAT_OPS, *, roi: Any = None) -> Derivation:
     """As `derive`, with everything that reports and traces print."""
     with refusing_degenerate_geometry():
-        return _derivation(experiment, ops, roi)
+        return _derivation(decided, ops, roi)
 
 
-def _derivation(experiment: Experiment, ops: Ops, roi: Any) -> Derivation:
+def _derivation(decided: Decided, ops: Ops, roi: Any) -> Derivation:
+    experiment = decided.experiment
     crystal, det, quirks = experiment.crystal, experiment.detector, experiment.quirks
     table = crystal.structure_factors
     assert table is not None
-    cell = oriented_cell(experiment, ops)
-    placement = place(experiment, ops)
+    cell = decided.cell if ops.is_float else oriented_cell(experiment, ops)
+    placement = decided.placement if ops.is_float else place(experiment, ops)
     sources = source_list(experiment, placement, ops)
     layers = _layers(experiment, ops)
     rotation = _rotation(experiment, ops)
-    size = crystal_size(experiment) if ops.is_float else CrystalSize(crystal.n_cells, [])
+    n_cells = decided.size.n_cells if ops.is_float else crystal.n_cells
     fluence = _fluence(experiment, ops)
     spread = radians(crystal.mosaic.spread_deg, ops)
     orientations, first = _orientations(experiment, cell, placement, rotation, spread, ops)
@@ -148,7 +155,7 @@ def _derivation(experiment: Experiment, ops: Ops, roi: Any) -> Derivation:
         r_e_sqr=R_E_SQR, fluence=fluence,
         orientations=orientations, orientations_first_pass=first, first_pass=(0, 0),
         a_star=ops.stack([ops.stack(v) for v in (cell.a_star, cell.b_star, cell.c_star)]),
-        n_cells=ops.stack([ops.lift(n) for n in elements(size.n_cells)]), shape=Shape[crystal.shape.upper()],
+        n_cells=ops.stack([ops.lift(n) for n in elements(n_cells)]), shape=Shape[crystal.shape.upper()],
         fudge=ops.lift(crystal.fudge), f_table=ops.lift(table.amplitude) if table.has_table else ops.lift(np.empty((0, 0, 0))),
         hkl_min=table.hkl_min, default_F=ops.lift(table.default_F), tricubic=experiment.sampling.interpolate == "tricubic",
         interpolation_off=(0, 0), oversample=n_sub,
@@ -156,10 +163,8 @@ def _derivation(experiment: Experiment, ops: Ops, roi: Any) -> Derivation:
         background=_background(experiment, water, fluence, steps, ops),
         quirks=quirks & KERNEL_QUIRKS, **modes,
     )  # fmt: skip
-    scene, out_of_range = _prescanned(scene, experiment, ops, roi)
-    return Derivation(
-        experiment, cell, placement, sources, layers, rotation, size, fluence, spread, water, scene, out_of_range
-    )
+    scene, out_of_range = _prescanned(scene, decided, ops, roi)
+    return Derivation(decided, cell, placement, sources, layers, rotation, fluence, spread, water, scene, out_of_range)
 
 
 def rendered_pixels(det: Detector, *rois: Any) -> NDArray[np.int64]:
@@ -328,13 +333,13 @@ def _orientations(
     return table[steady], table[first]
 
 
-def _prescanned(scene: Scene, experiment: Experiment, ops: Ops, roi: Any) -> tuple[Scene, OutOfRange | None]:
-    switched_off = Quirk.INTERP_SWITCHED_OFF in experiment.quirks
+def _prescanned(scene: Scene, decided: Decided, ops: Ops, roi: Any) -> tuple[Scene, OutOfRange | None]:
+    switched_off = Quirk.INTERP_SWITCHED_OFF in decided.experiment.quirks
     if ops.is_float:
         return prescan(scene, switched_off)
     if scene.orientations_first_pass is None and not (switched_off and scene.tricubic):
         return replace(scene, interpolation_off=(scene.n_pixels, 0)), None
-    model = _derivation(experiment, FLOAT_OPS, roi)
+    model = _derivation(decided, FLOAT_OPS, roi)
     return replace(
         scene, first_pass=model.scene.first_pass, interpolation_off=model.scene.interpolation_off
     ), model.out_of_range

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nanobragg.config import Experiment
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.rng import LegacyRandom, checked_seed
-from nanobragg.derivation.vectors import Ops, Vec
+from nanobragg.derivation.vectors import FLOAT_OPS, Ops, Vec
 
 _THIRD_F32 = 0.3333333432674408
 _RANDOM_MISSET_SPREAD = 90.0
@@ -96,8 +96,6 @@ def rotation_matrices(draw: Draws, spread: Any, float32: bool, ops: Ops) -> list
 
 def misset_angles(experiment: Experiment) -> Vec:
     """The original's random orientation as three angles [rad] about x, y, z (random.md section 6)."""
-    from nanobragg.derivation.vectors import FLOAT_OPS
-
     _, deviates, _ = legacy_streams(experiment)
     draw = draws(deviates.reshape(1, 3), float32=True)
     u = [float(x[0]) for x in rotation_matrices(draw, _RANDOM_MISSET_SPREAD, True, FLOAT_OPS)]

@@ -8,70 +8,45 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from nanobragg.arrays import detached, elements, is_tensor
-from nanobragg.config import Beam, Crystal, Detector, Divergence, Experiment, Goniometer, Sampling, UnitCell
+from nanobragg.config import Beam, Crystal, Divergence, Experiment, Goniometer, Sampling, UnitCell
 from nanobragg.config.experiment import check_experiment
-from nanobragg.config.fields import check_tensors
+from nanobragg.config.fields import Config, check_tensors
 from nanobragg.config.quirks import Quirk
-from nanobragg.constants import DEFAULT_BEAM_SIZE, RTD
-from nanobragg.derivation.cell import oriented_cell
-from nanobragg.derivation.limits import check_limits, refusing_degenerate_geometry
-from nanobragg.derivation.placement import Placement, convention_in_force, distances_agree, place
-from nanobragg.derivation.sources import wavelength_m
-from nanobragg.derivation.vectors import FLOAT_OPS, dot, radians, rotxyz
+from nanobragg.constants import RTD
+from nanobragg.derivation.decisions.decided import Decided
+from nanobragg.derivation.decisions.limits import check_limits, refusing_degenerate_geometry
+from nanobragg.derivation.decisions.notes import Notes
+from nanobragg.derivation.placement import Placement, convention_in_force, place
+from nanobragg.derivation.vectors import FLOAT_OPS, cross, dot
 from nanobragg.errors import ConfigError
 
-
-@dataclass(frozen=True)
-class Decision:
-    """One value that was decided automatically, and the rule that decided it."""
-
-    path: str
-    value: Any
-    rule: str
+C = TypeVar("C", bound=Config)
 
 
-@dataclass
-class Notes:
-    """What `resolve` has to tell: decisions, and settings that have no effect."""
-
-    decisions: list[Decision] = field(default_factory=list)
-    ineffective: list[str] = field(default_factory=list)
-
-    def decide(self, path: str, value: Any, rule: str) -> Any:
-        """Record a decision and return its value."""
-        self.decisions.append(Decision(path, value, rule))
-        return value
-
-
-@dataclass(frozen=True)
-class CrystalSize:
-    """The crystal in cells, and how it came about."""
-
-    n_cells: tuple[Any, Any, Any]
-    clipped: list[tuple[str, float, float]]
-    """(direction, size [m], beam [m]) of every size that was clipped by the beam"""
-
-
-def resolve(experiment: Experiment, notes: Notes | None = None) -> Experiment:
-    """The experiment with every count, switch and enum decided.
+def resolve(experiment: Experiment) -> Decided:
+    """Decide every count, switch and enum.
 
     Parameters
     ----------
     experiment : Experiment
-        As the user wrote it, or already decided.
-    notes : Notes, optional
-        Collects the decisions and the settings without effect.
+        As the user wrote it, or decided already.
+
+    Returns
+    -------
+    Decided
+        The decided experiment, the decisions and the settings without effect, and the placement, cell and size that were
+        formed on the way.
 
     Raises
     ------
     ConfigError
         For combinations that cannot be simulated under the quirks in force.
     """
-    notes = Notes() if notes is None else notes
+    notes = Notes()
     check_experiment(experiment)
     if isinstance(experiment.detector, tuple):
         raise ConfigError(
@@ -82,26 +57,33 @@ def resolve(experiment: Experiment, notes: Notes | None = None) -> Experiment:
         )
     check_tensors(experiment)
     with refusing_degenerate_geometry():
-        detector = _resolve_detector(experiment, notes)
-        decided = replace(
-            experiment,
-            detector=detector,
-            goniometer=_resolve_phi(experiment, notes),
-            beam=_resolve_beam(experiment, notes),
+        _check_detector(experiment, notes)
+        goniometer, beam = _resolve_phi(experiment, notes), _resolve_beam(experiment, notes)
+        crystal = _resolve_crystal(experiment, notes)
+        decided = Decided(experiment, _changed(experiment, goniometer=goniometer, beam=beam, crystal=crystal), notes)
+        _check_cell(decided)
+        sized = _changed(crystal, n_cells=decided.size.n_cells)
+        decided = decided.carried(_changed(decided.experiment, crystal=sized), {"cell", "size"})
+        _check_geometry(decided)
+        sampling = _resolve_sampling(decided)
+        decided = decided.carried(
+            _changed(decided.experiment, sampling=sampling), {"cell", "size", "placement", "recommended_oversample"}
         )
-        crystal = _resolve_crystal(decided, notes)
-        typed_cells = decided.crystal.n_cells
-        decided = replace(decided, crystal=crystal)
-        _check_geometry(decided, notes)
-        decided = replace(decided, sampling=_resolve_sampling(decided, typed_cells, notes))
-    check_limits(decided)
+    check_limits(decided.experiment)
     return decided
+
+
+def _changed(part: C, **values: Any) -> C:
+    """A copy with values that need no check, for they were decided here."""
+    other = object.__new__(type(part))
+    vars(other).update(vars(part) | values)
+    return other
 
 
 # --- detector -----------------------------------------------------------------------------------------------------------
 
 
-def _resolve_detector(experiment: Experiment, notes: Notes) -> Detector:
+def _check_detector(experiment: Experiment, notes: Notes) -> None:
     det, quirks = experiment.detector, experiment.quirks
     convention = convention_in_force(experiment)
     if convention != det.convention:
@@ -121,7 +103,6 @@ def _resolve_detector(experiment: Experiment, notes: Notes) -> Detector:
                 )
         if sensor_counts(experiment) and sensor.n_layers is None:
             notes.decide("detector.sensor.n_layers", 2, "a thickness alone: two layers")
-    return det
 
 
 def sensor_counts(experiment: Experiment) -> bool:
@@ -137,39 +118,29 @@ def sensor_counts(experiment: Experiment) -> bool:
     return is_tensor(depth) or (depth != 0 and math.isfinite(depth))
 
 
-def _check_geometry(decided: Experiment, notes: Notes) -> None:
-    """Place everything once in floats: refuses what the derivation cannot take."""
-    det = decided.detector
-    placement = place(decided, FLOAT_OPS)
-    if det.pix0_mm is not None and Quirk.PIX0_IGNORED not in decided.quirks:
-        notes.ineffective.extend(_overruled_by_pix0(decided, placement))
+def _check_geometry(decided: Decided) -> None:
+    """Refuse what the derivation cannot take."""
+    placement = decided.placement
+    experiment = decided.experiment
+    if experiment.detector.pix0_mm is not None and Quirk.PIX0_IGNORED not in experiment.quirks:
+        for field, off in _overruled_by_pix0(experiment, placement):
+            decided.notes.without_effect(
+                f"detector.{field}", reason=f"pix0_mm decides, and puts it {off:.3g} pixels elsewhere"
+            )
     for name in ("pix0", "fast", "slow", "normal", "distance", "close_distance"):
         value = getattr(placement, name)
         if not all(math.isfinite(x) for x in (value if isinstance(value, tuple) else (value,))):
             raise ConfigError("detector", value, f"{name} must be finite", "look at the distances and rotations")
-    if (
-        det.distance_mm is not None
-        and det.close_distance_mm is not None
-        and Quirk.CLOSE_DISTANCE_WINS not in decided.quirks
-    ):
-        angles = [radians(angle, FLOAT_OPS) for angle in elements(det.rotation_deg)]
-        from nanobragg.config.conventions import CONVENTIONS
-        from nanobragg.derivation.placement import _axes
-
-        normal = _axes(decided, CONVENTIONS[placement.convention], placement.beam, FLOAT_OPS)[2]
-        ratio = dot(placement.beam, rotxyz(normal, (angles[0], angles[1], angles[2]), FLOAT_OPS))
-        if not distances_agree(detached(det.close_distance_mm), detached(det.distance_mm), ratio):
-            raise ConfigError(
-                "detector.close_distance_mm",
-                det.close_distance_mm,
-                f"contradicts distance_mm={detached(det.distance_mm):g}",
-                "give one of them",
-            )
 
 
-def _overruled_by_pix0(decided: Experiment, actual: Placement) -> Iterator[str]:
-    """Distances and centres that were given and differ from those of pix0_mm by more than 0.1 pixel (PIX0_IGNORED)."""
+_CENTERS = ("beam_center_mm", "beam_center_convention_mm", "close_point_mm", "org_px")
+
+
+def _overruled_by_pix0(decided: Experiment, actual: Placement) -> Iterator[tuple[str, float]]:
+    """Distances and centres that were given and differ from those of pix0_mm by more than 0.1 pixel, and by how many."""
     det = decided.detector
+    if all(getattr(det, given) is None for given in ("distance_mm", "close_distance_mm", *_CENTERS)):
+        return
     try:
         meant = place(replace(decided, detector=replace(det, pix0_mm=None)), FLOAT_OPS)
     except ConfigError:
@@ -178,16 +149,13 @@ def _overruled_by_pix0(decided: Experiment, actual: Placement) -> Iterator[str]:
     for given, quantities in (
         ("distance_mm", ("distance",)),
         ("close_distance_mm", ("close_distance",)),
-        ("beam_center_mm", centre),
-        ("beam_center_convention_mm", centre),
-        ("close_point_mm", centre),
-        ("org_px", centre),
+        *((name, centre) for name in _CENTERS),
     ):
         if getattr(det, given) is None:
             continue
         off = max(abs(getattr(meant, name) - getattr(actual, name)) for name in quantities) / actual.pixel_size
         if off > 0.1:
-            yield f"detector.{given} has no effect: pix0_mm decides, and puts it {off:.3g} pixels elsewhere"
+            yield given, off
 
 
 # --- phi ----------------------------------------------------------------------------------------------------------------
@@ -234,9 +202,9 @@ def _resolve_phi(experiment: Experiment, notes: Notes) -> Goniometer:
         if n < 1:
             raise ConfigError("goniometer.n_steps", n, "no phi step is left", "osc_deg is 0 while step_deg is given")
     elif has_step and not alone:
-        notes.ineffective.append("goniometer.step_deg has no effect: osc_deg and n_steps are given")
+        notes.without_effect("goniometer.step_deg", reason="osc_deg and n_steps are given")
     keeps_step = alone and step is not None and (has_step or (detached(step) == 0 and complete))
-    return replace(gonio, osc_deg=osc, n_steps=n, step_deg=step if keeps_step else None)
+    return _changed(gonio, osc_deg=osc, n_steps=n, step_deg=step if keeps_step else None)
 
 
 # --- beam ---------------------------------------------------------------------------------------------------------------
@@ -257,7 +225,7 @@ def _resolve_beam(experiment: Experiment, notes: Notes) -> Beam:
     v = _resolve_range(
         "beam.divergence.v_mrad", divergence.v_mrad, divergence.n_v, divergence.v_step_mrad, alone, edges, notes
     )
-    divergence = replace(divergence, h_mrad=h[0], n_h=h[1], h_step_mrad=h[2], v_mrad=v[0], n_v=v[1], v_step_mrad=v[2])
+    divergence = _changed(divergence, h_mrad=h[0], n_h=h[1], h_step_mrad=h[2], v_mrad=v[0], n_v=v[1], v_step_mrad=v[2])
     n, dispersion = beam.n_wavelengths, beam.dispersion_percent
     if detached(dispersion) < 0:
         if not alone:
@@ -276,8 +244,8 @@ def _resolve_beam(experiment: Experiment, notes: Notes) -> Beam:
     elif Quirk.DISPERSION_EDGES in quirks and n < 2:
         n = notes.decide("beam.n_wavelengths", 2, "at least two (DISPERSION_EDGES)")
     if beam.sources is not None and (beam.divergence is not None or detached(beam.dispersion_percent) > 0):
-        notes.ineffective.append("beam.divergence and dispersion_percent have no effect: beam.sources is given")
-    return replace(beam, divergence=divergence, n_wavelengths=n, dispersion_percent=dispersion)
+        notes.without_effect("beam.divergence", "beam.dispersion_percent", reason="beam.sources is given")
+    return _changed(beam, divergence=divergence, n_wavelengths=n, dispersion_percent=dispersion)
 
 
 def _resolve_range(
@@ -310,7 +278,7 @@ def _resolve_range(
         return width, notes.decide(path, n, "range / step, rounded up"), step if edges else None
     if step is not None:
         if not edges:
-            notes.ineffective.append(f"{path}: the step has no effect, range and count are given")
+            notes.without_effect(path.replace("_mrad", "_step_mrad"), reason="the range and the count are given")
             return width, n, None
         return width, n, step
     return width, max(n, 2) if edges else n, None
@@ -351,8 +319,8 @@ def _check_sources(experiment: Experiment) -> None:
 # --- crystal ------------------------------------------------------------------------------------------------------------
 
 
-def _resolve_crystal(decided: Experiment, notes: Notes) -> Crystal:
-    crystal, quirks = decided.crystal, decided.quirks
+def _resolve_crystal(experiment: Experiment, notes: Notes) -> Crystal:
+    crystal, quirks = experiment.crystal, experiment.quirks
     if crystal.unit_cell is not None and any(is_tensor(x) for x in vars(crystal.unit_cell).values()):
         # built to refuse angles that close no cell
         UnitCell(**{name: detached(x) for name, x in vars(crystal.unit_cell).items()})
@@ -369,74 +337,41 @@ def _resolve_crystal(decided: Experiment, notes: Notes) -> Crystal:
     if isinstance(crystal.misset_deg, str) and seed is None:
         rule = "entropy from the system, drawn once when the crystal was made"
         seed = notes.decide("crystal.misset_seed", crystal.orientation_seed, rule)
-    crystal = replace(crystal, mosaic=replace(mosaic, n_domains=n), misset_seed=seed)
-    negative = isinstance(crystal.misset_deg, str) and (crystal.misset_seed or 0) < 0
+    negative = isinstance(crystal.misset_deg, str) and (seed or 0) < 0
     if negative and Quirk.MISSET_RANDOM_90_RAD not in quirks:
-        raise ConfigError("crystal.misset_seed", crystal.misset_seed, "must be >= 0")
-    decided = replace(decided, crystal=crystal)
-    cell = oriented_cell(decided, FLOAT_OPS)
-    if detached(cell.volume) < 0 or _left_handed(decided):
-        if Quirk.LEFT_HANDED_MATRIX not in quirks:
-            raise ConfigError(
-                "crystal.a_star_matrix", "a left-handed matrix", "must be right-handed", "swap two of its rows"
-            )
-    return replace(crystal, n_cells=crystal_size(decided).n_cells)
+        raise ConfigError("crystal.misset_seed", seed, "must be >= 0")
+    return _changed(crystal, mosaic=_changed(mosaic, n_domains=n), misset_seed=seed)
+
+
+def _check_cell(decided: Decided) -> None:
+    if Quirk.LEFT_HANDED_MATRIX in decided.experiment.quirks:
+        return
+    if detached(decided.cell.volume) < 0 or _left_handed(decided.experiment):
+        raise ConfigError(
+            "crystal.a_star_matrix", "a left-handed matrix", "must be right-handed", "swap two of its rows"
+        )
 
 
 def _left_handed(decided: Experiment) -> bool:
     matrix = decided.crystal.a_star_matrix
     if matrix is None:
         return False
-    rows = FLOAT_OPS.lift(matrix)
-    a, b, c = (tuple(row) for row in rows)
-    from nanobragg.derivation.vectors import cross
-
+    a, b, c = (tuple(row) for row in FLOAT_OPS.lift(matrix))
     return bool(dot(a, cross(b, c)) < 0)
-
-
-def crystal_size(experiment: Experiment) -> CrystalSize:
-    """Cells along a, b, c: from ``n_cells``, or from ``size_mm`` clipped by the beam (physics.md 2.4 and 10)."""
-    crystal, quirks = experiment.crystal, experiment.quirks
-    cells = elements(crystal.n_cells)
-    clipped: list[tuple[str, float, float]] = []
-    if crystal.size_mm is not None:
-        sizes = [0.0 if s is None else s / 1000 for s in crystal.size_mm]
-        beam_size = None if experiment.beam.size_mm is None else detached(experiment.beam.size_mm) / 1000
-        if beam_size is None and Quirk.CLIP_DEFAULT_BEAM in quirks:
-            beam_size = DEFAULT_BEAM_SIZE
-        if beam_size is not None:
-            for i, direction in ((1, "high"), (2, "wide")):
-                if beam_size < sizes[i]:
-                    clipped.append((direction, sizes[i], beam_size))
-                    sizes[i] = beam_size
-        lengths = oriented_cell(experiment, FLOAT_OPS).lengths
-        for i, (size, edge) in enumerate(zip(sizes, lengths, strict=True)):
-            if size > 0:
-                exact = Quirk.XTALSIZE_CEIL in quirks
-                cells[i] = float(math.ceil(size / edge) if exact else max(1, math.floor(size / edge + 0.5)))
-    for i, n in enumerate(cells):
-        if detached(n) < 1:
-            if Quirk.N_CLAMP not in quirks:
-                raise ConfigError(
-                    f"crystal.n_cells[{i}]", detached(n), "must be >= 1", "1 means no lattice factor along that axis"
-                )
-            cells[i] = 1.0
-    if is_tensor(crystal.n_cells) and not clipped and crystal.size_mm is None:
-        return CrystalSize(crystal.n_cells, clipped)
-    return CrystalSize((cells[0], cells[1], cells[2]), clipped)
 
 
 # --- sampling -----------------------------------------------------------------------------------------------------------
 
 
-def _resolve_sampling(decided: Experiment, typed_cells: Any, notes: Notes) -> Sampling:
-    sampling, quirks, crystal = decided.sampling, decided.quirks, decided.crystal
+def _resolve_sampling(decided: Decided) -> Sampling:
+    experiment, notes = decided.experiment, decided.notes
+    sampling, quirks, crystal = experiment.sampling, experiment.quirks, experiment.crystal
     table = crystal.structure_factors
     assert table is not None
     interpolate = sampling.interpolate
     if interpolate is None:
         before = Quirk.INTERP_BEFORE_SIZE in quirks
-        cells = elements(typed_cells if before else crystal.n_cells)
+        cells = elements(decided.typed.crystal.n_cells if before else crystal.n_cells)
         interpolate = "tricubic" if any(detached(n) <= 2 for n in cells) else "nearest"
         rule = "tricubic when any of n_cells is <= 2" + (
             " as typed, before sizes (INTERP_BEFORE_SIZE)" if before else ""
@@ -447,21 +382,10 @@ def _resolve_sampling(decided: Experiment, typed_cells: Any, notes: Notes) -> Sa
     oversample = sampling.oversample
     if oversample is None:
         oversample = notes.decide(
-            "sampling.oversample", recommended_oversample(decided), "ceil(3 L p/(lambda distance))"
+            "sampling.oversample", decided.recommended_oversample, "ceil(3 L p/(lambda distance))"
         )
     if Quirk.OVERSAMPLE_CUMULATIVE not in quirks:
         for name in ("oversample_thick", "oversample_polar", "oversample_omega"):
             if getattr(sampling, name):
-                notes.ineffective.append(f"sampling.{name} has no effect: every term has its own factor")
-    return replace(sampling, interpolate=interpolate, oversample=oversample)
-
-
-def recommended_oversample(decided: Experiment) -> int:
-    """ceil(3 L/r), r = lambda distance/pixel, L the largest crystal edge (physics.md section 10)."""
-    cell = oriented_cell(decided, FLOAT_OPS)
-    placement = place(decided, FLOAT_OPS)
-    largest = max(edge * detached(n) for edge, n in zip(cell.lengths, elements(decided.crystal.n_cells), strict=True))
-    reciprocal_pixel = wavelength_m(decided, FLOAT_OPS) * placement.distance / placement.pixel_size
-    if reciprocal_pixel == 0:  # int(infinity) is the most negative integer in the original
-        return 1
-    return max(1, math.ceil(3 * largest / reciprocal_pixel))
+                notes.without_effect(f"sampling.{name}", reason="every term has its own factor")
+    return _changed(sampling, interpolate=interpolate, oversample=oversample)

@@ -11,7 +11,7 @@ import numpy as np
 from nanobragg.arrays import detached, is_tensor
 from nanobragg.config import Divergence, Experiment
 from nanobragg.config.quirks import Quirk
-from nanobragg.constants import SOURCE_DISTANCE
+from nanobragg.constants import EV_ANGSTROM, SOURCE_DISTANCE
 from nanobragg.derivation.placement import Placement
 from nanobragg.derivation.vectors import Ops, Vec, rotaxis, scale, unit
 from nanobragg.errors import ConfigError
@@ -56,8 +56,6 @@ class SourceList:
 
 def wavelength_m(experiment: Experiment, ops: Ops) -> Any:
     """The central wavelength [m]."""
-    from nanobragg.constants import EV_ANGSTROM
-
     beam = experiment.beam
     if beam.energy_ev is not None:
         return EV_ANGSTROM / ops.lift(beam.energy_ev) / 1e10

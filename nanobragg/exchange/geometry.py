@@ -13,9 +13,8 @@ from nanobragg.config import Beam, Crystal, Detector, Experiment, Goniometer, Se
 from nanobragg.config.conventions import CONVENTIONS
 from nanobragg.config.quirks import Quirk
 from nanobragg.config.structure_factors import StructureFactors
-from nanobragg.derivation.cell import oriented_cell
 from nanobragg.derivation.panels import experiments
-from nanobragg.derivation.placement import convention_in_force, place
+from nanobragg.derivation.placement import convention_in_force
 from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.sources import wavelength_m
 from nanobragg.derivation.vectors import FLOAT_OPS
@@ -41,14 +40,15 @@ def of_experiment(experiment: Experiment | Geometry, n_images: int = 1) -> Geome
     """
     if isinstance(experiment, Geometry):
         return dataclasses.replace(experiment, n_images=n_images)
-    parts = [resolve(part) for part in experiments(experiment)]
-    first = parts[0]
+    decided = [resolve(part) for part in experiments(experiment)]
+    first = decided[0].experiment
     frame = from_lab(convention_in_force(first))
     panels = []
-    for i, part in enumerate(parts):
+    for i, panel in enumerate(decided):
+        part = panel.experiment
         if part.detector.curved:
             raise ConfigError("detector.curved", True, "a curved detector is not known to other programs' files")
-        p, sensor = place(part, FLOAT_OPS), part.detector.sensor or Sensor()
+        p, sensor = panel.placement, part.detector.sensor or Sensor()
         if convention_in_force(part) != convention_in_force(first):
             frame_i = from_lab(convention_in_force(part))
             if (frame_i != frame).any():
@@ -59,7 +59,7 @@ def of_experiment(experiment: Experiment | Geometry, n_images: int = 1) -> Geome
             Panel(
                 n_fast=part.detector.n_fast, n_slow=part.detector.n_slow, pixel_mm=1000 * p.pixel_size,
                 origin=frame @ (1000 * np.array(p.pix0)), fast=frame @ np.array(p.fast), slow=frame @ np.array(p.slow),
-                name="panel" if len(parts) == 1 else f"panel_{i}", mask=part.detector.mask,
+                name="panel" if len(decided) == 1 else f"panel_{i}", mask=part.detector.mask,
                 thickness_mm=detached(sensor.thickness_um) / 1000,
                 mu_per_mm=1000 / depth if depth is not None and 0 < depth < np.inf else 0.0,
             )
@@ -67,7 +67,7 @@ def of_experiment(experiment: Experiment | Geometry, n_images: int = 1) -> Geome
     gonio, beam = first.goniometer, first.beam
     phi, osc = detached(gonio.phi_start_deg), detached(gonio.osc_deg)
     spindle = frame @ np.array(p.spindle)
-    cell = oriented_cell(first, FLOAT_OPS)
+    cell = decided[0].cell
     axes = np.array([cell.a, cell.b, cell.c]) * 1e10 @ frame.T
     table = first.crystal.structure_factors
     return Geometry(

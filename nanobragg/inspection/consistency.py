@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from nanobragg.arrays import detached
-from nanobragg.config import Experiment
-from nanobragg.derivation.cell import oriented_cell
-from nanobragg.derivation.placement import place
+from nanobragg.derivation.cell import Cell
+from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.sources import wavelength_m
 from nanobragg.derivation.vectors import FLOAT_OPS
 
@@ -20,13 +19,14 @@ _REACH = 0.99
 """The list may end this much before the corner of the detector."""
 
 
-def structure_factor_mismatches(decided: Experiment) -> Iterator[str]:
+def structure_factor_mismatches(decided: Decided) -> Iterator[str]:
     """Texts of warnings for a decided experiment: another cell, a list that ends before the detector does."""
-    table = decided.crystal.structure_factors
+    experiment = decided.experiment
+    table = experiment.crystal.structure_factors
     if table is None:
         return
     if table.unit_cell is not None:
-        cell = crystal_cell(decided)
+        cell = crystal_cell(decided.cell)
         given = np.array(table.unit_cell)
         if (abs(cell / given - 1)[:3] > _EDGE).any() or (abs(cell - given)[3:] > _ANGLE).any():
             yield (
@@ -34,7 +34,7 @@ def structure_factor_mismatches(decided: Experiment) -> Iterator[str]:
                 "leave it out to take theirs"
             )
     if table.d_min_angstrom is not None and detached(table.default_F) == 0:
-        reach = max(detector_resolution(decided), decided.sampling.d_min_angstrom or 0.0)
+        reach = max(detector_resolution(decided), experiment.sampling.d_min_angstrom or 0.0)
         if reach < _REACH * table.d_min_angstrom:
             yield (
                 f"the detector reaches {reach:.3g} Angstrom, the structure factors end at {table.d_min_angstrom:.3g}: "
@@ -42,18 +42,18 @@ def structure_factor_mismatches(decided: Experiment) -> Iterator[str]:
             )
 
 
-def crystal_cell(experiment: Experiment) -> np.ndarray:
-    """Edges [Angstrom] and angles [degrees] of the crystal, from its cell or its matrix."""
-    cell = oriented_cell(experiment, FLOAT_OPS)
+def crystal_cell(cell: Cell) -> np.ndarray:
+    """Edges [Angstrom] and angles [degrees] of a crystal, from its cell or its matrix."""
     axes = np.array([cell.a, cell.b, cell.c]) * 1e10
     edges = np.linalg.norm(axes, axis=1)
     cosines = [axes[i] @ axes[j] / edges[i] / edges[j] for i, j in ((1, 2), (0, 2), (0, 1))]
     return np.array([*edges, *np.degrees(np.arccos(np.clip(cosines, -1, 1)))])
 
 
-def detector_resolution(experiment: Experiment) -> float:
+def detector_resolution(decided: Decided) -> float:
     """Spacing [Angstrom] at the corner of the rendered region that reaches farthest: lambda/(2 sin theta)."""
-    p, det = place(experiment, FLOAT_OPS), experiment.detector
+    p, experiment = decided.placement, decided.experiment
+    det = experiment.detector
     roi = experiment.sampling.roi or (slice(None), slice(None))
     slow, fast = (part.indices(n) for part, n in zip(roi, (det.n_slow, det.n_fast), strict=True))
     sines = []

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nanobragg.config import Experiment
-from nanobragg.derivation.derive import derivation
-from nanobragg.derivation.resolve import Decision, Notes, resolve
+from nanobragg.derivation.decisions.notes import Decision, Ineffective
+from nanobragg.derivation.derive import Derivation, derivation
+from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.c import available_cores
 from nanobragg.engines.choice import engine
@@ -25,7 +26,7 @@ class Explanation:
     experiment: Experiment
     """decided"""
     decisions: list[Decision]
-    ineffective: list[str]
+    ineffective: list[Ineffective]
     quirks: list[Trigger]
     pixels: int
     """rendered"""
@@ -52,7 +53,7 @@ class Explanation:
         if self.seconds is not None:
             yield f"time: about {duration(self.seconds)} on {self.threads} thread{'s' if self.threads > 1 else ''}"
         yield from (f"decided: {d.path} = {d.value}  ({d.rule})" for d in self.decisions)
-        yield from (f"no effect: {text}" for text in self.ineffective)
+        yield from (f"no effect: {note}" for note in self.ineffective)
         measured = {cost.quirk: cost for cost in self.costs}
         if not self.quirks:
             yield "quirks: none"
@@ -79,26 +80,23 @@ def explain(experiment: Experiment, *, measure: bool = False) -> Explanation:
     Explanation
         A record; ``print(explain(experiment))`` shows it.
     """
-    notes = Notes()
-    decided = resolve(experiment, notes)
-    scene = derivation(decided).scene
-    found = triggered(experiment, decided)
+    d = derivation(resolve(experiment))
+    found = triggered(d)
     costs = quirk_costs(experiment, [trigger.quirk for trigger in found]) if measure else []
-    return explanation_of(decided, notes, scene, found, engine(DEFAULT_BACKEND), costs=costs)
+    return explanation_of(d, found, engine(DEFAULT_BACKEND), costs=costs)
 
 
 def explanation_of(
-    decided: Experiment,
-    notes: Notes,
-    scene: Scene,
+    d: Derivation,
     found: Sequence[Trigger],
     chosen: Engine,
     *,
     costs: Sequence[QuirkCost] = (),
 ) -> Explanation:
-    """The record for an experiment that was decided and derived already, to be rendered by an engine."""
+    """The record for an experiment that was derived already, to be rendered by an engine."""
+    scene, notes = d.scene, d.decided.notes
     return Explanation(
-        decided, notes.decisions, notes.ineffective, list(found), scene.n_pixels, scene.evaluations,
+        d.experiment, notes.decisions, notes.ineffective, list(found), scene.n_pixels, scene.evaluations,
         chosen.kernel(scene), loops(scene), estimated_seconds(scene, chosen),
         chosen.options.n_threads or available_cores(), list(costs),
     )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from nanobragg.config import Experiment
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.derive import derive
-from nanobragg.derivation.resolve import Notes, resolve
+from nanobragg.derivation.resolve import resolve
 from nanobragg.errors import NanoBraggError
 from nanobragg.inspection import coarse
 
@@ -62,7 +62,7 @@ def quirk_costs(
     list of QuirkCost
         One for each quirk; empty where no pixel is rendered.
     """
-    scene = derive(resolve(experiment, Notes()))
+    scene = derive(resolve(experiment))
     if scene.n_pixels == 0:
         return []
     most = min(MOST_PIXELS, max(16, MOST_EVALUATIONS // scene.evaluations_per_pixel))
@@ -73,7 +73,7 @@ def quirk_costs(
     for quirk in quirks:
         try:
             other = without(quirk) if without else replace(experiment, quirks=experiment.quirks - {quirk})
-            corrected = derive(resolve(other, Notes()))
+            corrected = derive(resolve(other))
         except NanoBraggError as error:
             found.append(QuirkCost(quirk, 0, 0.0, 1.0, 0.0, str(error)))
             continue

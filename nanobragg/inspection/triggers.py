@@ -1,6 +1,6 @@
 """Which quirks a run triggers: those in force that change its pixels.
 
-Geometric quirks are found by placing the detector with and without them; the others by the settings that trigger them.
+What a quirk of the geometry moves, `place` has noted; the other quirks are told by the settings and values that they act on.
 Pure rounding noise (SINCG_ROUNDOFF, SINC3_CANCELLATION) and what only the command line knows (MISSET_SEED_SETS_MISSET,
 TWOTHETA_AXIS_SETS_ANGLE) is not reported here.
 """
@@ -11,18 +11,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from nanobragg.arrays import detached, elements
-from nanobragg.config import Experiment, Sources
+from nanobragg.config import Sources
 from nanobragg.config.quirks import Quirk
 from nanobragg.constants import DEFAULT_BEAM_SIZE
-from nanobragg.derivation.cell import oriented_cell
-from nanobragg.derivation.derive import Derivation, derivation
-from nanobragg.derivation.placement import Placement, place
-from nanobragg.derivation.resolve import resolve
+from nanobragg.derivation.decisions.size import crystal_size, recommended_oversample
+from nanobragg.derivation.derive import Derivation
 from nanobragg.derivation.sources import source_list
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.errors import ConfigError
@@ -38,42 +35,26 @@ class Trigger:
     """the corrected model refuses this experiment"""
 
 
-def triggered(experiment: Experiment, decided: Experiment) -> list[Trigger]:
-    """The quirks in force that change this run's pixels.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        As the user wrote it.
-    decided : Experiment
-        From `resolve`.
-    """
-    run = _Run(experiment, decided)
-    found = []
-    for quirk in Quirk:
-        if quirk in experiment.quirks:
-            reason = _RULES[quirk](run) if quirk in _RULES else ""
-            if reason:
-                found.append(Trigger(quirk, reason, quirk in run.refused))
-    return found
+def triggered(d: Derivation) -> list[Trigger]:
+    """The quirks in force that change this run's pixels."""
+    quirks = d.experiment.quirks
+    if not quirks:
+        return []
+    run = _Run(d)
+    found = ((quirk, rule(run)) for quirk, rule in _RULES.items() if quirk in quirks)
+    return [Trigger(quirk, reason, quirk in run.refused) for quirk, reason in found if reason]
 
 
 class _Run:
-    """The experiment as written and as decided, with what the rules look at."""
+    """The experiment as written, decided and derived, with what the rules look at."""
 
-    def __init__(self, experiment: Experiment, decided: Experiment) -> None:
-        self.experiment, self.decided = experiment, decided
-        self.crystal, self.detector, self.beam = decided.crystal, decided.detector, decided.beam
-        self.sampling, self.goniometer = decided.sampling, decided.goniometer
-        self.refused: set[Quirk] = set()
-
-    @cached_property
-    def derivation(self) -> Derivation:
-        return derivation(self.decided, FLOAT_OPS)
-
-    @cached_property
-    def _place(self) -> Any:
-        return place(self.decided, FLOAT_OPS)
+    def __init__(self, d: Derivation) -> None:
+        self.decided, self.derivation = d.decided, d
+        self.typed, experiment = d.decided.typed, d.experiment
+        self.crystal, self.detector, self.beam = experiment.crystal, experiment.detector, experiment.beam
+        self.sampling, self.goniometer = experiment.sampling, experiment.goniometer
+        self.moved_by = d.decided.placement.moved_by
+        self.refused = {quirk for quirk, refused in self.moved_by.items() if refused}
 
     @cached_property
     def spread(self) -> float:
@@ -99,30 +80,9 @@ class _Run:
             return 0.0, 0.0
         return detached(divergence.h_mrad or 0.0), detached(divergence.v_mrad or 0.0)
 
-    def moves(self, quirk: Quirk) -> bool:
-        """Whether the geometry differs without the quirk (or is refused then)."""
-        without = replace(self.experiment, quirks=self.experiment.quirks - {quirk})
-        try:
-            other = place(resolve(without), FLOAT_OPS)
-        except ConfigError:
-            self.refused.add(quirk)
-            return True
-        return placed_apart(self._place, other)
 
-
-def placed_apart(one: Placement, other: Placement) -> bool:
-    """Whether beam, spindle or detector stand differently, by more than 1e-9 (unit vectors, or metres)."""
-    names = ("pix0", "fast", "slow", "normal", "beam", "polarization_axis", "spindle")
-    return any(not np.allclose(getattr(one, n), getattr(other, n), rtol=0, atol=1e-9) for n in names)
-
-
-def _geometric(quirk: Quirk, reason: str, when: Callable[[_Run], bool]) -> Callable[[_Run], str]:
-    return lambda run: reason if when(run) and run.moves(quirk) else ""
-
-
-def _given(run: _Run) -> bool:
-    det = run.detector
-    return any(v is not None for v in (det.beam_center_mm, det.beam_center_convention_mm))
+def _geometric(quirk: Quirk, reason: str) -> Callable[[_Run], str]:
+    return lambda run: reason if quirk in run.moved_by else ""
 
 
 def _triclinic(run: _Run) -> str:
@@ -139,7 +99,7 @@ def _stale(run: _Run) -> str:
 
 
 def _steps_alone(run: _Run) -> str:
-    typed = run.experiment.goniometer
+    typed = run.typed.goniometer
     if typed.osc_deg is None and (typed.step_deg is not None or (typed.n_steps or 1) > 1):
         return "a phi count or step without a range"
     if None not in (typed.osc_deg, typed.step_deg, typed.n_steps):
@@ -151,7 +111,7 @@ def _steps_alone(run: _Run) -> str:
 
 
 def _ceil(run: _Run) -> str:
-    typed = run.experiment.goniometer
+    typed = run.typed.goniometer
     if typed.n_steps is not None or typed.osc_deg is None or typed.step_deg is None or detached(typed.step_deg) <= 0:
         return ""
     exact = max(1, math.ceil(detached(typed.osc_deg) / detached(typed.step_deg) - 1e-6))
@@ -159,25 +119,17 @@ def _ceil(run: _Run) -> str:
 
 
 def _xtalsize(run: _Run) -> str:
-    other = _cells_without(run, Quirk.XTALSIZE_CEIL)
-    return f"{other} cells when rounded" if other != _cells(run.decided) else ""
+    if run.typed.crystal.size_mm is None:
+        return ""
+    other = crystal_size(run.typed, run.decided.cell, without=Quirk.XTALSIZE_CEIL).n_cells
+    return f"{list(other)} cells when rounded" if other != run.decided.size.n_cells else ""
 
 
 def _clip(run: _Run) -> str:
-    size = run.experiment.crystal.size_mm
+    size = run.typed.crystal.size_mm
     if size is None or run.beam.size_mm is not None:
         return ""
     return "a crystal larger than 0.1 mm" if any((s or 0) / 1000 > DEFAULT_BEAM_SIZE for s in size[1:]) else ""
-
-
-def _cells(experiment: Experiment) -> list[float]:
-    return [detached(n) for n in elements(experiment.crystal.n_cells)]
-
-
-def _cells_without(run: _Run, quirk: Quirk) -> list[float]:
-    if run.experiment.crystal.size_mm is None:
-        return _cells(run.decided)
-    return _cells(resolve(replace(run.experiment, quirks=run.experiment.quirks - {quirk})))
 
 
 def _weights(run: _Run) -> str:
@@ -189,7 +141,7 @@ def _weights(run: _Run) -> str:
 
 
 def _div_alone(run: _Run) -> str:
-    typed = run.experiment.beam.divergence
+    typed = run.typed.beam.divergence
     if run.beam.sources is not None:
         return ""
     if detached(run.beam.dispersion_percent) < 0:
@@ -204,10 +156,10 @@ def _div_alone(run: _Run) -> str:
 def _round_cut(run: _Run) -> str:
     if min(run.width) <= 0 or not (run.beam.divergence and run.beam.divergence.round):
         return ""
-    exact = replace(run.decided, quirks=run.decided.quirks - {Quirk.ROUND_CUT_1D})
-    kept = len(source_list(run.decided, run._place, FLOAT_OPS).position)
+    kept = len(run.derivation.sources.position)
+    exact = replace(run.derivation.experiment, quirks=run.derivation.experiment.quirks - {Quirk.ROUND_CUT_1D})
     try:
-        wanted = len(source_list(exact, run._place, FLOAT_OPS).position)
+        wanted = len(source_list(exact, run.decided.placement, FLOAT_OPS).position)
     except ConfigError:  # nothing is left
         wanted = 0
     return f"the round cut keeps {kept} sources instead of {wanted}" if kept != wanted else ""
@@ -251,41 +203,40 @@ def _switched_off(run: _Run) -> str:
 
 
 def _before_size(run: _Run) -> str:
-    if run.experiment.crystal.size_mm is None or run.experiment.sampling.interpolate is not None:
+    if run.typed.crystal.size_mm is None or run.typed.sampling.interpolate is not None:
         return ""
-    choice = "tricubic" if min(_cells(run.decided)) <= 2 else "nearest"
-    return (
-        f"{choice} would be chosen" if choice != run.sampling.interpolate and run.derivation.scene.f_table.size else ""
-    )
+    table = run.crystal.structure_factors
+    choice = "tricubic" if min(detached(n) for n in run.decided.size.n_cells) <= 2 else "nearest"
+    return f"{choice} would be chosen" if choice != run.sampling.interpolate and table and table.has_table else ""
 
 
 def _twotheta_distance(run: _Run) -> str:
+    placement = run.decided.placement
     if detached(run.detector.twotheta_deg) == 0:
         return ""
-    quirks = run.decided.quirks - {Quirk.TWOTHETA_DISTANCE}
     if run.detector.curved:
-        other = place(replace(run.decided, quirks=quirks), FLOAT_OPS)
-        return "a swung curved detector" if not math.isclose(other.distance, run._place.distance, rel_tol=1e-9) else ""
-    if run.experiment.sampling.oversample is not None:
+        same = math.isclose(placement.distance_to_plane, placement.distance, rel_tol=1e-9)
+        return "" if same else "a swung curved detector"
+    if run.typed.sampling.oversample is not None:
         return ""
-    wanted = resolve(replace(run.experiment, quirks=quirks)).sampling.oversample
+    wanted = recommended_oversample(
+        run.derivation.experiment, run.decided.cell, placement.distance_to_plane, placement.pixel_size
+    )
     return (
         f"{run.sampling.oversample}-fold oversampling instead of {wanted}" if wanted != run.sampling.oversample else ""
     )
 
 
 def _clamp(run: _Run) -> str:
-    if (
-        all(detached(n) >= 1 for n in elements(run.experiment.crystal.n_cells))
-        or run.experiment.crystal.size_mm is not None
-    ):
+    typed = run.typed.crystal
+    if typed.size_mm is not None or all(detached(n) >= 1 for n in elements(typed.n_cells)):
         return ""
     run.refused.add(Quirk.N_CLAMP)
     return "a cell count below 1"
 
 
 def _left_handed(run: _Run) -> str:
-    if run.crystal.a_star_matrix is None or detached(oriented_cell(run.decided, FLOAT_OPS).volume) > 0:
+    if run.crystal.a_star_matrix is None or run.decided.cell.volume > 0:
         return ""
     run.refused.add(Quirk.LEFT_HANDED_MATRIX)
     return "the matrix is left-handed"
@@ -293,11 +244,6 @@ def _left_handed(run: _Run) -> str:
 
 def _say(condition: bool, reason: str) -> str:
     return reason if condition else ""
-
-
-def _has_vectors(run: _Run) -> bool:
-    det = run.detector
-    return any(v is not None for v in (det.fast_axis, det.slow_axis, det.normal_axis))
 
 
 _RULES: dict[Quirk, Callable[[_Run], str]] = {
@@ -324,26 +270,18 @@ _RULES: dict[Quirk, Callable[[_Run], str]] = {
         detached(r.beam.dispersion_percent) != 0 and r.beam.sources is None, "a dispersion range"),
     Quirk.NOPOLAR_DEFEATED: lambda r: _say(not r.beam.polarized and r.sampling.oversample_polar, "both switches are set"),
     Quirk.POLAR_CACHED: _polar,
-    Quirk.DETSIZE_NOT_ROUNDED: _geometric(
-        Quirk.DETSIZE_NOT_ROUNDED, "the typed size is no whole number of pixels", lambda r: r.detector.size_mm is not None),
-    Quirk.DEFAULT_CENTRE_SHIFT: _geometric(
-        Quirk.DEFAULT_CENTRE_SHIFT, "no beam centre is given", lambda r: r.detector.beam_center_mm is None),
-    Quirk.XDS_BEAM_IGNORED: _geometric(
-        Quirk.XDS_BEAM_IGNORED, "a centre is given in a way that the convention ignores",
-        lambda r: _given(r) or r.detector.org_px is not None or r.detector.close_point_mm is not None),
-    Quirk.CUSTOM_CHANGES_CENTRE: _geometric(
-        Quirk.CUSTOM_CHANGES_CENTRE, "a vector is given under a named convention", lambda r: True),
-    Quirk.PIVOT_FORCED: _geometric(
-        Quirk.PIVOT_FORCED, "the convention forces its pivot", lambda r: r.detector.pivot is not None),
-    Quirk.CLOSE_DISTANCE_WINS: _geometric(
-        Quirk.CLOSE_DISTANCE_WINS, "two inconsistent distances",
-        lambda r: r.detector.distance_mm is not None and r.detector.close_distance_mm is not None),
-    Quirk.ODET_REPLACED: _geometric(Quirk.ODET_REPLACED, "the normal is not taken as given", _has_vectors),
-    Quirk.NEGATIVE_SOLID_ANGLE: _geometric(
-        Quirk.NEGATIVE_SOLID_ANGLE, "the detector lies behind the sample", lambda r: True),
-    Quirk.PIX0_IGNORED: _geometric(Quirk.PIX0_IGNORED, "pix0 is given", lambda r: r.detector.pix0_mm is not None),
-    Quirk.TWOTHETA_AXIS_NOT_UNIT: _geometric(
-        Quirk.TWOTHETA_AXIS_NOT_UNIT, "the two-theta axis is no unit vector", lambda r: r.detector.twotheta_axis is not None),
+    **{quirk: _geometric(quirk, reason) for quirk, reason in {
+        Quirk.DETSIZE_NOT_ROUNDED: "the typed size is no whole number of pixels",
+        Quirk.DEFAULT_CENTRE_SHIFT: "no beam centre is given",
+        Quirk.XDS_BEAM_IGNORED: "a centre is given in a way that the convention ignores",
+        Quirk.CUSTOM_CHANGES_CENTRE: "a vector is given under a named convention",
+        Quirk.PIVOT_FORCED: "the convention forces its pivot",
+        Quirk.CLOSE_DISTANCE_WINS: "two inconsistent distances",
+        Quirk.ODET_REPLACED: "the normal is not taken as given",
+        Quirk.NEGATIVE_SOLID_ANGLE: "the detector lies behind the sample",
+        Quirk.PIX0_IGNORED: "pix0 is given",
+        Quirk.TWOTHETA_AXIS_NOT_UNIT: "the two-theta axis is no unit vector",
+    }.items()},
     Quirk.TWOTHETA_DISTANCE: _twotheta_distance,
     Quirk.CURVED_DET_AXES: lambda r: _say(r.detector.curved, "a curved detector"),
     Quirk.POINT_PIXEL_AREA: lambda r: _say(r.detector.point_pixel, "point pixels"),

@@ -138,11 +138,11 @@ def test_sensor_flags_act_from_left_to_right(flags: str, reference: object, corr
 
 def test_a_negative_beam_size_disables_clipping() -> None:
     # the default beam of 0.1 mm clips b and c; a negative one clips nothing
-    from nanobragg.derivation.resolve import crystal_size, resolve
+    from nanobragg.derivation.resolve import resolve
 
-    clipped = crystal_size(resolve(experiment("-xtalsize 0.3"))).clipped
+    clipped = resolve(experiment("-xtalsize 0.3")).size.clipped
     assert [(axis, beam) for axis, _, beam in clipped] == [("high", 1e-4), ("wide", 1e-4)]
-    assert crystal_size(resolve(experiment("-xtalsize 0.3 -beamsize -1"))).clipped == []
+    assert resolve(experiment("-xtalsize 0.3 -beamsize -1")).size.clipped == []
 
 
 @pytest.mark.parametrize(("typed", "cell"), [

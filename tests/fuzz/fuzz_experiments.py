@@ -19,10 +19,10 @@ import odd_values
 from fuzz_finding import require
 
 import nanobragg as nb
-from nanobragg.api import resolve_with_warnings
 from nanobragg.config.conventions import CONVENTIONS
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.derive import derive
+from nanobragg.derivation.resolve import resolve
 from nanobragg.engines import c as backend_c
 
 AFFORDABLE = 200_000
@@ -240,13 +240,13 @@ def _check(case: dict[str, Any]) -> str:
         image = nb.simulate(experiment, **call)
         require(image.shape[0] == 2, f"two panels give {image.shape}")
         return "rendered"
-    decided = resolve_with_warnings(experiment)
+    decided = resolve(experiment)
     scene = derive(decided)
     if scene.n_pixels * scene.evaluations_per_pixel > AFFORDABLE or scene.n_fast * scene.n_slow > 10 * AFFORDABLE:
         return "too long"
     nb.explain(experiment)
     image = nb.simulate(experiment, **call)
-    detector = decided.detector
+    detector = decided.experiment.detector
     require(image.shape == (detector.n_slow, detector.n_fast), f"shape {image.shape}")
     for kernel in (*{case["call"]["kernel"], "auto"} - {"scalar"}, "scalar"):
         whole = backend_c.render(scene, n_threads=1, kernel=kernel)

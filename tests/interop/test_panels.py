@@ -60,12 +60,10 @@ def test_the_pose_moves_every_panel_as_it_moves_the_detector(backend):
 
 
 def test_the_pose_is_the_rigid_motion_it_says():
-    from nanobragg.derivation.placement import place
     from nanobragg.derivation.resolve import resolve
-    from nanobragg.derivation.vectors import FLOAT_OPS
 
     pose = nb.Pose(shift_mm=(1.0, -2.0, 0.5), rotation_deg=(20.0, -30.0, 10.0), origin_mm=(80.0, 1.0, 2.0))
-    before, after = (place(resolve(e), FLOAT_OPS) for e in (experiment(), experiment().replace("detector_pose", pose)))
+    before, after = (resolve(e).placement for e in (experiment(), experiment().replace("detector_pose", pose)))
     x, y, z = np.radians(pose.rotation_deg)
     rx = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
     ry = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])

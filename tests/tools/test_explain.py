@@ -13,7 +13,7 @@ from nanobragg.cli.main import main
 from nanobragg.cli.words.explain import explain_flags
 from nanobragg.config.quirks import REFERENCE, Quirk
 from nanobragg.derivation.derive import derive
-from nanobragg.derivation.resolve import Notes, resolve
+from nanobragg.derivation.resolve import resolve
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import RenderOptions
 from nanobragg.inspection import coarse
@@ -122,7 +122,7 @@ def test_water_costs_what_the_formula_says() -> None:
 def test_a_coarse_grid_has_the_pixels_of_the_whole(name: str) -> None:
     """Also where a pixel depends on what was rendered before it (STALE_PHI_ZERO, INTERP_SWITCHED_OFF)."""
     with in_case_folder(name):
-        scene = derive(resolve(nb.Experiment.from_nanobragg_args(args_of(name)), Notes()))
+        scene = derive(resolve(nb.Experiment.from_nanobragg_args(args_of(name))))
         whole = coarse.values(scene)
         for most in (1, 7, 100, scene.n_pixels):
             positions = coarse.grid(scene, most)
@@ -192,7 +192,7 @@ def test_command(capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch) -> N
 @pytest.mark.parametrize("seconds_a_pixel", [1e-7, 1e-4, 0.1])
 def test_the_time_is_that_of_a_sample_times_the_pixels(monkeypatch: pytest.MonkeyPatch, seconds_a_pixel: float) -> None:
     """On a clock of our own, for engines from fast to slow; at least a tenth of a second, or all pixels, are timed."""
-    scene = derive(resolve(nb.Experiment.from_nanobragg_args(f"{SMALL} -detpixels 150".split()), Notes()))
+    scene = derive(resolve(nb.Experiment.from_nanobragg_args(f"{SMALL} -detpixels 150".split())))
     now, timed = [0.0], []
 
     class Timed:

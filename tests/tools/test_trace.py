@@ -14,7 +14,7 @@ from tool_cases import GOLDEN, PRINTED_CASES, args_of, block_of, in_case_folder,
 
 import nanobragg as nb
 from nanobragg.derivation.derive import derivation
-from nanobragg.derivation.resolve import Notes, resolve
+from nanobragg.derivation.resolve import resolve
 from nanobragg.engines.choice import engine
 from nanobragg.inspection.tracing.printout import as_trace, read_printout, with_printed
 from nanobragg.inspection.tracing.trace import Trace, trace_derived
@@ -78,7 +78,7 @@ def test_backends_record_the_same_quantities_and_agree(name: str) -> None:
 def test_printed_values_are_in_the_trace(name: str) -> None:
     """Everything that the original printed is in our trace, to the printed digits."""
     with in_case_folder(name):
-        decided = resolve(experiment_of(name), Notes())
+        decided = resolve(experiment_of(name))
         derived = derivation(decided)
         for pixel in pixels_of(name):
             (printed,) = read_printout(block_of(pixel))

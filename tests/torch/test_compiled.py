@@ -34,7 +34,7 @@ def test_compiled(options, dtype):
     found = []
     for kernel in ("eager", "compiled"):
         misset = torch.tensor([10.0, 20.0, 30.0], dtype=torch.float64, requires_grad=True)
-        image = simulate(decided.replace("crystal.misset_deg", misset), kernel=kernel, dtype=dtype)
+        image = simulate(decided.with_values({"crystal.misset_deg": misset}), kernel=kernel, dtype=dtype)
         (gradient,) = torch.autograd.grad(image.square().sum(), misset)
         found.append((image.detach(), gradient))
     (plain, slope), (fused, other) = found

@@ -100,7 +100,7 @@ def test_double_backward_on_request():
     decided = resolve(base())
 
     def smooth(misset):
-        changed = decided.replace("crystal.misset_deg", misset)
+        changed = decided.with_values({"crystal.misset_deg": misset})
         return (WEIGHTS * simulate(changed, twice_differentiable=True)).sum()
 
     assert same(smooth(POINT), loss(POINT))

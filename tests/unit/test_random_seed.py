@@ -37,7 +37,7 @@ def test_the_same_experiment_gives_the_same_image(drawn: nb.Experiment) -> None:
     image = nb.simulate(drawn)
     assert image.any() and np.array_equal(nb.simulate(drawn), image)
     assert np.array_equal(nb.simulate(typed(drawn)), image)
-    assert np.array_equal(nb.simulate(resolve(drawn)), image)
+    assert np.array_equal(nb.simulate(resolve(drawn).experiment), image)
     assert np.array_equal(nb.prepare(drawn)(), image)
     assert np.array_equal(next(nb.simulate_scan(drawn, 1)), image)
     assert nb.trace(drawn, (5, 6)).steps[-1].value == nb.simulate(drawn, kernel="scalar")[5, 6]
@@ -45,7 +45,7 @@ def test_the_same_experiment_gives_the_same_image(drawn: nb.Experiment) -> None:
 
 def test_explain_reports_the_seed_that_is_rendered(drawn: nb.Experiment) -> None:
     (decision,) = (d for d in nb.explain(drawn).decisions if d.path == "crystal.misset_seed")
-    assert decision.value == drawn.crystal.orientation_seed == resolve(drawn).crystal.misset_seed
+    assert decision.value == drawn.crystal.orientation_seed == resolve(drawn).experiment.crystal.misset_seed
     assert "entropy from the system" in decision.rule
     assert not any(d.path == "crystal.misset_seed" for d in nb.explain(typed(drawn)).decisions)
 
@@ -71,7 +71,7 @@ def test_what_leaves_the_crystal_alone_leaves_its_orientation(drawn: nb.Experime
     seed = drawn.crystal.orientation_seed
     others: list[Any] = [
         copy.deepcopy(drawn), pickle.loads(pickle.dumps(drawn)), drawn.replace("beam.wavelength_angstrom", 1.1),
-        drawn.with_fidelity("corrected"), seeded(drawn), resolve(drawn),
+        drawn.with_fidelity("corrected"), seeded(drawn), resolve(drawn).experiment,
     ]  # fmt: skip
     assert [other.crystal.orientation_seed for other in others] == [seed] * len(others)
     parts = panels.experiments(panels.split(drawn, 2, 2))

@@ -62,7 +62,7 @@ def render(line: CommandLine, chosen: Engine, output: Output, d: Derivation, say
     with ProgressReport(
         d.scene.n_pixels, n_roi, shown=output.progress and not output.printout, message=out_of_range(d), message_at=off
     ) as progress:
-        scene = d.scene if chosen.ops.is_float else derive(d.experiment, chosen.ops)
+        scene = d.scene if chosen.ops.is_float else derive(d.decided, chosen.ops)
         image = chosen.image(scene, progress=progress)
         progress(d.scene.n_pixels, d.scene.n_pixels)
     if output.printout:

@@ -108,13 +108,13 @@ def _size_lines(line: CommandLine, d: Derivation) -> Iterator[str]:
     typed = line.settings.get("oversample", -1)
     if typed <= 0:
         yield f"auto-selected {d.scene.oversample}-fold oversampling"
-    elif typed < d.recommended_oversample:
+    elif typed < d.decided.recommended_oversample:
         placement = d.placement
         reciprocal = line.wavelength_angstrom / 1e10 * placement.distance / placement.pixel_size
         yield f"WARNING: maximum dimension of sample is {1e10 * max(edges):g} A"
         yield f"         but reciprocal pixel size is {1e10 * reciprocal:g} A"
         yield "         intensity may vary significantly across a pixel!"
-        yield f"         recommend -oversample {d.recommended_oversample} to work around this"
+        yield f"         recommend -oversample {d.decided.recommended_oversample} to work around this"
     yield f"approximate MW = {math.prod(d.cell.lengths) * _CRYSTAL_DENSITY * AVOGADRO:g}"
 
 

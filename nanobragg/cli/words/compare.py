@@ -195,14 +195,14 @@ def _backends(backends: Sequence[str], flags: list[str]) -> _Pair:
     from nanobragg.config import Experiment
     from nanobragg.derivation.derive import derive
     from nanobragg.derivation.orientations import seeded
-    from nanobragg.derivation.resolve import Notes, resolve
+    from nanobragg.derivation.resolve import resolve
     from nanobragg.exchange.command_line.reading import read_command
     from nanobragg.inspection.tracing.scaling import audit_lines
     from nanobragg.inspection.tracing.trace import trace
     from nanobragg.inspection.tracing.versus import compare_traces
 
     experiment = seeded(Experiment.from_nanobragg_args(flags))
-    decided = resolve(experiment, Notes())
+    decided = resolve(experiment)
     images = []
     line = read_command(flags)
     for backend in backends:

@@ -14,18 +14,19 @@ from nanobragg.cli.words.common.flag_effects import FlagEffect, flag_effects, pa
 from nanobragg.cli.words.common.tool import AGREE, Options, with_status
 from nanobragg.config import Experiment
 from nanobragg.config.quirks import Quirk
-from nanobragg.derivation.derive import derive
+from nanobragg.derivation.decisions.decided import Decided
+from nanobragg.derivation.decisions.notes import Decision
+from nanobragg.derivation.derive import derivation
 from nanobragg.derivation.orientations import seeded
-from nanobragg.derivation.placement import place
-from nanobragg.derivation.resolve import Notes, resolve
-from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.derivation.placement import Placement, apart
+from nanobragg.derivation.resolve import resolve
 from nanobragg.errors import NanoBraggError
 from nanobragg.exchange.command_line.files import Reflections, read_reflections
 from nanobragg.exchange.command_line.meaning import build_experiment
 from nanobragg.exchange.command_line.reading import read_command, require_inputs
 from nanobragg.inspection.explanation import Explanation, explanation_of
 from nanobragg.inspection.quirk_cost import quirk_costs
-from nanobragg.inspection.triggers import Trigger, placed_apart, triggered
+from nanobragg.inspection.triggers import Trigger, triggered
 
 
 def run_explain(args: Sequence[str]) -> int:
@@ -71,15 +72,13 @@ def explain_flags(flags: Sequence[str], *, measure: bool = False) -> tuple[list[
     experiment = seeded(typed)
     effects = flag_effects(line)
     chosen = engine_of(line)
-    notes = Notes()
+    decided = resolve(experiment)
     if experiment is not typed:
-        notes.decide(
-            "crystal.misset_seed", experiment.crystal.misset_seed, "entropy from the system, drawn anew by each run"
-        )
-    decided = resolve(experiment, notes)
-    scene = derive(decided)
+        rule = "entropy from the system, drawn anew by each run"
+        decided.notes.decisions.insert(0, Decision("crystal.misset_seed", experiment.crystal.misset_seed, rule))
+    d = derivation(decided)
     found = [Trigger(quirk, reason) for quirk, reason in parser_quirks(line)]
-    found += triggered(experiment, decided)
+    found += triggered(d)
     found += _read_differently(flags, decided, reflections, {trigger.quirk for trigger in found})
     costs = []
     if measure:
@@ -89,24 +88,30 @@ def explain_flags(flags: Sequence[str], *, measure: bool = False) -> tuple[list[
             return seeded(_without(flags, quirk, experiment.quirks, reflections), seed)
 
         costs = quirk_costs(experiment, [trigger.quirk for trigger in found], without)
-    explanation = explanation_of(decided, notes, scene, found, chosen, costs=costs)
+    explanation = explanation_of(d, found, chosen, costs=costs)
     return effects, explanation, [note.text for note in line.notes]
 
 
 def _read_differently(
-    flags: Sequence[str], decided: Experiment, reflections: Reflections, known: set[Quirk]
+    flags: Sequence[str], decided: Decided, reflections: Reflections, known: set[Quirk]
 ) -> Iterator[Trigger]:
     """The quirks that move something because of how the flags are read, so that the experiment alone does not show it."""
     for quirk in (Quirk.PIVOT_FORCED, Quirk.CUSTOM_CHANGES_CENTRE):
-        if quirk in decided.quirks and quirk not in known:
+        quirks = decided.experiment.quirks
+        if quirk in quirks and quirk not in known:
             try:
-                other = resolve(_without(flags, quirk, decided.quirks, reflections), Notes())
-                apart = placed_apart(place(decided, FLOAT_OPS), place(other, FLOAT_OPS))
+                other = resolve(_without(flags, quirk, quirks, reflections)).placement
             except NanoBraggError:
                 yield Trigger(quirk, "the flags are read differently", refused=True)
                 continue
-            if apart:
+            if _placed_apart(decided.placement, other):
                 yield Trigger(quirk, "the flags are read differently")
+
+
+def _placed_apart(one: Placement, other: Placement) -> bool:
+    """Whether beam, spindle or detector stand differently."""
+    names = ("pix0", "fast", "slow", "normal", "beam", "polarization_axis", "spindle")
+    return any(apart(getattr(one, name), getattr(other, name)) for name in names)
 
 
 def _without(flags: Sequence[str], quirk: Quirk, quirks: frozenset[Quirk], reflections: Reflections) -> Experiment:
@@ -144,7 +149,7 @@ def _record(effects: list[FlagEffect], explanation: Explanation, notes: list[str
         "flags": [asdict(effect) for effect in effects],
         "notes": notes,
         "decisions": [{"path": d.path, "value": _json(d.value), "rule": d.rule} for d in explanation.decisions],
-        "ineffective": explanation.ineffective,
+        "ineffective": [str(note) for note in explanation.ineffective],
         "quirks": quirks,
         "pixels": explanation.pixels,
         "evaluations": explanation.evaluations,

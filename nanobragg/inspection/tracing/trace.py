@@ -13,7 +13,7 @@ from nanobragg.arrays import detached
 from nanobragg.config import Experiment
 from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.panels import panel_at
-from nanobragg.derivation.resolve import Notes, resolve
+from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.sources import wavelength_m
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.engines.choice import engine
@@ -176,7 +176,7 @@ def trace(
     """
     chosen = engine(backend).independent()
     part, place = panel_at(experiment, pixel)
-    return trace_derived(derivation(resolve(part, Notes()), chosen.ops), place, chosen, max_records=max_records)
+    return trace_derived(derivation(resolve(part), chosen.ops), place, chosen, max_records=max_records)
 
 
 def trace_derived(d: Derivation, pixel: tuple[int, int], chosen: Engine, *, max_records: int = MAX_RECORDS) -> Trace:
