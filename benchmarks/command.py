@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from workloads import WORKLOADS, prepare
+from workloads import WORKLOADS, prepare, recorded_run
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = {
@@ -65,7 +65,7 @@ def breakdown(args: list[str], folder: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--w4", type=Path, default=ROOT / "golden" / "supervisor_cmd", metavar="FOLDER")
+    parser.add_argument("--w4", type=recorded_run, default=ROOT / "golden" / "supervisor_cmd", metavar="FOLDER")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from measure import in_turn, kernel_timer, original_timer, peak_memory, pin, ratio
-from workloads import WORKLOADS, Workload, prepare
+from workloads import WORKLOADS, Workload, prepare, recorded_run
 
 import nanobragg as nb
 from nanobragg import _core
@@ -67,7 +67,7 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--w4", type=Path, default=ROOT / "golden" / "supervisor_cmd", metavar="FOLDER")
+    parser.add_argument("--w4", type=recorded_run, default=ROOT / "golden" / "supervisor_cmd", metavar="FOLDER")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(WORKLOADS))
     parser.add_argument("--out", type=Path, metavar="FOLDER")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import shutil
@@ -53,6 +54,20 @@ def write_synthetic_hkl(path: Path) -> None:
     near = (h / 78) ** 2 + (k / 78) ** 2 + (l / 37) ** 2 <= 0.25
     table = np.stack([h, k, l, 10 + (7 * h + 11 * k + 13 * l) % 97], axis=-1)[near]
     path.write_text("".join(f"{a} {b} {c} {f}\n" for a, b, c, f in table.tolist()))
+
+
+def recorded_run(text: str) -> Path:
+    """The folder that ``--w4`` names.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        When it holds no recorded run.
+    """
+    folder = Path(text)
+    if not (folder / "args.json").is_file():
+        raise argparse.ArgumentTypeError(f"{text}: no args.json there; leave --w4 out for golden/supervisor_cmd")
+    return folder
 
 
 def prepare(workload: Workload, folder: Path, w4: Path) -> list[str]:

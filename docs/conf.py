@@ -22,7 +22,8 @@ pygments_style = "friendly"
 html_title = f"nanobragg {release}"
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {"show_prev_next": True, "secondary_sidebar_items": ["page-toc"], "navigation_with_keys": False}
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_math_renderer = "mathml"
 

@@ -1,27 +1,40 @@
-"""Tables of the documentation that are made from the code: the flags and the quirks."""
+"""Tables of the documentation that are made from the code and from what was measured."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from nanobragg.cli.dropin.usage import SUBCOMMANDS, unit_of
+import nanobragg as nb
+from nanobragg.cli.dropin.usage import SUBCOMMANDS, described, unit_of
 from nanobragg.exchange.command_line.flags import FLAGS, GROUPS, NEVER_WORKED, OWN_OPTIONS, Flag
+
+MEASURED = Path(__file__).parent / "measured"
+"""What benchmarks/validation.py has written."""
+PARTS = (
+    nb.UnitCell, nb.Mosaic, nb.Crystal, nb.Divergence, nb.Sources, nb.Beam, nb.Sensor, nb.Detector, nb.Pose,
+    nb.Goniometer, nb.Sampling, nb.Background,
+)  # fmt: skip
 
 
 def write(folder: Path) -> None:
     """Write every table as a Markdown file."""
     folder.mkdir(exist_ok=True)
-    for name, lines in {"flags": flags(), "words": words(), "never_worked": never_worked()}.items():
+    tables = {
+        "flags": flags(), "words": words(), "never_worked": never_worked(), "quirks": quirks(), "fields": fields(),
+        "golden": golden(), "gemmi": gemmi(),
+    }  # fmt: skip
+    for name, lines in tables.items():
         (folder / f"{name}.md").write_text("\n".join(lines) + "\n")
 
 
 def flags() -> Iterator[str]:
     """Every flag, by group: what the help says."""
-    from nanobragg.cli.dropin.usage import described
-
     for group in GROUPS:
-        yield from ("", f"### {group}", "", "| flag | unit | default | meaning | also |", "|---|---|---|---|---|")
+        yield from ("", f"### {group}", "", *_head("flag", "unit", "default", "meaning", "also"))
         for flag in (*FLAGS, *OWN_OPTIONS):
             if flag.group == group:
                 yield _flag(flag, *described(flag))
@@ -36,17 +49,90 @@ def _flag(flag: Flag, left: str, text: str, default: str) -> str:
 
 def words() -> Iterator[str]:
     """The words of the command."""
-    yield from ("| word | what it does |", "|---|---|")
+    yield from _head("word", "what it does")
     for name, text in SUBCOMMANDS.items():
         yield _row(f"`nanoBragg {name}`", text)
 
 
 def never_worked() -> Iterator[str]:
     """Spellings that the original ignores."""
-    yield from ("| seen in scripts | what works |", "|---|---|")
+    yield from _head("seen in scripts", "what works")
     for wrong, right in NEVER_WORKED.items():
         yield _row(f"`{wrong}`", f"`{right}`" if right else "nothing")
 
 
+def fields() -> Iterator[str]:
+    """The fields of every part of an experiment."""
+    for part in PARTS:
+        summary = (part.__doc__ or "").splitlines()[0]
+        yield from ("", f"### {part.__name__}", "", f"`experiment.{part._path}`: {summary}", "")
+        yield from _head("field", "unit", "default", "gradient", "flags", "meaning")
+        for field in dataclasses.fields(part):
+            meta = field.metadata
+            choices = ", ".join(f"`{choice}`" for choice in meta["choices"] or ())
+            meaning = "; ".join(text for text in (meta["doc"], choices) if text)
+            flags = " ".join(f"`{flag}`" for flag in meta["flags"].split())
+            yield _row(
+                f"`{field.name}`",
+                meta["unit"],
+                _default(field),
+                "yes" if meta["differentiable"] else "",
+                flags,
+                meaning,
+            )
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default_factory is not dataclasses.MISSING:
+        return ""
+    return "required" if field.default is dataclasses.MISSING else f"`{field.default!r}`"
+
+
+def quirks() -> Iterator[str]:
+    """Every quirk: cause, effect, and what it costs where its tests trigger it."""
+    costs = _measured("quirks")
+    yield from _head("quirk, and what it acts with", "the original", "corrected", "rms", "sum")
+    for quirk in nb.Quirk:
+        cost = costs.get(quirk.name, {})
+        rms, ratio = (f"{cost['rms']:.2g}", f"{cost['sum_ratio']:.3g}") if "rms" in cost else (cost.get("note", ""), "")
+        text = quirk.text
+        yield _row(
+            f"`{quirk.name}`<br>{_literal(text.when)}", _literal(text.original), _literal(text.corrected), rms, ratio
+        )
+
+
+def golden() -> Iterator[str]:
+    """Every engine against the original program."""
+    yield from _head("engine", "cases", "identical cases", "identical pixels", "largest difference / maximum", "case")
+    for row in _measured("original"):
+        yield _row(
+            row["engine"], str(row["cases"]), str(row["bit_identical_cases"]), f"{row['bit_identical_pixels']:.2%}",
+            f"{row['largest_difference']:.1e}", f"`{row['case']}`",
+        )  # fmt: skip
+
+
+def gemmi() -> Iterator[str]:
+    """Cells and amplitudes against gemmi."""
+    found = _measured("gemmi")
+    yield from _head("quantity", "difference")
+    yield _row(f"spacing d(hkl) of {found['cells']} random triclinic cells", f"{found['spacing']:.1e} relative")
+    yield _row("structure factors of a model, against direct summation over its atoms", f"{found['amplitude']:.1e} rms")
+
+
+def _measured(name: str) -> Any:
+    return json.loads((MEASURED / f"{name}.json").read_text())
+
+
+def _head(*cells: str) -> tuple[str, str]:
+    return _row(*cells), "|" + "---|" * len(cells)
+
+
 def _row(*cells: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _literal(text: str) -> str:
+    """Formulas in plain text contain stars and underscores."""
+    for sign in ("\\", "*", "_", "<"):
+        text = text.replace(sign, f"\\{sign}")
+    return text

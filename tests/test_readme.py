@@ -30,26 +30,13 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return tmp_path
 
 
-def shell_commands() -> list[str]:
-    """Every command in a shell block; what joins them is left to the reader's shell."""
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.S)
-    return [command.strip() for block in blocks for command in re.split(r"&&|\n", block) if command.strip()]
-
-
 def test_commands_in_the_text(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Placeholders stand for the flags of the first run and for a pixel."""
-    pytest.importorskip("torch", reason="the README shows both engines: pip install '.[torch]'")
-    flags = next(command for command in shell_commands() if "demo.mat" in command).removeprefix("nanoBragg ")
+    pytest.importorskip("gemmi", reason="reads models: pip install '.[io]'")
+    (demo / "1orc.pdb").write_text(MODEL)
     inline = [" ".join(text.split()) for text in re.findall(r"`(nanoBragg [^`]+)`", README)]
+    assert any("--model 1orc.pdb" in command for command in inline)
     for command in inline:
-        if "1orc.pdb" in command:
-            pytest.importorskip("gemmi", reason="reads models: pip install '.[io]'")
-            (demo / "1orc.pdb").write_text(MODEL)
-        words = command.replace("FLAGS", flags).replace("SLOW FAST", "300 400")
-        if words != "nanoBragg compare":  # named, not shown
-            assert main(shlex.split(words)[1:]) == 0, words
-    text = " ".join(inline)
-    assert all(word in text for word in ("explain -- FLAGS", "trace --at SLOW FAST", "--model 1orc.pdb", "--help"))
+        assert main(shlex.split(command)[1:]) == 0, command
     assert np.fromfile(demo / "floatimage.bin", np.float32).max() > 0
 
 
