@@ -104,6 +104,43 @@ typedef struct {
     uint32_t quirks;                              /* nb_quirk */
 } nb_scene;
 
+/* The continuous fields of a scene, which gradients and tangents are about, with their numbers of values; not d_min,
+ * whose derivative is 0, and nothing that only a quirk of the original reads. */
+#define NB_SMALL_FIELDS(X)                                                                                             \
+    X(pixel_size, 1)                                                                                                   \
+    X(pix0, 3)                                                                                                         \
+    X(fast, 3)                                                                                                         \
+    X(slow, 3)                                                                                                         \
+    X(normal, 3)                                                                                                       \
+    X(beam, 3)                                                                                                         \
+    X(close_distance, 1)                                                                                               \
+    X(distance, 1)                                                                                                     \
+    X(pixel_area, 1)                                                                                                   \
+    X(layer_thickness, 1)                                                                                              \
+    X(attenuation, 1)                                                                                                  \
+    X(kahn_factor, 1)                                                                                                  \
+    X(polarization_axis, 3)                                                                                            \
+    X(fluence, 1)                                                                                                      \
+    X(n_cells, 3)                                                                                                      \
+    X(fudge, 1)                                                                                                        \
+    X(default_F, 1)                                                                                                    \
+    X(steps, 1)                                                                                                        \
+    X(background, 1)
+#define NB_LARGE_FIELDS(X)                                                                                             \
+    X(incident, 3 * scene->n_sources)                                                                                  \
+    X(wavelength, scene->n_sources)                                                                                    \
+    X(weight, scene->n_sources)                                                                                        \
+    X(orientations, 9 * scene->n_phi * scene->n_domains)                                                               \
+    X(f_table, scene->n_hkl[0] * scene->n_hkl[1] * scene->n_hkl[2])
+
+/* One array for each of them, NULL where it is not wanted (gradients) or does not move (tangents). */
+typedef struct {
+#define NB_MEMBER(name, size) double *name;
+    NB_SMALL_FIELDS(NB_MEMBER)
+    NB_LARGE_FIELDS(NB_MEMBER)
+#undef NB_MEMBER
+} nb_gradient;
+
 /* What validation found: the field's name as above, and the index of the element (-1 for a scalar). */
 typedef struct {
     const char *field;
@@ -195,6 +232,19 @@ int nb_kernel_available(nb_kernel kernel);
 const char *nb_simd_obstacle(const nb_scene *scene);
 NB_WARN_UNUSED int nb_render_with(const nb_scene *scene, nb_kernel kernel, int64_t pixel_begin, int64_t pixel_end,
                                   double *out, const volatile int *cancel);
+
+/* gradient.c: the members of nb_gradient by number, 0 ... ; name NULL past the last one. */
+const char *nb_gradient_name(int number);
+int64_t nb_gradient_size(const nb_scene *scene, int number);
+void nb_gradient_set(nb_gradient *gradient, int number, double *values);
+
+/* adjoint.c, tangent.c: the derivatives of nb_render, for scenes that nb_adjoint_obstacle does not object to. */
+const char *nb_adjoint_obstacle(const nb_scene *scene);
+NB_WARN_UNUSED int nb_pull_back(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, const double *cotangent,
+                                const nb_gradient *gradient, const volatile int *cancel);
+NB_WARN_UNUSED int nb_push_forward(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int64_t n_tangents,
+                                   const nb_gradient *tangents, double *out, int64_t stride,
+                                   const volatile int *cancel);
 
 /* trace.c: one pixel, by its position in scene->pixels, on the code path of nb_render. */
 NB_WARN_UNUSED int nb_trace(const nb_scene *scene, int64_t position, const nb_recorder *recorder, double *out);

@@ -1,3 +1,4 @@
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,10 @@ version: str
 quantity_names: tuple[str, ...]
 kernel_names: tuple[str, ...]
 available_kernels: tuple[str, ...]
+continuous_fields: tuple[str, ...]
 
 def strerror(status: int) -> str: ...
+def adjoint_obstacle(scene: CoreScene) -> str: ...
 def read_plain_hkl(
     data: bytes,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], tuple[int, int, int], tuple[int, int, int]] | None: ...
@@ -28,6 +31,17 @@ class CoreScene:
     def trace(
         self, position: int, max_records: int = ...
     ) -> tuple[list[tuple[str, tuple[int, ...], float | tuple[float, ...]]], float]: ...
+
+class Gradients:
+    values: dict[str, NDArray[np.float64]]
+    def __init__(self, scene: CoreScene, names: Iterable[str]) -> None: ...
+    def pull_back(self, begin: int, end: int, cotangent: NDArray[np.float64], cancel: CancelFlag) -> bool: ...
+
+class Tangents:
+    values: dict[str, NDArray[np.float64]]
+    count: int
+    def __init__(self, scene: CoreScene, directions: Mapping[str, NDArray[np.float64]]) -> None: ...
+    def push_forward(self, begin: int, end: int, out: NDArray[np.float64], cancel: CancelFlag) -> bool: ...
 
 class Rng:
     def copy(self) -> Rng: ...

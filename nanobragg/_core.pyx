@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=True, wraparound=False, embedsignature=True
 """The C core, thinly: scenes are checked and converted here, arrays are numpy arrays, errors are exceptions.
 
-The only Cython file. Nothing in it computes.
+The only Cython module (with _core_derivatives.pxi). Nothing in it computes.
 """
 
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint32_t
@@ -325,11 +325,7 @@ cdef class CoreScene:
         cdef int status
         with nogil:
             status = nb_render_with(&self.c, number, begin, end, target, &cancel.flag)
-        if status == NB_ERR_CANCELLED:
-            return False
-        if status != NB_OK:
-            raise CoreError(strerror(status), status)
-        return True
+        return _finished(status)
 
     def trace(self, int64_t position, int64_t max_records=INT64_MAX):
         """Record everything that is computed on the way to one pixel, on the code path of `render`.
@@ -468,3 +464,6 @@ cdef int _check(int status) except -1:
     if status != NB_OK:
         raise CoreError(strerror(status), status)
     return 0
+
+
+include "_core_derivatives.pxi"

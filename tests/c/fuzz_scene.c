@@ -3,9 +3,9 @@
  *   fuzz_scene [seconds [seed]]     default: 10 seconds, seed 1
  *
  * Every scene starts valid and has a handful of fields replaced by anything: numbers of every size, NaN, infinities,
- * negative counts, missing arrays. What validation accepts is rendered by every kernel of this machine; a finding is a
- * sanitizer report, a crash, a difference between a traced pixel and a rendered one, or between the same pixel rendered
- * by a vector kernel alone and in its block.
+ * negative counts, missing arrays. What validation accepts is rendered by every kernel of this machine and, where it
+ * has derivatives, differentiated; a finding is a sanitizer report, a crash, a difference between a traced pixel and a
+ * rendered one, or between the same pixel rendered by a vector kernel alone and in its block.
  */
 #include "check.h"
 #include "small_scene.h"
@@ -130,6 +130,32 @@ static void render_by_vector_kernels(const nb_scene *c) {
     }
 }
 
+/* Arrays for some of the continuous fields, K times each. */
+static void some_fields(const nb_scene *c, int64_t k, double *values, nb_gradient *fields) {
+    for (int i = 0; nb_gradient_name(i) != NULL; i++) {
+        nb_gradient_set(fields, i, below(3) > 0 ? values : NULL);
+        values += k * nb_gradient_size(c, i);
+    }
+}
+
+static void differentiate(const nb_scene *c) {
+    enum { K = 18, MOST = SMALL_TABLE * SMALL_TABLE * SMALL_TABLE + 36 + 10 + 35 };
+    static double values[K * MOST], out[K * SMALL_PIXELS];
+    double cotangent[SMALL_PIXELS];
+    nb_gradient fields;
+    for (int i = 0; i < K * MOST; i++)
+        values[i] = below(50) ? test_uniform(&seed) : any_double();
+    for (int i = 0; i < SMALL_PIXELS; i++)
+        cotangent[i] = below(10) ? test_uniform(&seed) - 0.5 : 0.0;
+    const int covered = nb_adjoint_obstacle(c) == NULL;
+    const int64_t k = 1 + below(K), begin = below(c->n_pixels + 1);
+    some_fields(c, k, values, &fields);
+    CHECK(nb_push_forward(c, begin, c->n_pixels, k, &fields, out, SMALL_PIXELS, NULL) ==
+          (covered ? NB_OK : NB_ERR_KERNEL));
+    some_fields(c, 1, values, &fields);
+    CHECK(nb_pull_back(c, begin, c->n_pixels, cotangent, &fields, NULL) == (covered ? NB_OK : NB_ERR_KERNEL));
+}
+
 /* Rendering within a bounded effort: the largest accepted oversample alone would take years. */
 static int affordable(const nb_scene *c) {
     return c->oversample <= 8 && c->n_layers <= 8;
@@ -149,6 +175,7 @@ int main(int argc, char **argv) {
         c->shape = (int32_t)below(4), c->tricubic = (int32_t)below(2), c->curved = (int32_t)below(2);
         c->capture_mode = (int32_t)below(3), c->polar_mode = (int32_t)below(3), c->omega_mode = (int32_t)below(3);
         c->quirks = (uint32_t)below(128);
+        if (below(2)) c->quirks = 0, c->capture_mode = c->polar_mode = c->omega_mode = NB_PER_TERM; /* corrected */
         for (int64_t i = below(5); i >= 0; i--)
             change(&s);
         scenes++;
@@ -162,6 +189,7 @@ int main(int argc, char **argv) {
         rendered++;
         CHECK(nb_render(c, 0, c->n_pixels, image, NULL) == NB_OK);
         render_by_vector_kernels(c);
+        differentiate(c);
         if (c->n_pixels == 0) continue;
         const nb_recorder recorder = {ignore, &sink};
         int64_t position = below(c->n_pixels);
