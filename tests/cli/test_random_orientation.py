@@ -45,7 +45,7 @@ def test_one_orientation_on_both_sides_of_a_comparison(run: Run) -> None:
 
 def test_the_seed_in_an_image_file_gives_the_image_again(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("h5py", reason="writes NXmx: pip install '.[io]'")
-    from nanobragg.exchange.provenance import read_provenance
+    from nanobragg.exchange.images.provenance import read_provenance
     from nanobragg.exchange.toml import experiment_toml
     from nanobragg.io import read_image
 

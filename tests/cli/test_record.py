@@ -10,8 +10,9 @@ from cli_runs import SMALL, Result
 
 from nanobragg.config.quirks import REFERENCE
 from nanobragg.exchange.command_line.headers import read_header
-from nanobragg.exchange.provenance import SMV_KEY, read_provenance
+from nanobragg.exchange.images.provenance import read_provenance
 from nanobragg.io import read_smv
+from nanobragg.io.images.embedded import SMV_KEY
 
 Run = Callable[..., Result]
 RUN = (

@@ -16,7 +16,7 @@ from test_reflection_files import unique_list, write
 import nanobragg as nb
 from nanobragg.cli.main import main
 from nanobragg.errors import FileFormatError
-from nanobragg.exchange.provenance import read_provenance
+from nanobragg.exchange.images.provenance import read_provenance
 from nanobragg.exchange.toml import commented_toml, experiment_toml, read_toml
 from nanobragg.io import read_image, write_nxmx
 

@@ -12,8 +12,8 @@ import nanobragg as nb
 from nanobragg.derivation import panels
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.exchange.geometry import of_experiment
-from nanobragg.exchange.numbered_files import frame_path
-from nanobragg.exchange.provenance import read_provenance
+from nanobragg.exchange.images.numbered_files import frame_path
+from nanobragg.exchange.images.provenance import read_provenance
 from nanobragg.io import read_cbf, read_image, read_smv, write_cbf, write_frames, write_nxmx, write_smv
 from nanobragg.io.geometry.axes import FROM_NEXUS
 

@@ -36,30 +36,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 FLOOR = {name: i for i, rooms in enumerate(FLOORS) for room in rooms for name in room.split(" ")}
 ROOM = {name: room for rooms in FLOORS for room in rooms for name in room.split(" ")}
 
-NOT_YET: set[tuple[str, str]] = {
-    ("nanobragg.io.images.cbf", "nanobragg.config"),
-    ("nanobragg.io.images.cbf", "nanobragg.exchange.geometry"),
-    ("nanobragg.io.images.cbf", "nanobragg.exchange.provenance"),
-    ("nanobragg.io.images.fabio_images", "nanobragg.config"),
-    ("nanobragg.io.images.fabio_images", "nanobragg.exchange.provenance"),
-    ("nanobragg.io.images.image_file", "nanobragg.exchange.provenance"),
-    ("nanobragg.io.images.nxmx", "nanobragg.config"),
-    ("nanobragg.io.images.nxmx", "nanobragg.exchange.geometry"),
-    ("nanobragg.io.images.nxmx", "nanobragg.exchange.numbered_files"),
-    ("nanobragg.io.images.nxmx", "nanobragg.exchange.provenance"),
-    ("nanobragg.io.images.smv", "nanobragg.exchange.geometry"),
-    ("nanobragg.io.images.smv_dialects", "nanobragg.config"),
-    ("nanobragg.io.images.smv_dialects", "nanobragg.io.images.smv_header"),  # a circle
-    ("nanobragg.io.images.smv_dialects", "nanobragg.derivation.derive"),
-    ("nanobragg.io.images.smv_dialects", "nanobragg.derivation.resolve"),
-    ("nanobragg.io.images.smv_dialects", "nanobragg.derivation.sources"),
-    ("nanobragg.io.images.smv_dialects", "nanobragg.derivation.vectors"),
-    ("nanobragg.io.images.smv_dialects", "nanobragg.exchange.geometry"),
-    ("nanobragg.io.images.smv_dialects", "nanobragg.exchange.provenance"),
-}
+NOT_YET: set[tuple[str, str]] = set()
 """Arrows that run up or sideways and are being untied."""
 LATE: set[str] = {
-    "nanobragg.cli.dropin.output",
     "nanobragg.cli.dropin.render",
     "nanobragg.cli.dropin.usage",
     "nanobragg.cli.main",
@@ -72,19 +51,11 @@ LATE: set[str] = {
     "nanobragg.cli.words.trace",
     "nanobragg.cli.words.view",
     "nanobragg.engines.choice",
-    "nanobragg.exchange.numbered_files",
-    "nanobragg.exchange.provenance",
     "nanobragg.exchange.toml",
     "nanobragg.imaging.noise",
     "nanobragg.io.geometry.dials",
     "nanobragg.io.geometry.image_headers",
     "nanobragg.io.geometry.xds",
-    "nanobragg.io.images.cbf",
-    "nanobragg.io.images.fabio_images",
-    "nanobragg.io.images.image_file",
-    "nanobragg.io.images.nxmx",
-    "nanobragg.io.images.smv",
-    "nanobragg.io.images.smv_dialects",
 }
 """Files that still import own modules inside functions."""
 

@@ -16,7 +16,7 @@ from nanobragg.derivation import panels
 from nanobragg.derivation.cell import unit_cell_vectors
 from nanobragg.derivation.orientations import seeded
 from nanobragg.derivation.resolve import resolve
-from nanobragg.exchange.provenance import read_provenance
+from nanobragg.exchange.images.provenance import read_provenance
 
 
 @pytest.fixture(params=["corrected", "reference"])

@@ -26,7 +26,7 @@ from nanobragg.io.atomic import write_bytes
 from nanobragg.io.images.counts import automatic_pgm_scale, automatic_scale, integer_image
 from nanobragg.io.images.float_image import write_float
 from nanobragg.io.images.pgm import write_pgm
-from nanobragg.io.images.smv import mandatory_entries, padded_header, write_smv
+from nanobragg.io.images.smv import mandatory_entries, padded_header, save_smv
 
 BANNER = "nonBragg amorphous material diffraction simulator - James Holton and Ken Frankel 3-19-16"
 
@@ -197,7 +197,7 @@ def _write_images(
     _say(f"writing {name} as 2-byte integers")
     finite = np.nan_to_num(pixels, nan=0.0, posinf=np.inf, neginf=-np.inf)
     nothing = np.zeros(pixels.shape, np.uint16)
-    write_smv(name, integer_image(finite, scale=scale, adc_offset=get("adc", 40.0), roi=region, as_original=True)
+    save_smv(name, integer_image(finite, scale=scale, adc_offset=get("adc", 40.0), roi=region, as_original=True)
               if inside.size else nothing, header)  # fmt: skip
 
     grey_scale = get("pgm_scale", 0.0) if get("pgm_scale", 0.0) > 0 else automatic_pgm_scale(rmsd, scale)
@@ -220,7 +220,7 @@ def _write_images(
         noisy[region] = wrapped(np.minimum(counts, LARGEST_16)).reshape(inside.shape)
         name = get("noisefile", "noiseimage.img")
         _say(f"writing {name} as 2-byte integers")
-        write_smv(name, noisy, header)
+        save_smv(name, noisy, header)
 
 
 def _last_sub_pixel(setup: Setup, fast: int, slow: int) -> tuple[float, float]:

@@ -11,19 +11,19 @@ import numpy as np
 
 from nanobragg.cli.dropin.solid_angle import detector_solid_angle
 from nanobragg.config.quirks import REFERENCE
-from nanobragg.constants import RTD
 from nanobragg.derivation.derive import Derivation
 from nanobragg.derivation.orientations import legacy_streams
-from nanobragg.derivation.sources import wavelength_m
-from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.errors import NanoBraggError
 from nanobragg.exchange.command_line.reading import CommandLine, Output
+from nanobragg.exchange.images.described import smv_geometry
+from nanobragg.exchange.images.provenance import provenance_json
 from nanobragg.imaging.noise import NoiseImage, noise_image
 from nanobragg.io.images.counts import automatic_pgm_scale, automatic_scale, grey_image, image_statistics, integer_image
+from nanobragg.io.images.embedded import SMV_KEY, packed
 from nanobragg.io.images.float_image import write_float
 from nanobragg.io.images.pgm import write_pgm
-from nanobragg.io.images.smv import write_smv
-from nanobragg.io.images.smv_header import SmvGeometry, nanobragg_header
+from nanobragg.io.images.smv import save_smv
+from nanobragg.io.images.smv_header import nanobragg_header
 
 Say = Callable[[str], None]
 
@@ -69,7 +69,7 @@ def write_images(line: CommandLine, output: Output, d: Derivation, image: Any, s
     say(f"intfile_scale = {scale:g}")
     say(f"writing {output.int_file} as 2-byte integers")
     counts = integer_image(pixels, scale=scale, adc_offset=output.adc, roi=roi, as_original=line.as_original)
-    write_smv(output.int_file, np.zeros_like(counts) if nothing else counts, header)
+    save_smv(output.int_file, np.zeros_like(counts) if nothing else counts, header)
 
     if output.pgm_file is not None:
         grey_scale = output.pgm_scale if output.pgm_scale > 0 else automatic_pgm_scale(statistics.rmsd, scale)
@@ -83,7 +83,7 @@ def write_images(line: CommandLine, output: Output, d: Derivation, image: Any, s
             f"{0.0 if nothing else noise.photons:.0f} photons on noise image ({0 if nothing else noise.overloads} overloads)"
         )
         say(f"writing {output.noise_file} as 2-byte integers")
-        write_smv(output.noise_file, np.zeros_like(noise.counts) if nothing else noise.counts, header)
+        save_smv(output.noise_file, np.zeros_like(noise.counts) if nothing else noise.counts, header)
 
 
 def _header(line: CommandLine, output: Output, d: Derivation, seed: int) -> bytes | list[tuple[str, object]]:
@@ -100,8 +100,6 @@ def recorded_entries(d: Derivation, **more: Any) -> list[tuple[str, object]]:
     The record comes first: the original takes the last place where the letters of a key stand, and three letters such as
     PHI may well stand in compressed text.
     """
-    from nanobragg.exchange.provenance import SMV_KEY, packed, provenance_json
-
     return [(SMV_KEY, packed(provenance_json(d.experiment, **more))), *smv_geometry(d).entries()]
 
 
@@ -141,15 +139,3 @@ def _noise(line: CommandLine, output: Output, d: Derivation, pixels: np.ndarray,
     stream, _, _ = legacy_streams(experiment)  # the table that a negative seed goes on from
     stream.seed("noise", -seed)
     return noise_image(pixels, generator="nanobragg", stream=stream, **common)
-
-
-def smv_geometry(d: Derivation) -> SmvGeometry:
-    """What the SMV headers record."""
-    p, detector = d.placement, d.experiment.detector
-    wavelength = 1e10 * wavelength_m(d.experiment, FLOAT_OPS)
-    return SmvGeometry(
-        n_fast=detector.n_fast, n_slow=detector.n_slow, pixel_size=p.pixel_size, slow_size=p.size_slow, distance=p.distance,
-        close_distance=p.close_distance, wavelength_angstrom=wavelength, beam_center=(p.xbeam, p.ybeam),
-        beam_fast_slow=(p.fbeam, p.sbeam), dials_origin_mm=p.dials_origin_mm, org_px=(p.org_x, p.org_y),
-        phi_deg=d.rotation.start * RTD, osc_deg=d.rotation.osc * RTD, twotheta_deg=detector.twotheta_deg,
-    )  # fmt: skip

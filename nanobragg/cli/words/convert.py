@@ -122,10 +122,10 @@ def write_geometry(path: str, geometry: Geometry, typed: Any) -> None:
 def _convert_images(typed: Any) -> int:
     from nanobragg.cli.words.run import write_images
     from nanobragg.exchange.toml import Run
-    from nanobragg.io.images.image_file import provenance_text
+    from nanobragg.io.images.image_file import embedded_text
 
     geometry = _geometry_of_images(typed)
-    record = provenance_text(typed.inputs[0])
+    record = embedded_text(typed.inputs[0])
     more = {"converted_from": [os.path.basename(path) for path in typed.inputs], "source": record}
     if typed.compression not in ("gzip", "bitshuffle-lz4", "none"):
         raise UsageError(f"--compression {typed.compression}: must be gzip, bitshuffle-lz4 or none")

@@ -99,7 +99,7 @@ def _demo(typed: Any) -> int:
     from nanobragg.imaging.noise import add_noise
     from nanobragg.io.images.float_image import write_float
     from nanobragg.io.images.png import write_png
-    from nanobragg.io.images.smv import write_smv
+    from nanobragg.io.images.smv import save_smv
     from nanobragg.io.matrix import write_matrix
     from nanobragg.io.reflections.hkl import write_hkl
 
@@ -112,7 +112,7 @@ def _demo(typed: Any) -> int:
     paths = {name: os.path.join(directory, name) for name in FILES}
     hkl, amplitude = synthetic_reflections()
     write_float(paths["demo.bin"], image)
-    write_smv(
+    save_smv(
         paths["demo.img"], counts, recorded_entries(d, backend=chosen.name, noise_seed=SEED, adc_offset=ADC_OFFSET)
     )
     write_png(paths["demo.png"], np.maximum(counts.astype(np.float64) - ADC_OFFSET, 0.0))

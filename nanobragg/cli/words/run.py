@@ -72,7 +72,7 @@ def write_images(output: str, images: Any, experiment: Any, run: Any, more: dict
     """Write a scan in the format of the suffix; returns the names."""
     suffix = os.path.splitext(output)[1].lower()
     if suffix in (".nxs", ".h5", ".hdf5"):
-        from nanobragg.io.images.nxmx import write_nxmx
+        from nanobragg.exchange.images.writers import write_nxmx
 
         write_nxmx(output, images, experiment, compression=run.compression, provenance=more, sidecar=run.sidecar)
         return [output]
@@ -84,7 +84,7 @@ def write_images(output: str, images: Any, experiment: Any, run: Any, more: dict
             raise UsageError(f"{output}: a raw file holds one image; use .nxs, or frames such as out_####.cbf")
         write_float(output, first[0])
         return [output]
-    from nanobragg.exchange.numbered_files import write_frames
+    from nanobragg.exchange.images.numbered_files import write_frames
 
     return write_frames(output, images, experiment, dialect=run.dialect, adc_offset=run.adc_offset, provenance=more,
                         sidecar=run.sidecar)  # fmt: skip

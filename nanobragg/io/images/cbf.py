@@ -7,7 +7,7 @@ import datetime
 import hashlib
 import re
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from nanobragg.arrays import is_tensor
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io.atomic import read_bytes, write_bytes
+from nanobragg.io.geometry.record import Geometry, one_panel
+from nanobragg.io.images.embedded import COMMENT
 from nanobragg.io.optional import needed
-
-if TYPE_CHECKING:
-    from nanobragg.config import Experiment
 
 _START = b"\x0c\x1a\x04\xd5"
 """What comes before the compressed data."""
@@ -28,35 +27,31 @@ _TYPES = {"signed 8-bit integer": "i1", "signed 16-bit integer": "i2", "signed 3
           "unsigned 8-bit integer": "u1", "unsigned 16-bit integer": "u2", "unsigned 32-bit integer": "u4"}  # fmt: skip
 
 
-def write_cbf(
-    path: str | PathLike[str], counts: Any, experiment: Experiment, *, image: int = 1, provenance: Any = None
+def save_cbf(
+    path: str | PathLike[str], counts: Any, geometry: Geometry, *, image: int = 1, text: str | None = None
 ) -> None:
     """Write one image of counts with its geometry.
 
     Parameters
     ----------
     path : path
-        The file; the name must end in the number of the image for most readers.
+        The file.
     counts : (n_slow, n_fast) integers
         Masked pixels become -1.
-    experiment : Experiment
-        Geometry of the first image of the scan: one flat panel at right angles to the beam, which is all that this header
-        can hold.
+    geometry : Geometry
+        Of the first image of the scan.
     image : int
         Number of this image in the scan, from 1.
-    provenance : dict, optional
-        Further values for the record, see `nanobragg.exchange.provenance`.
+    text : str, optional
+        A line of our own for the header, see `embedded`.
 
     Raises
     ------
     ConfigError
-        For a tilted detector or several panels (use write_nxmx), and for expected photons in place of counts.
+        For a tilted detector or several panels, and for expected photons in place of counts.
     """
-    from nanobragg.exchange.geometry import of_experiment
-    from nanobragg.exchange.provenance import COMMENT, provenance_json
-
     compression = needed("fabio.compression", "writing CBF")
-    geometry = of_experiment(experiment).along_beam()
+    geometry = geometry.along_beam()
     fast, slow, distance = flat_beam_centre(geometry, "a miniCBF header")
     panel = geometry.panels[0]
     pixels = whole_counts(counts, (panel.n_slow, panel.n_fast), np.int32)
@@ -75,7 +70,7 @@ def write_cbf(
         f"Start_angle {(geometry.phi_start or 0.0) + (image - 1) * width:.9g} deg.", f"Angle_increment {width:.9g} deg.",
         f"Polarization {geometry.kahn_factor or 0.0:.6g}",
     ]  # fmt: skip
-    record = COMMENT.encode() + provenance_json(experiment, image=image, **(provenance or {})).encode() + b"\r\n"
+    record = b"" if text is None else COMMENT.encode() + text.encode() + b"\r\n"
     lines = ["###CBF: VERSION 1.5, nanobragg", "", "data_image_1", "", '_array_data.header_convention "GENERIC_MINI"',
              "_array_data.header_contents", ";", *(f"# {line}" for line in comments)]  # fmt: skip
     tail = [";", "", "_array_data.data", ";", "--CIF-BINARY-FORMAT-SECTION--", "Content-Type: application/octet-stream;",
@@ -143,7 +138,7 @@ def whole_counts(counts: Any, shape: tuple[int, int], dtype: Any) -> NDArray[Any
     return np.clip(array, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
 
 
-def flat_beam_centre(geometry: Any, what: str) -> tuple[float, float, float]:
+def flat_beam_centre(geometry: Geometry, what: str) -> tuple[float, float, float]:
     """(fast, slow) of the beam from the outer corner of the first pixel, and the distance [mm].
 
     Raises
@@ -152,8 +147,6 @@ def flat_beam_centre(geometry: Any, what: str) -> tuple[float, float, float]:
         For several panels, or a panel that does not stand upright at right angles to the beam (after a rotation of the
         whole laboratory that brings the beam to -z).
     """
-    from nanobragg.io.geometry.record import one_panel
-
     panel = one_panel(geometry, what)
     off = max(np.abs(panel.fast - (1, 0, 0)).max(), np.abs(panel.slow - (0, -1, 0)).max())
     if off > 1e-6:

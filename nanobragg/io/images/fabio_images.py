@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,39 +11,29 @@ from numpy.typing import NDArray
 from nanobragg.errors import FileFormatError
 from nanobragg.io.atomic import read_bytes, replacing
 from nanobragg.io.images.counts import as_array
+from nanobragg.io.images.embedded import TIFF_KEY, packed
 from nanobragg.io.optional import needed
 
-if TYPE_CHECKING:
-    from nanobragg.config import Experiment
 
-_KEY = "nanobragg"
-
-
-def write_tiff(
-    path: str | PathLike[str], image: Any, experiment: Experiment | None = None, *, provenance: Any = None
-) -> None:
-    """Write a TIFF image: float32, or the integers as they are; with an experiment, its record is the description."""
-    _write("tifimage.TifImage", path, image, experiment, provenance)
+def save_tiff(path: str | PathLike[str], image: Any, text: str | None = None) -> None:
+    """Write a TIFF image: float32, or the integers as they are; a text of our own is the description."""
+    _save("tifimage.TifImage", path, image, text)
 
 
-def write_edf(
-    path: str | PathLike[str], image: Any, experiment: Experiment | None = None, *, provenance: Any = None
-) -> None:
-    """Write an EDF image: float32, or the integers as they are; with an experiment, its record is in the header."""
-    _write("edfimage.EdfImage", path, image, experiment, provenance)
+def save_edf(path: str | PathLike[str], image: Any, text: str | None = None) -> None:
+    """Write an EDF image: float32, or the integers as they are; a text of our own is in the header."""
+    _save("edfimage.EdfImage", path, image, text)
 
 
-def _write(kind: str, path: str | PathLike[str], image: Any, experiment: Experiment | None, more: Any) -> None:
-    from nanobragg.exchange.provenance import packed, provenance_json
-
+def _save(kind: str, path: str | PathLike[str], image: Any, text: str | None) -> None:
     module, _, name = kind.partition(".")
     writer = getattr(needed(f"fabio.{module}", f"writing {name[:3].upper()}"), name)
     array = as_array(image)
     kinds: dict[str, np.dtype[Any]] = {"f": np.dtype(np.float32), "b": np.dtype(np.uint8)}
     array = array.astype(kinds.get(array.dtype.kind, array.dtype.newbyteorder("=")))
-    record = {} if experiment is None else {_KEY: packed(provenance_json(experiment, **(more or {})))}
+    header = {} if text is None else {TIFF_KEY: packed(text)}
     with replacing(path) as temporary:
-        writer(data=np.ascontiguousarray(array), header=record).write(temporary)
+        writer(data=np.ascontiguousarray(array), header=header).write(temporary)
 
 
 def read_with_fabio(path: str | PathLike[str]) -> tuple[NDArray[Any], str | None]:
@@ -64,5 +54,7 @@ def read_with_fabio(path: str | PathLike[str]) -> tuple[NDArray[Any], str | None
         hint = "; a raw float image needs its shape: nanobragg.io.read_float" if fspath(path).endswith(".bin") else ""
         raise FileFormatError(path, f"cannot be read as an image: {type(error).__name__}: {error}{hint}") from None
     # a TIFF keeps it as "key=value" in its description
-    text = header.get(_KEY) or next((v.partition("=")[2] for v in header.values() if v.startswith(f"{_KEY}=")), None)
+    text = header.get(TIFF_KEY) or next(
+        (v.partition("=")[2] for v in header.values() if v.startswith(f"{TIFF_KEY}=")), None
+    )
     return pixels, text.strip() if text else None

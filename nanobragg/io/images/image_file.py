@@ -10,6 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.errors import FileFormatError
+from nanobragg.io.images.cbf import read_cbf
+from nanobragg.io.images.embedded import COMMENT, SMV_KEY, unpacked
+from nanobragg.io.images.fabio_images import read_with_fabio
+from nanobragg.io.images.pgm import read_pgm
+from nanobragg.io.images.smv import read_smv
 from nanobragg.io.optional import needed
 
 _HDF5, _CBF, _SMV, _PGM = b"\x89HDF", b"###CBF", b"{\nHEADER_BYTES", b"P5"
@@ -58,26 +63,16 @@ def read_image(path: str | PathLike[str], image: int = 1) -> NDArray[Any]:
     if image != 1:
         raise FileFormatError(path, f"image={image}: it holds one image")
     if kind == "cbf":
-        from nanobragg.io.images.cbf import read_cbf
-
         return read_cbf(path)[0]
     if kind == "smv":
-        from nanobragg.io.images.smv import read_smv
-
         return read_smv(path)[0]
     if kind == "pgm":
-        from nanobragg.io.images.pgm import read_pgm
-
         return np.asarray(read_pgm(path))
-    from nanobragg.io.images.fabio_images import read_with_fabio
-
     return read_with_fabio(path)[0]
 
 
-def provenance_text(path: str | PathLike[str]) -> str | None:
-    """The record of `nanobragg.exchange.provenance` in an image file, as JSON; None: there is none."""
-    from nanobragg.exchange.provenance import COMMENT, SMV_KEY
-
+def embedded_text(path: str | PathLike[str]) -> str | None:
+    """The text that the writers here put into an image file, see `embedded`; None: there is none."""
     kind = image_format(path)
     if kind == "nxmx":
         with open_hdf5(path) as file:
@@ -87,24 +82,16 @@ def provenance_text(path: str | PathLike[str]) -> str | None:
             except (OSError, RuntimeError, AttributeError, TypeError, UnicodeDecodeError) as error:
                 raise FileFormatError(path, f"/entry/nanobragg/provenance: {error}; is it damaged?") from None
     if kind == "cbf":
-        from nanobragg.io.images.cbf import read_cbf
-
         lines = (line for line in read_cbf(path)[1].splitlines() if line.startswith(COMMENT))
         return next((line[len(COMMENT) :] for line in lines), None)
     if kind == "smv":
-        from nanobragg.io.images.smv import read_smv
-
         return _unpacked(path, read_smv(path)[1].get(SMV_KEY))
     if kind == "pgm":
         return None
-    from nanobragg.io.images.fabio_images import read_with_fabio
-
     return _unpacked(path, read_with_fabio(path)[1])
 
 
 def _unpacked(path: str | PathLike[str], text: str | None) -> str | None:
-    from nanobragg.exchange.provenance import unpacked
-
     try:
         return None if text is None else unpacked(text)
     except (ValueError, zlib.error) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,8 @@ from nanobragg.arrays import is_tensor
 from nanobragg.errors import ConfigError
 from nanobragg.io.atomic import replacing
 from nanobragg.io.geometry.axes import FROM_NEXUS
+from nanobragg.io.geometry.record import Geometry
 from nanobragg.io.optional import needed
-
-if TYPE_CHECKING:
-    from nanobragg.config import Experiment
-    from nanobragg.io.geometry.record import Geometry
 
 COMPRESSIONS = ("gzip", "bitshuffle-lz4", "none")
 _NO_SENSOR_MM = 1e-9
@@ -30,10 +27,9 @@ _MASKED = 1
 """Value of pixel_mask: a gap."""
 
 
-def write_nxmx(
-    path: str | PathLike[str], images: Any, experiment: Experiment, *, compression: str = "gzip", provenance: Any = None,
-    sidecar: bool = False,
-) -> None:  # fmt: skip
+def save_nxmx(
+    path: str | PathLike[str], images: Any, geometry: Geometry, *, compression: str = "gzip", text: str | None = None
+) -> int:
     """Write images and geometry as NXmx.
 
     Parameters
@@ -41,16 +37,19 @@ def write_nxmx(
     path : path
         The file.
     images : array, or iterable of arrays
-        One image, or the images of a scan in order, each as `nanobragg.simulate` returns it (panels are put below each
-        other). Whole numbers are stored as int32, others as float32.
-    experiment : Experiment
-        Geometry of the first image; the width of an image is ``goniometer.osc_deg``.
+        One image, or the images of a scan in order; panels are put below each other. Whole numbers are stored as int32,
+        others as float32.
+    geometry : Geometry
+        Of the first image.
     compression : {"gzip", "bitshuffle-lz4", "none"}
         gzip is read by every HDF5; bitshuffle-lz4 is faster and needs hdf5plugin, here and wherever it is read.
-    provenance : dict, optional
-        Further values for the record (see `nanobragg.exchange.provenance`), for example the seed of the noise.
-    sidecar : bool
-        Also write the geometry as a DIALS experiment list beside it.
+    text : str, optional
+        Of our own, stored as ``/entry/nanobragg/provenance``.
+
+    Returns
+    -------
+    int
+        How many images there were.
 
     Raises
     ------
@@ -59,14 +58,10 @@ def write_nxmx(
     FileFormatError
         When the file cannot be written; nothing is left behind.
     """
-    from nanobragg.exchange.geometry import of_experiment
-    from nanobragg.exchange.provenance import provenance_json
-
     h5py = needed("h5py", "writing NXmx")
     if compression not in COMPRESSIONS:
         raise ConfigError("compression", compression, f"must be one of {', '.join(map(repr, COMPRESSIONS))}")
-    geometry = of_experiment(experiment).along_beam()
-    record = provenance_json(experiment, **(provenance or {}))
+    geometry = geometry.along_beam()
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         entry = _group(file, "entry", "NXentry")
         file.attrs["default"] = "entry"
@@ -79,14 +74,12 @@ def write_nxmx(
         _write_detector(_group(entry["instrument"], "detector", "NXdetector"), geometry)
         _write_sample(_group(entry, "sample", "NXsample"), geometry, count)
         own = _group(entry, "nanobragg", "NXcollection")
-        own["provenance"] = record
+        if text is not None:
+            own["provenance"] = text
         if geometry.a_star is not None:
             own["real_space_vectors"] = geometry.axes @ FROM_NEXUS
             own["real_space_vectors"].attrs["units"] = "angstrom"
-    if sidecar:
-        from nanobragg.exchange.numbered_files import write_sidecar
-
-        write_sidecar(path, experiment, count, single_file=True)
+    return count
 
 
 def stack(images: Any, geometry: Geometry) -> Iterator[NDArray[Any]]:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io import text
 from nanobragg.io.atomic import read_bytes, write_bytes
-from nanobragg.io.images.smv_dialects import DIALECTS
 
 _BLOCK = 512
 """A header fills a whole number of these [bytes]."""
@@ -148,10 +147,9 @@ def header_values(path: str | PathLike[str], header: str, keys: Iterable[str], s
     return values
 
 
-def write_smv(
-    path: str | PathLike[str], counts: Any, header: bytes | Mapping[str, object] | Iterable[tuple[str, object]] = (), *,
-    experiment: Any = None, dialect: str = "nanobragg", image: int = 1, adc_offset: float = 0.0, provenance: Any = None,
-) -> None:  # fmt: skip
+def save_smv(
+    path: str | PathLike[str], counts: Any, header: bytes | Mapping[str, object] | Iterable[tuple[str, object]] = ()
+) -> None:
     """Write an SMV image in native byte order.
 
     Parameters
@@ -161,15 +159,13 @@ def write_smv(
     counts : (n_slow, n_fast) uint16
         Pixels.
     header : bytes, mapping or iterable of (key, value)
-        Either the whole header (from `smv_header.original_header`), or entries that follow the mandatory ones; of a
+        Either the whole header (from `smv_header.nanobragg_header`), or entries that follow the mandatory ones; of a
         mapping, as `read_smv` gives, the mandatory ones are passed over.
-    experiment, dialect, image, adc_offset, provenance
-        Entries that describe an experiment, see `smv_dialects.smv_entries`; they come before those of `header`.
 
     Raises
     ------
     ConfigError
-        When `counts` is not a 2-d uint16 array, or not that of the experiment's detector.
+        When `counts` is not a 2-d uint16 array.
     FileFormatError
         When the file cannot be written.
     """
@@ -179,25 +175,14 @@ def write_smv(
             "counts", f"{pixels.dtype} array of shape {pixels.shape}", "must be (n_slow, n_fast) uint16",
             "nanobragg.add_noise makes counts of an image",
         )  # fmt: skip
-    if dialect not in DIALECTS:
-        raise ConfigError("dialect", dialect, f"must be one of {', '.join(map(repr, DIALECTS))}")
-    if experiment is not None:
-        from nanobragg.exchange.geometry import of_experiment
-        from nanobragg.io.images.smv_dialects import smv_entries
-
-        own = smv_entries(experiment, dialect, image, adc_offset, provenance)
-        panel = of_experiment(experiment).panels[0]
-        if pixels.shape != (panel.n_slow, panel.n_fast):
-            size = (panel.n_slow, panel.n_fast)
-            raise ConfigError("counts", f"shape {pixels.shape}", f"must be the detector's {size}")
-        header = [*own, *(() if isinstance(header, bytes) else _entries(header))]
     if not isinstance(header, bytes):
         n_slow, n_fast = pixels.shape
-        header = padded_header([*mandatory_entries(n_fast, n_slow), *_entries(header)])
+        header = padded_header([*mandatory_entries(n_fast, n_slow), *entries_of(header)])
     write_bytes(path, [header, pixels.astype(np.uint16).tobytes()])
 
 
-def _entries(header: Mapping[str, object] | Iterable[tuple[str, object]]) -> list[tuple[str, object]]:
+def entries_of(header: Mapping[str, object] | Iterable[tuple[str, object]]) -> list[tuple[str, object]]:
+    """Entries of a header, without the mandatory ones where it was read from a file."""
     if not isinstance(header, Mapping):
         return list(header)
     ours = {"HEADER_BYTES", *(key for key, _ in mandatory_entries(0, 0))}

@@ -1,9 +1,12 @@
-"""The SMV header of the integer and noise images: geometry in the words of several programs (spec formats.md 8, 9)."""
+"""SMV headers: geometry in the words of the original program, or as dxtbx reads them (spec formats.md 8, 9)."""
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
 
+from nanobragg.io.geometry.record import Geometry
+from nanobragg.io.images.cbf import flat_beam_centre
 from nanobragg.io.images.smv import mandatory_entries, padded_header
 
 _ORIGINAL_LENGTH = 512
@@ -84,3 +87,37 @@ def nanobragg_header(geometry: SmvGeometry, *, as_original: bool = False) -> byt
         return padded_header(entries)
     lines = "".join(f"{key}={value}\n" if key == "DIALS_ORIGIN" else f"{key}={value};\n" for key, value in entries)
     return f"{{\nHEADER_BYTES={_ORIGINAL_LENGTH};\n{lines}}}\f".encode().ljust(_ORIGINAL_LENGTH)
+
+
+def adsc_entries(geometry: Geometry, image: int = 1, adc_offset: float = 0.0) -> list[tuple[str, object]]:
+    """Header entries after the mandatory ones in the words of an ADSC detector.
+
+    They give dxtbx, XDS and MOSFLM the right geometry of a detector at right angles to the beam.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the first image of the scan.
+    image : int
+        Number of this image in the scan, from 1.
+    adc_offset : float
+        Added to the counts.
+
+    Raises
+    ------
+    ConfigError
+        For a tilted detector or several panels.
+    """
+    geometry = geometry.along_beam()
+    fast, slow, distance = flat_beam_centre(geometry, "an SMV header")
+    width = geometry.osc or 0.0
+    start = (geometry.phi_start or 0.0) + (image - 1) * width
+    return [
+        ("PIXEL_SIZE", f"{geometry.panels[0].pixel_mm:.12g}"), ("DISTANCE", f"{distance:.12g}"),
+        ("WAVELENGTH", f"{geometry.wavelength:.12g}"), ("BEAM_CENTER_X", f"{slow:.12g}"),
+        ("BEAM_CENTER_Y", f"{fast:.12g}"), ("PHI", f"{start:.12g}"), ("OSC_START", f"{start:.12g}"),
+        ("OSC_RANGE", f"{width:.12g}"), ("AXIS", "phi"), ("TWOTHETA", "0"), ("TIME", f"{geometry.exposure_s:g}"),
+        ("DATE", datetime.datetime.now(datetime.UTC).strftime("%a %b %d %H:%M:%S %Y")),
+        ("DETECTOR_SN", "000"), ("IMAGE_PEDESTAL", f"{adc_offset:g}"), ("ADC_OFFSET", f"{adc_offset:g}"),
+        ("CCD_IMAGE_SATURATION", "65535"),
+    ]  # fmt: skip

@@ -12,11 +12,7 @@ from typing import Any
 from nanobragg.config import Experiment
 from nanobragg.derivation.orientations import seeded
 from nanobragg.errors import FileFormatError
-
-SMV_KEY = "NANOBRAGG_PROVENANCE"
-"""Key of an SMV header; its value is compressed and holds neither ``=``, ``;`` nor braces."""
-COMMENT = "# nanobragg: "
-"""What comes before the JSON on its line in a text header."""
+from nanobragg.io.images.image_file import embedded_text
 
 
 def provenance(experiment: Any, **more: Any) -> dict[str, Any]:
@@ -41,16 +37,6 @@ def provenance_json(experiment: Any, **more: Any) -> str:
     return json.dumps(provenance(experiment, **more), allow_nan=False, separators=(",", ":"))
 
 
-def packed(text: str) -> str:
-    """Text in letters, digits, ``-`` and ``_``."""
-    return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode().rstrip("=")
-
-
-def unpacked(text: str) -> str:
-    """The inverse of `packed`."""
-    return zlib.decompress(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))).decode()
-
-
 def read_provenance(path: str | PathLike[str]) -> dict[str, Any]:
     """What `provenance` recorded in an NXmx, miniCBF, SMV, TIFF or EDF file of ours.
 
@@ -59,9 +45,7 @@ def read_provenance(path: str | PathLike[str]) -> dict[str, Any]:
     FileFormatError
         When there is no such record.
     """
-    from nanobragg.io.images.image_file import provenance_text
-
-    text = provenance_text(path)
+    text = embedded_text(path)
     if text is None:
         raise FileFormatError(path, "holds no provenance of nanobragg")
     data = json.loads(text)

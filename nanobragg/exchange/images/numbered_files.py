@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Callable
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from nanobragg.config import Experiment
 from nanobragg.errors import ConfigError
-
-if TYPE_CHECKING:
-    from nanobragg.config import Experiment
+from nanobragg.exchange.images.described import Described, check_dialect
+from nanobragg.io.geometry.dials import write_expt
+from nanobragg.io.geometry.record import Geometry
+from nanobragg.io.images.cbf import whole_counts
+from nanobragg.io.images.fabio_images import save_edf, save_tiff
 
 
 def frame_path(template: str | PathLike[str], image: int) -> str:
@@ -66,53 +70,42 @@ def write_frames(
     list of str
         The names.
     """
-    write = _writer(numbered(template), experiment, dialect, adc_offset, provenance)
+    described = Described(experiment, provenance)
+    write = _writer(numbered(template), described, dialect, adc_offset)
     names = []
     for i, image in enumerate([images] if getattr(images, "ndim", 3) == 2 else images, 1):
         names.append(frame_path(template, i))
         write(names[-1], image, i)
     if sidecar:
-        write_sidecar(template, experiment, len(names))
+        write_sidecar(template, described.geometry, len(names))
     return names
 
 
-def write_sidecar(
-    template: str | PathLike[str], experiment: Experiment, n_images: int, single_file: bool = False
-) -> str:
+def write_sidecar(template: str | PathLike[str], geometry: Geometry, n_images: int, single_file: bool = False) -> str:
     """Write the experiment list of a scan beside its images; returns its name."""
-    from nanobragg.exchange.geometry import of_experiment
-    from nanobragg.io.geometry.dials import write_expt
-
     images = fspath(template) if single_file else numbered(template)
     name = os.path.splitext(images)[0].replace("#", "").rstrip("_") + ".expt"
     if name == images:
         raise ConfigError("template", images, "is the name that the experiment list would get")
-    write_expt(name, of_experiment(experiment, n_images), os.path.abspath(images), single_file)
+    write_expt(name, dataclasses.replace(geometry, n_images=n_images), os.path.abspath(images), single_file)
     return name
 
 
-def _writer(name: str, experiment: Experiment, dialect: str, adc_offset: float, more: Any) -> Callable[..., None]:
+def _writer(name: str, described: Described, dialect: str, adc_offset: float) -> Callable[[str, Any, int], None]:
     suffix = os.path.splitext(name)[1].lower()
     if suffix == ".cbf":
-        from nanobragg.io.images.cbf import write_cbf
-
-        return lambda path, image, i: write_cbf(path, image, experiment, image=i, provenance=more)
+        return described.write_cbf
     if suffix in (".img", ".smv"):
-        from nanobragg.io.images.cbf import whole_counts
-        from nanobragg.io.images.smv import write_smv
+        check_dialect(dialect)
 
-        def write(path: str, image: Any, i: int) -> None:
-            counts = whole_counts(image, tuple(np.shape(image)), np.uint16)
-            write_smv(
-                path, counts, experiment=experiment, dialect=dialect, image=i, adc_offset=adc_offset, provenance=more
-            )
+        def write_smv(path: str, image: Any, i: int) -> None:
+            described.write_smv(path, whole_counts(image, np.shape(image), np.uint16), dialect, i, adc_offset)
 
-        return write
+        return write_smv
     if suffix in (".tif", ".tiff", ".edf"):
-        from nanobragg.io.images.fabio_images import write_edf, write_tiff
-
-        save = write_edf if suffix == ".edf" else write_tiff
-        return lambda path, image, i: save(path, image, experiment, provenance={"image": i, **(more or {})})
+        save = save_edf if suffix == ".edf" else save_tiff
+        known = described.experiment is not None
+        return lambda path, image, i: save(path, image, described.record(image=i) if known else None)
     raise ConfigError(
         "template", name, "has a suffix of no known image format", "use .cbf, .img, .tif, .edf, or write_nxmx"
     )

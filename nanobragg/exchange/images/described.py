@@ -1,0 +1,106 @@
+"""What image files say of an experiment, worked out once for all the files of a scan."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from nanobragg.arrays import detached
+from nanobragg.config import Experiment
+from nanobragg.constants import RTD
+from nanobragg.derivation.derive import Derivation, derivation
+from nanobragg.derivation.resolve import resolve
+from nanobragg.derivation.sources import wavelength_m
+from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.errors import ConfigError
+from nanobragg.exchange.geometry import of_experiment
+from nanobragg.exchange.images.provenance import provenance
+from nanobragg.io.geometry.record import Geometry, one_panel
+from nanobragg.io.images.cbf import save_cbf
+from nanobragg.io.images.embedded import SMV_KEY, packed
+from nanobragg.io.images.smv import entries_of, save_smv
+from nanobragg.io.images.smv_header import SmvGeometry, adsc_entries
+
+DIALECTS = ("nanobragg", "dxtbx")
+"""Of SMV headers: the original's words (dxtbx takes such a beam center for another one), or those of an ADSC detector."""
+
+File = str | PathLike[str]
+
+
+def check_dialect(dialect: str) -> None:
+    """Refuse an unknown dialect.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if dialect not in DIALECTS:
+        raise ConfigError("dialect", dialect, f"must be one of {', '.join(map(repr, DIALECTS))}")
+
+
+class Described:
+    """Geometry and record of an experiment, or of images that are converted and have a geometry alone."""
+
+    def __init__(self, experiment: Experiment | Geometry, more: Mapping[str, Any] | None = None) -> None:
+        self.experiment = experiment
+        self.more = dict(more or {})
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """Of the first image."""
+        return of_experiment(self.experiment)
+
+    @cached_property
+    def _record(self) -> dict[str, Any]:
+        return provenance(self.experiment, **self.more)
+
+    @cached_property
+    def _smv_geometry(self) -> SmvGeometry:
+        one_panel(self.geometry, "an SMV header")
+        if not isinstance(self.experiment, Experiment):
+            raise ConfigError("dialect", "nanobragg", "needs an experiment, not a geometry alone", "use 'dxtbx'")
+        return smv_geometry(derivation(resolve(self.experiment)))
+
+    def record(self, **values: Any) -> str:
+        """The record as one line of JSON; what was given with the experiment wins over `values`."""
+        return json.dumps({**values, **self._record}, allow_nan=False, separators=(",", ":"))
+
+    def write_cbf(self, path: File, counts: Any, image: int) -> None:
+        """Write a miniCBF file."""
+        save_cbf(path, counts, self.geometry, image=image, text=self.record(image=image))
+
+    def write_smv(
+        self, path: File, counts: Any, dialect: str, image: int, adc_offset: float = 0.0, header: Any = ()
+    ) -> None:
+        """Write an SMV file; the entries of `header` come last."""
+        panel = self.geometry.panels[0]
+        if np.shape(counts) != (panel.n_slow, panel.n_fast):
+            raise ConfigError(
+                "counts", f"shape {np.shape(counts)}", f"must be the detector's {panel.n_slow, panel.n_fast}"
+            )
+        entries: list[tuple[str, object]]
+        if dialect == "nanobragg":
+            g = self._smv_geometry
+            entries = [*dataclasses.replace(g, phi_deg=g.phi_deg + (image - 1) * g.osc_deg).entries()]
+        else:
+            entries = adsc_entries(self.geometry, image, adc_offset)
+        record = (SMV_KEY, packed(self.record(image=image, adc_offset=adc_offset)))
+        save_smv(path, counts, [*entries, record, *(() if isinstance(header, bytes) else entries_of(header))])
+
+
+def smv_geometry(d: Derivation) -> SmvGeometry:
+    """What SMV headers record in the original's words."""
+    p, detector = d.placement, d.experiment.detector
+    wavelength = 1e10 * wavelength_m(d.experiment, FLOAT_OPS)
+    return SmvGeometry(
+        n_fast=detector.n_fast, n_slow=detector.n_slow, pixel_size=p.pixel_size, slow_size=p.size_slow, distance=p.distance,
+        close_distance=p.close_distance, wavelength_angstrom=wavelength, beam_center=(p.xbeam, p.ybeam),
+        beam_fast_slow=(p.fbeam, p.sbeam), dials_origin_mm=p.dials_origin_mm, org_px=(p.org_x, p.org_y),
+        phi_deg=d.rotation.start * RTD, osc_deg=d.rotation.osc * RTD, twotheta_deg=detached(detector.twotheta_deg),
+    )  # fmt: skip
