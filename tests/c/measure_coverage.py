@@ -26,6 +26,7 @@ PYTHON_TESTS = (
     "tests/equivalence/test_simd.py",
     "tests/equivalence/test_quirk_formulas.py",
     "tests/tools/test_trace.py",
+    "tests/companions",
 )
 
 
