@@ -52,6 +52,10 @@ def test_every_number_is_checked(name: str) -> None:
             _core.CoreScene(busy(**{name: spoilt}))
 
 
+def test_continuous_fields_are_those_with_derivatives_in_c() -> None:
+    assert set(CONTINUOUS) == set(_core.continuous_fields)
+
+
 def test_fields_with_derivatives_are_numbers() -> None:
     for field in fields(Scene):
         kind = np.asarray(getattr(busy(), field.name)).dtype.kind
