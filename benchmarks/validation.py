@@ -1,6 +1,6 @@
 """What was compared with what: the figures of docs/validation.md and docs/quirks.md.
 
-    python benchmarks/validation.py [quirks] [gemmi] [original] [twin] [--out docs/measured]
+    python benchmarks/validation.py [quirks] [gemmi] [original] [twin] [dials] [--out docs/measured]
 
 Uses the set-ups of the tests. Writes a JSON file for each part, from which the documentation makes its tables. Needs torch
 and gemmi.
@@ -9,9 +9,12 @@ and gemmi.
 from __future__ import annotations
 
 import argparse
+import ast
 import dataclasses
 import json
 import os
+import re
+import subprocess
 import sys
 import tempfile
 import warnings
@@ -150,6 +153,16 @@ def _model() -> str:
     return "\n".join([*lines, "END", ""])
 
 
+def against_dials() -> list[dict[str, Any]]:
+    """What DIALS makes of images in three formats; see tests/interop/test_dials.py."""
+    if not os.environ.get("NANOBRAGG_DIALS_PY"):
+        raise SystemExit("dials: set NANOBRAGG_DIALS_PY to a command that runs the Python of DIALS")
+    command = [sys.executable, "-m", "pytest", "-q", "-s", str(ROOT / "tests/interop/test_dials.py")]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    rows = [ast.literal_eval(text) for text in re.findall(r"^\.*(\{.*\})$", said, re.M)]
+    return [{"format": name, **row} for name, row in zip(("NXmx", "miniCBF", "SMV"), rows, strict=True)]
+
+
 def quirks() -> Iterator[tuple[str, dict[str, Any]]]:
     """What every quirk changes, alone, on the set-up that its tests use, with pixels a tenth as large."""
     for quirk in Quirk:
@@ -197,18 +210,19 @@ PARTS: dict[str, Callable[[], Any]] = {
     "gemmi": against_gemmi,
     "original": against_the_original,
     "twin": against_the_twin,
+    "dials": against_dials,
 }
 
 
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=(*PARTS, []), help="default: all of them")
+    parser.add_argument("parts", nargs="*", choices=(*PARTS, []), help="default: all but dials")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/measured")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     options.out.mkdir(exist_ok=True)
-    for name in options.parts or PARTS:
+    for name in options.parts or [name for name in PARTS if name != "dials"]:
         _write(options.out / f"{name}.json", PARTS[name]())
 
 

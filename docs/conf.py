@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,14 @@ def write_tables(_app: Any) -> None:
     tables.write(Path(__file__).parent / "_generated")
 
 
+def plain_signs(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
+    """In docstrings a bar is an absolute value and a star a reciprocal vector, not markup."""
+    for i, line in enumerate(lines):
+        parts = line.split("``")
+        parts[::2] = [re.sub(r"\||(?<!\*)\*(?!\*)", r"\\\g<0>", part) for part in parts[::2]]
+        lines[i] = "``".join(parts)
+
+
 def _inline(writer: Any, node: Any) -> None:
     writer.body.append(tex2mathml(node.astext()))
     raise _skip()
@@ -63,3 +72,4 @@ def setup(app: Any) -> None:
     """Formulas become MathML, which browsers draw themselves: no script from the network."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     app.connect("builder-inited", write_tables)
+    app.connect("autodoc-process-docstring", plain_signs, priority=100)  # before napoleon

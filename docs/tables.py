@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import nanobragg as nb
 from nanobragg.cli.dropin.usage import SUBCOMMANDS, described, unit_of
+from nanobragg.config.fields import Config
 from nanobragg.exchange.command_line.flags import FLAGS, GROUPS, NEVER_WORKED, OWN_OPTIONS, Flag
 
 MEASURED = Path(__file__).parent / "measured"
 """What benchmarks/validation.py has written."""
-PARTS = (
-    nb.UnitCell, nb.Mosaic, nb.Crystal, nb.Divergence, nb.Sources, nb.Beam, nb.Sensor, nb.Detector, nb.Pose,
-    nb.Goniometer, nb.Sampling, nb.Background,
-)  # fmt: skip
 
 
 def write(folder: Path) -> None:
@@ -25,7 +23,8 @@ def write(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     tables = {
         "flags": flags(), "words": words(), "never_worked": never_worked(), "quirks": quirks(), "fields": fields(),
-        "golden": golden(), "gemmi": gemmi(),
+        "golden": golden(), "twin": twin(), "gemmi": gemmi(), "dials": dials(),
+        "calls": calls(), "records": records(), "io": readers_and_writers(),
     }  # fmt: skip
     for name, lines in tables.items():
         (folder / f"{name}.md").write_text("\n".join(lines) + "\n")
@@ -63,7 +62,7 @@ def never_worked() -> Iterator[str]:
 
 def fields() -> Iterator[str]:
     """The fields of every part of an experiment."""
-    for part in PARTS:
+    for part in _public(nb, _is_part):
         summary = (part.__doc__ or "").splitlines()[0]
         yield from ("", f"### {part.__name__}", "", f"`experiment.{part._path}`: {summary}", "")
         yield from _head("field", "unit", "default", "gradient", "flags", "meaning")
@@ -88,6 +87,45 @@ def _default(field: dataclasses.Field[Any]) -> str:
     return "required" if field.default is dataclasses.MISSING else f"`{field.default!r}`"
 
 
+def calls() -> Iterator[str]:
+    """The public functions."""
+    yield from _documented("nanobragg", _public(nb, inspect.isfunction))
+
+
+def records() -> Iterator[str]:
+    """What the calls return."""
+    described = (nb.Experiment, nb.StructureFactors, nb.Quirk, nb.ExperimentModule)
+    found = [kind for kind in _public(nb, inspect.isclass)
+             if not _is_part(kind) and kind not in described and not issubclass(kind, Exception)]  # fmt: skip
+    yield from _documented("nanobragg", found, "   :members:", "   :exclude-members: __init__, __new__")
+
+
+def readers_and_writers() -> Iterator[str]:
+    """The public names of `nanobragg.io`, by room."""
+    names = _public(nb.io, lambda _: True)
+    rooms = {"images": "Images", "reflections": "Structure factors", "geometry": "Geometry", "": "Other files"}
+    for room, title in rooms.items():
+        found = [name for name in names if f".{room}" in name.__module__] if room else names
+        names = [name for name in names if name not in found]
+        yield from ("", f"### {title}", "")
+        yield from _documented("nanobragg.io", found)
+
+
+def _public(module: Any, kept: Callable[[Any], bool]) -> list[Any]:
+    return [value for value in (getattr(module, name) for name in module.__all__) if kept(value)]
+
+
+def _is_part(value: Any) -> bool:
+    return inspect.isclass(value) and issubclass(value, Config) and bool(value._path)
+
+
+def _documented(module: str, values: Iterable[Any], *options: str) -> Iterator[str]:
+    yield from ("```{eval-rst}", f".. currentmodule:: {module}", "")
+    for value in values:
+        yield from (f".. auto{'class' if inspect.isclass(value) else 'function'}:: {value.__name__}", *options, "")
+    yield "```"
+
+
 def quirks() -> Iterator[str]:
     """Every quirk: cause, effect, and what it costs where its tests trigger it."""
     costs = _measured("quirks")
@@ -106,9 +144,20 @@ def golden() -> Iterator[str]:
     yield from _head("engine", "cases", "identical cases", "identical pixels", "largest difference / maximum", "case")
     for row in _measured("original"):
         yield _row(
-            row["engine"], str(row["cases"]), str(row["bit_identical_cases"]), f"{row['bit_identical_pixels']:.2%}",
-            f"{row['largest_difference']:.1e}", f"`{row['case']}`",
+            row["engine"], str(row["cases"]), str(row["bit_identical_cases"]), f"{row['bit_identical_pixels']:.3%}",
+            *_largest(row),
         )  # fmt: skip
+
+
+def _largest(row: dict[str, Any]) -> tuple[str, str]:
+    return (f"{row['largest_difference']:.1e}", f"`{row['case']}`") if row["largest_difference"] else ("0", "")
+
+
+def twin() -> Iterator[str]:
+    """Every engine against the literal twin."""
+    yield from _head("engine", "set-ups", "largest difference / maximum")
+    for row in _measured("twin"):
+        yield _row(row["engine"], str(row["set_ups"]), f"{row['largest_difference']:.1e}")
 
 
 def gemmi() -> Iterator[str]:
@@ -117,6 +166,24 @@ def gemmi() -> Iterator[str]:
     yield from _head("quantity", "difference")
     yield _row(f"spacing d(hkl) of {found['cells']} random triclinic cells", f"{found['spacing']:.1e} relative")
     yield _row("structure factors of a model, against direct summation over its atoms", f"{found['amplitude']:.1e} rms")
+
+
+def dials() -> Iterator[str]:
+    """What DIALS makes of our images."""
+    yield from _head(
+        "images", "spots found", "indexed", "cell", "mean offset of spots [pixels]", "geometry, largest difference"
+    )
+    for row in _measured("dials"):
+        cell = " ".join(f"{value:.2f}" for value in row["cell"])
+        offset = ", ".join(f"{value:+.3f}" for value in row["offset"][:2])
+        yield _row(
+            row["format"],
+            str(row["spots"]),
+            f"{row['indexed'] / row['spots']:.1%}",
+            cell,
+            offset,
+            f"{row['geometry']:.0e}",
+        )
 
 
 def _measured(name: str) -> Any:

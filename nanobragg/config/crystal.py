@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,15 +13,6 @@ from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError
 
 _ANGLE = (lambda v: 0 < v < 180, "must be > 0 and < 180")
-
-
-class Shape(enum.IntEnum):
-    """Crystal shape, which decides the lattice factor F_latt; numbers as in csrc/nanobragg.h."""
-
-    SQUARE = 0
-    ROUND = 1
-    GAUSS = 2
-    TOPHAT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +130,7 @@ class Crystal(Config):
     shape: str = setting(
         "square",
         kind="enum",
-        choices=tuple(shape.name.lower() for shape in Shape),
+        choices=("square", "round", "gauss", "tophat"),
         flags="-square_xtal -round_xtal -gauss_xtal -tophat_spots",
     )
     fudge: Any = setting(

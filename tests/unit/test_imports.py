@@ -21,8 +21,7 @@ PACKAGE = ROOT / "nanobragg"
 TORCH = ROOT / "torch_backend"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "_core", "_imaging", "lazy", "version"),
-    ("constants",),
+    ("errors", "constants", "_core", "_imaging", "lazy", "version"),
     ("arrays", "streams"),
     ("io",),
     ("config",),
