@@ -18,7 +18,7 @@ _HOMES: dict[str, dict[str, str]] = {}
 """Module of every name that a room can load, by room."""
 
 
-def attach(room: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+def attach(room: str, *beside: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """The ``__getattr__``, ``__dir__`` and ``__all__`` of a room: the names that its stub lists.
 
     Names that the stub takes from a room above are left to that room, see `supply`.
@@ -27,9 +27,13 @@ def attach(room: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], li
     ----------
     room : str
         ``__name__`` of the package; its stub has lines ``from module import name as name``.
+    *beside : str
+        Other packages that belong to the room.
     """
     listed = _listed(room)
-    homes = _HOMES[room] = {name: home for name, home in listed.items() if _within(home, room)}
+    homes = _HOMES[room] = {
+        name: home for name, home in listed.items() if any(_within(home, own) for own in (room, *beside))
+    }
 
     def load(name: str) -> Any:
         if name not in homes:

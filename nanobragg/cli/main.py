@@ -7,15 +7,11 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nanobragg.cli.debug import show_traceback, without_debug
 from nanobragg.cli.streams import open_streams
-from nanobragg.errors import ConfigError, NanoBraggError, NanoBraggWarning, UsageError
-
-if TYPE_CHECKING:
-    from nanobragg.exchange.command_line.files import Reflections
-    from nanobragg.exchange.command_line.reading import CommandLine
+from nanobragg.errors import NanoBraggError, NanoBraggWarning, UsageError
 
 DONE, FAILED, INTERRUPTED = 0, 9, 130
 _PRINTING = {"--help", "--version", "-h", "-help"}
@@ -76,12 +72,6 @@ def _note_unheard(args: list[str]) -> None:
     warnings.warn("standard output is closed: what is printed there is lost", NanoBraggWarning, stacklevel=1)
 
 
-def _dispatch(args: list[str]) -> int:
-    if args and not args[0].startswith("-"):
-        return _subcommand(args[0], args[1:])
-    return run(args)
-
-
 _WORDS = {
     "demo": ("nanobragg.cli.words.demo", "run_demo"),
     "trace": ("nanobragg.cli.words.trace", "run_trace"),
@@ -94,166 +84,26 @@ _WORDS = {
     "noisify": ("nanobragg.cli.companions.noisify", "run_noisify"),
     "nonbragg": ("nanobragg.cli.companions.nonbragg", "run_nonbragg"),
 }
-"""Module and function of every subcommand; `nanobragg.cli.dropin.usage.SUBCOMMANDS` says what each is for."""
+"""Module and function of every word; `nanobragg.cli.dropin.usage.SUBCOMMANDS` says what each is for."""
+_FLAGS = (("nanobragg.cli.dropin.usage", "answered"), ("nanobragg.cli.dropin.run", "run"))
+"""Likewise where no word stands first: what is only printed, and the original's run."""
 
 
-def _subcommand(name: str, args: list[str]) -> int:
-    from nanobragg.cli.dropin.usage import SUBCOMMANDS
-
-    if name not in SUBCOMMANDS:
+def _dispatch(args: list[str]) -> int:
+    if not args or args[0].startswith("-"):
+        answered, run = _FLAGS
+        return DONE if _loaded(answered)(args) else _loaded(run)(args)
+    word = args[0]
+    if word not in _WORDS:
         raise UsageError(
-            f"{name!r} is no subcommand; there is {', '.join(SUBCOMMANDS)}; flags begin with a dash, "
-            "see nanoBragg --help"
+            f"{word!r} is no subcommand; there is {', '.join(_WORDS)}; flags begin with a dash, see nanoBragg --help"
         )
-    module, function = _WORDS[name]
-    status: int = getattr(importlib.import_module(module), function)(args)
-    return status
+    return _loaded(_WORDS[word])(args[1:])
 
 
-def run(args: Sequence[str]) -> int:
-    """Run one drop-in command line; errors are raised."""
-    from nanobragg.exchange.command_line.parse import split_own
-
-    own, _ = split_own(args)
-    if own.get("help") or list(args) in (["-h"], ["-help"]):
-        from nanobragg.cli.dropin.usage import help_text
-
-        sys.stdout.write(help_text())
-        return DONE
-    if own.get("version"):
-        from importlib.metadata import version
-
-        _say(f"nanobragg {version('nanobragg')}")
-        return DONE
-    from nanobragg.exchange.command_line.reading import read_command
-
-    line = read_command(args)
-    try:
-        _simulate(line)
-    except ConfigError as error:
-        from nanobragg.cli.dropin.named_flags import in_flags
-
-        raise in_flags(line, error) from error
-    finally:
-        _tell(line)
-        sys.stdout.flush()
-    return DONE
-
-
-def _simulate(line: CommandLine) -> None:
-    """Everything after the arguments are read: report, rendering, files."""
-    from nanobragg.api import warn_about
-    from nanobragg.arrays import drawn_seed
-    from nanobragg.cli.dropin import report
-    from nanobragg.cli.dropin.output import write_images
-    from nanobragg.cli.dropin.render import engine_of, render
-    from nanobragg.derivation.derive import derivation
-    from nanobragg.derivation.orientations import seeded
-    from nanobragg.derivation.resolve import resolve
-    from nanobragg.derivation.rng import checked_seed
-    from nanobragg.exchange.command_line.files import read_reflections
-    from nanobragg.exchange.command_line.ineffective import is_told, note_ineffective
-    from nanobragg.exchange.command_line.meaning import build_experiment
-    from nanobragg.exchange.command_line.reading import MissingInput, require_inputs
-
-    for text in report.opened_headers(line):
-        _say(text)
-    try:
-        require_inputs(line)
-    except MissingInput as missing:
-        from nanobragg.cli.dropin.usage import BANNER, USAGE_LINE, help_text
-
-        _say(BANNER)
-        if missing.what == "hkl":
-            _say("ERROR: no hkl file and no dump file to read.", end="")
-        _say(USAGE_LINE + "\n\n" + help_text(), end="")
-        raise
-    output = line.output()
-    chosen = engine_of(line)
-    try:
-        reflections = read_reflections(line)
-    except NanoBraggError:
-        _report_unread(line)
-        raise
-    typed = build_experiment(line, reflections)
-    experiment = seeded(typed)
-    if experiment is not typed:
-        seed = experiment.crystal.misset_seed
-        line.note(f"-misset random: the orientation is drawn with seed {seed}; to have it again write -misset_seed {seed} "
-                  "before -misset random")  # fmt: skip
-    note_ineffective(line)
-    _tell(line)
-    d = derivation(resolve(experiment))
-    with warnings.catch_warnings(record=True) as caught:
-        warn_about(d.decided, d)
-    for warning in caught:
-        if not is_told(line, str(warning.message)):
-            warnings.warn(warning.message, warning.category, stacklevel=1)
-    seed = drawn_seed() if output.seed is None else output.seed
-    if output.noise_file is not None:
-        checked_seed("noise.seed", seed)  # now, not when images have been written
-    for text in report.setup(line, d, matrix_opened=_matrix_opened(line)):
-        _say(text)
-    for text in report.reading(reflections):
-        _say(text)
-    _write_dump(line, reflections)
-    for text in report.summary(line, d, reflections, None if output.noise_file is None else seed):
-        _say(text)
-    sys.stdout.flush()
-    image = render(line, chosen, output, d, _say)
-    write_images(line, output, d, image, seed, _say)
-
-
-def _report_unread(line: CommandLine) -> None:
-    """Structure factors that cannot be read: the report up to them, and the original's error (spec cli.md 3)."""
-    from nanobragg.cli.dropin import report
-    from nanobragg.config.structure_factors import StructureFactors
-    from nanobragg.derivation.derive import derivation
-    from nanobragg.derivation.resolve import resolve
-    from nanobragg.exchange.command_line.files import Reflections
-    from nanobragg.exchange.command_line.meaning import build_experiment
-
-    if "mtz" in line.own or "model" in line.own:
-        return
-    path = str(line.settings.get("hkl", line.dump_file))
-    nothing = Reflections("constant", path, StructureFactors.constant(1.0))
-    d = derivation(resolve(build_experiment(line, nothing)))
-    for text in report.setup(line, d, matrix_opened=_matrix_opened(line)):
-        _say(text)
-    if not os.path.exists(path):
-        _say(f"ERROR: unable to open {path}.")
-    elif "hkl" in line.settings:
-        _say(
-            f"ERROR: not enough HKL indices in {path}"
-            if os.path.getsize(path) == 0
-            else f"ERROR: unable to read {path}"
-        )
-
-
-def _matrix_opened(line: CommandLine) -> bool:
-    return "mat" in line.settings and os.path.exists(str(line.settings.get("mat")))
-
-
-def _write_dump(line: CommandLine, reflections: Reflections) -> None:
-    """The dump for next time, whenever a structure-factor file was read (spec formats.md 4)."""
-    if reflections.kind != "hkl":
-        return
-    from nanobragg.errors import FileFormatError
-    from nanobragg.io.reflections.fdump import write_fdump
-
-    try:
-        write_fdump(line.dump_file, reflections.structure_factors)
-    except FileFormatError as error:
-        _say(f"WARNING: unable to open dump file: {line.dump_file}")
-        warnings.warn(f"{error}; the run goes on without a dump", NanoBraggWarning, stacklevel=1)
-    else:
-        _say(f"writing dump file for next time: {line.dump_file}")
-
-
-def _tell(line: CommandLine) -> None:
-    """Pass the notes on to stderr; a text that was said is not said again."""
-    for note in line.notes:
-        warnings.warn(note.text, note.category, stacklevel=1)
+def _loaded(place: tuple[str, str]) -> Any:
+    """A function from its module, which is imported now: no word waits for the imports of another."""
+    return getattr(importlib.import_module(place[0]), place[1])
 
 
 class _Warner:
@@ -278,10 +128,6 @@ def _fail(text: str, status: int = FAILED) -> int:
     show_traceback()
     _complain(text)
     return status
-
-
-def _say(text: str, end: str = "\n") -> None:
-    sys.stdout.write(text + end)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from nanobragg import engines
 from nanobragg.engines.engine import Engine, RenderOptions
 from nanobragg.engines.names import BACKENDS
 from nanobragg.errors import ConfigError
@@ -36,10 +37,4 @@ def engine(name: str, options: RenderOptions | None = None, *, lenient: bool = F
 def _class(name: str) -> type[Engine]:
     if name not in BACKENDS:
         raise ConfigError("backend", name, f"must be one of {', '.join(map(repr, BACKENDS))}")
-    if name == "c":
-        from nanobragg.engines.c import CEngine
-
-        return CEngine
-    from nanobragg.torch_backend.engine import TorchEngine
-
-    return TorchEngine
+    return engines.CEngine if name == "c" else engines.TorchEngine

@@ -26,6 +26,7 @@ from nanobragg.config.serialize import built, plain
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io.atomic import read_bytes
+from nanobragg.io.images.image_file import read_image
 
 _FILES = ("mtz", "cif", "model", "hkl", "fdump")
 
@@ -185,8 +186,6 @@ def _table(data: dict[str, Any], name: str) -> dict[str, Any]:
 def _detector(table: Any, folder: str) -> Any:
     if not isinstance(table, dict) or "mask" not in table:
         return table
-    from nanobragg.io.images.image_file import read_image
-
     if not isinstance(table["mask"], str):
         raise ConfigError(
             "detector.mask", table["mask"], "must be the name of an image file whose zeros are not rendered"

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.derivation.rng import LegacyRandom, checked_seed
 from nanobragg.errors import ConfigError
 from nanobragg.io.images.counts import MAX_COUNT, Region, as_array, checked_region
 
@@ -161,8 +162,6 @@ def _generator(seed: int) -> np.random.Generator:
 
 
 def _legacy_stream(seed: int) -> LegacyStream:
-    from nanobragg.derivation.rng import LegacyRandom, checked_seed
-
     stream = LegacyRandom()
     stream.seed("noise", -checked_seed("seed", seed))
     return stream

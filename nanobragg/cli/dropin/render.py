@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from nanobragg.cli.dropin.printout import printout
 from nanobragg.cli.dropin.report import out_of_range
 from nanobragg.cli.progress import ProgressReport
 from nanobragg.derivation.derive import Derivation, derive
@@ -66,8 +67,6 @@ def render(line: CommandLine, chosen: Engine, output: Output, d: Derivation, say
         image = chosen.image(scene, progress=progress)
         progress(d.scene.n_pixels, d.scene.n_pixels)
     if output.printout:
-        from nanobragg.cli.dropin.printout import printout
-
         for text in printout(d, output.printout_pixel):
             say(text)
     return image

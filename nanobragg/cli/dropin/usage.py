@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from nanobragg import config
 from nanobragg.exchange.command_line.flags import FLAGS, GROUPS, OWN_OPTIONS, Flag
+from nanobragg.exchange.command_line.parse import split_own
+from nanobragg.version import installed_version
 
 BANNER = "nanoBragg nanocrystal diffraction simulator - James Holton and Ken Frankel 5-17-17"
 """First line of the original's report."""
@@ -103,8 +107,6 @@ def _metadata(path: str) -> dict[str, Any]:
 
 
 def _fields() -> dict[str, dataclasses.Field[Any]]:
-    from nanobragg import config
-
     kinds = (
         config.Mosaic,
         config.Crystal,
@@ -126,3 +128,15 @@ def _default(meta: dict[str, Any]) -> str:
     if isinstance(value, tuple):
         return " ".join(f"{item:g}" for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def answered(args: Sequence[str]) -> bool:
+    """Print the help or the version where that is what the arguments ask for."""
+    own, _ = split_own(args)
+    if own.get("help") or list(args) in (["-h"], ["-help"]):
+        sys.stdout.write(help_text())
+        return True
+    if own.get("version"):
+        sys.stdout.write(f"nanobragg {installed_version()}\n")
+        return True
+    return False

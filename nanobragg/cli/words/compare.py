@@ -16,11 +16,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.cli.dropin.render import engine_of
 from nanobragg.cli.words.common.raw_shape import add_shape
+from nanobragg.cli.words.common.reference_run import (
+    RunnerError,
+    console_difference,
+    executable,
+    own_program,
+    run_program,
+    stage,
+)
 from nanobragg.cli.words.common.tool import AGREE, DIFFER, Options, with_status
+from nanobragg.config import Experiment
+from nanobragg.derivation.derive import derive
+from nanobragg.derivation.orientations import seeded
+from nanobragg.derivation.resolve import resolve
 from nanobragg.engines.names import BACKENDS
 from nanobragg.errors import FileFormatError, UsageError
+from nanobragg.exchange.command_line.reading import read_command
 from nanobragg.inspection.comparison import Gates, ImageComparison, compare
+from nanobragg.inspection.report_html import difference_picture, report_page
+from nanobragg.inspection.tracing.printout import as_trace, read_printout, with_printed
+from nanobragg.inspection.tracing.scaling import audit_lines
+from nanobragg.inspection.tracing.trace import trace
+from nanobragg.inspection.tracing.versus import compare_traces
+from nanobragg.io.atomic import write_bytes
+from nanobragg.io.images.float_image import read_float
+from nanobragg.io.images.image_file import read_image
+from nanobragg.io.images.pgm import read_pgm
+from nanobragg.io.images.png import encode_png, preview
 
 _FLOAT_ENDINGS = (".bin", ".raw", ".float", ".f32")
 _TRACED = 3
@@ -123,10 +147,6 @@ def _traced(found: ImageComparison, pair: _Pair) -> ImageComparison:
 
 
 def _write(out: str, png: bool, found: ImageComparison, pair: _Pair) -> None:
-    from nanobragg.inspection.report_html import difference_picture, report_page
-    from nanobragg.io.atomic import write_bytes
-    from nanobragg.io.images.png import encode_png, preview
-
     os.makedirs(out, exist_ok=True)
     folder = Path(out)
     summary = {**found.to_dict(), "more": dict(pair.sections)}
@@ -168,14 +188,10 @@ def _read(path: str) -> NDArray[Any]:
             return np.asarray(np.load(path, allow_pickle=False))
         except (OSError, ValueError) as error:
             raise FileFormatError(path, f"is no readable npy file: {error}") from None
-    from nanobragg.io.images.image_file import read_image
-
     return read_image(path)
 
 
 def _read_float(path: str, shape: tuple[int, ...] | None) -> NDArray[Any]:
-    from nanobragg.io.images.float_image import read_float
-
     if shape is None:
         try:
             edge = round((os.path.getsize(path) / 4) ** 0.5)
@@ -191,16 +207,6 @@ def _read_float(path: str, shape: tuple[int, ...] | None) -> NDArray[Any]:
 
 
 def _backends(backends: Sequence[str], flags: list[str]) -> _Pair:
-    from nanobragg.cli.dropin.render import engine_of
-    from nanobragg.config import Experiment
-    from nanobragg.derivation.derive import derive
-    from nanobragg.derivation.orientations import seeded
-    from nanobragg.derivation.resolve import resolve
-    from nanobragg.exchange.command_line.reading import read_command
-    from nanobragg.inspection.tracing.scaling import audit_lines
-    from nanobragg.inspection.tracing.trace import trace
-    from nanobragg.inspection.tracing.versus import compare_traces
-
     experiment = seeded(Experiment.from_nanobragg_args(flags))
     decided = resolve(experiment)
     images = []
@@ -228,10 +234,6 @@ def _backends(backends: Sequence[str], flags: list[str]) -> _Pair:
 
 def _against(given: str, flags: list[str]) -> _Pair:
     """Float images of the executable (a) and of this program (b), run on the same flags; every other output as a section."""
-    from nanobragg.cli.words.common.reference_run import console_difference, executable, own_program, run_program, stage
-    from nanobragg.config import Experiment
-    from nanobragg.exchange.command_line.reading import read_command
-
     program = executable(given)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -265,8 +267,6 @@ def _comparable(name: str, seed: int | None) -> bool:
 
 def _counts_row(name: str, file: str, folders: tuple[Path, Path]) -> str:
     """Largest difference of two images of whole numbers, or of the bytes of two files."""
-    from nanobragg.io.images.pgm import read_pgm
-
     paths = [str(folder / os.path.basename(file)) for folder in folders]
     missing = [path for path in paths if not os.path.exists(path)]
     if missing:
@@ -278,11 +278,6 @@ def _counts_row(name: str, file: str, folders: tuple[Path, Path]) -> str:
 
 def _printed_difference(program: str, line: Any, flags: list[str], experiment: Any, at: tuple[int, int]) -> str:
     """Where the executable's printed block and our trace part."""
-    from nanobragg.cli.words.common.reference_run import RunnerError, run_program, stage
-    from nanobragg.inspection.tracing.printout import as_trace, read_printout, with_printed
-    from nanobragg.inspection.tracing.trace import trace
-    from nanobragg.inspection.tracing.versus import compare_traces
-
     slow, fast = at
     with tempfile.TemporaryDirectory(prefix="nanobragg-compare-") as temporary:
         folder = Path(temporary)

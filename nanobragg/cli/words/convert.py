@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nanobragg.cli.words.common.word import Words, carried_out
+from nanobragg.cli.words.run import write_images
+from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import FileFormatError, UsageError
-
-if TYPE_CHECKING:
-    from nanobragg.io.geometry.record import Geometry
+from nanobragg.exchange.geometry import of_experiment, to_experiment
+from nanobragg.exchange.toml import Run, experiment_toml, read_toml
+from nanobragg.io.atomic import write_bytes
+from nanobragg.io.geometry.crystfel import read_crystfel, write_geom, write_stream
+from nanobragg.io.geometry.dials import read_expt, write_expt
+from nanobragg.io.geometry.image_headers import geometry_of_image, kind_of_file
+from nanobragg.io.geometry.mosflm import read_mosflm, write_mosflm
+from nanobragg.io.geometry.record import Geometry
+from nanobragg.io.geometry.xds import read_xds, write_xds_inp, write_xparm
+from nanobragg.io.images.image_file import embedded_text, find_data, image_format, open_hdf5, read_frame, read_image
 
 IMAGES = (".nxs", ".h5", ".hdf5", ".cbf", ".img", ".smv", ".tif", ".tiff", ".edf")
 GEOMETRY = ".expt, XDS.INP, XPARM.XDS, .mat, .geom, .toml"
@@ -49,29 +58,16 @@ def _convert(typed: Any) -> int:
 
 def read_geometry(path: str, typed: Any) -> Geometry:
     """Geometry of any file that is known; the content decides."""
-    from nanobragg.io.geometry.image_headers import geometry_of_image, kind_of_file
-
     if path.endswith(".toml"):
-        from nanobragg.exchange.geometry import of_experiment
-        from nanobragg.exchange.toml import read_toml
-
         return of_experiment(read_toml(path).experiment)
     kind = kind_of_file(path)
     if kind == "expt":
-        from nanobragg.io.geometry.dials import read_expt
-
         return read_expt(path, typed.index, typed.image)
     if kind in ("xparm", "xds_inp"):
-        from nanobragg.io.geometry.xds import read_xds
-
         return read_xds(path, typed.image)
     if kind == "geom":
-        from nanobragg.io.geometry.crystfel import read_crystfel
-
         return read_crystfel(path, typed.stream, index=typed.index, wavelength=typed.wavelength)
     if kind == "matrix":
-        from nanobragg.io.geometry.mosflm import read_mosflm
-
         if typed.wavelength is None:
             raise UsageError(f"{path}: a matrix holds the wavelength as a factor; write --wavelength ANGSTROM")
         return read_mosflm(path, typed.wavelength)
@@ -84,33 +80,18 @@ def write_geometry(path: str, geometry: Geometry, typed: Any) -> None:
     if not name.endswith(".mat") and not geometry.panels:
         raise UsageError(f"{typed.inputs[0]}: holds a crystal only; the one output for it is .mat")
     if name.endswith((".expt", ".json")):
-        from nanobragg.io.geometry.dials import write_expt
-
         write_expt(path, geometry)
     elif name.endswith("xds.inp") or name.endswith(".inp"):
-        from nanobragg.io.geometry.xds import write_xds_inp
-
         write_xds_inp(path, geometry)
     elif "xparm" in name:
-        from nanobragg.io.geometry.xds import write_xparm
-
         write_xparm(path, geometry)
     elif name.endswith(".mat"):
-        from nanobragg.io.geometry.mosflm import write_mosflm
-
         write_mosflm(path, geometry)
     elif name.endswith(".geom"):
-        from nanobragg.io.geometry.crystfel import write_geom, write_stream
-
         write_geom(path, geometry)
         if geometry.a_star is not None:
             write_stream(os.path.splitext(path)[0] + ".stream", geometry)
     elif name.endswith(".toml"):
-        from nanobragg.config.structure_factors import StructureFactors
-        from nanobragg.exchange.geometry import to_experiment
-        from nanobragg.exchange.toml import experiment_toml
-        from nanobragg.io.atomic import write_bytes
-
         experiment = to_experiment(geometry, typed.inputs[0], None, StructureFactors.constant(1.0))
         write_bytes(path, [experiment_toml(experiment).encode()])
     else:
@@ -120,10 +101,6 @@ def write_geometry(path: str, geometry: Geometry, typed: Any) -> None:
 
 
 def _convert_images(typed: Any) -> int:
-    from nanobragg.cli.words.run import write_images
-    from nanobragg.exchange.toml import Run
-    from nanobragg.io.images.image_file import embedded_text
-
     geometry = _geometry_of_images(typed)
     record = embedded_text(typed.inputs[0])
     more = {"converted_from": [os.path.basename(path) for path in typed.inputs], "source": record}
@@ -137,8 +114,6 @@ def _convert_images(typed: Any) -> int:
 
 def _geometry_of_images(typed: Any) -> Any:
     """Geometry from --geometry or the first header; None for outputs that hold none."""
-    from nanobragg.io.geometry.image_headers import geometry_of_image
-
     if typed.geometry:
         typed.inputs, images = [typed.geometry], typed.inputs
         try:
@@ -155,8 +130,6 @@ def _geometry_of_images(typed: Any) -> Any:
 
 def _images(paths: Sequence[str], geometry: Any) -> Iterator[Any]:
     """All images of all files; panels of an NXmx file are taken apart again."""
-    from nanobragg.io.images.image_file import find_data, image_format, open_hdf5, read_frame, read_image
-
     for path in paths:
         if image_format(path) != "nxmx":
             yield read_image(path)

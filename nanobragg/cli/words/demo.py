@@ -12,10 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.cli.dropin.output import recorded_entries
+from nanobragg.cli.progress import ProgressReport
 from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.config import Background, Beam, Crystal, Detector, Experiment, Mosaic, Sampling, UnitCell
 from nanobragg.config.structure_factors import StructureFactors
+from nanobragg.derivation.derive import derivation
+from nanobragg.derivation.resolve import resolve
+from nanobragg.engines.choice import engine
 from nanobragg.errors import UsageError
+from nanobragg.imaging.noise import add_noise
+from nanobragg.io.images.float_image import write_float
+from nanobragg.io.images.png import write_png
+from nanobragg.io.images.smv import save_smv
+from nanobragg.io.matrix import write_matrix
+from nanobragg.io.reflections.hkl import write_hkl
 
 A, C = 79.1, 38.4
 """Tetragonal cell of a small protein [Angstrom]."""
@@ -92,17 +102,6 @@ def _demo(typed: Any) -> int:
     directory = typed.directory
     if not os.path.isdir(directory):
         raise UsageError(f"demo {directory}: no such directory")
-    from nanobragg.cli.progress import ProgressReport
-    from nanobragg.derivation.derive import derivation
-    from nanobragg.derivation.resolve import resolve
-    from nanobragg.engines.choice import engine
-    from nanobragg.imaging.noise import add_noise
-    from nanobragg.io.images.float_image import write_float
-    from nanobragg.io.images.png import write_png
-    from nanobragg.io.images.smv import save_smv
-    from nanobragg.io.matrix import write_matrix
-    from nanobragg.io.reflections.hkl import write_hkl
-
     begin = time.perf_counter()
     d = derivation(resolve(demo_experiment()))
     chosen = engine("c")

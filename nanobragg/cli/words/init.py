@@ -9,6 +9,8 @@ from typing import Any
 
 from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.errors import UsageError
+from nanobragg.exchange.toml import commented_toml
+from nanobragg.io.atomic import write_bytes
 
 
 def run_init(args: Sequence[str]) -> int:
@@ -22,9 +24,6 @@ def run_init(args: Sequence[str]) -> int:
 
 
 def _init(typed: Any) -> int:
-    from nanobragg.exchange.toml import commented_toml
-    from nanobragg.io.atomic import write_bytes
-
     text = commented_toml()
     if typed.file == "-":
         sys.stdout.write(text)

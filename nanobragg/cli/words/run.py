@@ -11,8 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from nanobragg.arrays import drawn_seed
 from nanobragg.cli.words.common.word import Words, carried_out
+from nanobragg.derivation.orientations import seeded
 from nanobragg.errors import NanoBraggWarning, UsageError
+from nanobragg.exchange.images.numbered_files import write_frames
+from nanobragg.exchange.images.writers import write_nxmx
+from nanobragg.exchange.toml import read_toml
+from nanobragg.imaging.noise import add_noise
+from nanobragg.io.images.float_image import write_float
+from nanobragg.scan import simulate_scan
 
 
 def run_experiment(args: Sequence[str]) -> int:
@@ -27,11 +35,6 @@ def run_experiment(args: Sequence[str]) -> int:
 
 
 def _run(typed: Any) -> int:
-    from nanobragg.arrays import drawn_seed
-    from nanobragg.derivation.orientations import seeded
-    from nanobragg.exchange.toml import read_toml
-    from nanobragg.scan import simulate_scan
-
     plan = read_toml(typed.file, typed.changes)
     run, experiment = plan.run, seeded(plan.experiment)  # the seed that the files record is the one that is rendered
     if experiment is not plan.experiment:
@@ -54,8 +57,6 @@ def _run(typed: Any) -> int:
 
 def noisy(images: Iterator[Any], seed: int, adc_offset: float) -> Iterator[Any]:
     """Counts of every image (and panel), each from its own stream, so that image i does not depend on the others."""
-    from nanobragg.imaging.noise import add_noise
-
     for i, image in enumerate(images):
         if not isinstance(image, list) and image.ndim == 2:
             yield add_noise(image, seed=_stream(seed, i, 0), adc_offset=adc_offset)
@@ -72,19 +73,13 @@ def write_images(output: str, images: Any, experiment: Any, run: Any, more: dict
     """Write a scan in the format of the suffix; returns the names."""
     suffix = os.path.splitext(output)[1].lower()
     if suffix in (".nxs", ".h5", ".hdf5"):
-        from nanobragg.exchange.images.writers import write_nxmx
-
         write_nxmx(output, images, experiment, compression=run.compression, provenance=more, sidecar=run.sidecar)
         return [output]
     if suffix == ".bin":
-        from nanobragg.io.images.float_image import write_float
-
         first = list(images)
         if len(first) > 1:
             raise UsageError(f"{output}: a raw file holds one image; use .nxs, or frames such as out_####.cbf")
         write_float(output, first[0])
         return [output]
-    from nanobragg.exchange.images.numbered_files import write_frames
-
     return write_frames(output, images, experiment, dialect=run.dialect, adc_offset=run.adc_offset, provenance=more,
                         sidecar=run.sidecar)  # fmt: skip

@@ -8,9 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from nanobragg.cli.words.common.tool import AGREE, DIFFER, Options, with_status
+from nanobragg.config import Experiment
+from nanobragg.derivation.orientations import seeded
 from nanobragg.engines.names import BACKENDS, DEFAULT_BACKEND
 from nanobragg.errors import FileFormatError, UsageError
-from nanobragg.inspection.tracing.trace import Trace
+from nanobragg.inspection.tracing.printout import as_trace, read_printout, with_printed
+from nanobragg.inspection.tracing.scaling import audit_lines
+from nanobragg.inspection.tracing.trace import Trace, trace
+from nanobragg.inspection.tracing.versus import compare_traces
+from nanobragg.io.atomic import write_bytes
 
 
 def run_trace(args: Sequence[str]) -> int:
@@ -37,12 +43,6 @@ def _run(args: Sequence[str]) -> int:
     options = _options()
     typed, flags = options.read(args)
     options.flags_needed(flags)
-    from nanobragg.config import Experiment
-    from nanobragg.derivation.orientations import seeded
-    from nanobragg.inspection.tracing.scaling import audit_lines
-    from nanobragg.inspection.tracing.trace import trace
-    from nanobragg.inspection.tracing.versus import compare_traces
-
     experiment = seeded(Experiment.from_nanobragg_args(flags))
     at = (typed.at[0], typed.at[1])
     ours = trace(experiment, at, typed.backend)
@@ -86,8 +86,6 @@ def _from_file(path: str, ours: Trace) -> tuple[Trace, Trace]:
 
 def _printed(path: str, text: str, ours: Trace) -> tuple[Trace, Trace]:
     """Our trace with what only the printed block has, and the block of that pixel."""
-    from nanobragg.inspection.tracing.printout import as_trace, read_printout, with_printed
-
     blocks = read_printout(text)
     slow, fast = ours.pixel
     printed = next((block for block in blocks if block.pixel == ours.pixel), None)
@@ -105,8 +103,6 @@ def _write(path: str, text: str) -> None:
     if path == "-":
         sys.stdout.write(text)
         return
-    from nanobragg.io.atomic import write_bytes
-
     write_bytes(path, [text.encode()])
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.cli.words.common.raw_shape import add_shape
 from nanobragg.cli.words.common.word import Words, carried_out
+from nanobragg.cli.words.convert import read_geometry
 from nanobragg.errors import FileFormatError, UsageError
+from nanobragg.io.atomic import replacing
+from nanobragg.io.geometry.image_headers import geometry_of_image
+from nanobragg.io.geometry.record import Geometry
+from nanobragg.io.images.float_image import read_float
+from nanobragg.io.images.image_file import read_image
 from nanobragg.io.optional import needed
-
-if TYPE_CHECKING:
-    from nanobragg.io.geometry.record import Geometry
 
 _BRIGHT, _DIM = 99.9, 50.0
 """Percentiles of the pixels above 0 that are shown black, and where the scale turns from linear to logarithmic."""
@@ -48,25 +51,17 @@ def _view(typed: Any) -> int:
 
 def _pixels(typed: Any) -> NDArray[Any]:
     if typed.image.endswith(".bin"):
-        from nanobragg.io.images.float_image import read_float
-
         if typed.shape is None:
             raise UsageError(
                 f"{typed.image}: a raw image has no header; write --shape SLOW FAST, or write --size FAST SLOW"
             )
         return np.asarray(read_float(typed.image, (typed.shape[0], typed.shape[1])))
-    from nanobragg.io.images.image_file import read_image
-
     return read_image(typed.image, typed.number)
 
 
 def _geometry(typed: Any) -> Geometry | None:
-    from nanobragg.io.geometry.image_headers import geometry_of_image
-
     if typed.geometry:
         from argparse import Namespace
-
-        from nanobragg.cli.words.convert import read_geometry
 
         return read_geometry(typed.geometry, Namespace(index=None, image=None, stream=None, wavelength=None, inputs=[]))
     try:
@@ -105,8 +100,6 @@ def draw(pixels: NDArray[Any], geometry: Geometry | None, output: str, title: st
     axes.set(title=title, xlabel="fast [pixels]", ylabel="slow [pixels]")
     if geometry is not None:
         _mark(axes, geometry)
-    from nanobragg.io.atomic import replacing
-
     with replacing(output) as temporary:
         figure.savefig(temporary, format="png")
 

@@ -13,6 +13,7 @@ from nanobragg.errors import FileFormatError
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.geometry.axes import Array, rotation
 from nanobragg.io.geometry.record import Geometry, Panel, Path, reciprocal, square_pixel
+from nanobragg.io.optional import needed
 
 _POLY_BEAMS = ("polychromatic", "PolychromaticBeam", "laue")
 _IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
@@ -342,8 +343,6 @@ def _rectangles(mask: Any) -> list[list[int]]:
 def _hall(space_group: str | None) -> str:
     if space_group is None or space_group == "P 1":
         return " P 1"
-    from nanobragg.io.optional import needed
-
     gemmi = needed("gemmi", "space groups")
     group = gemmi.find_spacegroup_by_name(space_group)
     if group is not None:

@@ -8,8 +8,13 @@ from os import PathLike, fspath
 import numpy as np
 
 from nanobragg.errors import FileFormatError
+from nanobragg.io.atomic import read_bytes
+from nanobragg.io.geometry.mosflm import is_matrix
+from nanobragg.io.geometry.nexus import read_nxmx
 from nanobragg.io.geometry.record import BEAM, Geometry, Panel, Path, square_pixel
+from nanobragg.io.images.cbf import read_cbf
 from nanobragg.io.images.image_file import image_format
+from nanobragg.io.images.smv import load_smv
 
 _FLAT_FAST, _FLAT_SLOW = np.array([1.0, 0.0, 0.0]), np.array([0.0, -1.0, 0.0])
 _SPINDLE = np.array([1.0, 0.0, 0.0])
@@ -32,8 +37,6 @@ def geometry_of_image(path: str | PathLike[str], image: int | None = None) -> Ge
     """
     kind = image_format(path)
     if kind == "nxmx":
-        from nanobragg.io.geometry.nexus import read_nxmx
-
         return read_nxmx(path, image)
     if image not in (None, 1):
         raise FileFormatError(path, f"image={image}: it holds one image")
@@ -45,8 +48,6 @@ def geometry_of_image(path: str | PathLike[str], image: int | None = None) -> Ge
 
 
 def _smv(path: Path) -> Geometry:
-    from nanobragg.io.images.smv import load_smv
-
     found = load_smv(path, strict=True)
     header, (n_slow, n_fast) = found.header, found.pixels.shape
 
@@ -78,8 +79,6 @@ def _smv(path: Path) -> Geometry:
 
 
 def _cbf(path: Path) -> Geometry:
-    from nanobragg.io.images.cbf import read_cbf
-
     pixels, header = read_cbf(path)
     real = r"([-+]?[0-9.]+(?:[eE][-+]?\d+)?)"
 
@@ -119,9 +118,6 @@ def _flat(
 
 def kind_of_file(path: Path) -> str:
     """What a geometry file is, by name and content: expt, xparm, xds_inp, geom, matrix or image."""
-    from nanobragg.io.atomic import read_bytes
-    from nanobragg.io.geometry.mosflm import is_matrix
-
     name = fspath(path).lower()
     if image_format(path) != "other":
         return "image"

@@ -10,6 +10,7 @@ from nanobragg.errors import FileFormatError
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.geometry.axes import FROM_XDS, Array
 from nanobragg.io.geometry.record import BEAM, Geometry, Panel, Path, one_panel, reciprocal, square_pixel
+from nanobragg.io.optional import needed
 
 _KEYWORD = re.compile(r"([A-Z][A-Z0-9_'/.\-]*)=")
 
@@ -243,7 +244,5 @@ def _symbol(number: int) -> str | None:
 def _number(space_group: str | None) -> int:
     if space_group is None or space_group == "P 1":
         return 1
-    from nanobragg.io.optional import needed
-
     group = needed("gemmi", "space groups").find_spacegroup_by_name(space_group)
     return 1 if group is None else int(group.number)

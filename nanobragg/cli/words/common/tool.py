@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from nanobragg.cli.debug import show_traceback
+from nanobragg.cli.dropin.named_flags import in_flags
 from nanobragg.errors import ConfigError, NanoBraggError, UsageError
+from nanobragg.exchange.command_line.reading import read_command
 
 AGREE, DIFFER, WRONG_USAGE, RUNNER_FAILED = 0, 1, 2, 3
 """Exit status."""
@@ -61,9 +63,6 @@ def with_status(command: Callable[[Sequence[str]], int], args: Sequence[str]) ->
 
 def _in_flags(args: Sequence[str], error: ConfigError) -> NanoBraggError:
     """The error in terms of the flags behind ``--``."""
-    from nanobragg.cli.dropin.named_flags import in_flags
-    from nanobragg.exchange.command_line.reading import read_command
-
     flags = args[args.index("--") + 1 :] if "--" in args else []
     return in_flags(read_command(flags), error)
 
