@@ -18,6 +18,12 @@ from nanobragg.config import Sensor as Sensor
 from nanobragg.config import Sources as Sources
 from nanobragg.config import UnitCell as UnitCell
 from nanobragg.config.quirks import Quirk as Quirk
+from nanobragg.config.readout import Flags as Flags
+from nanobragg.config.readout import Maps as Maps
+from nanobragg.config.readout import Psf as Psf
+from nanobragg.config.readout import Rate as Rate
+from nanobragg.config.readout import Readout as Readout
+from nanobragg.config.readout import Stage as Stage
 from nanobragg.config.structure_factors import StructureFactors as StructureFactors
 from nanobragg.errors import BackendUnavailableError as BackendUnavailableError
 from nanobragg.errors import ConfigError as ConfigError
@@ -28,6 +34,8 @@ from nanobragg.errors import NanoBraggError as NanoBraggError
 from nanobragg.errors import NanoBraggWarning as NanoBraggWarning
 from nanobragg.errors import QuirkWarning as QuirkWarning
 from nanobragg.errors import UsageError as UsageError
+from nanobragg.exposure import Exposure as Exposure
+from nanobragg.exposure import expose as expose
 from nanobragg.imaging.noise import add_noise as add_noise
 from nanobragg.inspection.comparison import Gates as Gates
 from nanobragg.inspection.comparison import ImageComparison as ImageComparison

@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("config",),
     ("derivation",),
     ("engines torch_backend", "imaging", "exchange"),
-    ("api scan inspection",),
+    ("api scan exposure inspection",),
     ("refinement", "datasets"),
     ("cli __main__",),
     ("",),
