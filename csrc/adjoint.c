@@ -9,19 +9,13 @@
  *
  * Nothing is kept from the image: everything is computed again.
  */
+#include "adjoint.h"
 #include "geometry_slopes.h"
 #include "gradient.h"
 #include "slopes.h"
 #include "vector.h"
 
 #include <stddef.h>
-
-/* What the pixels of a block share. */
-typedef struct {
-    nb_gradient gradient;            /* complete */
-    double scale, weight_sum, share; /* share: background/(n W) */
-    double intensity, background;    /* sums of c I and c B */
-} block_sums;
 
 /* Why a scene has no gradient here.
  *
@@ -77,9 +71,9 @@ static double orientations(const nb_scene *scene, const double scattering[3], do
 }
 
 /* One source at one point: adds to the gradients of the point's direction, solid angle and capture fraction. */
-static void pull_pass(const nb_scene *scene, const nb_point *point, int64_t source, double cotangent, block_sums *sums,
-                      double direction[3], double *solid_angle, double *capture) {
-    const nb_gradient *g = &sums->gradient;
+static void pull_pass(const nb_scene *scene, const nb_point *point, int64_t source, double cotangent,
+                      const nb_gradient *g, nb_pull_sums *sums, double direction[3], double *solid_angle,
+                      double *capture) {
     const double *incident = scene->incident + 3 * source;
     const double wavelength = scene->wavelength[source], weight = scene->weight[source];
     double scattering[3], by_scattering[3] = {0.0, 0.0, 0.0}, by_incident[3] = {0.0, 0.0, 0.0};
@@ -120,7 +114,7 @@ static void pull_pass(const nb_scene *scene, const nb_point *point, int64_t sour
     if (g->weight != NULL) g->weight[source] += by_factor * without;
 }
 
-static int pull_pixel(const nb_scene *scene, int64_t flat, double cotangent, block_sums *sums,
+static int pull_pixel(const nb_scene *scene, int64_t flat, double cotangent, const nb_gradient *g, nb_pull_sums *sums,
                       const volatile int *cancel) {
     nb_point point;
     for (int32_t layer = 0; layer < scene->n_layers; layer++) {
@@ -130,11 +124,22 @@ static int pull_pixel(const nb_scene *scene, int64_t flat, double cotangent, blo
                 nb_point_make(scene, flat, sub_fast, sub_slow, layer, &point);
                 for (int64_t source = 0; source < scene->n_sources; source++) {
                     if (*cancel) return NB_ERR_CANCELLED;
-                    pull_pass(scene, &point, source, cotangent, sums, direction, &solid_angle, &capture);
+                    pull_pass(scene, &point, source, cotangent, g, sums, direction, &solid_angle, &capture);
                 }
-                nb_pull_point(scene, &point, direction, solid_angle, capture, &sums->gradient);
+                nb_pull_point(scene, &point, direction, solid_angle, capture, g);
             }
         }
+    }
+    return NB_OK;
+}
+
+static int pull_pixels(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, const double *cotangent,
+                       const nb_gradient *gradient, nb_pull_sums *sums, const volatile int *cancel) {
+    for (int64_t position = pixel_begin; position < pixel_end; position++) {
+        const double c = cotangent[position - pixel_begin];
+        if (c == 0.0) continue;
+        int status = pull_pixel(scene, scene->pixels[position], c, gradient, sums, cancel);
+        if (status != NB_OK) return status;
     }
     return NB_OK;
 }
@@ -143,6 +148,7 @@ static int pull_pixel(const nb_scene *scene, int64_t flat, double cotangent, blo
  *
  * Given:
  *   scene      one that passed nb_scene_validate and has no nb_adjoint_obstacle
+ *   kernel     the vector kernels leave some scenes and gradients to the scalar one (nb_simd_adjoint_obstacle)
  *   cotangent  (pixel_end - pixel_begin) finite numbers; a pixel whose cotangent is 0 is passed over
  *   cancel     flag, or NULL; a value other than 0 ends the call at the next source pass
  * Given and returned:
@@ -150,35 +156,30 @@ static int pull_pixel(const nb_scene *scene, int64_t flat, double cotangent, blo
  * Returned:
  *   result     status; NB_ERR_NOT_FINITE for a cotangent that is not finite: then nothing has been added
  */
-NB_WARN_UNUSED int nb_pull_back(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, const double *cotangent,
-                                const nb_gradient *gradient, const volatile int *cancel) {
+NB_WARN_UNUSED int nb_pull_back(const nb_scene *scene, nb_kernel kernel, int64_t pixel_begin, int64_t pixel_end,
+                                const double *cotangent, const nb_gradient *gradient, const volatile int *cancel) {
     static const volatile int never = 0;
-    double scratch[NB_LARGEST_SMALL_FIELD] = {0.0};
     if (scene == NULL || gradient == NULL || (cotangent == NULL && pixel_begin < pixel_end))
         return NB_ERR_NULL_ARGUMENT;
     if (pixel_begin < 0 || pixel_end < pixel_begin || pixel_end > scene->n_pixels) return NB_ERR_PIXEL_RANGE;
-    if (nb_adjoint_obstacle(scene) != NULL) return NB_ERR_KERNEL;
-    if (cancel == NULL) cancel = &never;
+    if (!nb_kernel_available(kernel) || nb_adjoint_obstacle(scene) != NULL) return NB_ERR_KERNEL;
     for (int64_t i = 0; i < pixel_end - pixel_begin; i++) {
         if (!isfinite(cotangent[i])) return NB_ERR_NOT_FINITE;
     }
-    block_sums sums = {.gradient = nb_gradient_complete(gradient, scratch)};
+    double scratch[NB_LARGEST_SMALL_FIELD] = {0.0}, weight_sum = 0.0;
+    const nb_gradient g = nb_gradient_complete(gradient, scratch);
     for (int64_t source = 0; source < scene->n_sources; source++)
-        sums.weight_sum += scene->weight[source];
+        weight_sum += scene->weight[source];
     const double n = (double)scene->oversample * (double)scene->oversample, unit = scene->r_e_sqr / scene->steps;
-    sums.scale = unit * scene->fluence;
-    sums.share = 1.0 / (n * sums.weight_sum);
-    for (int64_t position = pixel_begin; position < pixel_end; position++) {
-        const double c = cotangent[position - pixel_begin];
-        if (c == 0.0) continue;
-        int status = pull_pixel(scene, scene->pixels[position], c, &sums, cancel);
-        if (status != NB_OK) return status;
-    }
-    const nb_gradient *g = &sums.gradient;
-    *g->fluence += unit * sums.intensity;
-    *g->steps -= sums.scale * sums.intensity / scene->steps;
-    *g->background += sums.scale * sums.background;
-    for (int64_t source = 0; g->weight != NULL && source < scene->n_sources; source++)
-        g->weight[source] -= sums.scale * scene->background * sums.background / sums.weight_sum;
+    nb_pull_sums sums = {.scale = unit * scene->fluence, .share = 1.0 / (n * weight_sum)};
+    nb_pull_function *pull = nb_simd_adjoint_obstacle(scene, gradient) == NULL ? nb_simd_pull(kernel) : NULL;
+    if (pull == NULL) pull = pull_pixels;
+    int status = pull(scene, pixel_begin, pixel_end, cotangent, &g, &sums, cancel == NULL ? &never : cancel);
+    if (status != NB_OK) return status;
+    *g.fluence += unit * sums.intensity;
+    *g.steps -= sums.scale * sums.intensity / scene->steps;
+    *g.background += sums.scale * sums.background;
+    for (int64_t source = 0; g.weight != NULL && source < scene->n_sources; source++)
+        g.weight[source] -= sums.scale * scene->background * sums.background / weight_sum;
     return NB_OK;
 }

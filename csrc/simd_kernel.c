@@ -198,3 +198,5 @@ int NB_SIMD_NAME(NB_SIMD_ISA)(const nb_scene *scene, int mixed, int64_t pixel_be
     }
     return NB_OK;
 }
+
+#include "simd_adjoint.h" /* the gradient, with the same blocks */

@@ -8,7 +8,7 @@ cdef extern from "nanobragg.h" nogil:
     int64_t nb_gradient_size(const nb_scene *scene, int number)
     void nb_gradient_set(nb_gradient *gradient, int number, double *values)
     const char *nb_adjoint_obstacle(const nb_scene *scene)
-    int nb_pull_back(const nb_scene *scene, int64_t begin, int64_t end, const double *cotangent,
+    int nb_pull_back(const nb_scene *scene, nb_kernel kernel, int64_t begin, int64_t end, const double *cotangent,
                      const nb_gradient *gradient, const int *cancel)
     int nb_push_forward(const nb_scene *scene, int64_t begin, int64_t end, int64_t n_tangents,
                         const nb_gradient *tangents, double *out, int64_t stride, const int *cancel)
@@ -83,7 +83,8 @@ cdef class Gradients(_ContinuousFields):
         for name in names:
             self._set(name, np.zeros((1, self._size(name))))
 
-    def pull_back(self, int64_t begin, int64_t end, const double[::1] cotangent, CancelFlag cancel not None):
+    def pull_back(self, int64_t begin, int64_t end, const double[::1] cotangent, CancelFlag cancel not None,
+                  str kernel="scalar"):
         """Add the gradients of the sum of cotangent x photons over the pixels [begin, end), without the GIL.
 
         Parameters
@@ -107,9 +108,10 @@ cdef class Gradients(_ContinuousFields):
         if begin == end:
             return True
         cdef const double *weights = &cotangent[begin]
+        cdef nb_kernel number = <nb_kernel><int>_KERNEL_NUMBERS[kernel]
         cdef int status
         with nogil:
-            status = nb_pull_back(scene, begin, end, weights, &self.c, &cancel.flag)
+            status = nb_pull_back(scene, number, begin, end, weights, &self.c, &cancel.flag)
         return _finished(status)
 
 

@@ -67,12 +67,12 @@ def cotangent_of(scene):
     return np.random.default_rng(5).standard_normal(scene.n_pixels)
 
 
-def gradients(scene, cotangent, names=NAMES):
+def gradients(scene, cotangent, names=NAMES, kernel="scalar"):
     """Gradients of cotangent . image by field, in the shapes of the fields."""
     core = _core.CoreScene(scene)
     assert not _core.adjoint_obstacle(core)
     found = _core.Gradients(core, names)
-    assert found.pull_back(0, core.n_pixels, cotangent, _core.CancelFlag())
+    assert found.pull_back(0, core.n_pixels, cotangent, _core.CancelFlag(), kernel)
     return {name: found.values[name].reshape(np.shape(getattr(scene, name))) for name in names}
 
 

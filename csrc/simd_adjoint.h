@@ -1,0 +1,389 @@
+/* The gradient of the sum for blocks of pixels of one detector row; adjoint.c has the sum and its chain rule.
+ *
+ * On a row an index is h = (A + B along) inverse + g with A = v . base, B = v . fast, g = -v . incident, v =
+ * axis/lambda, so that an orientation needs three sums an axis over the row: those of weight x slope times inverse,
+ * along x inverse and 1. What goes through inverse = 1/airpath is collected per pixel. Sums over a row go through the
+ * same SUM_LANES lanes for every instruction set, so that AVX2 and AVX-512 give the same bits.
+ */
+#ifndef NB_SIMD_ADJOINT_H
+#define NB_SIMD_ADJOINT_H
+
+#include "adjoint.h"
+#include "geometry_slopes.h"
+#include "simd_orientations.h"
+#include "simd_slopes.h"
+
+/* A block, and what is collected for its pixels at one point (layer and sub-pixel). */
+typedef struct {
+    nb_block block;
+    ALIGNED double along_inverse[BLOCK];
+    ALIGNED double cotangent[BLOCK]; /* 0 in the padding */
+    ALIGNED double weight[BLOCK];    /* as in nb_slope_row */
+    ALIGNED double radial[BLOCK];
+    ALIGNED double logarithmic[BLOCK]; /* derivative by log(1/airpath) through solid angle and polarization */
+    ALIGNED double by_capture[BLOCK];
+    ALIGNED double stretch[3][BLOCK];
+    ALIGNED double slope[3][BLOCK];
+    nb_gradient gradient; /* complete */
+    nb_pull_sums *sums;
+    double by_base[3], by_fast[3];        /* of the point: position = base + along fast */
+    double by_incident[3], by_wavenumber; /* of the source */
+} nb_pull;
+
+static void add_scaled(double factor, const double x[3], double sum[3]) {
+    for (int i = 0; i < 3; i++)
+        sum[i] += factor * x[i];
+}
+
+/* What the sums of the slopes of one orientation mean for its axes, the point and the source. */
+static void spread(const nb_scene *scene, nb_pull *pull, const nb_pass *pass, int64_t at, double sums[3][3]) {
+    for (int k = 0; k < 3; k++) {
+        const double *axis = scene->orientations + 9 * at + 3 * k;
+        double by_vector[3];
+        for (int i = 0; i < 3; i++)
+            by_vector[i] =
+                sums[k][0] * pull->block.base[i] + sums[k][1] * scene->fast[i] - sums[k][2] * pass->incident[i];
+        if (pull->gradient.orientations != NULL)
+            add_scaled(pass->inverse_wavelength, by_vector, pull->gradient.orientations + 9 * at + 3 * k);
+        pull->by_wavenumber += dot(axis, by_vector);
+        add_scaled(sums[k][0] * pass->inverse_wavelength, axis, pull->by_base);
+        add_scaled(sums[k][1] * pass->inverse_wavelength, axis, pull->by_fast);
+        add_scaled(-sums[k][2] * pass->inverse_wavelength, axis, pull->by_incident);
+    }
+}
+
+/* The orientations [begin, end) for the pixels of a row, all or some of the block's. */
+static void pull_orientations(const nb_scene *scene, const nb_model *model, nb_pull *pull, const nb_pass *pass,
+                              int64_t begin, int64_t end, const nb_slope_row *row) {
+    for (int64_t at = begin; at < end; at++) {
+        nb_line hkl[3];
+        double sums[3][3];
+        hkl_lines(scene, &pull->block, pass, scene->orientations + 9 * at, hkl);
+        const int lookup = model->table == NULL ? CONSTANT : choose_lookup(model, &pull->block, hkl, pass->reach);
+        if (lookup == CONSTANT && model->outside == 0.0) continue;
+        SLOPES[model->lattice][lookup](model, row, hkl);
+        sum_slopes(row, sums);
+        spread(scene, pull, pass, at, sums);
+    }
+}
+
+/* The same without the pixels where every term is exactly 0. */
+static void pull_groups(const nb_scene *scene, const nb_model *model, nb_pull *pull, const nb_pass *pass,
+                        const nb_slope_row *whole) {
+    ALIGNED double along[BLOCK], inverse[BLOCK], along_inverse[BLOCK], weight[BLOCK], sum[BLOCK], radial[BLOCK];
+    ALIGNED double stretch[3][BLOCK];
+    int kept[BLOCK + 1];
+    for (int g = 0; g < model->n_groups; g++) {
+        const nb_group *group = model->groups + g;
+        const int n = find_kept(scene, model, &pull->block, pass, group, kept);
+        if (n == 0) continue;
+        if (2 * n > pull->block.n) {
+            pull_orientations(scene, model, pull, pass, group->begin, group->end, whole);
+            continue;
+        }
+        nb_slope_row row = {{along, inverse, {NULL, NULL, NULL}, (n + SUM_LANES - 1) / SUM_LANES * SUM_LANES},
+                            along_inverse,
+                            weight,
+                            sum,
+                            radial,
+                            {stretch[0], stretch[1], stretch[2]},
+                            {pull->slope[0], pull->slope[1], pull->slope[2]}};
+        for (int i = 0; i < row.row.n; i++) {
+            const int from = kept[i < n ? i : n - 1];
+            along[i] = whole->row.along[from], inverse[i] = whole->row.inverse[from];
+            along_inverse[i] = whole->along_inverse[from], weight[i] = i < n ? whole->weight[from] : 0.0;
+            sum[i] = whole->sum[from], radial[i] = whole->radial[from];
+            for (int k = 0; k < 3; k++)
+                stretch[k][i] = whole->stretch[k][from];
+        }
+        pull_orientations(scene, model, pull, pass, group->begin, group->end, &row);
+        for (int i = 0; i < n; i++) {
+            whole->sum[kept[i]] = sum[i], whole->radial[kept[i]] = radial[i];
+            for (int k = 0; k < 3; k++)
+                whole->stretch[k][kept[i]] = stretch[k][i];
+        }
+    }
+}
+
+/* Capture fraction x solid angle of a vector. */
+NB_INLINE vd geometric(const nb_scene *scene, const nb_block *block, int i) {
+    vd factor = vd_load(block->solid_angle + i);
+    if (scene->has_sensor) factor = factor * vd_load(block->capture + i);
+    return factor;
+}
+
+/* The derivatives of the loss by each term of a pass. */
+static void weigh_terms(const nb_scene *scene, nb_pull *pull, double weight) {
+    const nb_block *block = &pull->block;
+    const int some = scene->d_min > 0.0;
+    for (int i = 0; i < block->row.n; i += LANES) {
+        vd w = vd_all(pull->sums->scale * weight) * vd_load(pull->cotangent + i) * geometric(scene, block, i);
+        if (scene->polarized) w = w * vd_load(block->polarization + i);
+        if (some) w = vd_select(vd_load(block->kept + i) != vd_all(0.0), w, vd_all(0.0));
+        vd_store(pull->weight + i, w);
+    }
+}
+
+/* The terms of a pass, and what their slopes mean. */
+static void pull_terms(const nb_scene *scene, const nb_model *model, nb_pull *pull, int64_t source) {
+    nb_block *block = &pull->block;
+    const double *incident = scene->incident + 3 * source;
+    const double extent = largest(block->base) + fabs(block->along[block->n - 1]) * largest(scene->fast);
+    const nb_pass pass = {incident, 1.0 / scene->wavelength[source],
+                          3.0 * (extent * block->inverse_sum + largest(incident))};
+    const nb_slope_row row = {block->row,
+                              pull->along_inverse,
+                              pull->weight,
+                              block->pass_sum,
+                              pull->radial,
+                              {pull->stretch[0], pull->stretch[1], pull->stretch[2]},
+                              {pull->slope[0], pull->slope[1], pull->slope[2]}};
+    if (model->n_groups > 0)
+        pull_groups(scene, model, pull, &pass, &row);
+    else
+        pull_orientations(scene, model, pull, &pass, 0, scene->n_phi * scene->n_domains, &row);
+}
+
+/* What the lengths of the axes in cells and fudge get from the terms of a pass of a crystal that is not square. */
+static void pull_spot(const nb_scene *scene, nb_pull *pull) {
+    row_sum terms = ROW_SUM_ZERO, stretch[3] = {ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO};
+    for (int i = 0; i < pull->block.row.n; i += SUM_LANES) {
+        for (int v = 0; v < SUM_LANES / LANES; v++) {
+            const int at = i + v * LANES;
+            terms.lanes[v] = vd_fma(vd_load(pull->weight + at), vd_load(pull->block.pass_sum + at), terms.lanes[v]);
+            for (int k = 0; k < 3; k++)
+                stretch[k].lanes[v] = stretch[k].lanes[v] + vd_load(pull->stretch[k] + at);
+        }
+    }
+    const double all = row_total(&terms);
+    for (int k = 0; k < 3; k++) {
+        const double along = row_total(stretch + k);
+        pull->gradient.n_cells[k] += (2.0 * all + along) / scene->n_cells[k];
+        *pull->gradient.fudge += along / (2.0 * scene->fudge);
+    }
+}
+
+/* What the factor of a pass gets: the weight of its source, background, polarization, solid angle, capture fraction. */
+static void pull_factors(const nb_scene *scene, nb_pull *pull, int64_t source) {
+    const nb_block *block = &pull->block;
+    const nb_gradient *g = &pull->gradient;
+    const double weight = scene->weight[source], power = scene->point_pixel ? 2.0 : 3.0;
+    const int some = scene->d_min > 0.0;
+    const vd behind = vd_all(scene->background * pull->sums->share), strength = vd_all(pull->sums->scale * weight);
+    row_sum terms = ROW_SUM_ZERO, background = ROW_SUM_ZERO;
+    row_sum tilts[3] = {ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO};
+    for (int i = 0; i < block->row.n; i += SUM_LANES) {
+        for (int v = 0; v < SUM_LANES / LANES; v++) {
+            const int at = i + v * LANES;
+            const vd cotangent = vd_load(pull->cotangent + at), factor = geometric(scene, block, at);
+            vd sum = vd_load(block->pass_sum + at);
+            if (some) sum = vd_select(vd_load(block->kept + at) != vd_all(0.0), sum, vd_all(0.0));
+            const vd photons = cotangent * (sum + behind), tilt = strength * photons * factor;
+            vd polarization = vd_all(1.0), logarithmic = vd_load(pull->logarithmic + at);
+            if (scene->polarized) {
+                const vd inverse = vd_load(block->inverse + at), along = vd_load(block->along + at);
+                polarization = vd_load(block->polarization + at);
+                const vd part = tilt * inverse * inverse;
+                tilts[0].lanes[v] = tilts[0].lanes[v] + part;
+                tilts[1].lanes[v] = vd_fma(part, along, tilts[1].lanes[v]);
+                tilts[2].lanes[v] = vd_fma(part * along, along, tilts[2].lanes[v]);
+                /* the polarization is (1 + D.M.D)/2, the solid angle goes with inverse^power */
+                logarithmic = vd_fma(tilt, vd_fma(vd_all(power + 2.0), polarization, vd_all(-1.0)), logarithmic);
+            } else {
+                logarithmic = vd_fma(tilt, vd_all(power), logarithmic);
+            }
+            vd_store(pull->logarithmic + at, logarithmic);
+            if (scene->has_sensor) {
+                const vd before = vd_load(pull->by_capture + at);
+                const vd solid_angle = strength * photons * vd_load(block->solid_angle + at);
+                vd_store(pull->by_capture + at, vd_fma(solid_angle, polarization, before));
+            }
+            const vd unit = polarization * factor;
+            terms.lanes[v] = vd_fma(photons, unit, terms.lanes[v]);
+            background.lanes[v] = vd_fma(cotangent, unit, background.lanes[v]);
+        }
+    }
+    const double photons = row_total(&terms), energy = pull->sums->scale * weight * photons;
+    pull->sums->intensity += weight * photons;
+    pull->sums->background += weight * pull->sums->share * row_total(&background);
+    *g->pixel_area += energy / scene->pixel_area;
+    if (!scene->point_pixel) *g->close_distance += energy / scene->close_distance;
+    if (g->weight != NULL) g->weight[source] += pull->sums->scale * photons;
+    if (!scene->polarized) return;
+
+    nb_polarizer polarizer;
+    double matrix[3][3], by_base[3], by_fast[3];
+    const double *base = block->base, *fast = scene->fast;
+    const double t[3] = {row_total(tilts), row_total(tilts + 1), row_total(tilts + 2)};
+    nb_polarizer_make(scene, scene->incident + 3 * source, &polarizer);
+    for (int i = 0; i < 3; i++) {
+        by_base[i] = t[0] * base[i] + t[1] * fast[i];
+        by_fast[i] = t[1] * base[i] + t[2] * fast[i];
+        for (int k = 0; k < 3; k++)
+            matrix[i][k] = 0.5 * (t[0] * base[i] * base[k] + t[1] * (base[i] * fast[k] + fast[i] * base[k]) +
+                                  t[2] * fast[i] * fast[k]);
+    }
+    for (int i = 0; i < 3; i++) {
+        pull->by_base[i] += dot(polarizer.matrix[i], by_base);
+        pull->by_fast[i] += dot(polarizer.matrix[i], by_fast);
+    }
+    nb_pull_polarizer(scene, &polarizer, matrix, pull->by_incident, g);
+}
+
+/* What the positions of the points get, and through them the frame and the sensor. */
+static void pull_positions(const nb_scene *scene, nb_pull *pull, int32_t layer, double along_slow) {
+    const nb_block *block = &pull->block;
+    const nb_gradient *g = &pull->gradient;
+    const double absorption = scene->layer_thickness * scene->attenuation, depth = (double)layer;
+    const line_lanes normal = line_lanes_of(scene, block, scene->normal, 0.0);
+    const vd front = vd_all(-depth * absorption), back = vd_all(-(depth + 1.0) * absorption);
+    row_sum radial[3] = {ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO}, cosines[2] = {ROW_SUM_ZERO, ROW_SUM_ZERO};
+    row_sum absorbed = ROW_SUM_ZERO;
+    for (int i = 0; i < block->row.n; i += SUM_LANES) {
+        for (int v = 0; v < SUM_LANES / LANES; v++) {
+            const int at = i + v * LANES;
+            const vd inverse = vd_load(block->inverse + at), along = vd_load(block->along + at);
+            vd all = vd_fma(vd_load(pull->radial + at), inverse, vd_load(pull->logarithmic + at));
+            if (scene->has_sensor) {
+                const vd cosine = line_value(&block->row, &normal, at, 0);
+                vd slope = vd_fnma(vd_all(depth), vd_exp(front / cosine), vd_all(depth + 1.0) * vd_exp(back / cosine));
+                slope = slope * vd_load(pull->by_capture + at) / cosine;
+                const vd by_cosine = -slope * vd_all(absorption) / cosine;
+                absorbed.lanes[v] = absorbed.lanes[v] + slope;
+                cosines[0].lanes[v] = vd_fma(by_cosine, inverse, cosines[0].lanes[v]);
+                cosines[1].lanes[v] = vd_fma(by_cosine * inverse, along, cosines[1].lanes[v]);
+                all = vd_fma(by_cosine, cosine, all);
+            }
+            const vd part = all * inverse * inverse;
+            radial[0].lanes[v] = radial[0].lanes[v] + part;
+            radial[1].lanes[v] = vd_fma(part, along, radial[1].lanes[v]);
+            radial[2].lanes[v] = vd_fma(part * along, along, radial[2].lanes[v]);
+        }
+    }
+    /* d inverse = -inverse^3 position . d position */
+    const double r[3] = {row_total(radial), row_total(radial + 1), row_total(radial + 2)};
+    double *by_base = pull->by_base, *by_fast = pull->by_fast;
+    for (int i = 0; i < 3; i++) {
+        by_base[i] -= r[0] * block->base[i] + r[1] * scene->fast[i];
+        by_fast[i] -= r[1] * block->base[i] + r[2] * scene->fast[i];
+    }
+    if (scene->has_sensor) {
+        const double c[2] = {row_total(cosines), row_total(cosines + 1)}, slope = row_total(&absorbed);
+        *g->layer_thickness += slope * scene->attenuation;
+        *g->attenuation += slope * scene->layer_thickness;
+        add_scaled(c[0], scene->normal, by_base);
+        add_scaled(c[1], scene->normal, by_fast);
+        add_scaled(c[0], block->base, g->normal);
+        add_scaled(c[1], scene->fast, g->normal);
+    }
+    /* position = along fast + along_slow slow + depth thickness normal + pix0 */
+    *g->pixel_size += (dot(by_fast, scene->fast) + along_slow * dot(by_base, scene->slow)) / scene->pixel_size;
+    *g->layer_thickness += depth * dot(by_base, scene->normal);
+    add_scaled(1.0, by_fast, g->fast);
+    add_scaled(along_slow, by_base, g->slow);
+    add_scaled(depth * scene->layer_thickness, by_base, g->normal);
+    add_scaled(1.0, by_base, g->pix0);
+}
+
+static void pull_source(const nb_scene *scene, const nb_model *model, nb_pull *pull, int64_t source) {
+    nb_block *block = &pull->block;
+    const nb_gradient *g = &pull->gradient;
+    const double wavelength = scene->wavelength[source], *incident = scene->incident + 3 * source;
+    const int any = scene->d_min > 0.0 ? keep(scene, block, incident, wavelength) : 1;
+    if (scene->polarized) polarizations(scene, block, incident, 0, NULL);
+    for (int i = 0; i < 3; i++)
+        pull->by_incident[i] = 0.0;
+    pull->by_wavenumber = 0.0;
+    fill(block->pass_sum, block->row.n, 0.0);
+    if (any) {
+        if (scene->shape != NB_SQUARE) {
+            for (int k = 0; k < 3; k++)
+                fill(pull->stretch[k], block->row.n, 0.0);
+        }
+        weigh_terms(scene, pull, scene->weight[source]);
+        pull_terms(scene, model, pull, source);
+        if (scene->shape != NB_SQUARE) pull_spot(scene, pull);
+        if (scene->f_table == NULL && scene->default_F != 0.0) {
+            row_sum terms = ROW_SUM_ZERO;
+            for (int i = 0; i < block->row.n; i += LANES) {
+                vd *sum = terms.lanes + i / LANES % (SUM_LANES / LANES);
+                *sum = vd_fma(vd_load(pull->weight + i), vd_load(block->pass_sum + i), *sum);
+            }
+            *g->default_F += 2.0 * row_total(&terms) / scene->default_F;
+        }
+    }
+    pull_factors(scene, pull, source);
+    if (g->incident != NULL) add_scaled(1.0, pull->by_incident, g->incident + 3 * source);
+    if (g->wavelength != NULL) g->wavelength[source] -= pull->by_wavenumber / (wavelength * wavelength);
+}
+
+static int pull_point(const nb_scene *scene, const nb_model *model, nb_pull *pull, int32_t layer, int32_t sub_slow,
+                      int32_t sub_fast, const volatile int *cancel) {
+    nb_block *block = &pull->block;
+    const double step = scene->pixel_size / (double)scene->oversample;
+    place(scene, block, layer, sub_slow, sub_fast);
+    solid_angles(scene, block);
+    if (scene->has_sensor) capture_fractions(scene, block, layer);
+    for (int i = 0; i < block->row.n; i += LANES)
+        vd_store(pull->along_inverse + i, vd_load(block->along + i) * vd_load(block->inverse + i));
+    fill(pull->radial, block->row.n, 0.0);
+    fill(pull->logarithmic, block->row.n, 0.0);
+    if (scene->has_sensor) fill(pull->by_capture, block->row.n, 0.0);
+    for (int i = 0; i < 3; i++)
+        pull->by_base[i] = pull->by_fast[i] = 0.0;
+    for (int64_t source = 0; source < scene->n_sources; source++) {
+        if (*cancel) return NB_ERR_CANCELLED;
+        pull_source(scene, model, pull, source);
+    }
+    pull_positions(scene, pull, layer, step * (double)(block->slow * scene->oversample + sub_slow) + step / 2.0);
+    return NB_OK;
+}
+
+static int pull_block(const nb_scene *scene, const nb_model *model, nb_pull *pull, const double *cotangent,
+                      const volatile int *cancel) {
+    nb_block *block = &pull->block;
+    int any = 0;
+    block->row.n = (block->n + NB_SIMD_PAD - 1) / NB_SIMD_PAD * NB_SIMD_PAD;
+    take_indices(scene, block);
+    for (int i = 0; i < block->row.n; i++) {
+        pull->cotangent[i] = i < block->n ? cotangent[i] : 0.0;
+        any |= pull->cotangent[i] != 0.0;
+    }
+    if (!any) return NB_OK;
+    if (scene->d_min > 0.0) fill(block->seen, block->row.n, 0.0);
+    for (int32_t layer = 0; layer < scene->n_layers; layer++) {
+        for (int32_t sub_slow = 0; sub_slow < scene->oversample; sub_slow++) {
+            for (int32_t sub_fast = 0; sub_fast < scene->oversample; sub_fast++) {
+                int status = pull_point(scene, model, pull, layer, sub_slow, sub_fast, cancel);
+                if (status != NB_OK) return status;
+            }
+        }
+    }
+    return NB_OK;
+}
+
+#define NB_SIMD_PULL_PASTE(isa) nb_simd_pull_##isa
+#define NB_SIMD_PULL(isa) NB_SIMD_PULL_PASTE(isa)
+
+int NB_SIMD_PULL(NB_SIMD_ISA)(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, const double *cotangent,
+                              const nb_gradient *gradient, nb_pull_sums *sums, const volatile int *cancel) {
+    nb_model model;
+    nb_pull pull;
+    nb_block *block = &pull.block;
+    nb_model_make(scene, 0, &model);
+    pull.gradient = *gradient;
+    pull.sums = sums;
+    block->row = (nb_row){block->along, block->inverse, {NULL, NULL, NULL}, 0};
+    block->interpolate = 0;
+    for (int64_t begin = pixel_begin; begin < pixel_end; begin += block->n) {
+        const int64_t most = pixel_end - begin < BLOCK ? pixel_end - begin : BLOCK;
+        block->pixels = scene->pixels + begin;
+        block->slow = scene->pixels[begin] / scene->n_fast;
+        block->n = count_before(block->pixels, (int)most, (block->slow + 1) * scene->n_fast);
+        int status = pull_block(scene, &model, &pull, cotangent + (begin - pixel_begin), cancel);
+        if (status != NB_OK) return status;
+    }
+    return NB_OK;
+}
+
+#endif
