@@ -3,11 +3,6 @@
 
 #include <math.h>
 
-static const double PI = 3.14159265358979323846;
-static const double ROUND_SCALE = 0.723601254558268; /* sqrt(pi/6) */
-static const double GAUSS_WIDTH = 0.63;
-static const double TOPHAT_CUT = 0.3969; /* 0.63^2 */
-
 /* (-1)^k for a whole number k. */
 static double alternating_sign(double k) {
     double half = 0.5 * k;
@@ -31,7 +26,7 @@ double nb_sincg(double h, double h0, double n) {
     if (fabs(f) < 1e-100) return alternating_sign((n - 1.0) * h0) * n;
     double x = n * f;
     double whole = floor(x + 0.5);
-    return alternating_sign((n - 1.0) * h0 + whole) * (sin(PI * (x - whole)) / sin(PI * f));
+    return alternating_sign((n - 1.0) * h0 + whole) * (sin(NB_PI * (x - whole)) / sin(NB_PI * f));
 }
 
 /* The same as the original evaluates it, from x = pi h: rounding noise at non-zero integers h.
@@ -105,7 +100,7 @@ double nb_lattice_factor(const nb_scene *scene, const double hkl[3], const doubl
         double factor = 1.0;
         for (int i = 0; i < 3; i++) {
             if (n[i] > 1.0) {
-                axes[i] = scene->quirks & NB_SINCG_ROUNDOFF ? nb_sincg_literal(PI * hkl[i], n[i])
+                axes[i] = scene->quirks & NB_SINCG_ROUNDOFF ? nb_sincg_literal(NB_PI * hkl[i], n[i])
                                                             : nb_sincg(hkl[i], nearest[i], n[i]);
                 factor = factor * axes[i];
             }
@@ -117,15 +112,15 @@ double nb_lattice_factor(const nb_scene *scene, const double hkl[3], const doubl
     if (scene->shape == NB_ROUND) {
         double rho_sqr = offset[0] * offset[0] * n[0] * n[0] + offset[1] * offset[1] * n[1] * n[1] +
                          offset[2] * offset[2] * n[2] * n[2];
-        double x = PI * sqrt(rho_sqr * scene->fudge);
+        double x = NB_PI * sqrt(rho_sqr * scene->fudge);
         double form = scene->quirks & NB_SINC3_CANCELLATION ? nb_sinc3_literal(x) : nb_sinc3(x);
-        axes[2] = n[0] * n[1] * n[2] * ROUND_SCALE * form;
+        axes[2] = n[0] * n[1] * n[2] * NB_ROUND_SCALE * form;
     } else {
         double r_sqr = spot_radius_sqr(scene, offset);
         if (scene->shape == NB_GAUSS)
-            axes[2] = n[0] * n[1] * n[2] * exp(-(r_sqr / GAUSS_WIDTH * scene->fudge));
+            axes[2] = n[0] * n[1] * n[2] * exp(-(r_sqr / NB_GAUSS_WIDTH * scene->fudge));
         else
-            axes[2] = r_sqr * scene->fudge < TOPHAT_CUT ? n[0] * n[1] * n[2] : 0.0;
+            axes[2] = r_sqr * scene->fudge < NB_TOPHAT_CUT ? n[0] * n[1] * n[2] : 0.0;
     }
     return axes[2];
 }

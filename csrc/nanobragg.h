@@ -41,7 +41,16 @@ typedef enum {
 
 typedef enum { NB_PER_TERM = 0, NB_CACHED = 1, NB_CUMULATIVE = 2 } nb_factor_mode;
 
-typedef enum { NB_SQUARE = 0, NB_ROUND = 1, NB_GAUSS = 2, NB_TOPHAT = 3 } nb_shape;
+/* Crystal shapes; `Shape` of nanobragg/config/crystal.py. */
+typedef enum { NB_SQUARE = 0, NB_ROUND, NB_GAUSS, NB_TOPHAT, NB_N_SHAPES } nb_shape;
+
+/* Physical constants and those of the shapes; nanobragg/constants.py reads them from here. */
+#define NB_PI 3.14159265358979323846
+#define NB_ROUND_SCALE 0.723601254558268 /* sqrt(pi/6): a sphere of the volume of Na Nb Nc cells */
+#define NB_GAUSS_WIDTH 0.63
+#define NB_TOPHAT_CUT 0.3969 /* 0.63^2 */
+/* Largest number of steps (sources x domains x phi steps x oversample^2) of a pixel. */
+#define NB_MAX_STEPS INT64_C(2147483647)
 
 /* Defects of the original that the kernel reproduces on request; names as in nanobragg/quirks.py. */
 typedef enum {
@@ -54,55 +63,117 @@ typedef enum {
     NB_INTERP_LOW_EDGE = 1 << 6
 } nb_quirk;
 
-/* Mirror of nanobragg.scene.Scene, field by field. */
+/* The fields of a scene, in the order of nanobragg/derivation/scene.py, which says what they mean:
+ *
+ *   F(kind, name, length, shape)
+ *
+ * kind    INTEGER, SMALL, FLAG, BITS: one number; NUMBER: `length` doubles in place; INTEGERS: the same of integers;
+ *         ARRAY, OPTIONAL: pointer to doubles, OPTIONAL may be NULL; INDICES: pointer to integers;
+ *         COUNT: lengths of the arrays that bear its name in their shape
+ * shape   of the array that the field is made from, extents apart; "" for a scalar
+ *
+ * From this list come the struct, the table in fields.c, and with it validation and conversion: a new number needs no
+ * other line there. */
+#define NB_SCENE_FIELDS(F)                                                                                             \
+    /* detector: lengths [m] */                                                                                        \
+    F(INTEGER, n_fast, 1, "")                                                                                          \
+    F(INTEGER, n_slow, 1, "")                                                                                          \
+    F(NUMBER, pixel_size, 1, "")                                                                                       \
+    F(NUMBER, pix0, 3, "3")                                                                                            \
+    F(NUMBER, fast, 3, "3")                                                                                            \
+    F(NUMBER, slow, 3, "3")                                                                                            \
+    F(NUMBER, normal, 3, "3")                                                                                          \
+    F(NUMBER, beam, 3, "3")                                                                                            \
+    F(NUMBER, close_distance, 1, "")                                                                                   \
+    F(NUMBER, distance, 1, "")                                                                                         \
+    F(FLAG, curved, 1, "")                                                                                             \
+    F(FLAG, point_pixel, 1, "")                                                                                        \
+    F(NUMBER, pixel_area, 1, "")                                                                                       \
+    F(FLAG, has_sensor, 1, "")                                                                                         \
+    F(SMALL, n_layers, 1, "")                                                                                          \
+    F(NUMBER, layer_thickness, 1, "")                                                                                  \
+    F(NUMBER, attenuation, 1, "") /* [1/m] */                                                                          \
+    F(COUNT, n_pixels, 1, "")                                                                                          \
+    F(INDICES, pixels, 1, "n_pixels") /* flat, ascending */                                                            \
+    /* beam */                                                                                                         \
+    F(COUNT, n_sources, 1, "")                                                                                         \
+    F(ARRAY, incident, 1, "n_sources 3")                                                                               \
+    F(ARRAY, wavelength, 1, "n_sources") /* [m] */                                                                     \
+    F(ARRAY, weight, 1, "n_sources")                                                                                   \
+    F(FLAG, polarized, 1, "")                                                                                          \
+    F(NUMBER, kahn_factor, 1, "")                                                                                      \
+    F(NUMBER, polarization_axis, 3, "3")                                                                               \
+    F(NUMBER, r_e_sqr, 1, "") /* [m^2] */                                                                              \
+    F(NUMBER, fluence, 1, "") /* [photons/m^2] */                                                                      \
+    /* crystal */                                                                                                      \
+    F(COUNT, n_phi, 1, "")                                                                                             \
+    F(COUNT, n_domains, 1, "")                                                                                         \
+    F(ARRAY, orientations, 1, "n_phi n_domains 3 3") /* [m] */                                                         \
+    F(OPTIONAL, orientations_first_pass, 1, "n_phi n_domains 3 3")                                                     \
+    F(INTEGERS, first_pass, 2, "2") /* (position in pixels, pass) */                                                   \
+    F(NUMBER, a_star, 9, "3 3")     /* [1/Angstrom] */                                                                 \
+    F(NUMBER, n_cells, 3, "3")                                                                                         \
+    F(SMALL, shape, 1, "") /* nb_shape */                                                                              \
+    F(NUMBER, fudge, 1, "")                                                                                            \
+    F(COUNT, n_hkl, 3, "")                                                                                             \
+    F(OPTIONAL, f_table, 1, "n_hkl") /* [electrons] */                                                                 \
+    F(INTEGERS, hkl_min, 3, "3")                                                                                       \
+    F(NUMBER, default_F, 1, "")                                                                                        \
+    F(FLAG, tricubic, 1, "")                                                                                           \
+    F(INTEGERS, interpolation_off, 2, "2") /* (position in pixels, evaluation) */                                      \
+    /* sampling and scale */                                                                                           \
+    F(SMALL, oversample, 1, "")                                                                                        \
+    F(NUMBER, d_min, 1, "") /* [m], 0 = off */                                                                         \
+    F(NUMBER, steps, 1, "")                                                                                            \
+    F(NUMBER, background, 1, "")                                                                                       \
+    F(SMALL, capture_mode, 1, "") /* nb_factor_mode */                                                                 \
+    F(SMALL, polar_mode, 1, "")                                                                                        \
+    F(SMALL, omega_mode, 1, "")                                                                                        \
+    F(BITS, quirks, 1, "") /* nb_quirk */
+
+#define NB_TYPE_INTEGER int64_t
+#define NB_TYPE_SMALL int32_t
+#define NB_TYPE_FLAG int32_t
+#define NB_TYPE_BITS uint32_t
+#define NB_TYPE_NUMBER double
+#define NB_TYPE_INTEGERS int64_t
+#define NB_TYPE_ARRAY const double *
+#define NB_TYPE_OPTIONAL const double *
+#define NB_TYPE_INDICES const int64_t *
+#define NB_TYPE_COUNT int64_t
+#define NB_EXTENT_1(name) name
+#define NB_EXTENT_2(name) name[2]
+#define NB_EXTENT_3(name) name[3]
+#define NB_EXTENT_9(name) name[9]
+
 typedef struct {
-    /* detector */
-    int64_t n_fast, n_slow;
-    double pixel_size; /* [m] */
-    double pix0[3];    /* outer corner of pixel [0, 0] [m] */
-    double fast[3], slow[3], normal[3];
-    double beam[3];
-    double close_distance, distance; /* [m] */
-    int32_t curved, point_pixel;
-    double pixel_area; /* [m^2] */
-    int32_t has_sensor, n_layers;
-    double layer_thickness; /* [m] */
-    double attenuation;     /* [1/m] */
-    const int64_t *pixels;  /* (n_pixels) flat indices, ascending */
-    int64_t n_pixels;
-    /* beam */
-    const double *incident;   /* (n_sources, 3) */
-    const double *wavelength; /* (n_sources) [m] */
-    const double *weight;     /* (n_sources) */
-    int64_t n_sources;
-    int32_t polarized;
-    double kahn_factor;
-    double polarization_axis[3];
-    double r_e_sqr; /* [m^2] */
-    double fluence; /* [photons/m^2] */
-    /* crystal */
-    const double *orientations;            /* (n_phi, n_domains, 3, 3) [m] */
-    const double *orientations_first_pass; /* same, or NULL */
-    int64_t n_phi, n_domains;
-    int64_t first_pass[2]; /* (position in pixels, pass) */
-    double a_star[9];      /* [1/Angstrom] */
-    double n_cells[3];
-    int32_t shape; /* nb_shape */
-    double fudge;
-    const double *f_table; /* (n_hkl[0], n_hkl[1], n_hkl[2]) [electrons], or NULL */
-    int64_t n_hkl[3];
-    int64_t hkl_min[3];
-    double default_F;
-    int32_t tricubic;
-    int64_t interpolation_off[2]; /* (position in pixels, evaluation) */
-    /* sampling and scale */
-    int32_t oversample;
-    double d_min; /* [m], 0 = off */
-    double steps;
-    double background;
-    int32_t capture_mode, polar_mode, omega_mode; /* nb_factor_mode */
-    uint32_t quirks;                              /* nb_quirk */
+#define NB_FIELD(kind, name, length, shape) NB_TYPE_##kind NB_EXTENT_##length(name);
+    NB_SCENE_FIELDS(NB_FIELD)
+#undef NB_FIELD
 } nb_scene;
+
+/* fields.c: the fields as a table. */
+typedef enum {
+    NB_FIELD_INTEGER,
+    NB_FIELD_SMALL,
+    NB_FIELD_FLAG,
+    NB_FIELD_BITS,
+    NB_FIELD_NUMBER,
+    NB_FIELD_INTEGERS,
+    NB_FIELD_ARRAY,
+    NB_FIELD_OPTIONAL,
+    NB_FIELD_INDICES,
+    NB_FIELD_COUNT
+} nb_field_kind;
+
+typedef struct {
+    const char *name;
+    nb_field_kind kind;
+    int64_t offset, length;
+    const char *shape;
+} nb_field;
+
+const nb_field *nb_scene_field(int number); /* 0 ... ; NULL past the last one */
 
 /* The continuous fields of a scene, which gradients and tangents are about, with their numbers of values; not d_min,
  * whose derivative is 0, and nothing that only a quirk of the original reads. */

@@ -14,8 +14,6 @@
 #define WARM_UP 8
 #define DIVISOR (1 + (MODULUS - 1) / TABLE_LENGTH)
 
-static const double PI = 3.14159265358979323846;
-
 /* One step of the minimal standard generator by Schrage's factorisation, which maps the degenerate state MODULUS to 0.
  */
 static int64_t next_state(int64_t s) {
@@ -140,7 +138,7 @@ static float poisson_rejection(nb_rng *rng, int64_t *state, float mean) {
     for (;;) {
         float y, e;
         do {
-            y = (float)tan(PI * (double)nb_uniform(rng, state));
+            y = (float)tan(NB_PI * (double)nb_uniform(rng, state));
             e = (float)((float)(rng->poisson_sq * y) + mean);
         } while (e < 0.0f);
         e = floorf(e);

@@ -2,9 +2,8 @@
 #ifndef NB_SIMD_MATH_H
 #define NB_SIMD_MATH_H
 
+#include "nanobragg.h"
 #include "simd_vector.h"
-
-#define PI 3.14159265358979323846
 
 /* sin(pi x)/x as a function of x^2, |x| <= 1/2. Largest relative error 6.3e-14.
  *
@@ -86,18 +85,19 @@ NB_INLINE void sinc3_sqr(const vd y_sqr[GROUP], vd out[GROUP]) {
         y[v] = vd_sqrt(y_sqr[v]);
         r[v] = y[v] - vd_round(y[v]); /* sine and cosine change sign together with the parity of round(y) */
         r_sqr[v] = r[v] * r[v];
-        close |= y_sqr[v] < vd_all(1.0 / (PI * PI));
+        close |= y_sqr[v] < vd_all(1.0 / (NB_PI * NB_PI));
     }
     sinpi_over_x(r_sqr, sine);
     cospi(r_sqr, cosine);
     for (int v = 0; v < GROUP; v++) {
-        vd x = vd_all(PI) * y[v];
+        vd x = vd_all(NB_PI) * y[v];
         out[v] = vd_fnma(x, cosine[v], r[v] * sine[v]) / (y[v] * y_sqr[v]);
-        out[v] = out[v] * vd_all(3.0 / (PI * PI * PI));
+        out[v] = out[v] * vd_all(3.0 / (NB_PI * NB_PI * NB_PI));
     }
     if (vi_any(close)) {
         for (int v = 0; v < GROUP; v++)
-            out[v] = vd_select(y_sqr[v] < vd_all(1.0 / (PI * PI)), sinc3_series(vd_all(PI * PI) * y_sqr[v]), out[v]);
+            out[v] = vd_select(y_sqr[v] < vd_all(1.0 / (NB_PI * NB_PI)), sinc3_series(vd_all(NB_PI * NB_PI) * y_sqr[v]),
+                               out[v]);
     }
     for (int v = 0; v < GROUP; v++)
         out[v] = out[v] * out[v];

@@ -91,7 +91,6 @@ static void make_groups(const nb_scene *scene, nb_model *model) {
 /* Given: scene; mixed: whether mixed precision is allowed. Returned: model. Reference: physics.md 15.11;
  * csrc/lattice.c. */
 void nb_model_make(const nb_scene *scene, int mixed, nb_model *model) {
-    static const double ROUND_SCALE = 0.723601254558268, GAUSS_WIDTH = 0.63, TOPHAT_CUT = 0.3969;
     const double *n = scene->n_cells;
     *model = (nb_model){.table = scene->f_table, .outside = scene->default_F};
     const double cells = n[0] * n[1] * n[2];
@@ -101,16 +100,16 @@ void nb_model_make(const nb_scene *scene, int mixed, nb_model *model) {
     switch (scene->shape) {
     case NB_ROUND:
         model->lattice = SPHERE;
-        model->peak *= ROUND_SCALE * ROUND_SCALE;
+        model->peak *= NB_ROUND_SCALE * NB_ROUND_SCALE;
         form = scene->fudge;
         break;
     case NB_GAUSS:
         model->lattice = GAUSSIAN;
-        form = 2.0 * scene->fudge / GAUSS_WIDTH; /* the exponent of the square */
+        form = 2.0 * scene->fudge / NB_GAUSS_WIDTH; /* the exponent of the square */
         break;
     case NB_TOPHAT:
         model->lattice = SPOT;
-        form = scene->fudge / TOPHAT_CUT;
+        form = scene->fudge / NB_TOPHAT_CUT;
         break;
     default:
         model->lattice = most <= SMALL_CELLS ? SQUARE_SMALL : mixed && most <= MIXED_CELLS ? SQUARE_MIXED : SQUARE_ANY;

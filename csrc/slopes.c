@@ -6,8 +6,6 @@
 
 #include <stddef.h>
 
-static const double PI = 3.14159265358979323846;
-
 /* The square of the grating function and its derivative by h.
  *
  * Given:
@@ -20,19 +18,19 @@ static const double PI = 3.14159265358979323846;
  * one is below 3e-15 of the first there.
  */
 static double grating_slope(double f, double n, double *slope) {
-    double x = PI * f, nx = n * f, rest = PI * (nx - floor(nx + 0.5));
+    double x = NB_PI * f, nx = n * f, rest = NB_PI * (nx - floor(nx + 0.5));
     if (fabs(n * x) < 0.05) {
         double m = n * n, y = x * x;
         double cotangents =
             -x * ((m - 1.0) / 3.0 + y * ((m * m - 1.0) / 45.0 +
                                          y * (2.0 * (m * m * m - 1.0) / 945.0 + y * (m * m * m * m - 1.0) / 4725.0)));
         double ratio = fabs(f) < 1e-100 ? n : sin(rest) / sin(x);
-        *slope = 2.0 * PI * ratio * ratio * cotangents;
+        *slope = 2.0 * NB_PI * ratio * ratio * cotangents;
         return ratio * ratio;
     }
     /* sin(n x) and cos(n x) change sign together with the parity of round(n f), which drops out */
     double ratio = sin(rest) / sin(x);
-    *slope = 2.0 * PI * ratio * (n * cos(rest) - ratio * cos(x)) / sin(x);
+    *slope = 2.0 * NB_PI * ratio * (n * cos(rest) - ratio * cos(x)) / sin(x);
     return ratio * ratio;
 }
 
@@ -53,7 +51,6 @@ static double sphere_slope(double y) {
 
 /* F_latt^2 of the shapes that are functions of one squared distance from the spot. */
 static double spot_slopes(const nb_scene *scene, const double f[3], double by_f[3], nb_slopes *slopes) {
-    static const double ROUND_SCALE = 0.723601254558268, GAUSS_WIDTH = 0.63, TOPHAT_CUT = 0.3969;
     const double *n = scene->n_cells;
     double u[3], r_sqr = 0.0, value, rate = 0.0; /* rate: derivative by y = r_sqr fudge */
     for (int i = 0; i < 3; i++) {
@@ -62,16 +59,16 @@ static double spot_slopes(const nb_scene *scene, const double f[3], double by_f[
     }
     double peak = n[0] * n[1] * n[2], y = r_sqr * scene->fudge;
     if (scene->shape == NB_ROUND) {
-        double form = nb_sinc3(PI * sqrt(y));
-        peak = peak * ROUND_SCALE;
+        double form = nb_sinc3(NB_PI * sqrt(y));
+        peak = peak * NB_ROUND_SCALE;
         value = peak * form * peak * form;
-        rate = 2.0 * peak * peak * form * sphere_slope(PI * PI * y) * PI * PI;
+        rate = 2.0 * peak * peak * form * sphere_slope(NB_PI * NB_PI * y) * NB_PI * NB_PI;
     } else if (scene->shape == NB_GAUSS) {
-        double form = exp(-(y / GAUSS_WIDTH));
+        double form = exp(-(y / NB_GAUSS_WIDTH));
         value = peak * form * peak * form;
-        rate = -2.0 / GAUSS_WIDTH * value;
+        rate = -2.0 / NB_GAUSS_WIDTH * value;
     } else {
-        value = y < TOPHAT_CUT ? peak * peak : 0.0;
+        value = y < NB_TOPHAT_CUT ? peak * peak : 0.0;
     }
     for (int i = 0; i < 3; i++) {
         by_f[i] = rate * scene->fudge * 2.0 * u[i] * n[i];

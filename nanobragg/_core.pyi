@@ -5,6 +5,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 version: str
+PI: float
+ROUND_SCALE: float
+GAUSS_WIDTH: float
+TOPHAT_CUT: float
+MAX_STEPS: int
+scene_fields: tuple[tuple[str, tuple[int | str, ...]], ...]
 quantity_names: tuple[str, ...]
 kernel_names: tuple[str, ...]
 available_kernels: tuple[str, ...]

@@ -13,46 +13,20 @@ from nanobragg.errors import CoreError
 
 cdef extern from "nanobragg.h" nogil:
     ctypedef struct nb_scene:
-        int64_t n_fast, n_slow
-        double pixel_size
-        double pix0[3]
-        double fast[3]
-        double slow[3]
-        double normal[3]
-        double beam[3]
-        double close_distance, distance
-        int32_t curved, point_pixel
-        double pixel_area
-        int32_t has_sensor, n_layers
-        double layer_thickness, attenuation
-        const int64_t *pixels
         int64_t n_pixels
-        const double *incident
-        const double *wavelength
-        const double *weight
-        int64_t n_sources
-        int32_t polarized
-        double kahn_factor
-        double polarization_axis[3]
-        double r_e_sqr, fluence
-        const double *orientations
-        const double *orientations_first_pass
-        int64_t n_phi, n_domains
-        int64_t first_pass[2]
-        double a_star[9]
-        double n_cells[3]
-        int32_t shape
-        double fudge
-        const double *f_table
-        int64_t n_hkl[3]
-        int64_t hkl_min[3]
-        double default_F
-        int32_t tricubic
-        int64_t interpolation_off[2]
-        int32_t oversample
-        double d_min, steps, background
-        int32_t capture_mode, polar_mode, omega_mode
-        uint32_t quirks
+
+    ctypedef enum nb_field_kind:
+        NB_FIELD_INTEGER, NB_FIELD_SMALL, NB_FIELD_FLAG, NB_FIELD_BITS, NB_FIELD_NUMBER, NB_FIELD_INTEGERS
+        NB_FIELD_ARRAY, NB_FIELD_OPTIONAL, NB_FIELD_INDICES, NB_FIELD_COUNT
+
+    ctypedef struct nb_field:
+        const char *name
+        nb_field_kind kind
+        int64_t offset, length
+        const char *shape
+
+    const double NB_PI, NB_ROUND_SCALE, NB_GAUSS_WIDTH, NB_TOPHAT_CUT
+    const int64_t NB_MAX_STEPS
 
     ctypedef struct nb_fault:
         const char *field
@@ -76,6 +50,7 @@ cdef extern from "nanobragg.h" nogil:
     ctypedef enum nb_kernel:
         NB_N_KERNELS
 
+    const nb_field *nb_scene_field(int number)
     const char *nb_version()
     const char *nb_strerror(int status)
     int nb_scene_validate(const nb_scene *scene, nb_fault *fault)
@@ -95,6 +70,8 @@ cdef extern from "nanobragg.h" nogil:
 
 version = (<bytes>nb_version()).decode()
 """Version of the package, as compiled."""
+
+PI, ROUND_SCALE, GAUSS_WIDTH, TOPHAT_CUT, MAX_STEPS = NB_PI, NB_ROUND_SCALE, NB_GAUSS_WIDTH, NB_TOPHAT_CUT, NB_MAX_STEPS
 
 quantity_names = tuple([(<bytes>nb_quantity_name(<nb_quantity>i)).decode() for i in range(NB_N_QUANTITIES)])
 """Names of what a trace records, by quantity number."""
@@ -136,15 +113,81 @@ cdef class CancelFlag:
         return self.flag != 0
 
 
-def _floats(scene, name, shape):
-    """The field as a contiguous float64 array of the shape (-1: any length)."""
-    value = np.asarray(getattr(scene, name))
+cdef class _Field:
+    """A field of a scene, as csrc/fields.c has it."""
+
+    cdef readonly str name
+    cdef readonly nb_field_kind kind
+    cdef readonly int64_t offset, length
+    cdef readonly tuple shape
+    """extents: numbers, or names of counts"""
+
+
+cdef _Field _field(const nb_field *entry, dict lengths):
+    cdef _Field field = _Field()
+    field.name = (<bytes>entry.name).decode()
+    field.kind, field.offset, field.length = entry.kind, entry.offset, entry.length
+    extents = []
+    for word in (<bytes>entry.shape).decode().split():
+        if word.isdigit():
+            extents.append(int(word))
+        else:
+            extents += [word] if lengths[word] == 1 else [f"{word}[{i}]" for i in range(lengths[word])]
+    field.shape = tuple(extents)
+    return field
+
+
+def _read_fields():
+    """The fields in order, and where the counts are."""
+    cdef const nb_field *entry
+    cdef int number = 0
+    lengths, counts, numbers = {}, {}, []
+    while True:
+        entry = nb_scene_field(number)
+        if entry == NULL:
+            break
+        if entry.kind == NB_FIELD_COUNT:
+            name = (<bytes>entry.name).decode()
+            lengths[name] = entry.length
+            for i in range(entry.length):
+                counts[name if entry.length == 1 else f"{name}[{i}]"] = entry.offset + i * sizeof(int64_t)
+        else:
+            numbers.append(number)
+        number += 1
+    return [_field(nb_scene_field(<int>i), lengths) for i in numbers], counts
+
+
+cdef list _FIELDS
+cdef dict _COUNTS
+_FIELDS, _COUNTS = _read_fields()
+
+scene_fields = tuple([(field.name, field.shape) for field in _FIELDS])
+"""Name and shape of every field of a scene in the header's order; extents are numbers or names of counts."""
+
+
+def _floats(name, value, shape):
+    """The value as a contiguous float64 array of the shape (-1: any length)."""
+    if type(value) is _ndarray and value.shape == shape and value.dtype is _float64 and value.flags.c_contiguous:
+        return value
+    value = np.asarray(value)
     if value.dtype.kind not in "fiub":
         raise CoreError(f"scene.{name}: must be an array of real numbers, not of dtype {value.dtype}")
     if value.ndim != len(shape) or any(want not in (-1, got) for want, got in zip(shape, value.shape)):
         text = ", ".join("n" if n < 0 else str(n) for n in shape)
         raise CoreError(f"scene.{name}: must have the shape ({text}), not {value.shape}")
     return np.ascontiguousarray(value, dtype=np.float64)
+
+
+cdef object _ndarray = np.ndarray
+cdef object _float64 = np.dtype(np.float64)
+
+
+def _indices(name, value):
+    """The value as a contiguous vector of int64."""
+    value = np.asarray(value)
+    if value.ndim != 1 or value.dtype.kind not in "iu":
+        raise CoreError(f"scene.{name}: must be a vector of integers, not {value.dtype} of shape {value.shape}")
+    return np.ascontiguousarray(value, dtype=np.int64)
 
 
 def _integer(name, value):
@@ -166,27 +209,14 @@ def _small(name, value):
     return number
 
 
-cdef int _copy(double *target, object scene, str name, tuple shape) except -1:
-    cdef double[::1] values = _floats(scene, name, shape).reshape(-1)
-    cdef Py_ssize_t i
-    for i in range(values.shape[0]):
-        target[i] = values[i]
-    return 0
-
-
-cdef int _copy_integers(int64_t *target, object scene, str name, Py_ssize_t n) except -1:
-    values = tuple(getattr(scene, name))
-    if len(values) != n:
-        raise CoreError(f"scene.{name}: must have {n} elements, not {len(values)}")
-    cdef Py_ssize_t i
-    for i in range(n):
-        target[i] = _integer(name, values[i])
-    return 0
-
-
-cdef double _number(object scene, str name) except? -1.25:
-    cdef double[::1] value = _floats(scene, name, ()).reshape(-1)
-    return value[0]
+def _bits(quirks):
+    """The quirks as a number."""
+    bits = 0
+    for quirk in quirks:
+        if quirk.name not in _QUIRK_BITS:
+            raise CoreError(f"scene.quirks: {quirk.name} is not one that a kernel knows")
+        bits |= _QUIRK_BITS[quirk.name]
+    return bits
 
 
 cdef class CoreScene:
@@ -207,78 +237,63 @@ cdef class CoreScene:
     cdef list owned
 
     def __init__(self, scene):
-        cdef nb_scene *c = &self.c
-        cdef const double[::1] floats
-        cdef const int64_t[::1] indices
+        cdef char *base = <char *>&self.c
+        cdef _Field field
         self.owned = []
-
-        c.n_fast, c.n_slow = _integer("n_fast", scene.n_fast), _integer("n_slow", scene.n_slow)
-        c.pixel_size = _number(scene, "pixel_size")
-        _copy(c.pix0, scene, "pix0", (3,))
-        _copy(c.fast, scene, "fast", (3,))
-        _copy(c.slow, scene, "slow", (3,))
-        _copy(c.normal, scene, "normal", (3,))
-        _copy(c.beam, scene, "beam", (3,))
-        c.close_distance, c.distance = _number(scene, "close_distance"), _number(scene, "distance")
-        c.curved, c.point_pixel = bool(scene.curved), bool(scene.point_pixel)
-        c.pixel_area = _number(scene, "pixel_area")
-        c.has_sensor, c.n_layers = bool(scene.has_sensor), _small("n_layers", scene.n_layers)
-        c.layer_thickness, c.attenuation = _number(scene, "layer_thickness"), _number(scene, "attenuation")
-        pixels = np.asarray(scene.pixels)
-        if pixels.ndim != 1 or pixels.dtype.kind not in "iu":
-            raise CoreError(f"scene.pixels: must be a vector of integers, not {pixels.dtype} of shape {pixels.shape}")
-        pixels = np.ascontiguousarray(pixels, dtype=np.int64)
-        self.owned.append(pixels)
-        indices = pixels
-        c.n_pixels = indices.shape[0]
-        c.pixels = &indices[0] if c.n_pixels > 0 else NULL
-
-        incident = _floats(scene, "incident", (-1, 3))
-        c.n_sources = incident.shape[0]
-        c.incident = self._pointer(incident)
-        c.wavelength = self._pointer(_floats(scene, "wavelength", (incident.shape[0],)))
-        c.weight = self._pointer(_floats(scene, "weight", (incident.shape[0],)))
-        c.polarized = bool(scene.polarized)
-        c.kahn_factor = _number(scene, "kahn_factor")
-        _copy(c.polarization_axis, scene, "polarization_axis", (3,))
-        c.r_e_sqr, c.fluence = _number(scene, "r_e_sqr"), _number(scene, "fluence")
-
-        orientations = _floats(scene, "orientations", (-1, -1, 3, 3))
-        c.n_phi, c.n_domains = orientations.shape[0], orientations.shape[1]
-        c.orientations = self._pointer(orientations)
-        c.orientations_first_pass = NULL
-        if scene.orientations_first_pass is not None:
-            c.orientations_first_pass = self._pointer(_floats(scene, "orientations_first_pass", orientations.shape))
-        _copy_integers(c.first_pass, scene, "first_pass", 2)
-        _copy(c.a_star, scene, "a_star", (3, 3))
-        _copy(c.n_cells, scene, "n_cells", (3,))
-        c.shape = _small("shape", scene.shape)
-        c.fudge = _number(scene, "fudge")
-        table = _floats(scene, "f_table", (-1, -1, -1))
-        c.f_table = self._pointer(table)
-        c.n_hkl[0], c.n_hkl[1], c.n_hkl[2] = table.shape
-        _copy_integers(c.hkl_min, scene, "hkl_min", 3)
-        c.default_F = _number(scene, "default_F")
-        c.tricubic = bool(scene.tricubic)
-        _copy_integers(c.interpolation_off, scene, "interpolation_off", 2)
-
-        c.oversample = _small("oversample", scene.oversample)
-        c.d_min, c.steps = _number(scene, "d_min"), _number(scene, "steps")
-        c.background = _number(scene, "background")
-        c.capture_mode = _small("capture_mode", scene.capture_mode)
-        c.polar_mode = _small("polar_mode", scene.polar_mode)
-        c.omega_mode = _small("omega_mode", scene.omega_mode)
-        c.quirks = 0
-        for quirk in scene.quirks:
-            if quirk.name not in _QUIRK_BITS:
-                raise CoreError(f"scene.quirks: {quirk.name} is not one that a kernel knows")
-            c.quirks |= <uint32_t>_QUIRK_BITS[quirk.name]
+        counts = {}
+        for field in _FIELDS:
+            self._take(base + field.offset, field, getattr(scene, field.name), counts)
+        for name, offset in _COUNTS.items():
+            (<int64_t *>(base + <Py_ssize_t>offset))[0] = counts.get(name, 0)
         self._validate(scene)
 
-    cdef const double *_pointer(self, array) except? NULL:
+    cdef int _take(self, char *place, _Field field, object value, dict counts) except -1:
+        """Write the value of a field to its place; the lengths of arrays are noted in `counts`."""
+        cdef Py_ssize_t i
+        if field.kind == NB_FIELD_NUMBER and field.length == 1:
+            (<double *>place)[0] = value if isinstance(value, float) else _floats(field.name, value, ()).item()
+        elif field.kind == NB_FIELD_NUMBER:
+            numbers = _floats(field.name, value, field.shape).reshape(-1).tolist()
+            for i in range(field.length):
+                (<double *>place)[i] = numbers[i]
+        elif field.kind == NB_FIELD_INTEGER:
+            (<int64_t *>place)[0] = _integer(field.name, value)
+        elif field.kind == NB_FIELD_SMALL:
+            (<int32_t *>place)[0] = _small(field.name, value)
+        elif field.kind == NB_FIELD_FLAG:
+            (<int32_t *>place)[0] = bool(value)
+        elif field.kind == NB_FIELD_BITS:
+            (<uint32_t *>place)[0] = _bits(value)
+        elif field.kind == NB_FIELD_INTEGERS:
+            whole = tuple(value)
+            if len(whole) != field.length:
+                raise CoreError(f"scene.{field.name}: must have {field.length} elements, not {len(whole)}")
+            for i in range(field.length):
+                (<int64_t *>place)[i] = _integer(field.name, whole[i])
+        elif value is None and field.kind == NB_FIELD_OPTIONAL:
+            (<const double **>place)[0] = NULL
+        else:
+            shape = tuple([counts.get(n, -1) if isinstance(n, str) else n for n in field.shape])
+            if field.kind == NB_FIELD_INDICES:
+                array = _indices(field.name, value)
+                (<const int64_t **>place)[0] = self._integers(array)
+            else:
+                array = _floats(field.name, value, shape)
+                (<const double **>place)[0] = self._doubles(array)
+            for n, length in zip(field.shape, array.shape):
+                counts[n] = length
+        return 0
+
+    cdef const double *_doubles(self, array) except? NULL:
         """Keep the array and return its address; NULL for an empty one."""
         self.owned.append(array)
         cdef const double[::1] values = array.reshape(-1)
+        return &values[0] if values.shape[0] > 0 else NULL
+
+    cdef const int64_t *_integers(self, array) except? NULL:
+        """As `_doubles`."""
+        self.owned.append(array)
+        cdef const int64_t[::1] values = array
         return &values[0] if values.shape[0] > 0 else NULL
 
     def _validate(self, scene):

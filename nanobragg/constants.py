@@ -1,9 +1,18 @@
 """Physical and numerical constants: the only place where they are written.
 
-Values and digits are those of spec section physics.md 0 and 1; every engine receives them through the Scene.
+Values and digits are those of spec section physics.md 0 and 1; every engine receives them through the Scene. Those that
+the C core needs itself stand in csrc/nanobragg.h and are read from there.
 """
 
-PI = 3.14159265358979323846
+from nanobragg import _core
+
+PI = _core.PI
+ROUND_SCALE = _core.ROUND_SCALE
+"""sqrt(pi/6): a round crystal has F_latt = N_a N_b N_c times this in the middle of a spot."""
+GAUSS_WIDTH = _core.GAUSS_WIDTH
+"""Divides the squared distance from a spot of a gauss crystal, in the exponent."""
+TOPHAT_CUT = _core.TOPHAT_CUT
+"""Squared distance at which the spot of a tophat crystal ends; GAUSS_WIDTH^2."""
 RTD = 57.29577951308232
 """Degrees per radian, the float64 value of 180/pi."""
 DBL_MIN = 2.2250738585072014e-308
@@ -26,5 +35,5 @@ SOURCE_DISTANCE = 10.0
 """Distance of the source from the sample [m]; only its direction matters."""
 DEFAULT_BEAM_SIZE = 1e-4
 """Beam size that the original assumes when none is given [m]."""
-MAX_STEPS = 2**31 - 1
+MAX_STEPS = _core.MAX_STEPS
 """Largest sub-step count (sources x domains x phi steps x oversample^2) that a run may have."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,6 +14,15 @@ from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError
 
 _ANGLE = (lambda v: 0 < v < 180, "must be > 0 and < 180")
+
+
+class Shape(enum.IntEnum):
+    """Crystal shape, which decides the lattice factor F_latt; numbers as in csrc/nanobragg.h."""
+
+    SQUARE = 0
+    ROUND = 1
+    GAUSS = 2
+    TOPHAT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +140,7 @@ class Crystal(Config):
     shape: str = setting(
         "square",
         kind="enum",
-        choices=("square", "round", "gauss", "tophat"),
+        choices=tuple(shape.name.lower() for shape in Shape),
         flags="-square_xtal -round_xtal -gauss_xtal -tophat_spots",
     )
     fudge: Any = setting(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.config.quirks import Quirk
+from nanobragg.constants import GAUSS_WIDTH, TOPHAT_CUT
 from nanobragg.derivation.scene import Scene, Shape
 from nanobragg.derivation.vectors import FLOAT_OPS, rotaxis
 
@@ -154,5 +155,5 @@ def _lattice_nonzero(scene: Scene, hkl: NDArray[np.float64]) -> NDArray[np.bool_
     else:
         radius = (offset[..., 0] * n[0]) ** 2 + (offset[..., 1] * n[1]) ** 2 + (offset[..., 2] * n[2]) ** 2
     if scene.shape == Shape.TOPHAT:
-        return np.asarray(radius * scene.fudge < 0.3969)
-    return np.asarray(np.exp(-(radius / 0.63 * scene.fudge)) != 0)
+        return np.asarray(radius * scene.fudge < TOPHAT_CUT)
+    return np.asarray(np.exp(-(radius / GAUSS_WIDTH * scene.fudge)) != 0)

@@ -32,12 +32,13 @@ under DMIN_ZEROES_WATER, where such a pixel is 0 (only if `polarized` and polari
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.config.crystal import Shape
 from nanobragg.config.quirks import Quirk
 
 
@@ -52,108 +53,107 @@ class FactorMode(enum.IntEnum):
     """multiplied into the running sum after every term (OVERSAMPLE_CUMULATIVE)"""
 
 
-class Shape(enum.IntEnum):
-    """Crystal shape, which decides the lattice factor F_latt."""
+def _field(unit: str = "", shape: tuple[int | str, ...] = (), *, continuous: bool = False) -> Any:
+    """A field of the Scene.
 
-    SQUARE = 0
-    ROUND = 1
-    GAUSS = 2
-    TOPHAT = 3
+    Parameters
+    ----------
+    unit : str
+    shape : tuple
+        Extents, numbers or names; () for a scalar.
+    continuous : bool
+        The corrected image is differentiable with respect to it: `Engine.pull_back` and `push_forward` take it.
+    """
+    return field(metadata={"unit": unit, "shape": shape, "continuous": continuous})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Scene:
     """A fully decided and derived experiment.
 
-    Scalars are floats (numpy) or 0-d tensors (torch) unless typed otherwise.
+    Scalars are floats (numpy) or 0-d tensors (torch) unless typed otherwise. The fields are declared once more, for C, in
+    csrc/nanobragg.h, from where everything else there is made.
     """
 
     # detector
-    n_fast: int
-    n_slow: int
-    pixel_size: Any
-    """[m]"""
-    pix0: Any
-    """(3,) outer corner of pixel [0, 0] [m]"""
-    fast: Any
-    """(3,) along the fast axis"""
-    slow: Any
-    """(3,) along the slow axis"""
-    normal: Any
-    """(3,)"""
-    beam: Any
-    """(3,) unit vector along the beam, for the curved detector"""
-    close_distance: Any
-    """pix0 . normal of the front plane [m]"""
-    distance: Any
-    """radius of the curved detector [m]"""
-    curved: bool
-    point_pixel: bool
+    n_fast: int = _field()
+    n_slow: int = _field()
+    pixel_size: Any = _field("m", continuous=True)
+    pix0: Any = _field("m", (3,), continuous=True)
+    """outer corner of pixel [0, 0]"""
+    fast: Any = _field(shape=(3,), continuous=True)
+    """along the fast axis"""
+    slow: Any = _field(shape=(3,), continuous=True)
+    """along the slow axis"""
+    normal: Any = _field(shape=(3,), continuous=True)
+    beam: Any = _field(shape=(3,), continuous=True)
+    """unit vector along the beam, for the curved detector"""
+    close_distance: Any = _field("m", continuous=True)
+    """pix0 . normal of the front plane"""
+    distance: Any = _field("m", continuous=True)
+    """radius of the curved detector"""
+    curved: bool = _field()
+    point_pixel: bool = _field()
     """solid angle = pixel_area/R^2 instead of pixel_area close_distance/R^3"""
-    pixel_area: Any
-    """[m^2]; 1 for a point pixel under POINT_PIXEL_AREA"""
-    has_sensor: bool
+    pixel_area: Any = _field("m^2", continuous=True)
+    """1 for a point pixel under POINT_PIXEL_AREA"""
+    has_sensor: bool = _field()
     """False: capture fraction 1, one layer"""
-    n_layers: int
-    layer_thickness: Any
-    """[m]"""
-    attenuation: Any
-    """mu [1/m]"""
-    pixels: NDArray[np.int64]
-    """(n_pixels,) flat indices slow * n_fast + fast of the rendered pixels, ascending (ROI and mask)"""
+    n_layers: int = _field()
+    layer_thickness: Any = _field("m", continuous=True)
+    attenuation: Any = _field("1/m", continuous=True)
+    """mu"""
+    pixels: NDArray[np.int64] = _field(shape=("n_pixels",))
+    """flat indices slow * n_fast + fast of the rendered pixels, ascending (ROI and mask)"""
 
     # beam
-    incident: Any
-    """(n_sources, 3) unit vectors along the incident rays (from the source to the sample)"""
-    wavelength: Any
-    """(n_sources,) [m]"""
-    weight: Any
-    """(n_sources,); all 1 under SOURCE_WEIGHTS_IGNORED"""
-    polarized: bool
-    kahn_factor: Any
-    polarization_axis: Any
-    """(3,) unit vector"""
-    r_e_sqr: float
-    """[m^2]"""
-    fluence: Any
-    """[photons/m^2]"""
+    incident: Any = _field(shape=("n_sources", 3), continuous=True)
+    """unit vectors along the incident rays (from the source to the sample)"""
+    wavelength: Any = _field("m", ("n_sources",), continuous=True)
+    weight: Any = _field(shape=("n_sources",), continuous=True)
+    """all 1 under SOURCE_WEIGHTS_IGNORED"""
+    polarized: bool = _field()
+    kahn_factor: Any = _field(continuous=True)
+    polarization_axis: Any = _field(shape=(3,), continuous=True)
+    """unit vector"""
+    r_e_sqr: float = _field("m^2")
+    fluence: Any = _field("photons/m^2", continuous=True)
 
     # crystal
-    orientations: Any
-    """(n_phi, n_domains, 3, 3) rows a, b, c [m]"""
-    orientations_first_pass: Any
-    """(n_phi, n_domains, 3, 3) of the pass `first_pass` (STALE_PHI_ZERO), or None"""
-    first_pass: tuple[int, int]
+    orientations: Any = _field("m", ("n_phi", "n_domains", 3, 3), continuous=True)
+    """rows a, b, c"""
+    orientations_first_pass: Any = _field("m", ("n_phi", "n_domains", 3, 3))
+    """of the pass `first_pass` (STALE_PHI_ZERO), or None"""
+    first_pass: tuple[int, int] = _field(shape=(2,))
     """(position in `pixels`, pass) of the first pass that d_min does not skip"""
-    a_star: Any
-    """(3, 3) rows a*, b*, c* [1/Angstrom] at phi 0, used by GAUSS_TOPHAT_WIDTH alone"""
-    n_cells: Any
-    """(3,)"""
-    shape: Shape
-    fudge: Any
-    f_table: Any
-    """(n_h, n_k, n_l) structure factors [electrons]; n_h = 0: no table"""
-    hkl_min: tuple[int, int, int]
+    a_star: Any = _field("1/Angstrom", (3, 3))
+    """rows a*, b*, c* at phi 0, used by GAUSS_TOPHAT_WIDTH alone"""
+    n_cells: Any = _field(shape=(3,), continuous=True)
+    shape: Shape = _field()
+    fudge: Any = _field(continuous=True)
+    f_table: Any = _field("electrons", ("n_hkl[0]", "n_hkl[1]", "n_hkl[2]"), continuous=True)
+    """structure factors; n_hkl[0] = 0: no table"""
+    hkl_min: tuple[int, int, int] = _field(shape=(3,))
     """indices of f_table[0, 0, 0]"""
-    default_F: Any
+    default_F: Any = _field("electrons", continuous=True)
     """of every index outside the table"""
-    tricubic: bool
+    tricubic: bool = _field()
     """interpolate F (where the stencil fits) instead of taking the nearest integer index"""
-    interpolation_off: tuple[int, int]
+    interpolation_off: tuple[int, int] = _field(shape=(2,))
     """(position in `pixels`, evaluation) from which on nothing is interpolated (INTERP_SWITCHED_OFF); (n_pixels, 0): never"""
 
     # sampling and scale
-    oversample: int
-    d_min: Any
-    """[m]; 0: off"""
-    steps: Any
+    oversample: int = _field()
+    d_min: Any = _field("m")
+    """0: off"""
+    steps: Any = _field(continuous=True)
     """oversample^2 n_phi n_domains sum(weight)"""
-    background: Any
+    background: Any = _field(continuous=True)
     """I_bg, in units of I"""
-    capture_mode: FactorMode
-    polar_mode: FactorMode
-    omega_mode: FactorMode
-    quirks: frozenset[Quirk]
+    capture_mode: FactorMode = _field()
+    polar_mode: FactorMode = _field()
+    omega_mode: FactorMode = _field()
+    quirks: frozenset[Quirk] = _field()
     """Quirks that a kernel must look at: CURVED_DET_AXES, GAUSS_TOPHAT_WIDTH, SINC3_CANCELLATION, SINCG_ROUNDOFF,
     LATTICE_ZERO_SKIP, DMIN_ZEROES_WATER, INTERP_LOW_EDGE (all others are in the values above)"""
 
@@ -194,7 +194,7 @@ class Scene:
 
     def values(self) -> dict[str, Any]:
         """The fields by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
 KERNEL_QUIRKS = frozenset(
@@ -209,3 +209,6 @@ KERNEL_QUIRKS = frozenset(
     }
 )
 """The quirks that a kernel looks at, one by one."""
+
+CONTINUOUS = tuple(item.name for item in fields(Scene) if item.metadata["continuous"])
+"""Names of the fields that have gradients and tangents."""

@@ -21,7 +21,8 @@ PACKAGE = ROOT / "nanobragg"
 TORCH = ROOT / "torch_backend"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "constants", "_core", "_imaging", "lazy", "version"),
+    ("errors", "_core", "_imaging", "lazy", "version"),
+    ("constants",),
     ("arrays", "streams"),
     ("io",),
     ("config",),

@@ -14,12 +14,9 @@ from nanobragg.torch_backend.kernels.phase import Scales, scales
 from nanobragg.torch_backend.kernels.polarization import polarization_matrices
 from torch import Tensor
 
+from nanobragg import constants
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.scene import FactorMode, Scene, Shape
-
-ROUND_SCALE = 0.723601254558268
-"""sqrt(pi/6) (physics.md 15.11)"""
-GAUSS_WIDTH = 0.63
 
 
 @dataclass(frozen=True)
@@ -254,12 +251,12 @@ def _spot(scene: Scene, scale: Tensor) -> dict[str, Tensor]:
     cells = n.prod()
     if scene.shape is Shape.SQUARE:
         return {"spot": scene.pix0.new_zeros(3, 3), "fudge": fudge, "scale": scale}
-    height = cells * ROUND_SCALE if scene.shape is Shape.ROUND else cells
+    height = cells * constants.ROUND_SCALE if scene.shape is Shape.ROUND else cells
     if scene.shape is not Shape.ROUND and Quirk.GAUSS_TOPHAT_WIDTH in scene.quirks:
         spot = scene.a_star.T * cells
     else:
         spot = torch.diag(n)
-    unit = {Shape.ROUND: math.pi**2, Shape.GAUSS: 1 / GAUSS_WIDTH, Shape.TOPHAT: 1.0}[scene.shape]
+    unit = {Shape.ROUND: math.pi**2, Shape.GAUSS: 1 / constants.GAUSS_WIDTH, Shape.TOPHAT: 1.0}[scene.shape]
     return {"spot": spot, "fudge": fudge * unit, "scale": scale * height * height}
 
 

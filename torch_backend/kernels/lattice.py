@@ -5,7 +5,7 @@ With f the offsets (h - h0, k - k0, l - l0), the form is
     square   product of sin^2(pi N f)/sin^2(pi f) over the axes with N > 1        (F_latt^2 itself)
     round    s3(x)^2, x^2 = y        s3(x) = 3 (sin x/x - cos x)/x^2
     gauss    exp(-2 y)
-    tophat   1 where y < 0.3969, else 0
+    tophat   1 where y < TOPHAT_CUT, else 0
 
 with y = fudge |spot f|^2 (`inputs._spot` has the metric); the height (Na Nb Nc)^2, times pi/6 for round, is in `Inputs.scale`.
 A top-hat has no slope: its edge passes no gradient. Reference: physics.md 15.11; quirks.md SINCG_ROUNDOFF and
@@ -22,10 +22,9 @@ from nanobragg.torch_backend.kernels.algebra import dot
 from nanobragg.torch_backend.kernels.inputs import Inputs, Plan
 from torch import Tensor
 
+from nanobragg.constants import TOPHAT_CUT
 from nanobragg.derivation.scene import Shape
 
-TOPHAT_CUT = 0.3969
-"""0.63^2"""
 _TINY = {torch.float64: 1e-200, torch.float32: 1e-30}
 """added to every phase: it replaces 0 alone, where the grating function then has its limit N"""
 _NEAR = {torch.float64: 1e-5, torch.float32: 1e-2}
