@@ -13,6 +13,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes more than ten seconds; -m 'not slow' leaves it out")
+    config.addinivalue_line("markers", "no_cover: pytest-cov looks away (tracing slows loops of Python down by half)")
     config.addinivalue_line("markers", "dials: needs DIALS; NANOBRAGG_DIALS_PY names a command that runs its Python")
 
 

@@ -14,7 +14,7 @@ from worst_pixel import assert_agree, of_scalar_kernel
 import nanobragg as nb
 from nanobragg.config.quirks import Quirk
 
-pytestmark = pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning"), pytest.mark.no_cover]
 
 ROWS = grid.rows()
 # max|difference| / max|image|; measured on the grid: 6e-14 (the phase N h carries about 1e-14 of rounding)
