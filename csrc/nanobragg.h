@@ -321,6 +321,20 @@ NB_WARN_UNUSED int nb_push_forward(const nb_scene *scene, int64_t pixel_begin, i
 NB_WARN_UNUSED int nb_trace(const nb_scene *scene, int64_t position, const nb_recorder *recorder, double *out);
 const char *nb_quantity_name(nb_quantity quantity);
 
+/* prescan.c: what the first pass and the first lookup are that two defects of the original depend on. */
+typedef struct {
+    int64_t first_pass[2]; /* in: position -1 = wanted, else known; out: the first pass that d_min does not leave out */
+    int32_t look_up;       /* in: whether the first lookup out of range is wanted */
+    int64_t off[2];        /* out: position and evaluation of that lookup; in and out: position -1 = not met */
+    double hkl[3];         /* out: its indices */
+} nb_prescan_result;
+NB_WARN_UNUSED int nb_prescan(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int64_t pass_begin,
+                              int64_t pass_end, nb_prescan_result *result);
+
+/* solid_angles.c: their sum over pixels, layers and sub-pixels [sr]. */
+NB_WARN_UNUSED int nb_solid_angles(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int32_t n_layers,
+                                   int32_t n_sub, double *sum);
+
 /* hkl_text.c */
 int64_t nb_read_plain_hkl(const char *data, int64_t length, int64_t capacity, int64_t *hkl, double *amplitude,
                           int64_t *box);

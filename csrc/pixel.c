@@ -5,6 +5,7 @@
 #include "pixel.h"
 #include "detector.h"
 #include "lattice.h"
+#include "pass.h"
 #include "polarization.h"
 #include "structure_factor.h"
 #include "vector.h"
@@ -53,10 +54,7 @@ NB_INLINE double structure_factor(const nb_scene *scene, const double hkl[3], co
 NB_INLINE void evaluate(const nb_scene *scene, const double *cell, const double scattering[3], double g,
                         int interpolate, const nb_recorder *recorder, pixel_state *state) {
     double hkl[3], nearest[3], axes[3];
-    for (int i = 0; i < 3; i++) {
-        hkl[i] = nb_dot(cell + 3 * i, scattering);
-        nearest[i] = ceil(hkl[i] - 0.5);
-    }
+    nb_indices(cell, scattering, hkl, nearest);
     note(recorder, state, NB_Q_A, cell, 3);
     note(recorder, state, NB_Q_B, cell + 3, 3);
     note(recorder, state, NB_Q_C, cell + 6, 3);
@@ -121,14 +119,6 @@ NB_INLINE double photons(const nb_scene *scene, const nb_recorder *recorder, pix
     return value;
 }
 
-NB_INLINE void locate(const nb_scene *scene, int64_t flat, int32_t sub_fast, int32_t sub_slow, int32_t layer,
-                      double place[3], double *airpath, double direction[3]) {
-    nb_position(scene, flat % scene->n_fast, flat / scene->n_fast, sub_fast, sub_slow, layer, place);
-    *airpath = nb_norm(place);
-    for (int i = 0; i < 3; i++)
-        direction[i] = place[i] / *airpath;
-}
-
 NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int *cancel, const nb_recorder *recorder,
                     double *out) {
     const int64_t flat = scene->pixels[position];
@@ -151,7 +141,7 @@ NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int 
         for (int32_t sub_slow = 0; sub_slow < scene->oversample; sub_slow++) {
             for (int32_t sub_fast = 0; sub_fast < scene->oversample; sub_fast++) {
                 state.index[LAYER] = layer, state.index[SUB_SLOW] = sub_slow, state.index[SUB_FAST] = sub_fast;
-                locate(scene, flat, sub_fast, sub_slow, layer, place, &airpath, direction);
+                nb_locate(scene, flat, sub_fast, sub_slow, layer, place, &airpath, direction);
                 if (state.solid_angle == 0.0 || scene->omega_mode != NB_CACHED)
                     state.solid_angle = nb_solid_angle(scene, airpath);
                 if (state.capture == 0.0 || scene->capture_mode != NB_CACHED)
@@ -168,18 +158,15 @@ NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int 
                     if (state.stopped) return NB_ERR_RECORDER;
                     state.index[SOURCE] = source;
                     const double *incident = scene->incident + 3 * source;
-                    const double wavelength = scene->wavelength[source];
                     double scattering[3];
-                    for (int i = 0; i < 3; i++)
-                        scattering[i] = (direction[i] - incident[i]) / wavelength;
-                    double stol = 0.5 * nb_norm(scattering);
+                    double stol = nb_scatter(scene, direction, source, scattering);
                     note(recorder, &state, NB_Q_INCIDENT, incident, 3);
-                    note_one(recorder, &state, NB_Q_WAVELENGTH, wavelength);
+                    note_one(recorder, &state, NB_Q_WAVELENGTH, scene->wavelength[source]);
                     note_one(recorder, &state, NB_Q_WEIGHT, scene->weight[source]);
                     note(recorder, &state, NB_Q_SCATTERING_VECTOR, scattering, 3);
                     note_one(recorder, &state, NB_Q_STOL, stol);
 
-                    int skip = scene->d_min > 0.0 && stol > 0.0 && scene->d_min > 0.5 / stol;
+                    int skip = nb_left_out(scene, stol);
                     int wanted = polar_inside
                                      ? !skip || weigh_background
                                      : !skip && (state.polarization == 0.0 || scene->polar_mode == NB_CUMULATIVE);
@@ -226,7 +213,7 @@ NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int 
         state.sum = state.sum + background;
     }
     if (!any_pass && scene->polarized && scene->polar_mode == NB_CACHED && !zeroed) {
-        locate(scene, flat, 0, 0, 0, place, &airpath, direction);
+        nb_locate(scene, flat, 0, 0, 0, place, &airpath, direction);
         state.polarization = nb_polarization(scene->kahn_factor, scene->polarization_axis, scene->incident, direction);
     }
     if (zeroed && polar_inside) state.sum = 0.0;

@@ -4,6 +4,7 @@
 The only Cython module (with _core_derivatives.pxi). Nothing in it computes.
 """
 
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint32_t
 
 import numpy as np
@@ -13,7 +14,8 @@ from nanobragg.errors import CoreError
 
 cdef extern from "nanobragg.h" nogil:
     ctypedef struct nb_scene:
-        int64_t n_pixels
+        int64_t n_pixels, n_sources, n_phi, n_domains
+        int32_t n_layers, oversample
 
     ctypedef enum nb_field_kind:
         NB_FIELD_INTEGER, NB_FIELD_SMALL, NB_FIELD_FLAG, NB_FIELD_BITS, NB_FIELD_NUMBER, NB_FIELD_INTEGERS
@@ -32,15 +34,18 @@ cdef extern from "nanobragg.h" nogil:
         const char *field
         int64_t index
 
-    ctypedef struct nb_rng:
-        pass
-
     ctypedef enum nb_quantity:
         NB_N_QUANTITIES
 
     ctypedef struct nb_recorder:
         int (*record)(void *context, nb_quantity quantity, const int64_t *index, const double *values, int64_t n) noexcept nogil
         void *context
+
+    ctypedef struct nb_prescan_result:
+        int64_t first_pass[2]
+        int32_t look_up
+        int64_t off[2]
+        double hkl[3]
 
     enum:
         NB_OK, NB_ERR_CANCELLED, NB_ERR_RECORDER
@@ -58,14 +63,13 @@ cdef extern from "nanobragg.h" nogil:
     int nb_kernel_available(nb_kernel kernel)
     const char *nb_simd_obstacle(const nb_scene *scene)
     int nb_render_with(const nb_scene *scene, nb_kernel kernel, int64_t begin, int64_t end, double *out, const int *cancel)
+    int nb_prescan(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int64_t pass_begin, int64_t pass_end,
+                   nb_prescan_result *result)
+    int nb_solid_angles(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int32_t n_layers, int32_t n_sub,
+                        double *sum)
     int nb_trace(const nb_scene *scene, int64_t position, const nb_recorder *recorder, double *out)
     const char *nb_quantity_name(nb_quantity quantity)
     int64_t nb_read_plain_hkl(const char *data, int64_t length, int64_t capacity, int64_t *hkl, double *amplitude, int64_t *box)
-    void nb_rng_init(nb_rng *rng)
-    float nb_log_gamma(float x)
-    int nb_uniform_array(nb_rng *rng, int64_t *state, int64_t n, float *out)
-    int nb_gaussian_array(nb_rng *rng, int64_t *state, int64_t n, float *out)
-    int nb_poisson_image(nb_rng *rng, int64_t *state, int64_t n, const float *means, float *out)
 
 
 version = (<bytes>nb_version()).decode()
@@ -83,6 +87,9 @@ kernel_names = tuple(_KERNEL_NUMBERS)
 
 available_kernels = tuple([name for name, i in _KERNEL_NUMBERS.items() if nb_kernel_available(<nb_kernel><int>i)])
 """Names of the kernels of this build that this machine can run; the vector kernels "simd-..." from narrow to wide."""
+
+cdef int64_t _UNHEARD = 10_000_000
+"""Points looked at between two looks for a signal: some 0.3 s."""
 
 _QUIRK_BITS = {
     "CURVED_DET_AXES": NB_CURVED_DET_AXES,
@@ -342,6 +349,60 @@ cdef class CoreScene:
             status = nb_render_with(&self.c, number, begin, end, target, &cancel.flag)
         return _finished(status)
 
+    def prescan(self, bint wants_pass, bint wants_lookup):
+        """Find the first pass that d_min does not leave out, and the first lookup that leaves the table.
+
+        Parameters
+        ----------
+        wants_pass, wants_lookup : bool
+            Which of the two; without `wants_pass` the first pass of all counts as the first.
+
+        Returns
+        -------
+        first_pass : (int, int)
+            Position in `pixels`, and pass; None: d_min leaves all of them out.
+        lookup : (int, int)
+            Position in `pixels`, and evaluation; None: there is none.
+        hkl : (float, float, float)
+            Real indices of the lookup.
+        """
+        cdef nb_prescan_result found
+        cdef const nb_scene *c = &self.c
+        cdef int64_t passes = <int64_t>c.n_layers * c.oversample * c.oversample * c.n_sources
+        cdef int64_t terms = c.n_phi * c.n_domains, pixel, first, pixel_end, pass_end
+        cdef int64_t pixels = max(1, _UNHEARD // terms // passes), step = max(1, _UNHEARD // terms)
+        cdef int status
+        found.first_pass[0], found.first_pass[1], found.look_up, found.off[0] = -wants_pass, 0, wants_lookup, -1
+        for pixel in range(0, c.n_pixels, pixels):
+            pixel_end = min(pixel + pixels, c.n_pixels)
+            for first in range(0, passes, step):
+                pass_end = min(first + step, passes)
+                with nogil:
+                    status = nb_prescan(c, pixel, pixel_end, first, pass_end, &found)
+                _check(status)
+                PyErr_CheckSignals()
+            if found.first_pass[0] >= 0 and (not wants_lookup or found.off[0] >= 0):
+                break
+        return (
+            None if found.first_pass[0] < 0 else (found.first_pass[0], found.first_pass[1]),
+            None if found.off[0] < 0 else (found.off[0], found.off[1]),
+            (found.hkl[0], found.hkl[1], found.hkl[2]),
+        )
+
+    def solid_angle(self, int32_t n_layers, int32_t n_sub):
+        """Sum of the solid angles of n_sub x n_sub sub-pixels of every pixel, in n_layers layers [steradian]."""
+        cdef const nb_scene *c = &self.c
+        cdef double total = 0.0
+        cdef int64_t begin, end, step = max(1, _UNHEARD // n_layers // n_sub // n_sub)
+        cdef int status
+        for begin in range(0, c.n_pixels, step):
+            end = min(begin + step, c.n_pixels)
+            with nogil:
+                status = nb_solid_angles(c, begin, end, n_layers, n_sub, &total)
+            _check(status)
+            PyErr_CheckSignals()
+        return total
+
     def trace(self, int64_t position, int64_t max_records=INT64_MAX):
         """Record everything that is computed on the way to one pixel, on the code path of `render`.
 
@@ -425,54 +486,6 @@ def read_plain_hkl(bytes data not None):
     if n < 1:
         return None
     return hkl[:n], amplitude[:n], tuple(box[0].tolist()), tuple(box[1].tolist())
-
-
-def log_gamma(x):
-    """Logarithm of the gamma function in the original's float32 form; x and the result are float32 values."""
-    return np.float32(nb_log_gamma(<float>x))
-
-
-cdef class Rng:
-    """Shuffle table, Gaussian spare and Poisson cache of the original's generators; stream states go in and out."""
-
-    cdef nb_rng c
-
-    def __cinit__(self):
-        nb_rng_init(&self.c)
-
-    def copy(self):
-        """An independent generator in the same state."""
-        cdef Rng other = Rng()
-        other.c = self.c
-        return other
-
-    def uniform(self, int64_t state, n):
-        """Draw n uniform deviates (float32); returns (deviates, state)."""
-        values = np.empty(n, dtype=np.float32)
-        cdef float[::1] out = values
-        cdef int64_t length = out.shape[0]
-        if length > 0:
-            _check(nb_uniform_array(&self.c, &state, length, &out[0]))
-        return values, state
-
-    def gaussian(self, int64_t state, n):
-        """Draw n Gaussian deviates (float32); returns (deviates, state)."""
-        values = np.empty(n, dtype=np.float32)
-        cdef float[::1] out = values
-        cdef int64_t length = out.shape[0]
-        if length > 0:
-            _check(nb_gaussian_array(&self.c, &state, length, &out[0]))
-        return values, state
-
-    def poisson(self, int64_t state, means):
-        """Draw one Poisson deviate (float32) for each of the means, a contiguous float32 vector; returns (deviates, state)."""
-        cdef const float[::1] expected = means
-        cdef int64_t length = expected.shape[0]
-        values = np.empty(length, dtype=np.float32)
-        cdef float[::1] out = values
-        if length > 0:
-            _check(nb_poisson_image(&self.c, &state, length, &expected[0], &out[0]))
-        return values, state
 
 
 cdef int _check(int status) except -1:

@@ -32,6 +32,8 @@ def is_transformed(value: Any) -> bool:
 
 def detached(value: Any) -> float:
     """The float behind a number or a 0-d tensor; the gradient stays behind."""
+    if type(value) is float:
+        return value
     return float(value.detach()) if is_tensor(value) else float(value)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
+import sys
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -97,16 +98,25 @@ class Config:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            path = f"{self._path}.{field.name}" if self._path else field.name
-            if value is None and field.default is not None:
-                raise ConfigError(path, None, "must have a value", "leave it out for the default")
-            if value is not None:
-                object.__setattr__(self, field.name, _converted(value, field.metadata, path))
+            self._take(field, getattr(self, field.name))
         self._check()
+
+    def _take(self, field: dataclasses.Field[Any], value: Any) -> None:
+        path = f"{self._path}.{field.name}" if self._path else field.name
+        if value is None and field.default is not None:
+            raise ConfigError(path, None, "must have a value", "leave it out for the default")
+        object.__setattr__(self, field.name, None if value is None else _converted(value, field.metadata, path))
 
     def _check(self) -> None:
         """Checks that concern several fields; overridden where there are any."""
+
+    def with_value(self, name: str, value: Any) -> Self:
+        """A copy with one field replaced: as `dataclasses.replace`, without checking the other fields one by one again."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        other._take(self.__dataclass_fields__[name], value)  # type: ignore[attr-defined]
+        other._check()
+        return other
 
 
 def _converted(value: Any, meta: Any, path: str) -> Any:
@@ -158,6 +168,8 @@ def check_tensors(config: Config) -> None:
     ConfigError
         For a tensor that holds NaN, an infinity or a number that its field refuses.
     """
+    if "torch" not in sys.modules:
+        return
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         value = getattr(config, field.name)
         if isinstance(value, Config):

@@ -34,6 +34,8 @@ def _quirk(original: str, corrected: str, when: str) -> int:
 class Quirk(enum.Flag):
     """The registry: one member per reproduced defect that changes pixels."""
 
+    __hash__ = object.__hash__  # members are compared by identity; that of Enum takes ten times as long
+
     # crystal, rotation, mosaic
     TRICLINIC_CELL = _quirk(
         "c*_z = |c*| V/(a b c sin(gamma*)): wrong angles when two or more cell angles differ from 90 degrees",

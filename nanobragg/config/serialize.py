@@ -152,7 +152,7 @@ def _with(node: Any, names: list[str], index: int | None, value: Any, path: str,
         new = tuple(items)
     else:
         new = value
-    return dataclasses.replace(node, **{name: new})
+    return node.with_value(name, new) if isinstance(node, Config) else dataclasses.replace(node, **{name: new})
 
 
 def _elements_at(value: Any, index: int, here: str, path: str) -> list[Any]:

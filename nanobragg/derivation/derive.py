@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from nanobragg.derivation.orientations import draws, legacy_streams, rotation_ma
 from nanobragg.derivation.placement import Placement, place
 from nanobragg.derivation.prescan import OutOfRange, prescan
 from nanobragg.derivation.resolve import sensor_counts
+from nanobragg.derivation.rng import checked_seed
 from nanobragg.derivation.scene import KERNEL_QUIRKS, FactorMode, Scene, Shape
 from nanobragg.derivation.sources import SourceList, source_list
 from nanobragg.derivation.vectors import FLOAT_OPS, Ops, Vec, matvec, radians, rotaxis, unit
@@ -129,15 +130,14 @@ def _derivation(decided: Decided, ops: Ops, roi: Any) -> Derivation:
     orientations, first = _orientations(experiment, cell, placement, rotation, spread, ops)
     n_sub = experiment.sampling.oversample
     assert n_sub is not None
-    n_sources, (n_phi, n_domains) = len(sources.position), orientations.shape[:2]
-    weight = (
-        ops.lift(np.ones(n_sources)) if Quirk.SOURCE_WEIGHTS_IGNORED in quirks else _weights(experiment, sources, ops)
-    )
+    n_phi, n_domains = orientations.shape[:2]
+    weight = _weights(experiment, sources, ops)
     steps = ops.lift(float(n_sub * n_sub * n_phi * n_domains)) * weight.sum()
     water = ops.lift(experiment.background.water_um) / 1e6
     modes = _factor_modes(experiment)
     beam = experiment.beam
     axis = placement.polarization_axis
+    pixels = rendered_pixels(det, experiment.sampling.roi, roi)
     scene = Scene(
         n_fast=det.n_fast, n_slow=det.n_slow, pixel_size=placement.pixel_size, pix0=ops.stack(placement.pix0),
         fast=ops.stack(placement.fast), slow=ops.stack(placement.slow), normal=ops.stack(placement.normal),
@@ -146,7 +146,7 @@ def _derivation(decided: Decided, ops: Ops, roi: Any) -> Derivation:
         # under CUMULATIVE the original forms the capture fraction anew at every term, without a sensor too (and gets 0)
         has_sensor=layers.active or modes["capture_mode"] is FactorMode.CUMULATIVE,
         n_layers=layers.n, layer_thickness=layers.step,
-        attenuation=layers.attenuation, pixels=rendered_pixels(det, experiment.sampling.roi, roi),
+        attenuation=layers.attenuation, pixels=pixels,
         incident=sources.incident(ops), wavelength=ops.stack(sources.wavelength), weight=weight,
         polarized=beam.polarized or (experiment.sampling.oversample_polar and Quirk.NOPOLAR_DEFEATED in quirks),
         kahn_factor=ops.lift(beam.kahn_factor),
@@ -158,12 +158,12 @@ def _derivation(decided: Decided, ops: Ops, roi: Any) -> Derivation:
         n_cells=ops.stack([ops.lift(n) for n in elements(n_cells)]), shape=Shape[crystal.shape.upper()],
         fudge=ops.lift(crystal.fudge), f_table=ops.lift(table.amplitude) if table.has_table else ops.lift(np.empty((0, 0, 0))),
         hkl_min=table.hkl_min, default_F=ops.lift(table.default_F), tricubic=experiment.sampling.interpolate == "tricubic",
-        interpolation_off=(0, 0), oversample=n_sub,
+        interpolation_off=(len(pixels), 0), oversample=n_sub,
         d_min=ops.lift(experiment.sampling.d_min_angstrom or 0.0) * 1e-10, steps=steps,
         background=_background(experiment, water, fluence, steps, ops),
         quirks=quirks & KERNEL_QUIRKS, **modes,
     )  # fmt: skip
-    scene, out_of_range = _prescanned(scene, decided, ops, roi)
+    scene, out_of_range = prescan(scene, quirks)
     return Derivation(decided, cell, placement, sources, layers, rotation, fluence, spread, water, scene, out_of_range)
 
 
@@ -212,9 +212,12 @@ def _overlap(current: tuple[int, int], roi: Any, index: int, n: int) -> tuple[in
     return begin, end
 
 
+_NO_SENSOR = Sensor()
+
+
 def _layers(experiment: Experiment, ops: Ops) -> Layers:
     """physics.md 6.3; corrected: n layers of T/n."""
-    sensor = experiment.detector.sensor or Sensor()
+    sensor = experiment.detector.sensor or _NO_SENSOR
     zero = ops.lift(0.0)
     depth = sensor.attenuation_um
     if depth is None:
@@ -265,8 +268,8 @@ def _fluence(experiment: Experiment, ops: Ops) -> Any:
 
 
 def _weights(experiment: Experiment, sources: SourceList, ops: Ops) -> Any:
-    """Source weights of the corrected model; generated sources count alike."""
-    if experiment.beam.sources is None:
+    """Source weights; generated sources count alike, and all do under SOURCE_WEIGHTS_IGNORED."""
+    if experiment.beam.sources is None or Quirk.SOURCE_WEIGHTS_IGNORED in experiment.quirks:
         return ops.lift(np.ones(len(sources.position)))
     return sources.weight
 
@@ -308,19 +311,20 @@ def _orientations(
 ) -> tuple[Any, Any]:
     """(n_phi, n_domains, 3, 3) rows a, b, c [m], and those of the first pass under STALE_PHI_ZERO (or None)."""
     quirks = experiment.quirks
-    float32 = Quirk.MOSAIC_F32 in quirks
-    _, _, deviates = legacy_streams(experiment)
-    draw = draws(deviates, float32)
-    draw.magnitude[0] = 0.0  # the first domain is aligned; its draws are consumed all the same
-    domains = rotation_matrices(draw, spread, float32, ops)
-    phi = ops.stack(rotation.phi)[:, None]
+    domains = _domains(experiment, spread, ops)
+    # one step of one domain stays a handful of plain numbers
+    phi = rotation.phi[0] if domains is None and len(rotation.phi) == 1 else ops.stack(rotation.phi)[:, None]
     axes: list[Vec] = []
     for axis in (cell.a, cell.b, cell.c):
-        if Quirk.MOSAIC_AFTER_PHI in quirks:
+        if domains is None:
+            turned = rotaxis(axis, placement.spindle, phi, ops)
+        elif Quirk.MOSAIC_AFTER_PHI in quirks:
             turned = matvec(domains, rotaxis(axis, placement.spindle, phi, ops))
         else:
             turned = rotaxis(matvec(domains, axis), placement.spindle, phi, ops)
         axes.append(turned)
+    if domains is None and len(rotation.phi) == 1:
+        return ops.stack([ops.stack(axis) for axis in axes])[None, None], None
     table = ops.stack([ops.stack(axis, axis=-1) for axis in axes], axis=-2)
     if Quirk.STALE_PHI_ZERO not in quirks:
         return table, None
@@ -333,13 +337,14 @@ def _orientations(
     return table[steady], table[first]
 
 
-def _prescanned(scene: Scene, decided: Decided, ops: Ops, roi: Any) -> tuple[Scene, OutOfRange | None]:
-    switched_off = Quirk.INTERP_SWITCHED_OFF in decided.experiment.quirks
-    if ops.is_float:
-        return prescan(scene, switched_off)
-    if scene.orientations_first_pass is None and not (switched_off and scene.tricubic):
-        return replace(scene, interpolation_off=(scene.n_pixels, 0)), None
-    model = _derivation(decided, FLOAT_OPS, roi)
-    return replace(
-        scene, first_pass=model.scene.first_pass, interpolation_off=model.scene.interpolation_off
-    ), model.out_of_range
+def _domains(experiment: Experiment, spread: Any, ops: Ops) -> list[Any] | None:
+    """Nine arrays (n_domains,): rotations of the domains; None: the aligned one alone (with floats)."""
+    mosaic = experiment.crystal.mosaic
+    if ops.is_float and (mosaic.n_domains or 1) == 1:
+        checked_seed("crystal.mosaic.seed", mosaic.seed)
+        return None
+    float32 = Quirk.MOSAIC_F32 in experiment.quirks
+    _, _, deviates = legacy_streams(experiment)
+    draw = draws(deviates, float32)
+    draw.magnitude[0] = 0.0  # the first domain is aligned; its draws are consumed all the same
+    return rotation_matrices(draw, spread, float32, ops)

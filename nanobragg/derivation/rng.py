@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nanobragg import _core
+from nanobragg import _random
 from nanobragg.errors import ConfigError
 
 LARGEST_STATE = 2**31 - 1
@@ -44,7 +44,7 @@ class LegacyRandom:
     """
 
     def __init__(self) -> None:
-        self._core = _core.Rng()
+        self._core = _random.Rng()
         self._states: dict[str, int] = {}
 
     def seed(self, stream: str, state: int) -> None:
@@ -118,4 +118,4 @@ class LegacyRandom:
 
 def log_gamma(x: float) -> np.float32:
     """Logarithm of the gamma function as the original's Poisson deviates use it (random.md 4)."""
-    return _core.log_gamma(x)
+    return _random.log_gamma(x)

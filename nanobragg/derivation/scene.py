@@ -32,14 +32,16 @@ under DMIN_ZEROES_WATER, where such a pixel is 0 (only if `polarized` and polari
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.arrays import is_tensor
 from nanobragg.config.crystal import Shape
 from nanobragg.config.quirks import Quirk
+from nanobragg.derivation.vectors import FLOAT_OPS
 
 
 class FactorMode(enum.IntEnum):
@@ -191,6 +193,11 @@ class Scene:
     def evaluations(self) -> int:
         """Terms of the whole sum: pixels x sub-pixels x layers x sources x phi steps x domains."""
         return self.n_pixels * self.evaluations_per_pixel
+
+    def plain(self) -> Scene:
+        """The same scene in numbers and numpy arrays; gradients stay behind."""
+        tensors = {name: FLOAT_OPS.lift(value) for name, value in self.values().items() if is_tensor(value)}
+        return replace(self, **tensors) if tensors else self
 
     def values(self) -> dict[str, Any]:
         """The fields by name."""

@@ -50,6 +50,8 @@ def _elementwise(function: Callable[..., float]) -> Callable[..., Any]:
     """libm's function on floats and, element by element, on arrays (numpy's own differs in the last bit)."""
 
     def apply(*args: Any) -> Any:
+        if len(args) == 1 and type(args[0]) is float:
+            return function(*args)
         if any(isinstance(arg, np.ndarray) for arg in args):
             arrays = np.broadcast_arrays(*args)
             values = [function(*items) for items in zip(*(array.ravel().tolist() for array in arrays), strict=True)]
@@ -71,6 +73,8 @@ class FloatOps:
     @staticmethod
     def lift(value: Any) -> Any:
         """See `Ops.lift`."""
+        if type(value) is float:
+            return value
         if is_transformed(value):
             value = np.array(value.detach().tolist())
         elif is_tensor(value):
@@ -82,6 +86,8 @@ class FloatOps:
     @staticmethod
     def stack(items: Sequence[Any], axis: int = 0) -> Any:
         """See `Ops.stack`."""
+        if axis == 0:
+            return np.array(items, dtype=np.float64)
         return np.stack([np.asarray(item, dtype=np.float64) for item in items], axis=axis)
 
     @staticmethod

@@ -160,6 +160,18 @@ static void differentiate(const nb_scene *c) {
     }
 }
 
+/* The prescan finds a place inside the scene or none, and the solid angles are summed; nothing is read out of bounds.
+ */
+static void look_ahead(const nb_scene *c) {
+    const int64_t passes = (int64_t)c->n_layers * c->oversample * c->oversample * c->n_sources;
+    nb_prescan_result found = {{below(2) ? -1 : 0, 0}, (int32_t)below(2), {-1, 0}, {0.0, 0.0, 0.0}};
+    CHECK(nb_prescan(c, 0, c->n_pixels, 0, passes, &found) == NB_OK);
+    CHECK(found.first_pass[0] <= c->n_pixels && found.first_pass[1] < passes);
+    CHECK(found.off[0] < c->n_pixels && found.off[1] < passes * c->n_phi * c->n_domains);
+    double sum = 0.0;
+    CHECK(nb_solid_angles(c, 0, c->n_pixels, c->n_layers, c->oversample, &sum) == NB_OK);
+}
+
 /* Rendering within a bounded effort: the largest accepted oversample alone would take years. */
 static int affordable(const nb_scene *c) {
     return c->oversample <= 8 && c->n_layers <= 8;
@@ -194,6 +206,7 @@ int main(int argc, char **argv) {
         CHECK(nb_render(c, 0, c->n_pixels, image, NULL) == NB_OK);
         render_by_vector_kernels(c);
         differentiate(c);
+        look_ahead(c);
         if (c->n_pixels == 0) continue;
         const nb_recorder recorder = {ignore, &sink};
         int64_t position = below(c->n_pixels);

@@ -21,7 +21,7 @@ PACKAGE = ROOT / "nanobragg"
 TORCH = ROOT / "torch_backend"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "_core", "_imaging", "lazy", "version"),
+    ("errors", "_core", "_imaging", "_random", "lazy", "version"),
     ("constants",),
     ("arrays", "streams"),
     ("io",),

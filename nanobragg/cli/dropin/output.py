@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from nanobragg.cli.dropin.solid_angle import detector_solid_angle
 from nanobragg.config.quirks import REFERENCE
 from nanobragg.derivation.derive import Derivation
 from nanobragg.derivation.orientations import legacy_streams
@@ -18,6 +17,7 @@ from nanobragg.exchange.command_line.reading import CommandLine, Output
 from nanobragg.exchange.images.described import smv_geometry
 from nanobragg.exchange.images.provenance import provenance_json
 from nanobragg.imaging.noise import NoiseImage, noise_image
+from nanobragg.inspection.solid_angle import detector_solid_angle
 from nanobragg.io.images.counts import automatic_pgm_scale, automatic_scale, grey_image, image_statistics, integer_image
 from nanobragg.io.images.embedded import SMV_KEY, packed
 from nanobragg.io.images.float_image import write_float
