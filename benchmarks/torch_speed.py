@@ -1,8 +1,8 @@
 """CPU time of the torch engine per evaluation, beside the scalar C kernel.
 
 Every contender takes its turn in every round (A B C ... A B C ...), on one thread; the figure is user CPU time, the median over
-the rounds. The workloads are those of spec/performance.md; W3 is rendered on a band of rows. "12 parameters" are orientation,
-cell, beam centre and distance, and the figure includes the derivation.
+the rounds. The workloads are those of docs/performance.md; W3 is rendered on a band of rows. "12 parameters" are orientation,
+cell, beam center and distance, and the figure includes the derivation.
 
     python benchmarks/torch_speed.py [--rounds 7] [--workloads W1,W2,W3] [--compile] [--device cuda] [--json out.json]
 """
@@ -45,7 +45,7 @@ def protein() -> dict[str, object]:
 
 
 def workloads() -> dict[str, nb.Experiment]:
-    """W1, W2 and W3 of spec/performance.md."""
+    """W1, W2 and W3 of docs/performance.md."""
     center, distance = {"beam_center_mm": (51.25, 51.25)}, {"distance_mm": 100.0}
     cubic = nb.Crystal(
         unit_cell=nb.UnitCell(100, 100, 100, 90, 90, 90), n_cells=(5,) * 3,

@@ -10,7 +10,7 @@
  *   position  (3) [m]
  * Notes: corrected: the offsets along fast and slow from the point where the beam meets the sphere become arcs about
  * slow and fast, signed so that a point moves the way it lay. CURVED_DET_AXES: the arcs are the laboratory's y and z.
- * Reference: quirks.md part 1 (curved detector); physics.md 15.4.
+ * Reference: docs/model.md, Pixel positions.
  */
 static void bend(const nb_scene *scene, double position[3]) {
     double v[3], about_slow, about_fast;
@@ -32,7 +32,7 @@ static void bend(const nb_scene *scene, double position[3]) {
     nb_rotate(v, scene->fast, about_fast, position);
 }
 
-/* Centre of a sub-pixel at the depth of a sensor layer.
+/* Center of a sub-pixel at the depth of a sensor layer.
  *
  * Given:
  *   scene               detector fields
@@ -41,7 +41,7 @@ static void bend(const nb_scene *scene, double position[3]) {
  *   layer               0 ... n_layers-1
  * Returned:
  *   position            (3) from the sample, laboratory frame [m]
- * Reference: physics.md 15.1-15.4.
+ * Reference: docs/model.md, Pixel positions.
  */
 void nb_position(const nb_scene *scene, int64_t fast, int64_t slow, int32_t sub_fast, int32_t sub_slow, int32_t layer,
                  double position[3]) {
@@ -61,7 +61,7 @@ void nb_position(const nb_scene *scene, int64_t fast, int64_t slow, int32_t sub_
  *   scene    pixel_area [m^2], close_distance [m], point_pixel
  *   airpath  distance of the (sub-)pixel from the sample [m]
  * Returned:  solid angle [sr]; negative for a detector behind the sample
- * Reference: physics.md 15.6.
+ * Reference: docs/model.md, Solid angle.
  */
 double nb_solid_angle(const nb_scene *scene, double airpath) {
     if (scene->point_pixel) return scene->pixel_area / airpath / airpath;
@@ -75,7 +75,7 @@ double nb_solid_angle(const nb_scene *scene, double airpath) {
  *   direction  (3) unit vector from the sample to the pixel
  *   layer      0 ... n_layers-1
  * Returned:    fraction of the photons that arrive at the sensor; 1 without a sensor
- * Reference: Beer and Lambert; physics.md 15.7.
+ * Reference: Beer and Lambert; docs/model.md, Sensor.
  */
 double nb_capture_fraction(const nb_scene *scene, const double direction[3], int32_t layer) {
     if (!scene->has_sensor) return 1.0;

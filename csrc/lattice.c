@@ -19,7 +19,7 @@ static double alternating_sign(double k) {
  * Notes: evaluated from the exact offsets f = h - h0 and r = n f - round(n f), both within [-1/2, 1/2]:
  *   sin(pi n h)/sin(pi h) = (-1)^((n-1) h0 + round(n f)) sin(pi r)/sin(pi f).
  *   Below |f| = 1e-100 the quotient could lose digits to subnormal numbers; there it is n to the last bit.
- * Reference: physics.md 15.11 (SQUARE); quirks.md SINCG_ROUNDOFF.
+ * Reference: docs/model.md, Lattice factor (SQUARE); docs/quirks.md, SINCG_ROUNDOFF.
  */
 double nb_sincg(double h, double h0, double n) {
     double f = h - h0;
@@ -33,7 +33,7 @@ double nb_sincg(double h, double h0, double n) {
  *
  * Given:    x [rad], n
  * Returned: sin(n x)/sin(x), n at x = 0
- * Reference: physics.md 15.11.
+ * Reference: docs/model.md, Lattice factor.
  */
 double nb_sincg_literal(double x, double n) {
     return x == 0.0 ? n : sin(x * n) / sin(x);
@@ -44,7 +44,7 @@ double nb_sincg_literal(double x, double n) {
  * Given:    x [rad]
  * Returned: 1 at 0
  * Note: the closed formula cancels near 0; below |x| = 2 the series sum_m (-1)^m 6 (m+1) x^(2m)/(2m+3)! is used, whose
- * 16th term is below 1e-22 there. Reference: physics.md 15.11 (ROUND); quirks.md SINC3_CANCELLATION.
+ * 16th term is below 1e-22 there. Reference: docs/model.md (ROUND); docs/quirks.md, SINC3_CANCELLATION.
  */
 double nb_sinc3(double x) {
     if (!(fabs(x) < 2.0)) return nb_sinc3_literal(x);
@@ -56,7 +56,7 @@ double nb_sinc3(double x) {
 
 /* The same as the original evaluates it.
  *
- * Reference: physics.md 15.11.
+ * Reference: docs/model.md, Lattice factor.
  */
 double nb_sinc3_literal(double x) {
     return x == 0.0 ? 1.0 : 3.0 * (sin(x) / x - cos(x)) / (x * x);
@@ -66,7 +66,7 @@ double nb_sinc3_literal(double x) {
  *
  * Given:    scene (n_cells, a_star [1/Angstrom]), offset (3) = hkl - nearest
  * Returned: corrected: in units of the reciprocal size of the domain; GAUSS_TOPHAT_WIDTH: |ds|^2 (Na Nb Nc)^2
- * Reference: physics.md 15.11; quirks.md GAUSS_TOPHAT_WIDTH.
+ * Reference: docs/model.md, Lattice factor; docs/quirks.md, GAUSS_TOPHAT_WIDTH.
  */
 static double spot_radius_sqr(const nb_scene *scene, const double offset[3]) {
     const double *n = scene->n_cells;
@@ -90,7 +90,7 @@ static double spot_radius_sqr(const nb_scene *scene, const double offset[3]) {
  * Returned:
  *   axes     (3) the factors of the three axes (SQUARE), else (1, 1, F_latt)
  *   result   F_latt; the intensity goes with its square
- * Reference: physics.md 15.11 step 3.
+ * Reference: docs/model.md, Lattice factor.
  */
 double nb_lattice_factor(const nb_scene *scene, const double hkl[3], const double nearest[3], double axes[3]) {
     const double *n = scene->n_cells;

@@ -266,8 +266,8 @@ typedef struct {
     void *context;
 } nb_recorder;
 
-/* Random numbers of the original program (random.md). One nb_rng is shared by all streams; each stream has an int64_t
- * state of its own. */
+/* Random numbers of the original program (docs/random_numbers.md). One nb_rng is shared by all streams; each stream has
+ * an int64_t state of its own. */
 typedef struct {
     int64_t table[32];
     int64_t last;      /* last output word, 0 = never initialised */

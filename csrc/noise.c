@@ -20,12 +20,12 @@ NB_WARN_UNUSED int nb_gaussian_array(nb_rng *rng, int64_t *state, int64_t n, flo
 /* The noise image over a list of pixels.
  *
  * Given:
- *   means  (n) expected photons, in the order in which the pixels are drawn (raster order, physics.md 16)
+ *   means  (n) expected photons, in the order in which the pixels are drawn (raster order, docs/model.md)
  * Given and returned:
  *   rng, state  as in nb_poisson
  * Returned:
  *   out    (n) photons
- * Reference: random.md 4.
+ * Reference: docs/random_numbers.md, Poisson deviate.
  */
 NB_WARN_UNUSED int nb_poisson_image(nb_rng *rng, int64_t *state, int64_t n, const float *means, float *out) {
     if (rng == NULL || state == NULL || ((means == NULL || out == NULL) && n > 0)) return NB_ERR_NULL_ARGUMENT;

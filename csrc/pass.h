@@ -14,7 +14,7 @@ static inline void nb_locate(const nb_scene *scene, int64_t flat, int32_t sub_fa
         direction[i] = place[i] / *airpath;
 }
 
-/* Scattering vector [1/m] of a source; returns sin(theta)/lambda [1/m] (physics.md 15.8). */
+/* Scattering vector [1/m] of a source; returns sin(theta)/lambda [1/m] (docs/model.md, Scattering vector). */
 static inline double nb_scatter(const nb_scene *scene, const double direction[3], int64_t source,
                                 double scattering[3]) {
     for (int i = 0; i < 3; i++)
@@ -27,7 +27,7 @@ static inline int nb_left_out(const nb_scene *scene, double stol) {
     return scene->d_min > 0.0 && stol > 0.0 && scene->d_min > 0.5 / stol;
 }
 
-/* Real indices of a scattering vector, and the nearest integers: exact halves go down (physics.md 15.11). */
+/* Real indices of a scattering vector, and the nearest integers: exact halves go down (docs/model.md). */
 static inline void nb_indices(const double cell[9], const double scattering[3], double hkl[3], double nearest[3]) {
     for (int i = 0; i < 3; i++) {
         hkl[i] = nb_dot(cell + 3 * i, scattering);

@@ -1,4 +1,4 @@
-/* One pixel: all loops, in the reference order of operations (physics.md 15; nanobragg/scene.py says what the sum is).
+/* One pixel: all loops, in the reference order of operations (docs/model.md, The sum; nanobragg/derivation/scene.py).
  *
  * The body is compiled twice: without a recorder, where the recording vanishes, and with one.
  */
@@ -173,7 +173,7 @@ NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int 
                     if (scene->polarized && wanted) {
                         state.polarization =
                             nb_polarization(scene->kahn_factor, scene->polarization_axis, incident, direction);
-                        /* the original goes on with the normalised direction (physics.md 15.8 step 4) */
+                        /* the original goes on with the normalised direction (docs/model.md, Polarization) */
                         if (!polar_inside) nb_unit(direction, direction);
                     }
                     if (weigh_background) {
@@ -232,7 +232,7 @@ NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int 
  * Returned:
  *   out       photons
  *   result    status
- * Reference: physics.md 15; nanobragg/scene.py.
+ * Reference: docs/model.md, The sum; nanobragg/derivation/scene.py.
  */
 NB_WARN_UNUSED int nb_pixel(const nb_scene *scene, int64_t position, const volatile int *cancel, double *out) {
     return pixel(scene, position, cancel, NULL, out);

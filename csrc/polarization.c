@@ -11,7 +11,7 @@
  *   direction    (3) along the scattered ray; only its direction counts
  * Returned:      0 ... 1
  * Note: the axis need not be perpendicular to the beam; its component along the beam is dropped.
- * Reference: Kahn et al., J. Appl. Cryst. 15 (1982) 330; physics.md 15.9.
+ * Reference: Kahn et al., J. Appl. Cryst. 15 (1982) 330; docs/model.md, Polarization.
  */
 double nb_polarization(double kahn_factor, const double axis[3], const double incident[3], const double direction[3]) {
     double k[3], d[3];

@@ -12,7 +12,7 @@
  *   out        (pixel_end - pixel_begin) photons per pixel
  *   result     status; out is unspecified unless it is NB_OK
  * Note: a pixel's value depends on nothing but the scene, so blocks may be rendered in any order, by any thread.
- * Reference: physics.md 15; nanobragg/scene.py.
+ * Reference: docs/model.md, The sum; nanobragg/derivation/scene.py.
  */
 NB_WARN_UNUSED int nb_render(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, double *out,
                              const volatile int *cancel) {

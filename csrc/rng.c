@@ -1,4 +1,4 @@
-/* Random deviates of the original program, bit for bit (random.md 2, 3, 4).
+/* Random deviates of the original program, bit for bit (docs/random_numbers.md).
  *
  * All float arithmetic is rounded to float32 where the specification says so, hence the explicit casts.
  */
@@ -24,7 +24,7 @@ static int64_t next_state(int64_t s) {
 
 /* A fresh state: nothing drawn, no spare deviate, empty Poisson cache.
  *
- * Reference: random.md 2, 3, 4 (initial values).
+ * Reference: docs/random_numbers.md, Streams.
  */
 void nb_rng_init(nb_rng *rng) {
     for (int i = 0; i < TABLE_LENGTH; i++)
@@ -44,7 +44,7 @@ void nb_rng_init(nb_rng *rng) {
  * Returned: u in [0, 1 - 2^-23]; 0 only for the degenerate state 2^31 - 1
  * Note: states beyond 2^31 - 1 in size, which the original cannot be given, are reduced modulo 2^31 - 1, so that every
  *   int64_t is safe.
- * Reference: Park & Miller, CACM 31 (1988) 1192; Bays & Durham, ACM TOMS 2 (1976) 59; random.md 2.
+ * Reference: Park & Miller, CACM 31 (1988) 1192; Bays & Durham, ACM TOMS 2 (1976) 59; docs/random_numbers.md.
  */
 float nb_uniform(nb_rng *rng, int64_t *state) {
     int64_t s = *state;
@@ -73,7 +73,8 @@ float nb_uniform(nb_rng *rng, int64_t *state) {
  * Given and returned:
  *   rng    holds the spare deviate, which re-seeding does not clear
  *   state  integer state of the stream
- * Reference: Marsaglia & Bray, SIAM Rev. 6 (1964) 260; random.md 3. The second variate of a pair is returned first.
+ * Reference: Marsaglia & Bray, SIAM Rev. 6 (1964) 260; docs/random_numbers.md. The second variate of a pair is returned
+ * first.
  */
 float nb_gaussian(nb_rng *rng, int64_t *state) {
     if (rng->has_spare) {
@@ -96,7 +97,7 @@ float nb_gaussian(nb_rng *rng, int64_t *state) {
  *
  * Given:    x > 0
  * Returned: ln gamma(x), rounded to float32
- * Reference: Lanczos, SIAM J. Numer. Anal. B 1 (1964) 86, six coefficients; random.md 4.
+ * Reference: Lanczos, SIAM J. Numer. Anal. B 1 (1964) 86, six coefficients; docs/random_numbers.md, Poisson deviate.
  */
 float nb_log_gamma(float x) {
     static const double coefficient[6] = {76.18009172947146,  -86.50532032941677,    24.01409824083091,
@@ -155,7 +156,7 @@ static float poisson_rejection(nb_rng *rng, int64_t *state, float mean) {
  *   mean   expected count; any float32. Below 12, negative included: product of uniform deviates; up to 1e6: rejection;
  * above: a Gaussian of that mean and variance, not rounded to an integer. A NaN mean gives NaN. Given and returned: rng
  * holds the cache of the last mean state  integer state of the stream Reference: Knuth, TAOCP 2, 3.4.1; Devroye,
- * Non-Uniform Random Variate Generation (1986), ch. X; random.md 4.
+ * Non-Uniform Random Variate Generation (1986), ch. X; docs/random_numbers.md, Poisson deviate.
  */
 float nb_poisson(nb_rng *rng, int64_t *state, float mean) {
     if ((double)mean > 1000000.0) {

@@ -54,14 +54,14 @@ static void make_group(const nb_scene *scene, int64_t begin, int64_t end, nb_gro
     *group = (nb_group){.begin = begin, .end = end};
     for (int i = 0; i < 9; i++) {
         for (int64_t at = begin; at < end; at++)
-            group->centre[i] += scene->orientations[9 * at + i];
-        group->centre[i] /= (double)(end - begin);
+            group->center[i] += scene->orientations[9 * at + i];
+        group->center[i] /= (double)(end - begin);
     }
     for (int64_t at = begin; at < end; at++) {
         for (int k = 0; k < 3; k++) {
             double sqr = 0.0;
             for (int i = 3 * k; i < 3 * k + 3; i++) {
-                double d = scene->orientations[9 * at + i] - group->centre[i];
+                double d = scene->orientations[9 * at + i] - group->center[i];
                 sqr += d * d;
             }
             group->radius[k] = fmax(group->radius[k], sqrt(sqr) * (1.0 + 1e-9));
@@ -88,7 +88,7 @@ static void make_groups(const nb_scene *scene, nb_model *model) {
     if (kept < 0.5) model->n_groups = (int)n;
 }
 
-/* Given: scene; mixed: whether mixed precision is allowed. Returned: model. Reference: physics.md 15.11;
+/* Given: scene; mixed: whether mixed precision is allowed. Returned: model. Reference: docs/model.md, Lattice factor;
  * csrc/lattice.c. */
 void nb_model_make(const nb_scene *scene, int mixed, nb_model *model) {
     const double *n = scene->n_cells;

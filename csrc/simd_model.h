@@ -24,10 +24,10 @@ enum { CONSTANT, INSIDE, MIXED, INTERPOLATED, N_LOOKUPS };
 /* Most groups of neighbouring orientations that are tested together. */
 #define MAX_GROUPS 64
 
-/* Orientations [begin, end): for a scattering vector S, their indices lie within radius |S| of those of the centre. */
+/* Orientations [begin, end): for a scattering vector S, their indices lie within radius |S| of those of the center. */
 typedef struct {
     int64_t begin, end;
-    double centre[9], radius[3];
+    double center[9], radius[3];
 } nb_group;
 
 typedef struct {

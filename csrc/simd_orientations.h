@@ -62,7 +62,7 @@ static int find_kept(const nb_scene *scene, const nb_model *model, const nb_bloc
     const nb_row row = block->row;
     nb_line lines[3];
     line_lanes hkl[3], s[3];
-    hkl_lines(scene, block, pass, group->centre, lines);
+    hkl_lines(scene, block, pass, group->center, lines);
     for (int k = 0; k < 3; k++) {
         double unit[3] = {0.0, 0.0, 0.0};
         unit[k] = fabs(pass->inverse_wavelength);

@@ -1,7 +1,8 @@
 /* One term of the sum, F_cell^2 F_latt^2, for all pixels of a block.
  *
  * The body is written once and instantiated for every lattice factor, lookup and kind of detector. Only squares occur,
- * so no signs are kept. Everything is evaluated from the offset f to the nearest integer (quirks.md SINCG_ROUNDOFF).
+ * so no signs are kept. Everything is evaluated from the offset f to the nearest integer (docs/quirks.md,
+ * SINCG_ROUNDOFF).
  */
 #ifndef NB_SIMD_TERMS_H
 #define NB_SIMD_TERMS_H

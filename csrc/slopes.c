@@ -153,7 +153,7 @@ static int64_t entry_at(const nb_scene *scene, const double nearest[3]) {
  * Returned:
  *   slopes
  * Note: the nearest index does not move with hkl, and neither does the edge of a top-hat: no derivative passes there.
- * Reference: physics.md 15.11.
+ * Reference: docs/model.md, Lattice factor.
  */
 void nb_evaluate_slopes(const nb_scene *scene, const double *cell, const double scattering[3], nb_slopes *slopes) {
     double hkl[3], nearest[3], f[3], form_slope[3], cell_slope[3] = {0.0, 0.0, 0.0}, f_cell;

@@ -12,7 +12,7 @@
  *   n_sub     sub-pixels summed over, along each axis and from the corner of the pixel; up to scene->oversample
  * Given and returned:
  *   sum       the sum so far [sr]
- * Reference: physics.md 15.6 and 16.
+ * Reference: docs/model.md, Solid angle and 16.
  */
 NB_WARN_UNUSED int nb_solid_angles(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int32_t n_layers,
                                    int32_t n_sub, double *sum) {

@@ -11,7 +11,7 @@
  *   x   abscissa
  *   x0  first node
  * Returned: value at x, exact for cubics
- * Reference: physics.md 15.11 step 5, in its order of operations.
+ * Reference: docs/model.md, Structure factors, in its order of operations.
  */
 double nb_lagrange(const double y[4], double x, double x0) {
     double d0 = x - x0, d1 = x - (x0 + 1.0), d2 = x - (x0 + 2.0), d3 = x - (x0 + 3.0);
@@ -27,7 +27,7 @@ double nb_lagrange(const double y[4], double x, double x0) {
  * Given:    scene (f_table, hkl_min, n_hkl, quirks), hkl (3) real indices
  * Returned: 1 or 0; 0 for NaN
  * Note: INTERP_LOW_EDGE wants h_min + 2 <= h <= h_max - 2, one index more than the nodes need.
- * Reference: physics.md 15.11 step 5; quirks.md INTERP_LOW_EDGE.
+ * Reference: docs/model.md, Structure factors; docs/quirks.md, INTERP_LOW_EDGE.
  */
 int nb_stencil_fits(const nb_scene *scene, const double hkl[3]) {
     if (scene->f_table == NULL) return 0;
@@ -48,7 +48,7 @@ int nb_stencil_fits(const nb_scene *scene, const double hkl[3]) {
  * Returned:
  *   nodes  (4, 4, 4) the table entries used, l fastest
  *   result F_cell [electrons]
- * Reference: physics.md 15.11 step 5: along l, then k, then h.
+ * Reference: docs/model.md, Structure factors: along l, then k, then h.
  */
 double nb_interpolated(const nb_scene *scene, const double hkl[3], double nodes[64]) {
     double first[3];
@@ -77,7 +77,7 @@ double nb_interpolated(const nb_scene *scene, const double hkl[3], double nodes[
  *
  * Given:    scene (f_table, hkl_min, n_hkl, default_F), nearest (3) whole numbers, or NaN or infinite
  * Returned: F_cell [electrons]; default_F outside the table and without one
- * Reference: physics.md 15.11 step 5.
+ * Reference: docs/model.md, Structure factors.
  */
 double nb_tabulated(const nb_scene *scene, const double nearest[3]) {
     if (scene->f_table == NULL) return scene->default_F;

@@ -1,4 +1,4 @@
-/* 3-vectors, in the order of operations of physics.md 0 (strictly left to right). */
+/* 3-vectors, in the order of docs/model.md, Order of operations (strictly left to right). */
 #ifndef NB_VECTOR_H
 #define NB_VECTOR_H
 

@@ -1,6 +1,6 @@
 """Physical and numerical constants: the only place where they are written.
 
-Values and digits are those of spec section physics.md 0 and 1; every engine receives them through the Scene. Those that
+Values and digits are those of docs/model.md, Constants; every engine receives them through the Scene. Those that
 the C core needs itself stand in csrc/nanobragg.h and are read from there.
 """
 

@@ -30,7 +30,7 @@ def single(**amplitudes):
 
 
 def on_reflection(shape="square", offset=0.0, n=20, index=3, structure_factors=FLAT):
-    """One pixel whose centre has h = `index` + `offset` to a few roundings and k = l = 0.
+    """One pixel whose center has h = `index` + `offset` to a few roundings and k = l = 0.
 
     The cell is built around the scattering vector of the pixel: a* = s/h, and b*, c* of 1/50 Angstrom across it.
     """
@@ -45,7 +45,7 @@ def on_reflection(shape="square", offset=0.0, n=20, index=3, structure_factors=F
             a_star_matrix=[a_star, b_star, c_star], n_cells=(n, n, n), shape=shape, structure_factors=structure_factors
         ),
         beam=nb.Beam(wavelength_angstrom=1.2, polarized=False),
-        # the centre of the pixel lies 11 mm along fast (lab z) from the beam
+        # the center of the pixel lies 11 mm along fast (lab z) from the beam
         detector=nb.Detector(
             n_fast=1, n_slow=1, pixel_size_mm=0.002, distance_mm=50.0, beam_center_mm=(0.001 - 11.0, 0.001)
         ),
@@ -82,6 +82,6 @@ def scattering(experiment):
 
 
 def centroid(image):
-    """(slow, fast) centre of mass in pixels, pixel n spanning n ... n + 1."""
+    """(slow, fast) center of mass in pixels, pixel n spanning n ... n + 1."""
     slow, fast = np.mgrid[0 : image.shape[0], 0 : image.shape[1]] + 0.5
     return (image * slow).sum() / image.sum(), (image * fast).sum() / image.sum()

@@ -1,7 +1,7 @@
 """The independent literal twin of the forward model: one slow, readable sum written from the specification alone.
 
 `simulate(experiment)` does everything from the settings to the image, for both fidelities and for every quirk switched
-on its own: physics.md section by section, quirks.md part 1 where a quirk is not in force. It imports the names of the
+on its own: docs/model.md section by section, its corrected parts where a quirk is not in force. It imports the names of the
 quirks and numpy, nothing else of the package, so that an error of the package cannot hide in it. It is meant for a
 hundred pixels.
 
@@ -82,12 +82,12 @@ class Twin:
         return CACHED if cached in self.quirks else PER_TERM
 
     def recommended_oversample(self):
-        """physics.md 10.3"""
+        """docs/model.md, Crystal size"""
         longest = max(edge * n for edge, n in zip(self.crystal.lengths, self.crystal.n, strict=True))
         r = wavelength(self.experiment) * self.detector.distance / self.detector.p
         return max(1, ceil(3 * longest / r))
 
-    # ------------------------------------------------------------ physics.md 15: the pixel loop
+    # ------------------------------------------------------------ docs/model.md, The sum: the pixel loop
 
     def image(self):
         detector = self.experiment.detector
@@ -172,7 +172,7 @@ class Twin:
         return value
 
     def sum_crystal(self, scattering, g, total, chi, pol, omega):
-        """phi steps and mosaic domains of one source: physics.md 15.10, 15.11."""
+        """phi steps and mosaic domains of one source: docs/model.md, Rotation and Mosaic domains."""
         for phi in self.phis:
             if phi != 0:
                 self.turned_by = phi
@@ -209,7 +209,7 @@ class Twin:
         self.turned_cells[self.turned_by, domain] = vectors
         return vectors
 
-    # ------------------------------------------------------------ detector: physics.md 15.3-15.7
+    # ------------------------------------------------------------ detector: docs/model.md, Pixel positions to Sensor
 
     def position(self, f_det, s_det, o_det):
         det = self.detector
@@ -236,7 +236,7 @@ class Twin:
         return exp((-layer) * t * mu / cosine) - exp((-(layer + 1)) * t * mu / cosine)
 
     def kahn_polarization(self, k, d):
-        """Kahn factor, and the direction normalised once more: physics.md 15.8.4, 15.9."""
+        """Kahn factor, and the direction normalised once more: docs/model.md, Polarization."""
         k, d = unit(k), unit(d)
         self.polarization = unit(self.polarization)
         c = dot(k, d)
@@ -249,7 +249,7 @@ class Twin:
             psi = -atan2(dot(d, b), dot(d, e))
         return 0.5 * (1 + c2 - self.kahn * cos(2 * psi) * s2), d
 
-    # ------------------------------------------------------------ crystal: physics.md 15.11
+    # ------------------------------------------------------------ crystal: docs/model.md, Lattice factor
 
     def lattice_factor(self, h, k, l):  # noqa: E741
         crystal, shape = self.crystal, self.experiment.crystal.shape
@@ -333,7 +333,7 @@ def sphere_exact(x):
 
 
 def lagrange(x, nodes, y):
-    """Cubic through four points, evaluated as physics.md 15.11.5 prints it."""
+    """Cubic through four points, evaluated as docs/model.md, Structure factors, has it."""
     x0, x1, x2, x3 = nodes
     return (
         (x - x1) * (x - x2) * (x - x3) * y[0] / ((x0 - x1) * (x0 - x2) * (x0 - x3))

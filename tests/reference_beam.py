@@ -1,6 +1,6 @@
 """The literal twin's beam and sampling: counts, sources, phi steps, sensor layers, fluence.
 
-Written from the specification alone (physics.md 2, 6, 12; quirks.md part 1 "Counts").
+Written from the description alone (docs/model.md).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from nanobragg.config.quirks import Quirk
 
 
 def phi_angles(experiment):
-    """The spindle angles [rad]: physics.md 6.1."""
+    """The spindle angles [rad]: docs/model.md, Counts."""
     quirks, goniometer = experiment.quirks, experiment.goniometer
     phi0 = float(goniometer.phi_start_deg) / RTD
     n = -1 if goniometer.n_steps is None else goniometer.n_steps
@@ -45,7 +45,7 @@ def phi_angles(experiment):
 
 
 def grid(n, full, step, edges, alone):
-    """Counts and offsets from the centre of a divergence or dispersion grid: physics.md 6.2, 6.5.
+    """Counts and offsets from the center of a divergence or dispersion grid: docs/model.md, Counts.
 
     `edges`: the original's points, from -full/2 up by the step; otherwise the mid-points of n equal intervals.
     """
@@ -96,7 +96,7 @@ def outside_round_cut(h, v, gh, gv, original):
 
 
 def sources(experiment, lab):
-    """List of (k, wavelength [m], weight); k the unit vector along the incident ray: physics.md 12."""
+    """List of (k, wavelength [m], weight); k the unit vector along the incident ray: docs/model.md, Sources."""
     quirks, beam = experiment.quirks, experiment.beam
     wave = wavelength(experiment)
     listed = []
@@ -145,7 +145,7 @@ def wavelength(experiment):
 
 
 def fluence(experiment):
-    """[photons/m^2]: physics.md 2.3."""
+    """[photons/m^2]: docs/model.md, Fluence and scale."""
     beam = experiment.beam
     if beam.flux_per_s is not None and float(beam.flux_per_s) != 0 and float(beam.exposure_s) > 0:
         size = 1e-4 if beam.size_mm is None else float(beam.size_mm) / 1000
@@ -154,7 +154,7 @@ def fluence(experiment):
 
 
 def sensor_layers(experiment):
-    """Layers n, their thickness t [m] and mu [1/m]; thickness 0 stands for no sensor: physics.md 6.3, 6.5."""
+    """Layers n, their thickness t [m] and mu [1/m]; thickness 0 stands for no sensor: docs/model.md, Sensor."""
     quirks, sensor = experiment.quirks, experiment.detector.sensor
     none = SimpleNamespace(n=1, t=0.0, mu=-1.0, present=False)
     if sensor is None:

@@ -1,6 +1,6 @@
 """The literal twin's crystal: uniform deviates, cell, orientation, mosaic domains and size.
 
-Written from the specification alone (random.md 2, 5, 6; physics.md 6.4, 9, 10; quirks.md part 1).
+Written from the description alone (docs/model.md, docs/random_numbers.md).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from nanobragg.config.quirks import Quirk
 
 F32 = np.float32
 
-# ---------------------------------------------------------------- random.md 2: the uniform deviate
+# ---------------------------------------------------------------- docs/random_numbers.md, Uniform deviate
 
 
 class Shuffle:
@@ -67,7 +67,7 @@ def streams(experiment):
     return stream(experiment.crystal.misset_seed or 0), stream(experiment.crystal.mosaic.seed)
 
 
-# ---------------------------------------------------------------- random.md 5, 6: rotations
+# ---------------------------------------------------------------- docs/random_numbers.md, Random rotation
 
 
 def random_rotation(stream, eta, single):
@@ -93,7 +93,7 @@ def random_rotation(stream, eta, single):
 
 
 def angles_of(u):
-    """Angles of R_z R_y R_x = U, random.md 6."""
+    """Angles of R_z R_y R_x = U, docs/random_numbers.md, Random orientation."""
     rows = [unit(unit(u[3 * i : 3 * i + 3])) for i in range(3)]
     u = rows[0] + rows[1] + rows[2]
     if u[6] * u[6] < 1:
@@ -102,7 +102,7 @@ def angles_of(u):
 
 
 def uniform_rotation(seed):
-    """Row-major matrix of a quaternion (x, y, z, w) drawn from PCG64: quirks.md "Random misset"."""
+    """Row-major matrix of a quaternion (x, y, z, w) drawn from PCG64: docs/random_numbers.md, Random orientation."""
     q = np.random.Generator(np.random.PCG64(seed)).standard_normal(4)
     x, y, z, w = (float(c) for c in q / np.sqrt((q * q).sum()))
     return (
@@ -112,11 +112,11 @@ def uniform_rotation(seed):
     )  # fmt: skip
 
 
-# ---------------------------------------------------------------- physics.md 9: cell and orientation
+# ---------------------------------------------------------------- docs/model.md, Unit cell
 
 
 def reciprocal_of_cell(cell, triclinic_quirk):
-    """a*, b*, c* [1/Angstrom] in the default setting, the edges a, b, c and the volume: physics.md 9.1."""
+    """a*, b*, c* [1/Angstrom] in the default setting, the edges a, b, c and the volume: docs/model.md, Unit cell."""
     a, b, c = float(cell.a), float(cell.b), float(cell.c)
     al, be, ga = (float(angle) / RTD for angle in (cell.alpha, cell.beta, cell.gamma))
     b, c = (a if b <= 0 else b), (a if c <= 0 else c)
@@ -145,7 +145,7 @@ def reciprocal_of_cell(cell, triclinic_quirk):
 
 
 def orient(experiment, misset_stream):
-    """Real-space vectors a0, b0, c0 [m] and a*, b*, c* [1/Angstrom]: physics.md 9."""
+    """Real-space vectors a0, b0, c0 [m] and a*, b*, c* [1/Angstrom]: docs/model.md, Unit cell."""
     crystal, quirks = experiment.crystal, experiment.quirks
     edges = None
     if crystal.unit_cell is not None:
@@ -179,7 +179,7 @@ def orient(experiment, misset_stream):
     return cell, stars
 
 
-# ---------------------------------------------------------------- physics.md 6.4, 13: mosaic domains
+# ---------------------------------------------------------------- docs/model.md, Mosaic domains
 
 
 def mosaic_domains(experiment, stream):
@@ -197,7 +197,7 @@ def mosaic_domains(experiment, stream):
     return domains
 
 
-# ---------------------------------------------------------------- physics.md 2.4, 8, 10: size
+# ---------------------------------------------------------------- docs/model.md, Crystal size
 
 
 def cells(experiment, lengths):

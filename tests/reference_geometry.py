@@ -1,6 +1,6 @@
 """The literal twin's geometry: vector primitives, conventions and the placement of the detector.
 
-Written from the specification alone (physics.md 0, 2-5, 7; quirks.md part 1), in plain Python floats, so that it shares
+Written from the description alone (docs/model.md), in plain Python floats, so that it shares
 nothing with the package but the names of the settings and of the quirks.
 """
 
@@ -14,7 +14,7 @@ from nanobragg.config.quirks import Quirk
 RTD = 57.29577951308232
 DBL_MIN = 2.2250738585072014e-308
 
-# ---------------------------------------------------------------- vector primitives, physics.md 0
+# ---------------------------------------------------------------- vector primitives, docs/model.md, Order of operations
 
 
 def dot(x, y):
@@ -77,7 +77,7 @@ def matvec(u, v):
     )
 
 
-# ---------------------------------------------------------------- conventions, physics.md 4
+# ---------------------------------------------------------------- docs/model.md, Laboratory frames
 
 # beam, fast, slow, normal, two-theta axis, polarisation, spindle, pivot
 TABLE = {
@@ -103,7 +103,7 @@ def pair(value):
 
 
 def frame(experiment):
-    """Convention in force and the unit vectors of the laboratory (physics.md 4, 5; quirks.md "Vectors")."""
+    """Convention in force and the unit vectors of the laboratory (docs/model.md, Laboratory frames)."""
     quirks, detector, beam = experiment.quirks, experiment.detector, experiment.beam
     given = {
         "beam": vector(beam.direction),
@@ -142,10 +142,10 @@ def frame(experiment):
     return SimpleNamespace(convention=convention, pivot=pivot, **v)
 
 
-# ---------------------------------------------------------------- beam centre, physics.md 3, 4; quirks.md "Beam centre"
+# ---------------------------------------------------------------- docs/model.md, Beam center
 
 
-def centre(experiment, convention, p, size):
+def center(experiment, convention, p, size):
     """(fast, slow) [m] of the beam spot (pivot beam) or of the foot of the normal (pivot sample)."""
     quirks, detector = experiment.quirks, experiment.detector
     d_f, d_s = size
@@ -186,7 +186,7 @@ def centre(experiment, convention, p, size):
     return tuple(next((way[axis] for way in ways if way[axis] is not None), default[axis]) for axis in (0, 1))
 
 
-# ---------------------------------------------------------------- detector origin, physics.md 7
+# ---------------------------------------------------------------- docs/model.md, Detector placement
 
 
 def place_detector(experiment):
@@ -199,7 +199,7 @@ def place_detector(experiment):
         typed = pair(detector.size_mm)
         d_f = d_f if typed[0] is None else typed[0] / 1000
         d_s = d_s if typed[1] is None else typed[1] / 1000
-    f_centre, s_centre = centre(experiment, lab.convention, p, (d_f, d_s))
+    f_center, s_center = center(experiment, lab.convention, p, (d_f, d_s))
 
     rotation = tuple(float(angle) / RTD for angle in detector.rotation_deg)
     twotheta = float(detector.twotheta_deg) / RTD
@@ -222,11 +222,11 @@ def place_detector(experiment):
         pix0 = turned(tuple(x / 1000 for x in vector(detector.pix0_mm)))
         f, s, o = turned(f), turned(s), turned(o)
     elif lab.pivot == "sample":
-        pix0 = turned(tuple((-f_centre) * f[k] - s_centre * s[k] + close_distance * o[k] for k in range(3)))
+        pix0 = turned(tuple((-f_center) * f[k] - s_center * s[k] + close_distance * o[k] for k in range(3)))
         f, s, o = turned(f), turned(s), turned(o)
     else:
         f, s, o = turned(f), turned(s), turned(o)
-        pix0 = tuple((-f_centre) * f[k] - s_centre * s[k] + distance * beam[k] for k in range(3))
+        pix0 = tuple((-f_center) * f[k] - s_center * s[k] + distance * beam[k] for k in range(3))
 
     close_distance = dot(pix0, o)
     if Quirk.TWOTHETA_DISTANCE not in quirks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 import tomllib
@@ -10,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from nanobragg import Quirk
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -63,3 +66,38 @@ def test_other_commands(page: Path) -> None:
             if first == "python":
                 script = (ROOT / words[0]).read_text()
                 assert all(f'"{option}"' in script for option in words if option.startswith("--")), command
+
+
+SOURCES = ("nanobragg", "torch_backend", "csrc", "tests", "benchmarks", "examples")
+SUFFIXES = {".py", ".pyx", ".pyi", ".c", ".h", ".txt"}
+
+
+def source_files() -> list[Path]:
+    found = [path for folder in SOURCES for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES]
+    return [*found, ROOT / "CMakeLists.txt", ROOT / "conftest.py"]
+
+
+def headings(page: Path) -> list[str]:
+    return [title.replace("`", "") for title in re.findall(r"^#+ (.*)$", page.read_text(), re.M)]
+
+
+def test_references_of_the_sources() -> None:
+    """A page that a comment or docstring names ships, and has the section that is named with it."""
+    wrong = []
+    for path in source_files():
+        text = re.sub(r"\n\s*(?:\*|#)?\s*", " ", path.read_text())
+        for page, rest in re.findall(r"([\w/.-]*[\w-]+\.md)\b(?:, ([A-Z][^\"']{0,60}))?", text):
+            known = ROOT / page
+            if page in ("results.md", "README.md"):
+                continue
+            if not page.startswith("docs/") or not known.is_file():
+                wrong.append(f"{path.relative_to(ROOT)}: {page}")
+            elif rest and not any(rest.startswith(title) for title in [*headings(known), *Quirk.__members__]):
+                wrong.append(f"{path.relative_to(ROOT)}: {page}, {rest}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_measured_figures_name_every_quirk() -> None:
+    """What is documented as measured is of this version's quirks."""
+    measured = json.loads((ROOT / "docs/measured/quirks.json").read_text())
+    assert set(measured) <= set(Quirk.__members__) and len(measured) > 40

@@ -96,7 +96,7 @@ def _dispatch(args: list[str]) -> int:
     word = args[0]
     if word not in _WORDS:
         raise UsageError(
-            f"{word!r} is no subcommand; there is {', '.join(_WORDS)}; flags begin with a dash, see nanoBragg --help"
+            f"{word!r} is not a subcommand; there is {', '.join(_WORDS)}; flags begin with a dash, see nanoBragg --help"
         )
     return _loaded(_WORDS[word])(args[1:])
 

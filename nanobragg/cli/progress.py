@@ -1,4 +1,4 @@
-"""How far a run is: one bar on stderr at a terminal, otherwise the original's lines on stdout (spec cli.md 5 and 8)."""
+"""How far a run is: one bar on stderr at a terminal, otherwise the original's lines on stdout (docs/command.md, Progress)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Detector and laboratory conventions as one data table (spec physics.md section 4).
+"""Detector and laboratory conventions as one data table (docs/model.md, Laboratory frames).
 
 All vectors are in the laboratory frame; ``custom`` holds the original's initial values. How a convention writes its
-beam centre is data too: see `BeamCenterRule`.
+beam center is data too: see `BeamCenterRule`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class BeamCenterRule:
 
     ``fast = X``, ``slow = Y`` (or ``slow = D_slow - Y`` when `y_flipped`), or with `x_is_slow`
     ``fast = Y + offset_px p``, ``slow = X + offset_px p``.
-    The original's default centre is ``X = (D_x + default_px[0] p)/2``, ``Y = (D_y + default_px[1] p)/2``,
+    The original's default center is ``X = (D_x + default_px[0] p)/2``, ``Y = (D_y + default_px[1] p)/2``,
     with D_x the detector size along the axis X runs on; None: the close point, else the middle.
     """
 
@@ -29,7 +29,7 @@ class BeamCenterRule:
 
 @dataclass(frozen=True)
 class Convention:
-    """One row of the table: unit vectors of the frame, forced pivot and the beam-centre rule."""
+    """One row of the table: unit vectors of the frame, forced pivot and the beam-center rule."""
 
     beam: Vector
     fast: Vector

@@ -129,23 +129,23 @@ class Quirk(enum.Flag):
     )
     # detector
     DETSIZE_NOT_ROUNDED = _quirk(
-        "default beam centres use the typed size, not the whole number of pixels",
+        "default beam centers use the typed size, not the whole number of pixels",
         "the size is pixels x pixel size",
         "-detsize that is not a multiple of -pixel",
     )
     DEFAULT_CENTRE_SHIFT = _quirk(
-        "the default beam centre is off the middle by half a pixel or one pixel, depending on the convention",
+        "the default beam center is off the middle by half a pixel or one pixel, depending on the convention",
         "the middle of the detector",
-        "no beam centre given, conventions mosflm, denzo, adxv",
+        "no beam center given, conventions mosflm, denzo, adxv",
     )
     XDS_BEAM_IGNORED = _quirk(
         "under xds and dials beam_center_convention_mm and close_point_mm do nothing, only org_px moves the detector; "
         "under mosflm, denzo, adxv close_point_mm and org_px do nothing",
-        "every way to give the centre works in every convention",
-        "a beam centre given in another convention's way",
+        "every way to give the center works in every convention",
+        "a beam center given in another convention's way",
     )
     CUSTOM_CHANGES_CENTRE = _quirk(
-        "any vector switches to the custom convention: other vectors, centre rule and pivot change",
+        "any vector switches to the custom convention: other vectors, center rule and pivot change",
         "a vector changes only itself",
         "a vector given under a named convention",
     )
@@ -176,7 +176,7 @@ class Quirk(enum.Flag):
         "an axis that is not a unit vector",
     )
     TWOTHETA_DISTANCE = _quirk(
-        "the reported distance and beam centre ignore the two-theta swing, and with them automatic oversampling and the "
+        "the reported distance and beam center ignore the two-theta swing, and with them automatic oversampling and the "
         "curved detector",
         "the true distance",
         "two-theta",

@@ -225,7 +225,7 @@ def _natural(value: Any) -> Any:
             raw = np.frombuffer(zlib.decompress(base64.b64decode(value["array"])), dtype=value["dtype"])
             return raw.reshape(value["shape"]).copy()
         except (KeyError, TypeError, ValueError, zlib.error) as error:
-            raise ConfigError("array", value, f"is no packed array: {error}") from None
+            raise ConfigError("array", value, f"is not a packed array: {error}") from None
     if isinstance(value, dict) and "slice" in value:
         ends = value["slice"]
         if not isinstance(ends, list) or len(ends) != 2 or not all(end is None or isinstance(end, int) for end in ends):

@@ -39,7 +39,7 @@ class StructureFactors:
 
     Make one with `from_mtz`, `from_cif`, `from_model`, `from_hkl`, `from_arrays`, `constant` or `from_fdump`. The first
     three apply the symmetry of their file; the others apply none: what is not listed, Friedel mates included, has the
-    amplitude `default_F` (spec physics.md 11).
+    amplitude `default_F` (docs/model.md, Structure factors).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From unit cell or orientation matrix to the oriented crystal axes (spec physics.md section 9)."""
+"""From unit cell or orientation matrix to the oriented crystal axes (docs/model.md, Unit cell)."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def unit_cell_vectors(experiment: Experiment) -> np.ndarray:
 class CellParameters:
     """Lengths and angles of three axes as the original computes them for its report.
 
-    sin(alpha) = |a*| V/(|b| |c|) and cos(alpha) = b . c/(|b| |c|), cyclic. Source: cli.md section 4.
+    sin(alpha) = |a*| V/(|b| |c|) and cos(alpha) = b . c/(|b| |c|), cyclic. Source: docs/command.md, The report.
     """
 
     lengths: tuple[float, float, float]
@@ -178,7 +178,7 @@ def _rows(matrix: Any) -> list[Any]:
 
 
 def reciprocal_from_cell(experiment: Experiment, ops: Ops) -> Reciprocal:
-    """physics.md 9.1; a* along x, b* in the x-y plane [1/Angstrom]."""
+    """docs/model.md, Unit cell; a* along x, b* in the x-y plane [1/Angstrom]."""
     cell = experiment.crystal.unit_cell
     assert cell is not None
     a, b, c = (ops.lift(x) for x in (cell.a, cell.b, cell.c))

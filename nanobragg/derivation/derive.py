@@ -216,7 +216,7 @@ _NO_SENSOR = Sensor()
 
 
 def _layers(experiment: Experiment, ops: Ops) -> Layers:
-    """physics.md 6.3; corrected: n layers of T/n."""
+    """docs/model.md, Sensor; corrected: n layers of T/n."""
     sensor = experiment.detector.sensor or _NO_SENSOR
     zero = ops.lift(0.0)
     depth = sensor.attenuation_um
@@ -244,7 +244,7 @@ def _layers(experiment: Experiment, ops: Ops) -> Layers:
 
 
 def _rotation(experiment: Experiment, ops: Ops) -> Rotation:
-    """physics.md 6.1 and PHI_LEFT_EDGE."""
+    """docs/model.md, Rotation, with PHI_LEFT_EDGE."""
     gonio, quirks = experiment.goniometer, experiment.quirks
     n = gonio.n_steps
     assert n is not None
@@ -258,7 +258,7 @@ def _rotation(experiment: Experiment, ops: Ops) -> Rotation:
 
 
 def _fluence(experiment: Experiment, ops: Ops) -> Any:
-    """flux exposure / size^2 when a flux is given (physics.md 2.3)."""
+    """flux exposure / size^2 when a flux is given (docs/model.md, Fluence and scale)."""
     beam = experiment.beam
     given = beam.flux_per_s is not None and (is_tensor(beam.flux_per_s) or beam.flux_per_s != 0)
     if given and (is_tensor(beam.exposure_s) or beam.exposure_s > 0):

@@ -1,4 +1,4 @@
-"""Random rotations: mosaic domains and random crystal orientations (spec random.md sections 1, 5 and 6).
+"""Random rotations: mosaic domains and random crystal orientations (docs/random_numbers.md).
 
 The draws are unit-free (an axis and a number in [0, 1] per domain) and made once, so that the spread stays
 differentiable and every backend sees the same domains.
@@ -95,7 +95,7 @@ def rotation_matrices(draw: Draws, spread: Any, float32: bool, ops: Ops) -> list
 
 
 def misset_angles(experiment: Experiment) -> Vec:
-    """The original's random orientation as three angles [rad] about x, y, z (random.md section 6)."""
+    """The original's random orientation as three angles [rad] about x, y, z (docs/random_numbers.md, Random orientation)."""
     _, deviates, _ = legacy_streams(experiment)
     draw = draws(deviates.reshape(1, 3), float32=True)
     u = [float(x[0]) for x in rotation_matrices(draw, _RANDOM_MISSET_SPREAD, True, FLOAT_OPS)]

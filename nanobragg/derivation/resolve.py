@@ -1,4 +1,4 @@
-"""Decide what the user left open: counts, switches and enums only (spec physics.md sections 6, 8 and 10).
+"""Decide what the user left open: counts, switches and enums only (docs/model.md, Counts).
 
 Values are read detached, so `resolve` runs once, outside any differentiation or vectorisation; it is idempotent. Continuous
 defaults stay None and are formed in `derive`, so that their gradients survive.
@@ -137,7 +137,7 @@ _CENTERS = ("beam_center_mm", "beam_center_convention_mm", "close_point_mm", "or
 
 
 def _overruled_by_pix0(decided: Experiment, actual: Placement) -> Iterator[tuple[str, float]]:
-    """Distances and centres that were given and differ from those of pix0_mm by more than 0.1 pixel, and by how many."""
+    """Distances and centers that were given and differ from those of pix0_mm by more than 0.1 pixel, and by how many."""
     det = decided.detector
     if all(getattr(det, given) is None for given in ("distance_mm", "close_distance_mm", *_CENTERS)):
         return
@@ -145,11 +145,11 @@ def _overruled_by_pix0(decided: Experiment, actual: Placement) -> Iterator[tuple
         meant = place(replace(decided, detector=replace(det, pix0_mm=None)), FLOAT_OPS)
     except ConfigError:
         return
-    centre = ("fclose", "sclose") if actual.pivot == "sample" else ("fbeam", "sbeam")
+    center = ("fclose", "sclose") if actual.pivot == "sample" else ("fbeam", "sbeam")
     for given, quantities in (
         ("distance_mm", ("distance",)),
         ("close_distance_mm", ("close_distance",)),
-        *((name, centre) for name in _CENTERS),
+        *((name, center) for name in _CENTERS),
     ):
         if getattr(det, given) is None:
             continue
@@ -162,7 +162,7 @@ def _overruled_by_pix0(decided: Experiment, actual: Placement) -> Iterator[tuple
 
 
 def _resolve_phi(experiment: Experiment, notes: Notes) -> Goniometer:
-    """physics.md 6.1, with PHISTEPS_ALONE and PHI_CEIL_ROUNDOFF."""
+    """docs/model.md, Counts, with PHISTEPS_ALONE and PHI_CEIL_ROUNDOFF."""
     gonio, quirks = experiment.goniometer, experiment.quirks
     n, osc, step = gonio.n_steps, gonio.osc_deg, gonio.step_deg
     alone = Quirk.PHISTEPS_ALONE in quirks
@@ -251,7 +251,7 @@ def _resolve_beam(experiment: Experiment, notes: Notes) -> Beam:
 def _resolve_range(
     path: str, width: Any, n: int | None, step: Any, alone: bool, edges: bool, notes: Notes
 ) -> tuple[Any, int, Any]:
-    """physics.md 6.2 and 6.5 for one divergence range [mrad]; returns (range, count, step)."""
+    """docs/model.md, Counts: for one divergence range [mrad]; returns (range, count, step)."""
     if width is not None and detached(width) < 0:
         if not alone:
             raise ConfigError(path, detached(width), "must be >= 0")

@@ -1,7 +1,7 @@
 """The original program's random numbers, for its mosaic domains, random orientations and noise images.
 
 Every stream has an integer state of its own, but all share one shuffle table, one Gaussian spare and one Poisson cache
-(random.md 1), so the order in which streams are used matters when a state is positive. Deviates are float32.
+(docs/random_numbers.md), so the order in which streams are used matters when a state is positive. Deviates are float32.
 """
 
 from __future__ import annotations
@@ -74,18 +74,18 @@ class LegacyRandom:
         Returns
         -------
         ndarray of float64, shape (n,)
-            Each the value of a float32 (random.md 2).
+            Each the value of a float32 (docs/random_numbers.md, Uniform deviate).
         """
         values, self._states[stream] = self._core.uniform(self._states[stream], n)
         return values.astype(np.float64)
 
     def gaussian(self, stream: str, n: int) -> NDArray[np.float32]:
-        """Draw n Gaussian deviates of unit variance (random.md 3)."""
+        """Draw n Gaussian deviates of unit variance (docs/random_numbers.md, Gaussian deviate)."""
         values, self._states[stream] = self._core.gaussian(self._states[stream], n)
         return values
 
     def poisson(self, stream: str, means: ArrayLike) -> NDArray[np.float32]:
-        """Draw one Poisson deviate for each mean, in the order of the means (random.md 4).
+        """Draw one Poisson deviate for each mean, in the order of the means (docs/random_numbers.md, Poisson deviate).
 
         Parameters
         ----------
@@ -117,5 +117,5 @@ class LegacyRandom:
 
 
 def log_gamma(x: float) -> np.float32:
-    """Logarithm of the gamma function as the original's Poisson deviates use it (random.md 4)."""
+    """Logarithm of the gamma function as the original's Poisson deviates use it (docs/random_numbers.md, Poisson deviate)."""
     return _random.log_gamma(x)

@@ -1,4 +1,4 @@
-"""The list of sources: divergence x dispersion, or an explicit list (spec physics.md section 12)."""
+"""The list of sources: divergence x dispersion, or an explicit list (docs/model.md, Sources)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Axis:
     step: Any
 
     def point(self, i: int, left_edge: bool) -> Any:
-        """Offset of point i from the centre: from the left edge by steps, or the mid-point of interval i."""
+        """Offset of point i from the center: from the left edge by steps, or the mid-point of interval i."""
         return self.step * i - self.width / 2 if left_edge else self.width * ((i + 0.5) / self.n - 0.5)
 
 
@@ -76,7 +76,9 @@ def source_list(experiment: Experiment, placement: Placement, ops: Ops) -> Sourc
     horizontal = _axis(divergence.h_mrad, divergence.n_h, divergence.h_step_mrad, 1000, edges, ops)
     vertical = _axis(divergence.v_mrad, divergence.n_v, divergence.v_step_mrad, 1000, edges, ops)
     dispersion = beam.dispersion_percent
-    if not is_tensor(dispersion) and dispersion < 0:  # resolve has let it pass: 100 %, stepped by 1/n (physics.md 6.2)
+    if (
+        not is_tensor(dispersion) and dispersion < 0
+    ):  # resolve has let it pass: 100 %, stepped by 1/n (docs/model.md, Counts)
         n_wavelengths = beam.n_wavelengths or 1
         spectrum = Axis(n_wavelengths, ops.lift(1.0), ops.lift(1.0) / n_wavelengths)
     else:
@@ -126,7 +128,7 @@ def source_list(experiment: Experiment, placement: Placement, ops: Ops) -> Sourc
 
 
 def _axis(width: Any, n: int | None, step: Any, unit_factor: float, edges: bool, ops: Ops) -> Axis:
-    """Range, count and step of a decided axis; a range of 0 is a single point (physics.md 6.5)."""
+    """Range, count and step of a decided axis; a range of 0 is a single point (docs/model.md, Counts)."""
     n = n or 1
     zero = ops.lift(0.0)
     # a tensor with a single point sits in the middle of its range whatever its value, which is not read here

@@ -1,7 +1,7 @@
 """Vector primitives of the derivation, written once over plain floats and tensors.
 
 A 3-vector is a tuple of three scalars, each a float, a 0-d tensor, or an array of matching shape. Every expression stands in
-the order of spec physics.md section 0, so that the float results are bit-identical to the original's. Functions that
+the order that docs/model.md, states, so that the float results are bit-identical to the original's. Functions that
 need an elementary function take `ops`: `FloatOps` here (numpy arrays and floats), or its torch twin.
 """
 

@@ -68,7 +68,7 @@ def select_kernel(kernel: str, precision: str = "double") -> str:
     if wanted in _core.available_kernels:
         return wanted
     here = ", ".join(_core.available_kernels)
-    raise BackendUnavailableError(f"kernel={kernel!r}: this machine and build have {here}; use one of these or 'auto'")
+    raise BackendUnavailableError(f"kernel={kernel!r}: not available here; write one of {here}, or 'auto'")
 
 
 def block_size(scene: Scene, n_threads: int, kernel: str = "scalar") -> int:

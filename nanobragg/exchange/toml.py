@@ -38,7 +38,7 @@ class Source(Config):
     _path = "crystal.structure_factors"
     mtz: str | None = setting(None, doc="MTZ file; its symmetry is applied and its cell offered to the crystal")
     cif: str | None = setting(None, doc="structure-factor mmCIF file")
-    label: str | None = setting(None, doc="column of mtz or cif; None: the best there is, said aloud")
+    label: str | None = setting(None, doc="column of mtz or cif; None: the best there is; a warning says which")
     model: str | None = setting(None, doc="PDB or mmCIF coordinates")
     d_min_angstrom: float | None = setting(
         None, kind="scalar", unit="Angstrom", check=POSITIVE, doc="resolution of model"
@@ -130,14 +130,14 @@ def read_toml(path: str | PathLike[str], changes: Iterable[str] = ()) -> Plan:
     Raises
     ------
     FileFormatError
-        When the file is no TOML (with the line), or holds an unknown key (with a suggestion) or an impossible value.
+        When the file is not TOML (with the line), or holds an unknown key (with a suggestion) or an impossible value.
     """
     try:
         data = tomllib.loads(read_bytes(path).decode())
     except UnicodeDecodeError as error:
-        raise FileFormatError(path, f"is no TOML: {error}") from None
+        raise FileFormatError(path, f"is not TOML: {error}") from None
     except tomllib.TOMLDecodeError as error:
-        raise FileFormatError(path, f"is no TOML: {error}") from None
+        raise FileFormatError(path, f"is not TOML: {error}") from None
     later = []
     for change in changes:
         name, value = _parsed(change)

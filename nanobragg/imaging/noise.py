@@ -1,4 +1,4 @@
-"""Photon counting noise: from expected photons to counts (spec physics.md 16, random.md 4)."""
+"""Photon counting noise: from expected photons to counts (docs/random_numbers.md, Poisson deviate)."""
 
 from __future__ import annotations
 

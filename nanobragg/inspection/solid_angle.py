@@ -1,4 +1,4 @@
-"""The solid angle that the report prints (spec physics.md 15.6 and 16, OMEGA_PRINT)."""
+"""The solid angle that the report prints (docs/model.md, Solid angle)."""
 
 from __future__ import annotations
 

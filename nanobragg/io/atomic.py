@@ -36,7 +36,7 @@ def write_bytes(path: str | PathLike[str], chunks: Iterable[Chunk]) -> None:
     """Write a file so that no reader ever sees half of it.
 
     A new or regular file is written under a temporary name in the same directory and renamed; devices, pipes and links
-    are written through (spec cli.md 8).
+    are written through (docs/command.md, Two switches).
 
     Parameters
     ----------

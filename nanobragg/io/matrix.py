@@ -1,4 +1,4 @@
-"""Orientation matrices in the layout of MOSFLM (spec formats.md 2).
+"""Orientation matrices in the layout of MOSFLM (docs/file_formats.md, Orientation matrix).
 
 Rows are the x, y, z components, columns are a*, b*, c*, each number is in 1/Angstrom times the wavelength in Angstrom.
 """

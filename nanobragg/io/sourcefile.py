@@ -1,4 +1,4 @@
-"""Lists of X-ray sources: position, weight and wavelength in metres (spec formats.md 3)."""
+"""Lists of X-ray sources: position, weight and wavelength in metres (docs/file_formats.md, Source file)."""
 
 from __future__ import annotations
 

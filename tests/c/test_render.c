@@ -7,7 +7,7 @@
 #include "structure_factor.h"
 #include "vector.h"
 
-/* The corrected sum of quirks.md part 1, term by term. */
+/* The corrected sum of docs/model.md, term by term. */
 static double formula(const nb_scene *c, int64_t flat) {
     double bragg = 0.0, water = 0.0, weights = 0.0;
     for (int j = 0; j < c->n_sources; j++)

@@ -1,4 +1,4 @@
-"""Bad input, with and without --strict: a clear error and exit 9, or the original's pixels and a warning (spec cli.md 8)."""
+"""Bad input, with and without --strict: a clear error and exit 9, or the original's pixels and a warning (docs/command.md)."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ def with_flags(flags: str) -> str:
     ("-sourcefile dark.src", "dark.src:1: "), ("-sourcefile missing.src", "missing.src: cannot be read"),
     ("-oversample 100000", "2^31"), ("-phisteps 99999 -osc 1 -oversample 300", "2^31"),
     ("-mask small.img", "8 x 8 pixels"), ("-mask no_order.img", "no BYTE_ORDER"), ("-mask no_size.img", "no SIZE1"),
-    ("-mask ok.hkl", "is no SMV image"), ("-detpixels 1000000", "GiB of memory"), ("-detpixels -3", "has no pixels"),
+    ("-mask ok.hkl", "is not an SMV image"), ("-detpixels 1000000", "GiB of memory"), ("-detpixels -3", "has no pixels"),
     ("-floatfile no/dir/x.bin", "no/dir/x.bin: cannot be written"), ("-floatfile /dev/full", "No space left"),
-    ("-detector_abs", "-detector_abs: "), ("-dump bad.dump", "bad.dump: is no dump"),
+    ("-detector_abs", "-detector_abs: "), ("-dump bad.dump", "bad.dump: is not a dump"),
     ("-stol missing.stol", "missing.stol: cannot be read"),
     ("-fdet_vector 0 0 0", "must not be the zero vector"), ("-beamsize 0 -flux 1e12", "fluence infinite"),
     ("--threads 0", "--threads 0"), ("--kernel nope", "kernel='nope'"), ("--backend nope", "backend='nope'"),
@@ -209,7 +209,7 @@ def test_plane_through_the_sample_is_an_image_of_0(run, tmp_path):
     ],
 )
 def test_nan_is_not_set_in_the_original(run, tmp_path, flags, same):
-    """NaN is its mark for "not set" (physics.md 0), so these runs survive; strictly a NaN is no number."""
+    """NaN is its mark for "not set" (docs/model.md), so these runs survive; strictly a NaN is no number."""
     images = []
     for text in (same, flags):
         done = run(SMALL, text, "-nonoise -nopgm")
@@ -249,7 +249,7 @@ def test_parallel_axes_are_a_line_of_pixels(run):
     ("-beamsize inf -xtalsize 0.2", "-beamsize -1 -xtalsize 0.2"), ("-beamsize inf -flux 1e20", "-fluence 0"),
 ])  # fmt: skip
 def test_infinite_beam_clips_nothing_and_has_no_fluence(run, tmp_path, flags, same):
-    """physics.md 2: size < inf clips no crystal, and flux exposure/inf/inf is 0."""
+    """docs/model.md, Pixels: size < inf clips no crystal, and flux exposure/inf/inf is 0."""
     images = []
     for text in (same, flags):
         assert run(SMALL, text, "-nonoise -nopgm").status == 0

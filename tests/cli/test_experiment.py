@@ -1,4 +1,4 @@
-"""From arguments to the Experiment: units, precedence and side effects (spec cli.md 1 and 2, physics.md 1 to 6)."""
+"""From arguments to the Experiment: units, precedence and side effects (docs/command.md; docs/model.md)."""
 
 from __future__ import annotations
 
@@ -236,14 +236,14 @@ def wavelengths(text: str) -> list[float]:
 
 
 def test_negative_dispersion_with_a_count() -> None:
-    """physics.md 6.2, n > 0, R < 0: R = 100 %, h = R/n, so the upper edge is not reached; without a count, none."""
+    """docs/model.md, Counts, n > 0, R < 0: R = 100 %, h = R/n, so the upper edge is not reached; without a count, none."""
     assert wavelengths("-dispersion -1 -dispsteps 3") == [1e-10 * (1 + (1.0 / 3) * m - 0.5) for m in range(3)]
     assert wavelengths("-dispersion -1 -dispsteps 1") == [1e-10 * 0.5]
     assert wavelengths("-dispersion -1") == [1e-10]
 
 
 def test_divergence_count_without_a_range_steps_exactly() -> None:
-    """physics.md 6.2: h = 1.0/n radian to the last bit; 9 and 13 are counts for which (1000/n)/1000 is not 1/n."""
+    """docs/model.md, Counts: h = 1.0/n radian to the last bit; 9 and 13 are counts for which (1000/n)/1000 is not 1/n."""
     from nanobragg.derivation.derive import derivation
     from nanobragg.derivation.resolve import resolve
 
@@ -252,7 +252,7 @@ def test_divergence_count_without_a_range_steps_exactly() -> None:
 
 
 def test_phi_step_of_0_keeps_the_range() -> None:
-    """physics.md 6.1, last row: count, range and step stay as typed."""
+    """docs/model.md, Counts, last row: count, range and step stay as typed."""
     from nanobragg.derivation.derive import derivation
     from nanobragg.derivation.resolve import resolve
 
@@ -262,7 +262,7 @@ def test_phi_step_of_0_keeps_the_range() -> None:
 
 
 def test_negative_thickness_with_a_count_is_half_a_micrometre() -> None:
-    """physics.md 6.3, n > 0, T < 0."""
+    """docs/model.md, Sensor, n > 0, T < 0."""
     from nanobragg.derivation.derive import derivation
     from nanobragg.derivation.resolve import resolve
 
@@ -285,7 +285,7 @@ BEAM_CENTER_Y=4;
 
 
 def test_a_flag_overrides_a_header_of_another_kind(tmp_path: Path) -> None:
-    """cli.md 1.1: flags override anything that came from headers; reference fidelity keeps the original's precedence."""
+    """docs/command.md: flags override anything that came from headers; reference fidelity keeps the original's precedence."""
     path = tmp_path / "a.img"
     path.write_bytes(HEADER.encode().ljust(512) + bytes(96))
     needed = f"-default_F 1 -cell 50 60 70 80 85 95 -img {path}"

@@ -1,4 +1,4 @@
-"""The original's matching rule: facts of spec cli.md sections 1 and 7, most of them observed on the original itself."""
+"""The original's matching rule: facts of docs/command.md, Matching of flags, most of them observed on the original itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What refused tokens are told: which token, what is wrong with it, and what to write (spec cli.md 8)."""
+"""What refused tokens are told: which token, what is wrong with it, and what to write (docs/command.md, Two switches)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_largest_integer_is_taken(run: Run) -> None:
 @pytest.mark.parametrize(("token", "near"), [
     ("-Ncells", "-Nc or -N"),  # what the original takes it for, and what is meant
     ("-detector_twotheta", "-twotheta"),
-    ("-water_F", "-water"), ("-lambda_spread", "-lambda"), ("-dump_only", "-dump"),  # the inventions of cli.md 7
+    ("-water_F", "-water"), ("-lambda_spread", "-lambda"), ("-dump_only", "-dump"),  # inventions
     ("-lamda", "-lambda"), ("-wavelenght", "-wavelength"), ("-Xbeem", "-Xbeam"), ("-phistepz", "-phistep"),  # misspelt
     ("--thread", "--threads"), ("--backed", "--backend"),
 ])  # fmt: skip

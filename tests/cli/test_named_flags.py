@@ -1,4 +1,4 @@
-"""Errors about values name what was typed, the field that it supplies and a spelling that works (spec cli.md 8)."""
+"""Errors about values name what was typed, the field that it supplies and a spelling that works (docs/command.md)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ VALUES = [flag for flag in FLAGS if flag.values and set(flag.values) == {"d"}]
 
 @pytest.mark.parametrize("flag", VALUES, ids=lambda flag: flag.name)
 def test_every_flag_that_takes_numbers_is_named(run: Run, flag: Flag) -> None:
-    """A NaN is refused or counts as not given (spec cli.md 8); either way the user learns which flag it was."""
+    """A NaN is refused or counts as not given (docs/command.md); either way the user learns which flag it was."""
     typed = " ".join([flag.name, *["nan"] * len(flag.values)])
     done = run("--kernel scalar -nonoise -nopgm", SMALL, typed)
     if done.status == 9:

@@ -1,4 +1,4 @@
-"""The command as a process: exit status, imports, pipes, demo (spec cli.md 8); for Ctrl-C see test_interrupt.py."""
+"""The command as a process: exit status, imports, pipes, demo (docs/command.md); for Ctrl-C see test_interrupt.py."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_exit_statuses(spawn: Run) -> None:
     assert spawn(SMALL, "--kernel scalar").status == 0
     assert spawn("-N 5").status == 9
     refused = spawn("frobnicate -N 5")
-    assert refused.status == 9 and refused.says("'frobnicate' is no subcommand", "demo")
+    assert refused.status == 9 and refused.says("'frobnicate' is not a subcommand", "demo")
     assert all(not line.startswith("Traceback") for line in refused.messages)
 
 
@@ -132,7 +132,7 @@ def test_text_that_the_terminal_cannot_show(tmp_path: Path) -> None:
         and rb"error: -f\xf6\xf6: unknown flag" in strict.stderr
         and b"defect" not in strict.stderr
     )
-    both = [*SMALL.split(), "-floatfile", os.fsdecode(b"\xff") + "ö.bin"]  # bytes that are no text stay bytes
+    both = [*SMALL.split(), "-floatfile", os.fsdecode(b"\xff") + "ö.bin"]  # bytes that are not text stay bytes
     mixed = subprocess.run([*COMMAND, *both], cwd=tmp_path, capture_output=True, timeout=60, env=environment)
     assert mixed.returncode == 0 and b"writing \xff\\xf6.bin as 256" in mixed.stdout
 

@@ -27,7 +27,7 @@ def test_reference_headers_hold_the_original_s_keys_only(run: Run, tmp_path: Pat
     for name in ("intimage.img", "noiseimage.img"):
         data = (tmp_path / name).read_bytes()
         assert data.startswith(b"{\nHEADER_BYTES=512;\nDIM=2;\n") and len(data) == 512 + 2 * 16 * 16
-        assert SMV_KEY.encode() not in data and data[:512].count(b"=") == 27  # lines 2 to 28 of formats.md 8
+        assert SMV_KEY.encode() not in data and data[:512].count(b"=") == 27  # lines 2 to 28 of docs/file_formats.md
 
 
 @pytest.mark.parametrize(("options", "fidelity", "quirks"), [

@@ -1,4 +1,4 @@
-"""Console report, progress lines and files of the command (spec cli.md 4, 5, 8; formats.md 6 to 12)."""
+"""Console report, progress lines and files of the command (docs/command.md, The report; docs/file_formats.md)."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_scale_offset_and_region(run: Run, tmp_path: Path) -> None:
     counts, header = read_smv(tmp_path / "intimage.img")
     rounded = np.floor(
         (image.astype(float) * 20 + 10 + 0.5).astype(np.float32)
-    )  # rounded to float32 first, formats.md 7
+    )  # rounded to float32 first, docs/file_formats.md, Integer image
     np.testing.assert_array_equal(counts, np.where(inside, rounded, 0))
     assert header["SIZE1"] == "16"
     np.testing.assert_array_equal(

@@ -1,7 +1,7 @@
 """The command lines of the original's own tiny images as experiments, without the package's parser.
 
 Only the flags that occur there, in the order rules that matter there: a vector flag means the custom convention, the
-last flag that moves the pivot wins, ``-twotheta_axis`` also sets the angle (cli.md 1.7, 7).
+last flag that moves the pivot wins, ``-twotheta_axis`` also sets the angle (docs/command.md, Conventions and pivot).
 """
 
 from __future__ import annotations

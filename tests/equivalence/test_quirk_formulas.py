@@ -1,4 +1,4 @@
-"""Quirks whose effect quirks.md states as a number or a formula: measured against that statement, without the twin."""
+"""Quirks whose effect is a number or a formula: measured against that, without the twin."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_water_scale():
 
 
 def test_water_scale_of_the_text():
-    """quirks.md: -water 10 -fluence 1e24 gives 0.2229 photons at the centre pixel instead of 28 075."""
+    """In the original -water 10 -fluence 1e24 gives 0.2229 photons at the center pixel instead of 28 075."""
     experiment = water_only(beam__fluence_per_m2=1e24, detector__distance_mm=100.0, detector__pixel_size_mm=0.4)
     experiment = experiment.replace("detector.beam_center_mm", (3.5 * 0.4, 2.5 * 0.4))
     assert image(experiment)[2, 3] == pytest.approx(28075, abs=1)
@@ -74,7 +74,7 @@ def test_point_pixel_area():
 def test_capture_of_the_last_layer(layers, n, t):
     """n layers are summed and multiplied by the last one's share: n (exp(-(n-1) t mu) - exp(-n t mu)).
 
-    On the axis that is 0.472, 0.250, 0.250, 0.271, 0.281 for 450 um of depth 234 um; quirks.md has 0.463, 0.238, 0.238,
+    On the axis that is 0.472, 0.250, 0.250, 0.271, 0.281 for 450 um of depth 234 um; the original printed 0.463, 0.238, 0.238,
     0.259, 0.270 from a panel that is seen at up to 10 degrees. The truth is 0.854.
     """
     far = {"crystal__structure_factors": FLAT, "crystal__n_cells": (1, 1, 1), "detector__distance_mm": 1e5}
@@ -118,7 +118,7 @@ def test_running_factor(n):
 
 
 def test_running_capture_without_a_sensor():
-    """physics.md 15.7: the capture fraction is formed anew when oversample_thick is on, and a layer of 0 captures 0."""
+    """docs/model.md, Sensor: the capture fraction is formed anew when oversample_thick is on, and a layer of 0 captures 0."""
     experiment = still(sampling__oversample_thick=True)
     assert (image(experiment, Quirk.OVERSAMPLE_CUMULATIVE) == 0).all()
     np.testing.assert_array_equal(image(experiment), image(still()))
@@ -132,7 +132,7 @@ def test_cached_factors_are_those_of_the_first_subpixel():
     mean = np.zeros_like(corner)
     for j in range(4):
         for i in range(4):
-            # one sub-pixel, seen as the centre of a pixel: shift the beam instead of the pixel
+            # one sub-pixel, seen as the center of a pixel: shift the beam instead of the pixel
             shift = [-((k + 0.5) / 4 - 0.5) * 2.0 for k in (i, j)]
             sub = image(still(**flat | {"detector__beam_center_mm": tuple(shift)}))
             mean += sub / 16
@@ -247,7 +247,7 @@ def parameters(experiment):
      ((70, 80, 90, 90, 95, 90), (90, 95, 90)), ((70, 70, 90, 90, 90, 120), (90, 90, 120))],
 )  # fmt: skip
 def test_triclinic_cell_of_the_text(cell, wrong):
-    """TRICLINIC_CELL: the angles of quirks.md; lengths are right, and cells with one oblique angle are exact."""
+    """TRICLINIC_CELL: the angles of docs/quirks.md; lengths are right, and cells with one oblique angle are exact."""
     experiment = still(crystal__unit_cell=nb.UnitCell(*cell))
     np.testing.assert_allclose(parameters(experiment), cell, rtol=1e-12)
     original = parameters(experiment.replace(quirks=frozenset({Quirk.TRICLINIC_CELL})))
@@ -310,7 +310,7 @@ def test_negative_misset_seed_is_refused_by_the_corrected_generator():
     ("convention", "pixels"),
     [("mosflm", 1.0), ("denzo", 0.5), ("adxv", 0.5), ("xds", 0.0), ("dials", 0.0), ("custom", 0.0)],
 )
-def test_default_centre(convention, pixels):
+def test_default_center(convention, pixels):
     """DEFAULT_CENTRE_SHIFT: D/2 + p, D/2 + p/2, D/2; the corrected model takes the middle everywhere."""
     experiment = still(detector__beam_center_mm=None, detector__convention=convention)
 
@@ -322,7 +322,7 @@ def test_default_centre(convention, pixels):
     assert relative(image(experiment, Quirk.DEFAULT_CENTRE_SHIFT), centered(pixels)) <= SINES
 
 
-def test_typed_size_moves_the_default_centre_only():
+def test_typed_size_moves_the_default_center_only():
     """DETSIZE_NOT_ROUNDED"""
     experiment = still(detector__beam_center_mm=None, detector__size_mm=(14.6, 9.1))
     middle = image(experiment.replace("detector.beam_center_mm", (7.0, 5.0)))
@@ -333,8 +333,8 @@ def test_typed_size_moves_the_default_centre_only():
 
 @pytest.mark.parametrize("way", ["beam_center_convention_mm", "close_point_mm", "org_px"])
 @pytest.mark.parametrize("convention", ["mosflm", "denzo", "adxv", "xds", "dials"])
-def test_ways_to_give_the_centre(convention, way):
-    """XDS_BEAM_IGNORED: xds and dials know org only, the others the beam centre only; corrected: every way, everywhere."""
+def test_ways_to_give_the_center(convention, way):
+    """XDS_BEAM_IGNORED: xds and dials know org only, the others the beam center only; corrected: every way, everywhere."""
     experiment = still(detector__beam_center_mm=None, detector__convention=convention)
     given = experiment.replace(f"detector.{way}", (4.4, 3.3) if way != "org_px" else (2.2, 1.1))
     heeded = (way == "org_px") == (convention in ("xds", "dials"))
@@ -366,7 +366,7 @@ def test_pix0_ignored():
 
 
 def test_pix0_honoured():
-    """The corner as typed is the same panel as its distance and beam centre."""
+    """The corner as typed is the same panel as its distance and beam center."""
     placed = still(detector__pix0_mm=(50.0, 4.6, -7.3), detector__beam_center_mm=None, detector__distance_mm=None)
     assert relative(image(placed), image(still())) <= SINES
 
@@ -382,7 +382,7 @@ def test_two_theta_axis_length():
 
 
 def panel(curved, convention="mosflm"):
-    """A square panel of 24 x 24 pixels at 1 m, centred, half a degree in half width."""
+    """A square panel of 24 x 24 pixels at 1 m, centerd, half a degree in half width."""
     return nb.Experiment(
         crystal=nb.Crystal(unit_cell=nb.UnitCell(270, 320, 360, 90, 95, 90), n_cells=(5, 5, 5), misset_deg=(10, 20, 30),
                            structure_factors=grid.table(9, 0.0)),
@@ -407,8 +407,8 @@ def test_curved_detector_of_the_text():
     assert (image(panel(True, "xds"), Quirk.CURVED_DET_AXES) == 0).all()
 
 
-def test_custom_changes_the_centre():
-    """CUSTOM_CHANGES_CENTRE: a spindle axis equal to the convention's own still moves the default centre by one pixel."""
+def test_custom_changes_the_center():
+    """CUSTOM_CHANGES_CENTRE: a spindle axis equal to the convention's own still moves the default center by one pixel."""
     quirks = {Quirk.CUSTOM_CHANGES_CENTRE, Quirk.DEFAULT_CENTRE_SHIFT}
     experiment = still(detector__beam_center_mm=None)
     spindle = experiment.replace("goniometer.axis", (0.0, 0.0, 1.0))

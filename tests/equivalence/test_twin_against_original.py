@@ -29,7 +29,7 @@ def test_bit_identical_to_the_original(case):
 
 
 def test_worked_example_intermediate_values():
-    """physics.md 18, to the printed digits."""
+    """docs/model.md, Worked example, to the printed digits."""
     twin = reference.Twin(experiment_of(ORIGINAL["cases"][0]["args"], {}))
     det, crystal = twin.detector, twin.crystal
     assert crystal.cell == [
@@ -62,7 +62,7 @@ def test_worked_example_intermediate_values():
 
 
 def test_uniform_deviates():
-    """random.md 2"""
+    """docs/random_numbers.md, Uniform deviate"""
     stream = Stream(-12345678, Shuffle())
     expected = [0.765989304, 0.023453664, 0.589726627, 0.535101593, 0.982231438, 0.693016112, 0.328146875, 0.29564169]
     assert [np.float32(stream.uniform()) for _ in expected] == [np.float32(x) for x in expected]
@@ -72,7 +72,7 @@ def test_uniform_deviates():
 
 
 def test_a_positive_state_continues_the_shared_table():
-    """random.md 1: NEGATIVE_SEED_NO_RESEED"""
+    """docs/random_numbers.md, Streams: NEGATIVE_SEED_NO_RESEED"""
     shared = Shuffle()
     first = Stream(-12345678, shared)
     for _ in range(3):
@@ -83,7 +83,7 @@ def test_a_positive_state_continues_the_shared_table():
 
 
 def test_random_rotations():
-    """random.md 5 and 6: domain 1 of half a degree, and the random orientation of seed 42"""
+    """docs/random_numbers.md, Random rotation: domain 1 of half a degree, and the random orientation of seed 42"""
     stream = Stream(-12345678, Shuffle())
     random_rotation(stream, 0.0087266462599716477, single=True)
     assert random_rotation(stream, 0.0087266462599716477, single=True) == pytest.approx(

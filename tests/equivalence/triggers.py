@@ -97,5 +97,5 @@ def experiment(options, settings, quirks):
 
 
 def without_triggers():
-    """An experiment that triggers no quirk: a still of an orthorhombic crystal on a flat panel with a typed centre."""
+    """An experiment that triggers no quirk: a still of an orthorhombic crystal on a flat panel with a typed center."""
     return grid.build(SOME_CENTER | {"interpolate": "nearest", "misset": (10, 20, 30)})

@@ -96,9 +96,9 @@ def test_spread_after_counting_correlates(kind, fwhm, radius, sum_k2, correlatio
     kept = kernel_of(psf, HERE.pixel_um).sum()
     check_moments(inner, 200.0 * kept, 200.0 * sum_k2, in_mean, in_var)
     assert abs(inner.var() / (200.0 * sum_k2) - 1) < 0.01
-    centred = inner - inner.mean()
+    centerd = inner - inner.mean()
     for (ds, df), expected_correlation in zip(((0, 1), (1, 1), (0, 2)), correlations, strict=True):
-        product = centred[:, : centred.shape[1] - ds, : centred.shape[2] - df] * centred[:, ds:, df:]
+        product = centerd[:, : centerd.shape[1] - ds, : centerd.shape[2] - df] * centerd[:, ds:, df:]
         assert abs(product.mean() / inner.var() - expected_correlation) < 0.005
     np.testing.assert_allclose(
         variance(200.0 * np.ones((99, 99)), readout)[49, 49] / 400, 200.0 * sum_k2 + 1 / 4800, rtol=1e-5
@@ -110,8 +110,8 @@ def test_spread_before_counting_does_not() -> None:
     n = 512
     inner = counts(200.0 * np.ones((n, n)), readout, 6).counts[30:-30, 30:-30].astype(float)
     assert abs(inner.var() / inner.mean() - 1) < 5 * np.sqrt(2 / inner.size)
-    centred = inner - inner.mean()
-    assert abs((centred[:, 1:] * centred[:, :-1]).mean() / inner.var()) < 5 / np.sqrt(inner.size)
+    centerd = inner - inner.mean()
+    assert abs((centerd[:, 1:] * centerd[:, :-1]).mean() / inner.var()) < 5 / np.sqrt(inner.size)
 
 
 def test_maps_are_static_and_flicker_is_not() -> None:

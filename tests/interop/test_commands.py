@@ -143,7 +143,7 @@ HEAD = "[crystal]\nn_cells=[5,5,5]\n[crystal.unit_cell]\na=50\nb=50\nc=50\nalpha
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[beam\n", r"is no TOML: .*line 1"),
+        ("[beam\n", r"is not TOML: .*line 1"),
         ("[detectr]\n", "detectr=.*no such table; did you mean detector?"),
         ("[crystal]\nn_cell=[5,5,5]\n[crystal.structure_factors]\ndefault_F=5\n", "crystal.n_cell=.*did you mean n_cells?"),
         (HEAD + "[crystal.structure_factors]\nmzt='a'\n", "structure_factors.mzt=.*did you mean mtz?"),
@@ -216,7 +216,7 @@ def test_convert_between_geometry_files(capsys):
     assert "write --wavelength" in command(capsys, "convert", "f.mat", "g.expt")[2]
     assert "no known format" in command(capsys, "convert", "a.expt", "g.xyz")[2]
     open("junk", "w").write("hello\n")
-    assert "no geometry file that is known" in command(capsys, "convert", "junk", "g.expt")[2]
+    assert "not a geometry file that is known" in command(capsys, "convert", "junk", "g.expt")[2]
 
 
 def test_convert_between_image_formats(capsys):

@@ -17,7 +17,7 @@ SAME = 1e-9
 
 
 def experiment(convention="mosflm", **detector):
-    """Tilted, swung, not square, off centre, rotating, triclinic, with mosaic domains."""
+    """Tilted, swung, not square, off center, rotating, triclinic, with mosaic domains."""
     values = {"n_fast": 23, "n_slow": 19, "pixel_size_mm": 0.9, "distance_mm": 80.0, "rotation_deg": (3, -2, 5),
               "twotheta_deg": 12.0, "beam_center_mm": (9.0, 7.5), "convention": convention, **detector}  # fmt: skip
     return nb.Experiment(
@@ -97,7 +97,7 @@ def test_a_sensor_survives(tmp_path):
 
 
 def test_the_frames_are_those_of_the_programs(tmp_path):
-    """A flat detector as every program sees it (spec ecosystem.md 4)."""
+    """A flat detector as every program sees it (docs/file_formats.md, Geometry files)."""
     flat = nb.Experiment(
         crystal=nb.Crystal(unit_cell=nb.UnitCell(50, 60, 70, 90, 90, 90), structure_factors=nb.StructureFactors.constant(1.0)),
         detector=nb.Detector(n_fast=1000, n_slow=900, pixel_size_mm=0.15, distance_mm=150, beam_center_mm=(75.15, 60.0)),
@@ -117,7 +117,7 @@ def test_the_frames_are_those_of_the_programs(tmp_path):
     flat.to_xparm(tmp_path / "XPARM.XDS")
     lines = (tmp_path / "XPARM.XDS").read_text().splitlines()
     org_x, org_y, distance = map(float, lines[8].split())
-    # 75.15 mm/0.15 mm + 0.5: counted from 1 at the centre of the first pixel
+    # 75.15 mm/0.15 mm + 0.5: counted from 1 at the center of the first pixel
     assert (org_x, org_y, distance) == pytest.approx((501.5, 400.5, 150.0), abs=1e-9)
     np.testing.assert_allclose([float(x) for x in lines[1].split()[3:]], (1, 0, 0), atol=1e-15)
     np.testing.assert_allclose([[float(x) for x in line.split()] for line in lines[9:12]], np.eye(3), atol=1e-15)
@@ -267,7 +267,7 @@ def test_several_crystals_ask_for_an_index(tmp_path):
         np.linalg.norm(of_experiment(base).a_star[0])
     )
     (tmp_path / "z").write_text("{not json")
-    with pytest.raises(FileFormatError, match=r"is no JSON"):
+    with pytest.raises(FileFormatError, match=r"is not JSON"):
         nb.Experiment.from_dials(tmp_path / "z", base)
 
 
@@ -401,6 +401,6 @@ b/no_index = 1
     assert not second.mask.any()
     expected = np.ones((8, 10), bool)
     expected[0:5, 2:4] = False
-    expected[4:6, 3:7] = False  # centres x = -1.5 to 1.5; y = 5.5, 6.5
+    expected[4:6, 3:7] = False  # centers x = -1.5 to 1.5; y = 5.5, 6.5
     np.testing.assert_array_equal(first.mask, expected)
     assert of_experiment(dataclasses.replace(found, detector=first)).panels[0].origin[2] == pytest.approx(-102.0)

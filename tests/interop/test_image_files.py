@@ -22,7 +22,7 @@ h5py = pytest.importorskip("h5py", reason="needs h5py: pip install 'nanobragg[io
 
 
 def flat():
-    """Upright at right angles to the beam, not square, off centre, with a mask."""
+    """Upright at right angles to the beam, not square, off center, with a mask."""
     mask = np.ones((26, 30), bool)
     mask[10:12] = False
     return experiment(n_fast=30, n_slow=26, rotation_deg=(0, 0, 0), twotheta_deg=0.0, mask=mask).replace(
@@ -144,7 +144,7 @@ def test_smv_round_trip_and_fabio(tmp_path, dialect):
     assert float(header["OSC_START"]) == 13.0
     geometries_agree(e.replace("beam.kahn_factor", 0.0), nb.Experiment.from_image(names[0], e.replace("beam.kahn_factor", 0.0)),
                      1e-9 if dialect == "dxtbx" else 1e-5)  # fmt: skip
-    if dialect == "dxtbx":  # an ADSC header has the beam centre as slow, fast
+    if dialect == "dxtbx":  # an ADSC header has the beam center as slow, fast
         placed = of_experiment(e).panels[0].origin
         assert float(header["BEAM_CENTER_X"]) == pytest.approx(placed[1])
         assert float(header["BEAM_CENTER_Y"]) == pytest.approx(-placed[0])

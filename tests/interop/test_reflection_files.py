@@ -259,7 +259,7 @@ def test_structure_factor_cif(tmp_path):
     with pytest.raises(FileFormatError, match=r"no unit cell|cell"):
         StructureFactors.from_cif(tmp_path / "nocell.cif")
     (tmp_path / "bad.cif").write_text("this is no cif 'x\n")
-    with pytest.raises(FileFormatError, match=r"no CIF file"):
+    with pytest.raises(FileFormatError, match=r"not a CIF file"):
         StructureFactors.from_cif(tmp_path / "bad.cif")
     with pytest.raises(FileFormatError, match=r"cannot be read|No such"):
         StructureFactors.from_cif(tmp_path / "missing.cif")

@@ -22,7 +22,7 @@ SYSTEMS = {
 
 
 def still(cell=(40, 50, 60, 80, 95, 105), misset=(10.0, 20.0, 30.0), sampling=None, detector=None, **crystal):
-    """A still on a centred mosflm panel of 12 x 10 pixels that reaches 9 degrees, unpolarized."""
+    """A still on a centerd mosflm panel of 12 x 10 pixels that reaches 9 degrees, unpolarized."""
     panel = {"n_fast": 12, "n_slow": 10, "pixel_size_mm": 1.3, "distance_mm": 50.0} | (detector or {})
     return nb.Experiment(
         crystal=nb.Crystal(
@@ -36,7 +36,7 @@ def still(cell=(40, 50, 60, 80, 95, 105), misset=(10.0, 20.0, 30.0), sampling=No
 
 
 def indices(experiment):
-    """(..., 3) h, k, l of every pixel centre, from the cell vectors and the geometry of the panel."""
+    """(..., 3) h, k, l of every pixel center, from the cell vectors and the geometry of the panel."""
     return scattering(experiment) @ unit_cell_vectors(experiment).T
 
 

@@ -1,4 +1,4 @@
-"""Where things land: beam centres, Bragg peaks, pivots, tilts, and the laboratory turned as a whole."""
+"""Where things land: beam centers, Bragg peaks, pivots, tilts, and the laboratory turned as a whole."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_beam_center_is_met(convention, pivot, center):
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_beam_center_as_the_convention_writes_it(convention):
-    """physics.md 4: how X and Y of a convention map to fast and slow."""
+    """docs/model.md, Beam center: how X and Y of a convention map to fast and slow."""
     x, y = 2.1, 2.7
     expected = {
         "mosflm": (y + P / 2, x + P / 2),
@@ -63,7 +63,7 @@ def test_beam_center_as_the_convention_writes_it(convention):
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_org_and_close_point(convention):
-    """On an untilted panel the foot of the normal is the beam centre."""
+    """On an untilted panel the foot of the normal is the beam center."""
     by_org = direct_beam(convention=convention, org_px=(12.3, 10.9))
     np.testing.assert_allclose(spot(by_org), (11.8 * P, 10.4 * P), atol=WITHIN)
     by_point = direct_beam(convention=convention, close_point_mm=(2.4, 2.1))
@@ -72,7 +72,7 @@ def test_org_and_close_point(convention):
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 @pytest.mark.parametrize("scale", [1.0, 1.7])
-def test_default_centre_is_the_middle(convention, scale):
+def test_default_center_is_the_middle(convention, scale):
     """... and scales with the number and the size of the pixels."""
     p = P * scale
     experiment = direct_beam(convention=convention, pixel_size_mm=p, distance_mm=80.0 * scale)
@@ -86,8 +86,8 @@ def test_default_centre_is_the_middle(convention, scale):
     ("convention", "shift"),
     [("mosflm", 1.0), ("denzo", 0.5), ("adxv", 0.5), ("xds", 0.0), ("dials", 0.0), ("custom", 0.0)],
 )
-def test_default_centres_of_the_original(convention, shift):
-    """physics.md 4, reference fidelity: half a pixel or one off the middle."""
+def test_default_centers_of_the_original(convention, shift):
+    """docs/model.md, Beam center, reference fidelity: half a pixel or one off the middle."""
     experiment = direct_beam(convention=convention).with_fidelity("reference").replace("crystal.shape", "round")
     expected = ((N_FAST / 2 + shift) * P, (N_SLOW / 2 + shift) * P)
     # measured 1e-14
@@ -147,7 +147,7 @@ def test_pivot_sample_keeps_the_panel_rigid(convention, rotation, twotheta):
 
 
 def test_two_theta_moves_the_beam_spot_on_a_panel_that_pivots_on_the_sample():
-    """quirks.md TWOTHETA_DISTANCE: at 20 degrees xds has the beam at S + distance tan 20."""
+    """docs/quirks.md, TWOTHETA_DISTANCE: at 20 degrees xds has the beam at S + distance tan 20."""
     swing = 100.0 * np.tan(np.radians(20.0))
     experiment = direct_beam(convention="xds", distance_mm=100.0, twotheta_deg=20.0, beam_center_mm=(2.5, 2.3 - swing))
     np.testing.assert_allclose(spot(experiment), (2.5, 2.3), rtol=0, atol=0.01 * P)

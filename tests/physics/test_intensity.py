@@ -143,7 +143,7 @@ def test_water_does_not_depend_on_the_sampling():
     stepped = base.replace("goniometer.osc_deg", 1.0).replace("goniometer.n_steps", 4)
     stepped = stepped.replace("crystal.mosaic", nb.Mosaic(spread_deg=1.0, n_domains=3))
     np.testing.assert_allclose(render(stepped), plain, rtol=ROUNDING)
-    # sub-pixels see the curvature of 1/R^3 alone: (0.5/30)^2/4 of it between the centre and the mean
+    # sub-pixels see the curvature of 1/R^3 alone: (0.5/30)^2/4 of it between the center and the mean
     np.testing.assert_allclose(render(base.replace("sampling.oversample", 3)), plain, rtol=3e-4)
 
 

@@ -28,9 +28,9 @@ def test_data(real, name, group, n):
     assert table.space_group == group
     # a monoclinic list: every unique reflection stands for at most 4 (2 rotations, 2 Friedel mates)
     assert 3 * n < table.n_reflections <= 4 * n
-    centre = -np.array(table.hkl_min)
+    center = -np.array(table.hkl_min)
     assert (table.amplitude == table.amplitude[::-1, ::-1, ::-1]).all(), "no anomalous columns: Friedel's law holds"
-    assert (np.array(table.amplitude.shape) == 2 * centre + 1).all()
+    assert (np.array(table.amplitude.shape) == 2 * center + 1).all()
     assert simulated(table).max() > 0
 
 

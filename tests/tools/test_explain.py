@@ -111,7 +111,7 @@ def test_costs_on_a_small_detector_are_those_of_the_whole_images() -> None:
 
 
 def test_water_costs_what_the_formula_says() -> None:
-    """WATER_SCALE: the background is multiplied by r_e^2 fluence once too often and divided by the steps (quirks.md)."""
+    """WATER_SCALE: the background is multiplied by r_e^2 fluence once too often and divided by the steps (docs/quirks.md)."""
     flags = f"{SMALL} -default_F 1e-9 -N 1 -water 10 -fluence 1e24 -oversample 2".split()
     _, explanation, _ = explain_flags(flags, measure=True)
     cost = next(cost for cost in explanation.costs if cost.quirk is Quirk.WATER_SCALE)

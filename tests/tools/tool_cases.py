@@ -49,7 +49,7 @@ def in_case_folder(name: str, folder: Path = GOLDEN) -> Iterator[Path]:
 
 
 def block_of(pixel: dict[str, Any]) -> str:
-    """The printed block that the numbers of pixels.json come from, in the formats of spec cli.md section 4."""
+    """The printed block that the numbers of pixels.json come from, in the formats of docs/command.md, The report."""
     lines = [
         f"{pixel['f']:4d} {pixel['s']:4d} : stol = {pixel['stol']:g} or {pixel['stol_from_twotheta']:g}",
         "at " + " ".join(f"{x:g}" for x in pixel["at"]),

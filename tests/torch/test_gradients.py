@@ -192,7 +192,7 @@ SINGULAR = {
 
 @pytest.mark.parametrize("path", SINGULAR)
 def test_singular_points(path):
-    """The symmetric experiment: a pixel centre in the direct beam (h = k = l = 0 exactly), right angles, nothing rotated.
+    """The symmetric experiment: a pixel center in the direct beam (h = k = l = 0 exactly), right angles, nothing rotated.
 
     Gradients are finite, and equal differences where both sides exist; a range of exactly 0 is a single point, which has none.
     """

@@ -1,4 +1,4 @@
-"""Scenes built by hand, from the formulas of physics.md alone, so that the engine is tested without the derivation."""
+"""Scenes built by hand, from the formulas of docs/model.md alone, so that the engine is tested without the derivation."""
 
 from dataclasses import replace
 from math import cos, sin, sqrt
@@ -12,7 +12,7 @@ RTD = 57.29577951308232
 
 
 def rotxyz(v, angles):
-    """physics.md 0; none of the angles is 0 here."""
+    """docs/model.md, Order of operations; none of the angles is 0 here."""
     x, y, z = v
     a, b, c = angles
     y, z = y * cos(a) + z * -sin(a), y * sin(a) + z * cos(a)
@@ -35,7 +35,7 @@ def rescale(x, m):
 
 
 def oriented_cell(a, b, c, alpha, beta, gamma, misset):
-    """Rows a, b, c [m] and a*, b*, c* [1/Angstrom] of physics.md 9.1, 9.3 and 9.4, defects included."""
+    """Rows a, b, c [m] and a*, b*, c* [1/Angstrom] of docs/model.md, Unit cell, defects included."""
     alpha, beta, gamma = alpha / RTD, beta / RTD, gamma / RTD
     s = (alpha + beta + gamma) / 2
     k = abs(sin(s) * sin(s - alpha) * sin(s - beta) * sin(s - gamma))
@@ -69,7 +69,7 @@ def table(limit=8):
 
 
 def worked_example(**changes):
-    """The Scene of physics.md 18, as the original runs it, with the given fields replaced."""
+    """The Scene of docs/model.md, Worked example, as the original runs it, with the given fields replaced."""
     cell, star = oriented_cell(40, 50, 60, 80, 95, 105, (10, 20, 30))
     p = 2 / 1000
     f_beam, s_beam = 0.007, 0.006

@@ -44,7 +44,7 @@ def test_worked_example_to_the_bit():
 
 
 def test_trace_of_the_worked_example():
-    """Every number of physics.md 18 for pixel f = 1, s = 2, to the last digit printed there."""
+    """Every number of docs/model.md, Worked example for pixel f = 1, s = 2, to the last digit printed there."""
     records, value = _core.CoreScene(worked_example()).trace(2 * 5 + 1)
     found = {name: got for name, _, got in records}
     assert found["position_m"] == (0.05, 0.001, -0.004)
@@ -387,7 +387,7 @@ def test_thread_counts(n_threads):
 
 
 def test_table_of_the_helper():
-    assert table()[8 + 1, 8 + 0, 8 - 4] == 62  # F(1, 0, -4) of physics.md 18
+    assert table()[8 + 1, 8 + 0, 8 - 4] == 62  # F(1, 0, -4) of docs/model.md, Worked example
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

@@ -1,4 +1,4 @@
-"""Writing whole files or nothing (cli.md 8)."""
+"""Writing whole files or nothing (docs/command.md, Two switches)."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""The binary dump of structure factors (formats.md 4)."""
+"""The binary dump of structure factors (docs/file_formats.md, Fdump.bin)."""
 
 import hashlib
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_dump_is_the_original_s_byte_for_byte(tmp_path, name, default_F, digest)
 
 
 def test_layout(tmp_path):
-    # quirks.md FDUMP_LAYOUT: -1..1, 0..1, 2..3 gives 36 doubles, F(-1,0,2) first, F(0,0,2) at 9, F(1,1,3) at 22
+    # docs/file_formats.md, Fdump.bin: -1..1, 0..1, 2..3 gives 36 doubles, F(-1,0,2) first, F(0,0,2) at 9, F(1,1,3) at 22
     table = StructureFactors.from_arrays([[-1, 0, 2], [0, 0, 2], [1, 1, 3]], [1.0, 2.0, 3.0], default_F=0.5)
     write_fdump(tmp_path / "d", table)
     header, data = (tmp_path / "d").read_bytes().split(b"\f", 1)
@@ -55,9 +55,9 @@ def test_first_value_may_begin_with_white_space(tmp_path, low_byte):
 @pytest.mark.parametrize(
     "content, words",
     [
-        (b"", "no dump"),
-        (b"1 2 3 4 5\n\f", "no dump"),
-        (b"0 0 0 0 0 0\n" + bytes(64), "no dump"),
+        (b"", "not a dump"),
+        (b"1 2 3 4 5\n\f", "not a dump"),
+        (b"0 0 0 0 0 0\n" + bytes(64), "not a dump"),
         (b"2 1 0 0 0 0\n\f" + bytes(32), "indices from"),
         (b"0 0 0 0 0 0\n\f" + bytes(56), "56 bytes of data, expected 64"),
         (b"0 0 0 0 0 0\n\f" + bytes(65), "65 bytes"),

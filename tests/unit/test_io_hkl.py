@@ -1,4 +1,4 @@
-"""Reflection files: the strict reader, and the one that behaves as the original program (formats.md 1, cli.md 3)."""
+"""Reflection files: the strict reader, and the one that behaves as the original program (docs/file_formats.md)."""
 
 from pathlib import Path
 
@@ -128,7 +128,7 @@ def test_legacy_five_columns_shift(written):
     table = StructureFactors.from_arrays(
         legacy.hkl, legacy.amplitude, box=(legacy.hkl_min, legacy.hkl_max), n_reflections=legacy.n_records
     )
-    # formats.md 1: a 61 x 4 x 2 box with 50 at (0, 0, 1) and 2 at (2, 0, 0)
+    # docs/file_formats.md, Reflections as text: a 61 x 4 x 2 box with 50 at (0, 0, 1) and 2 at (2, 0, 0)
     assert table.amplitude.shape == (61, 4, 2) and table.amplitude[0, 0, 1] == 50 and table.amplitude[2, 0, 0] == 2
     assert np.count_nonzero(table.amplitude) == 2
 

@@ -1,4 +1,4 @@
-"""Float, PGM and PNG images, and the rules that turn expected photons into counts and greys (formats.md 6, 7, 10)."""
+"""Float, PGM and PNG images, and the rules that turn expected photons into counts and greys (docs/file_formats.md)."""
 
 import json
 import struct
@@ -129,7 +129,7 @@ def test_float_takes_tensors(tmp_path):
 def test_pgm_bytes_and_round_trip(tmp_path):
     grey = np.arange(128 * 128, dtype=np.uint32).reshape(128, 128).astype(np.uint8)
     write_pgm(tmp_path / "a.pgm", grey, scale=0.0158929)
-    # the hex dump of formats.md 10
+    # an image of the original (docs/file_formats.md, PGM)
     assert (tmp_path / "a.pgm").read_bytes().startswith(b"P5\n128 128\n# pixels scaled by 0.0158929\n255\n\x00\x01")
     assert np.array_equal(read_pgm(tmp_path / "a.pgm"), grey)
 
@@ -137,8 +137,8 @@ def test_pgm_bytes_and_round_trip(tmp_path):
 @pytest.mark.parametrize(
     "content, words",
     [
-        (b"", "no binary PGM"),
-        (b"P2\n1 1\n255\n0", "no binary PGM"),
+        (b"", "not a binary PGM"),
+        (b"P2\n1 1\n255\n0", "not a binary PGM"),
         (b"P5\n2 2\n255\nabc", "3 bytes of pixels, expected 4"),
         (b"P5\n2 2\n65535\nabcdefgh", "largest grey"),
     ],

@@ -1,4 +1,4 @@
-"""Orientation matrix files (formats.md 2)."""
+"""Orientation matrix files (docs/file_formats.md, Orientation matrix)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""SMV images: reading, header import, and the header that the original writes (formats.md 5, 8, 9)."""
+"""SMV images: reading, header import, and the header that the original writes (docs/file_formats.md, SMV images)."""
 
 from pathlib import Path
 
@@ -84,11 +84,11 @@ def test_incomplete_header(written, strict, entries, words):
 @pytest.mark.parametrize(
     "content, words",
     [
-        (b"", "no SMV"),
+        (b"", "not an SMV"),
         (b"{\nHEADER_BYTES=512;\n}", "512"),
-        (b"P5\n" + bytes(600), "no SMV"),
+        (b"P5\n" + bytes(600), "not an SMV"),
         (b"{\nHEADER_BYTES=9999999;\n}".ljust(600), "HEADER_BYTES is"),
-        (b"{\nHEADER_BYTS=5;\n}".ljust(600), "HEADER_BYTES|no SMV"),
+        (b"{\nHEADER_BYTS=5;\n}".ljust(600), "HEADER_BYTES|not an SMV"),
     ],
 )
 def test_no_smv_at_all(tmp_path, strict, content, words):
@@ -130,7 +130,7 @@ KEYS = ("DISTANCE", "CLOSE_DISTANCE", "ORGX", "PHI", "OSC_RANGE", "WAVELENGTH", 
 
 
 def test_lenient_import_searches_for_pieces_of_text():
-    # formats.md 5: the last occurrence, even inside another key; atof of what follows the next '='
+    # docs/file_formats.md, Header defaults: the last occurrence, even inside another key; atof of what follows the next '='
     values = header_values("a.img", HEADER, KEYS, strict=False)
     assert values == {"DISTANCE": 88, "CLOSE_DISTANCE": 88, "ORGX": 31.25, "PHI": 3, "OSC_RANGE": 0, "WAVELENGTH": 1.6}
     assert header_values("a.img", "{\nPHI\n}", ["PHI"], strict=False) == {"PHI": 0}

@@ -1,4 +1,4 @@
-"""Source files (formats.md 3)."""
+"""Source files (docs/file_formats.md, Source file)."""
 
 from pathlib import Path
 

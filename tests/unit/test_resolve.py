@@ -37,7 +37,7 @@ def phi(fidelity: str, **values: float) -> list[float]:
     ],
 )
 def test_phi_steps(values: dict[str, float], reference: list[float], corrected: list[float] | None) -> None:
-    """physics.md 6.1; quirks.md part 1 "Counts"."""
+    """docs/model.md, Counts."""
     np.testing.assert_allclose(phi("reference", **values), reference, atol=1e-8)
     if corrected is None:
         with pytest.raises(nb.ConfigError, match="give the range covered"):
@@ -54,7 +54,7 @@ def grid(fidelity: str, **values: object) -> list[tuple[float, float]]:
 
 
 def test_divergence_grids() -> None:
-    """physics.md 6.2 and 12.1 against the counts that quirks.md reports of the original; symmetric when corrected."""
+    """docs/model.md, Counts and Sources, against the counts of the original; symmetric when corrected."""
     assert grid("reference", h_mrad=5, h_step_mrad=2) == [(-2.5, 0), (-0.5, 0), (1.5, 0)]
     assert len(grid("reference", h_mrad=5, v_mrad=5)) == 4
     assert len(grid("reference", h_mrad=5, v_mrad=5, n_h=4, n_v=4)) == 12

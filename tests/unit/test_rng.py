@@ -83,7 +83,7 @@ def test_log_gamma(entry):
 
 
 def rotation(draws, spread):
-    """random.md 5, literally."""
+    """docs/random_numbers.md, Random rotation, literally."""
     r1, r2, r3 = (2 * float(u) - 1 for u in draws)
     x = math.sqrt(1 - r2 * r2)
     v1, v2, v3 = x * math.sin(math.pi * r1), x * math.cos(math.pi * r1), r2

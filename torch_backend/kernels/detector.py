@@ -1,4 +1,4 @@
-"""Detector geometry of a block: positions, directions, solid angles, capture fractions (physics.md 15.1 to 15.7).
+"""Detector geometry of a block: positions, directions, solid angles, capture fractions (docs/model.md).
 
 Every array has the shape (..., n_points, n_pixels); vectors stand on the first axis. `locate` is the forward model,
 `pull_back` its reverse-mode and `push_forward` its forward-mode derivative.
@@ -139,7 +139,7 @@ def _capture_slope(points: Points) -> Tensor:
 
 
 def _rotated(v: Tensor, axis: Tensor, angle: Tensor) -> Tensor:
-    """Rodrigues' formula (physics.md 0) for vectors (3, ...) about one axis (3,)."""
+    """Rodrigues' formula (docs/model.md, Order of operations) for vectors (3, ...) about one axis (3,)."""
     e = axis.reshape(3, *(1,) * angle.ndim)
     c, s = torch.cos(angle), torch.sin(angle)
     return e * (dot(e, v) * (1 - c)) + v * c + cross(e, v) * s

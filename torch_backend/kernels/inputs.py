@@ -223,7 +223,7 @@ def _cells(orientations: Tensor, axes: list[int]) -> Tensor:
 
 
 def _curvature(scene: Scene) -> dict[str, Tensor]:
-    """Angles of the curved detector as affine functions of the flat position (quirks.md part 1, physics.md 15.4)."""
+    """Angles of the curved detector as affine functions of the flat position (docs/model.md, Pixel positions)."""
     if not scene.curved:
         return {"arcs": scene.pix0.new_zeros(2, 4), "bend": scene.pix0.new_zeros(3, 3)}
     if Quirk.CURVED_DET_AXES in scene.quirks:
@@ -246,7 +246,7 @@ def _background(scene: Scene, plan: Plan, scale: Tensor) -> Tensor:
 
 
 def _spot(scene: Scene, scale: Tensor) -> dict[str, Tensor]:
-    """The metric of the spot and the scale with the height of the lattice factor (physics.md 15.11 step 3)."""
+    """The metric of the spot and the scale with the height of the lattice factor (docs/model.md, Lattice factor)."""
     n, fudge = scene.n_cells, scene.fudge
     cells = n.prod()
     if scene.shape is Shape.SQUARE:

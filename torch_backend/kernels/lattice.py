@@ -8,7 +8,7 @@ With f the offsets (h - h0, k - k0, l - l0), the form is
     tophat   1 where y < TOPHAT_CUT, else 0
 
 with y = fudge |spot f|^2 (`inputs._spot` has the metric); the height (Na Nb Nc)^2, times pi/6 for round, is in `Inputs.scale`.
-A top-hat has no slope: its edge passes no gradient. Reference: physics.md 15.11; quirks.md SINCG_ROUNDOFF and
+A top-hat has no slope: its edge passes no gradient. Reference: docs/model.md; docs/quirks.md, SINCG_ROUNDOFF and
 SINC3_CANCELLATION are not reproduced here, in any fidelity.
 """
 

@@ -1,4 +1,4 @@
-"""Structure factors of a block of evaluations: nearest table entry, or tricubic interpolation (physics.md 15.11 step 5).
+"""Structure factors of a block of evaluations: nearest table entry, or tricubic interpolation (docs/model.md).
 
 The table has a border of default_F on every side, so that an index outside is clamped into the border and no branch is
 needed. The nearest entry does not depend on the continuous index: no gradient passes there but that of the amplitude.

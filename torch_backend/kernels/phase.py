@@ -45,7 +45,7 @@ def _power_of_two(x: Tensor) -> Tensor:
 
 
 def offsets(cells: Tensor, vectors: Tensor, scale: Scales | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Offsets in (-1/2, 1/2] and nearest integers (exact halves go down, physics.md 15.11).
+    """Offsets in (-1/2, 1/2] and nearest integers (exact halves go down, docs/model.md, Lattice factor).
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 With k the incident direction and E, B the unit vectors along electric and magnetic field, psi = -atan2(D.B, D.E) and
 sin^2(2 theta) = (D.E)^2 + (D.B)^2, so that cos(2 psi) sin^2(2 theta) = (D.E)^2 - (D.B)^2 and the factor
-(1 + cos^2(2 theta) - K cos(2 psi) sin^2(2 theta))/2 of physics.md 15.9 is (1 + D . M . D)/2 with
+(1 + cos^2(2 theta) - K cos(2 psi) sin^2(2 theta))/2 of docs/model.md, Polarization, is (1 + D . M . D)/2 with
 
     M = k k^T - K (E E^T - B B^T).
 

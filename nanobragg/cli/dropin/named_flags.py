@@ -1,4 +1,4 @@
-"""An error about a field of the experiment, told in terms of the flags that were typed (spec cli.md 8)."""
+"""An error about a field of the experiment, told in terms of the flags that were typed (docs/command.md, Two switches)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of a run, in the original's order and with its lines (spec formats.md 6 to 12, cli.md 4 items 57 to 63)."""
+"""Files of a run, in the original's order and with its lines (docs/command.md, Files; docs/file_formats.md)."""
 
 # ruff: noqa: UP031  the lines are written as the C formats that define them
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _header(line: CommandLine, output: Output, d: Derivation, seed: int) -> byte
 
 
 def recorded_entries(d: Derivation, **more: Any) -> list[tuple[str, object]]:
-    """Entries of an SMV header with the experiment, its quirks and seeds, and what `more` there is (quirks.md).
+    """Entries of an SMV header with the experiment, its quirks and seeds, and what `more` there is (docs/quirks.md).
 
     The record comes first: the original takes the last place where the letters of a key stand, and three letters such as
     PHI may well stand in compressed text.

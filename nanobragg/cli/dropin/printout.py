@@ -1,4 +1,4 @@
-"""The block that -printout prints for a pixel (spec cli.md section 4)."""
+"""The block that -printout prints for a pixel (docs/command.md, The report)."""
 
 # ruff: noqa: UP031  the lines are written as the C formats that define them
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The console text of the original program, line by line (spec cli.md section 4)."""
+"""The console text of the original program, line by line (docs/command.md, The report)."""
 
 # ruff: noqa: UP031  the lines are written as the C formats that define them
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _cell_lines(d: Derivation) -> Iterator[str]:
 
 
 def _odd_angles(name: str, cell: CellParameters, labels: tuple[str, str]) -> Iterator[str]:
-    """The original's warning about sines and cosines beyond 1, in its own columns (spec cli.md 4, item 18)."""
+    """The original's warning about sines and cosines beyond 1, in its own columns (docs/command.md, The report)."""
     if not cell.odd:
         return
     yield f"WARNING: oddball {name} angles:"

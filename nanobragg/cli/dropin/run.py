@@ -89,7 +89,7 @@ def _simulate(line: CommandLine) -> None:
 
 
 def _report_unread(line: CommandLine) -> None:
-    """Structure factors that cannot be read: the report up to them, and the original's error (spec cli.md 3)."""
+    """Structure factors that cannot be read: the report up to them, and the original's error (docs/command.md)."""
     if "mtz" in line.own or "model" in line.own:
         return
     path = str(line.settings.get("hkl", line.dump_file))
@@ -112,7 +112,7 @@ def _matrix_opened(line: CommandLine) -> bool:
 
 
 def _write_dump(line: CommandLine, reflections: Reflections) -> None:
-    """The dump for next time, whenever a structure-factor file was read (spec formats.md 4)."""
+    """The dump for next time, whenever a structure-factor file was read (docs/file_formats.md, Fdump.bin)."""
     if reflections.kind != "hkl":
         return
     try:

@@ -26,7 +26,7 @@ SUBCOMMANDS = {
     "init": "write a commented experiment file (TOML) to start from",
     "run": "simulate an experiment file: one image or a scan, in any format",
     "convert": "between geometry files of DIALS, XDS, MOSFLM, CrystFEL, and between image formats",
-    "view": "a picture (PNG) of an image, with resolution rings and the beam centre",
+    "view": "a picture (PNG) of an image, with resolution rings and the beam center",
     "noisify": "the companion noisify with its own flags: noise and point spread on a float image",
     "nonbragg": "the companion nonBragg with its own flags: scattering of water, air, ice, any amorphous body",
 }

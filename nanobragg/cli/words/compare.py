@@ -187,7 +187,7 @@ def _read(path: str) -> NDArray[Any]:
         try:
             return np.asarray(np.load(path, allow_pickle=False))
         except (OSError, ValueError) as error:
-            raise FileFormatError(path, f"is no readable npy file: {error}") from None
+            raise FileFormatError(path, f"is not a readable npy file: {error}") from None
     return read_image(path)
 
 

@@ -28,14 +28,14 @@ _BRIGHT, _DIM = 99.9, 50.0
 def run_view(args: Sequence[str]) -> int:
     """Run the subcommand."""
     options = Words(
-        "view", "A picture (PNG) of an image: contrast that shows weak spots, resolution rings, the beam centre."
+        "view", "A picture (PNG) of an image: contrast that shows weak spots, resolution rings, the beam center."
     )
     options.add_argument("image", help="NXmx, miniCBF, SMV, PGM, TIFF, EDF, or float32 .bin with --shape")
     options.add_argument("-o", "--output", metavar="PNG", help="default: the image's name with .png")
     options.add_argument("-n", "--number", type=int, default=1, help="which image of a stack, from 1")
     add_shape(options, "has no default")
     options.add_argument("--geometry", metavar="FILE", help="geometry file, where the header has none")
-    options.add_argument("--no-rings", action="store_true", help="neither rings nor beam centre")
+    options.add_argument("--no-rings", action="store_true", help="neither rings nor beam center")
     options.add_argument("--max", type=float, help="count that is shown black (default: automatic)")
     return carried_out(_view, options, args)
 
@@ -78,7 +78,7 @@ def draw(pixels: NDArray[Any], geometry: Geometry | None, output: str, title: st
     pixels : (n_slow, n_fast) array
         Panels below each other, as in an NXmx file.
     geometry : Geometry, optional
-        For rings and the beam centre.
+        For rings and the beam center.
     output : path
         A PNG file.
     title : str
@@ -132,7 +132,7 @@ def _mark(axes: Any, geometry: Geometry) -> None:
         inside = [level for level in levels if d.min() < level < d.max()]
         if inside and min(d.shape) > 1:
             x, y = np.arange(d.shape[1]) * step, offset + np.arange(d.shape[0]) * step
-            # 1/d is smooth through the centre, d is not
+            # 1/d is smooth through the center, d is not
             rings = axes.contour(
                 x, y, 1 / d, levels=sorted(1 / level for level in inside), colors="tab:blue", linewidths=0.6
             )

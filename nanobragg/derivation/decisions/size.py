@@ -1,4 +1,4 @@
-"""The size of the crystal in cells, and the sub-pixels that resolve its spots (spec physics.md sections 2.4 and 10)."""
+"""The size of the crystal in cells, and the sub-pixels that resolve its spots (docs/model.md, Crystal size)."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def crystal_size(experiment: Experiment, cell: Cell, without: Quirk | None = Non
 
 
 def recommended_oversample(experiment: Experiment, cell: Cell, distance: float, pixel_size: float) -> int:
-    """ceil(3 L/r) sub-pixels per axis: r = lambda distance/pixel, L the largest crystal edge (physics.md section 10).
+    """ceil(3 L/r) sub-pixels per axis: r = lambda distance/pixel, L the largest crystal edge (docs/model.md, Crystal size).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Beam, spindle and detector in the laboratory (spec physics.md sections 2 to 5 and 7; quirks.md part 1)."""
+"""Beam, spindle and detector in the laboratory (docs/model.md, Laboratory frames to Detector placement)."""
 
 from nanobragg.derivation.placement.frame import convention_in_force, parallel
 from nanobragg.derivation.placement.moved import apart

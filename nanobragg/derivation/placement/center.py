@@ -1,4 +1,4 @@
-"""Where the beam or the normal meets the detector (spec physics.md sections 2 to 4; quirks.md part 1)."""
+"""Where the beam or the normal meets the detector (docs/model.md, Beam center)."""
 
 from __future__ import annotations
 

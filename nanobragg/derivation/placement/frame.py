@@ -1,4 +1,4 @@
-"""The vectors of beam, spindle and detector before the detector is turned (spec physics.md sections 4 and 5)."""
+"""The vectors of beam, spindle and detector before the detector is turned (docs/model.md, Laboratory frames)."""
 
 from __future__ import annotations
 

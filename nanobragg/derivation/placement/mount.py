@@ -1,4 +1,4 @@
-"""The detector on its rotations (spec physics.md section 7)."""
+"""The detector on its rotations (docs/model.md, Detector placement)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where everything stands: the pixels of the mounted detector, and the numbers that describe it (spec physics.md section 7)."""
+"""Where everything stands: the pixels of the mounted detector, and the numbers that describe it (docs/model.md)."""
 
 from __future__ import annotations
 

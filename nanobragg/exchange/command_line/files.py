@@ -39,7 +39,7 @@ class Reflections:
 
 
 def read_reflections(line: CommandLine) -> Reflections:
-    """Read the structure factors: from -hkl, else from a dump, else -default_F alone (spec cli.md 3).
+    """Read the structure factors: from -hkl, else from a dump, else -default_F alone (docs/command.md, Required inputs).
 
     Raises
     ------
@@ -151,7 +151,7 @@ def _with_option(error: FileFormatError) -> FileFormatError:
 
 
 def read_cell(line: CommandLine) -> UnitCell | None:
-    """The typed cell, with what the original fills in: b, c = a and 90 degrees (physics.md 9.1).
+    """The typed cell, with what the original fills in: b, c = a and 90 degrees (docs/model.md, Unit cell).
 
     Raises
     ------
@@ -182,7 +182,7 @@ def read_cell(line: CommandLine) -> UnitCell | None:
 def read_orientation(line: CommandLine, cell: UnitCell | None) -> tuple[NDArray[np.float64] | None, bool]:
     """The matrix of -mat as rows a*, b*, c* [1/Angstrom], and whether its file was opened.
 
-    The file holds the matrix times the wavelength: every vector is multiplied by 1e-10/lambda [m] (physics.md 9.2).
+    The file holds the matrix times the wavelength: every vector is multiplied by 1e-10/lambda [m] (docs/model.md, Unit cell).
 
     Raises
     ------
@@ -223,7 +223,7 @@ def _unrotated(line: CommandLine, cell: UnitCell) -> NDArray[np.float64]:
 
 
 def read_sources(line: CommandLine) -> Sources | None:
-    """The explicit sources of -sourcefile, missing columns filled in (spec formats.md 3.1)."""
+    """The explicit sources of -sourcefile, missing columns filled in (docs/file_formats.md, Source file)."""
     if "sourcefile" not in line.settings:
         return None
     path = str(line.settings.get("sourcefile"))

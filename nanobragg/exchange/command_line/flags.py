@@ -2,7 +2,7 @@
 
 Both parsers (`nanobragg.exchange.command_line.parse`), the help text (`nanobragg.cli.dropin.usage`) and the settings they make
 (`nanobragg.exchange.command_line.settings`) read this table. Unit, default and description of a flag that sets a config
-field are those of the field (spec cli.md section 2).
+field are those of the field (docs/command.md, Flags).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Flag:
         One letter for each value, see `Kind`; empty for a switch.
     contains, equals : tuple of str
         The original's patterns: a token counts when it contains one of the first or equals one of the second
-        (spec cli.md 1.2). When both are empty the flag is matched by `name` as a substring.
+        (docs/command.md, Matching of flags). When both are empty the flag is matched by `name` as a substring.
     also : tuple of str
         Further spellings in use, accepted under --strict next to the patterns.
     put : object
@@ -48,7 +48,7 @@ class Flag:
     needs : int, optional
         Tokens that must follow for the lenient rule; None: one for each value.
     pivot : str
-        Side effect on the pivot (spec cli.md 1.7).
+        Side effect on the pivot (docs/command.md, Conventions and pivot).
     stops : bool
         Ends the tests for the token.
     crashes : bool
@@ -107,7 +107,7 @@ GROUPS = (CRYSTAL, BEAM, GEOMETRY, SENSOR, SAMPLING, OUTPUT, OWN)
 
 def _convention(name: str, pivot: str) -> Flag:
     return Flag(
-        f"-{name}", GEOMETRY, ("convention",), put=name, pivot=pivot, help=f"{name} convention: frame and beam centre"
+        f"-{name}", GEOMETRY, ("convention",), put=name, pivot=pivot, help=f"{name} convention: frame and beam center"
     )
 
 
@@ -210,9 +210,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag("-pixel", GEOMETRY, ("pixel",), "d", also=("-pixel_size", "-pixelsize"), field="detector.pixel_size_mm",
          help="pixel edge"),
     Flag("-Xbeam", GEOMETRY, ("x_beam",), "d", field="detector.beam_center_convention_mm", pivot="beam",
-         default="middle", help="beam centre X, by convention"),
+         default="middle", help="beam center X, by convention"),
     Flag("-Ybeam", GEOMETRY, ("y_beam",), "d", field="detector.beam_center_convention_mm", pivot="beam",
-         default="middle", help="beam centre Y, by convention"),
+         default="middle", help="beam center Y, by convention"),
     Flag("-Xclose", GEOMETRY, ("x_close",), "d", field="detector.close_point_mm", pivot="sample", default="middle",
          help="foot of the normal, fast"),
     Flag("-Yclose", GEOMETRY, ("y_close",), "d", field="detector.close_point_mm", pivot="sample", default="middle",
@@ -336,7 +336,7 @@ OWN_OPTIONS: tuple[Flag, ...] = (
     Flag("--mtz", CRYSTAL, ("mtz",), "s", metavar="FILE",
          help="structure factors with symmetry, and the cell: MTZ, or mmCIF as "
          "the Protein Data Bank has them"),
-    Flag("--label", CRYSTAL, ("label",), "s", metavar="COLUMN", default="the best there is, said aloud",
+    Flag("--label", CRYSTAL, ("label",), "s", metavar="COLUMN", default="the best one; a line says which",
          help="column of --mtz"),
     Flag("--model", CRYSTAL, ("model",), "s", metavar="FILE",
          help="compute structure factors from coordinates, with bulk "

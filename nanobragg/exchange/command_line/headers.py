@@ -13,7 +13,7 @@ def read_header(path: str, strict: bool) -> tuple[dict[str, float], NDArray[np.u
     """Header values by keyword, and the pixels, of an SMV file.
 
     The original finds a keyword inside another one, and ignores TWOTHETA; `strict` matches whole keywords, honours TWOTHETA
-    and takes an oscillation range of 0 as a still (quirks.md part 1).
+    and takes an oscillation range of 0 as a still (docs/model.md).
     """
     image = load_smv(path, strict=strict)
     keys = [key for key, _ in HEADER_KEYS if strict or key != "TWOTHETA"]

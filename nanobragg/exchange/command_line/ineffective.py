@@ -1,4 +1,4 @@
-"""Settings that were typed and change nothing in this run, with the reason (spec cli.md 8)."""
+"""Settings that were typed and change nothing in this run, with the reason (docs/command.md, Two switches)."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ def _detector(line: CommandLine) -> Detector:
         center = None  # that of a header, which a flag overrides
     if line.strict and "pivot" in settings.typed and get("pivot") not in ("beam", "sample"):
         raise UsageError("-pivot: neither 'beam' nor 'sample'; write -pivot beam or -pivot sample")
-    # under a named convention the side effects of cli.md 1.7 are inert, and would mislead the corrected model
+    # under a named convention the side effects (docs/command.md) are inert, and would mislead the corrected model
     pivot_moves = Quirk.PIVOT_FORCED in line.quirks and line.drops_to_custom
     return Detector(
         n_fast=n_fast, n_slow=n_slow, pixel_size_mm=line.pixel_mm, size_mm=_pair(*sizes),
@@ -245,7 +245,7 @@ def _pair(first: Any, second: Any) -> tuple[Any, Any] | None:
 
 
 def _sensor(line: CommandLine) -> Sensor | None:
-    """The sensor as the left-to-right effects of the flags leave it (physics.md 1), or as typed without that quirk."""
+    """The sensor as the left-to-right effects of the flags leave it (docs/model.md), or as typed without that quirk."""
     settings = line.settings
     if not {"thickness", "attenuation", "layers"} & set(settings.values):
         return None
@@ -255,7 +255,7 @@ def _sensor(line: CommandLine) -> Sensor | None:
         thickness = settings.get("thickness", 0.0)
     if not line.strict:
         if thickness < 0 and (_unset(line, "layers") is None or Quirk.THICK_ABS_INTERPLAY not in line.quirks):
-            thickness = 0.0  # with a count the original takes 0.5 micrometre (physics.md 6.3)
+            thickness = 0.0  # with a count the original takes 0.5 micrometre (docs/model.md, Sensor)
         depth = None if depth is not None and depth < 0 else depth
     return Sensor(thickness_um=thickness, attenuation_um=depth, n_layers=_unset(line, "layers"))
 
@@ -267,7 +267,7 @@ def _goniometer(line: CommandLine) -> Goniometer:
         if count == 0:
             count = 1
         if get("phistep") == 0 and count is not None and osc is not None:
-            step = 0.0  # every step is at the start (physics.md 6.1, last row)
+            step = 0.0  # every step is at the start (docs/model.md, Counts, last row)
         if osc is not None and step and count is None and math.isfinite(osc) and math.ceil(osc / step) < 1:
             raise UsageError("-osc 0 with -phistep: no phi step is left; write -phisteps N or leave -phistep out")
     return Goniometer(

@@ -1,4 +1,4 @@
-"""The two parsers over the flag table: the original's rule, and the strict one (spec cli.md 1 and 8)."""
+"""The two parsers over the flag table: the original's rule, and the strict one (docs/command.md, Matching of flags)."""
 
 from __future__ import annotations
 

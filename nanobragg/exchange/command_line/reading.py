@@ -101,7 +101,7 @@ class CommandLine:
         return float(self.settings.get("pixel", DEFAULT_PIXEL_MM))
 
     def detector_size(self) -> tuple[list[int], list[float | None]]:
-        """Pixel counts (fast, slow), and the sizes [mm] where a size and not a count decided (physics.md 2).
+        """Pixel counts (fast, slow), and the sizes [mm] where a size and not a count decided (docs/model.md, Pixels).
 
         Raises
         ------
@@ -225,7 +225,7 @@ def _physics(own: dict[str, Value], name: str) -> tuple[frozenset[Quirk], bool]:
 
 
 def read_headers(line: CommandLine) -> None:
-    """Pass 1: the mask file first, the image file second; their headers supply defaults (spec cli.md 1.1, formats.md 5)."""
+    """Pass 1: the mask file first, the image file second; their headers supply defaults (docs/command.md)."""
     named = {
         occurrence.flag.name: str(occurrence.values[0])
         for occurrence in line.parsed.occurrences
@@ -246,7 +246,7 @@ def read_headers(line: CommandLine) -> None:
 
 
 def require_inputs(line: CommandLine) -> None:
-    """Check that there is a source of structure factors and one of a cell (spec cli.md 3).
+    """Check that there is a source of structure factors and one of a cell (docs/command.md, Required inputs).
 
     Raises
     ------

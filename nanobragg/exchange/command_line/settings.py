@@ -1,4 +1,4 @@
-"""The settings that a command line leaves behind, in the flags' own units (spec cli.md 1.5 to 1.7; physics.md 1).
+"""The settings that a command line leaves behind, in the flags' own units (docs/command.md, Matching of flags).
 
 Nothing is converted here but what the original converts while it reads: everything else stays as typed, so that the
 derivation does the original's arithmetic on it.

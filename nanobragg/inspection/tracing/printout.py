@@ -1,4 +1,4 @@
-"""Traces from the block that the original program prints for a pixel under ``-printout`` (spec cli.md section 4)."""
+"""Traces from the block that the original program prints for a pixel under ``-printout`` (docs/command.md, The report)."""
 
 from __future__ import annotations
 

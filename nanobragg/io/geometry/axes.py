@@ -1,4 +1,4 @@
-"""One physical vector in the laboratory frames of several programs (spec ecosystem.md 4).
+"""One physical vector in the laboratory frames of several programs (docs/file_formats.md, Geometry files).
 
 The frame of DIALS (imgCIF) is the meeting point: beam along -z, spindle usually +x.
 """

@@ -1,4 +1,4 @@
-"""CrystFEL: detector geometry (``.geom``) and indexed crystals (``.stream``) (spec ecosystem.md 4)."""
+"""CrystFEL: detector geometry (``.geom``) and indexed crystals (``.stream``) (docs/file_formats.md, Geometry files)."""
 
 from __future__ import annotations
 

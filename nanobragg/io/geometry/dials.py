@@ -1,4 +1,4 @@
-"""DIALS experiment lists (``.expt``, JSON): read and written without dxtbx (spec ecosystem.md 4)."""
+"""DIALS experiment lists (``.expt``, JSON): read and written without dxtbx (docs/file_formats.md, Geometry files)."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def read_expt(path: Path, index: int | None = None, image: int | None = None) ->
     try:
         data = json.loads(read_bytes(path))
     except (ValueError, UnicodeDecodeError) as error:
-        raise FileFormatError(path, f"is no JSON: {error}") from None
+        raise FileFormatError(path, f"is not JSON: {error}") from None
     entries = data.get("experiment") if isinstance(data, dict) else None
     if not isinstance(entries, list) or not entries:
-        raise FileFormatError(path, "is no DIALS experiment list: it has no entry 'experiment'")
+        raise FileFormatError(path, "is not a DIALS experiment list: it has no entry 'experiment'")
     if index is None:
         if len(entries) > 1:
             crystals = len({entry.get("crystal") for entry in entries})

@@ -1,4 +1,4 @@
-"""Geometry in the headers of images: SMV, miniCBF and NXmx (spec ecosystem.md 3)."""
+"""Geometry in the headers of images: SMV, miniCBF and NXmx (docs/file_formats.md, Image files)."""
 
 from __future__ import annotations
 
@@ -133,5 +133,5 @@ def kind_of_file(path: Path) -> str:
     if is_matrix(path):
         return "matrix"
     raise FileFormatError(
-        path, "is no geometry file that is known: .expt, XPARM.XDS, XDS.INP, .geom, MOSFLM matrix or image"
+        path, "is not a geometry file that is known: .expt, XPARM.XDS, XDS.INP, .geom, MOSFLM matrix or image"
     )

@@ -1,4 +1,4 @@
-"""MOSFLM orientation matrices: the crystal alone, in the MOSFLM frame, times the wavelength (spec ecosystem.md 4)."""
+"""MOSFLM orientation matrices: the crystal alone, in the MOSFLM frame, times the wavelength (docs/file_formats.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Geometry in NXmx files: chains of transformations followed to the laboratory (NeXus NXmx; spec ecosystem.md 3.2)."""
+"""Geometry in NXmx files: chains of transformations followed to the laboratory (NeXus NXmx; docs/file_formats.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""XDS: XPARM.XDS, GXPARM.XDS and XDS.INP (spec ecosystem.md 4)."""
+"""XDS: XPARM.XDS, GXPARM.XDS and XDS.INP (docs/file_formats.md, Geometry files)."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _panel(
     if not np.isfinite([qx, org_x, org_y, distance]).all():
         raise FileFormatError(path, "QX, ORGX, ORGY and the distance must be finite")
     x, y, normal = (v / np.linalg.norm(v) for v in (x, y, normal))
-    # XDS counts from 1 at the centre of the first pixel, and ORGX, ORGY is the foot of the normal
+    # XDS counts from 1 at the center of the first pixel, and ORGX, ORGY is the foot of the normal
     origin = distance * normal - (org_x - 0.5) * pixel * x - (org_y - 0.5) * pixel * y
     return Panel(n_fast=int(n_fast), n_slow=int(n_slow), pixel_mm=pixel, origin=origin, fast=x, slow=y)
 

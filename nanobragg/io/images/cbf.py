@@ -1,4 +1,4 @@
-"""miniCBF images with the header convention GENERIC_MINI, byte-offset compression by fabio (spec ecosystem.md 3.1)."""
+"""miniCBF images with the header convention GENERIC_MINI, byte-offset compression by fabio (docs/file_formats.md)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def save_cbf(
     """
     compression = needed("fabio.compression", "writing CBF")
     geometry = geometry.along_beam()
-    fast, slow, distance = flat_beam_centre(geometry, "a miniCBF header")
+    fast, slow, distance = flat_beam_center(geometry, "a miniCBF header")
     panel = geometry.panels[0]
     pixels = whole_counts(counts, (panel.n_slow, panel.n_fast), np.int32)
     if panel.mask is not None:
@@ -101,7 +101,7 @@ def read_cbf(path: str | PathLike[str]) -> tuple[NDArray[Any], str]:
     compression = needed("fabio.compression", "reading CBF")
     data = read_bytes(path)
     if not data.startswith(b"###CBF"):
-        raise FileFormatError(path, "is no CBF image: does not start with ###CBF", 1)
+        raise FileFormatError(path, "is not a CBF image: does not start with ###CBF", 1)
     begin = data.find(_START)
     if begin < 0:
         raise FileFormatError(path, "has no binary section; is it truncated?")
@@ -138,7 +138,7 @@ def whole_counts(counts: Any, shape: tuple[int, int], dtype: Any) -> NDArray[Any
     return np.clip(array, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
 
 
-def flat_beam_centre(geometry: Geometry, what: str) -> tuple[float, float, float]:
+def flat_beam_center(geometry: Geometry, what: str) -> tuple[float, float, float]:
     """(fast, slow) of the beam from the outer corner of the first pixel, and the distance [mm].
 
     Raises

@@ -1,4 +1,4 @@
-"""From photons to stored numbers: scale, offset, rounding, and the statistics of a report (spec physics.md 16)."""
+"""From photons to stored numbers: scale, offset, rounding, and the statistics of a report (docs/model.md)."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def image_statistics(image: Any, *, roi: Region | None = None, mask: Any = None)
     Notes
     -----
     Sums run over the pixels one after the other, so that they agree with the original to the last bit
-    (spec physics.md 15.13 and 16).
+    (docs/model.md, Statistics and counts).
     """
     pixels = as_array(image).astype(np.float32, copy=False)
     region = checked_region(roi, pixels.shape)

@@ -1,4 +1,4 @@
-"""Float images: float32 without a header, native byte order, fast axis fastest (spec formats.md 6)."""
+"""Float images: float32 without a header, native byte order, fast axis fastest (docs/file_formats.md, Float image)."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def open_hdf5(path: str | PathLike[str]) -> Any:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise FileFormatError(path, f"is no HDF5 file that can be read: {error}; is it truncated?") from None
+        raise FileFormatError(path, f"is not an HDF5 file that can be read: {error}; is it truncated?") from None
 
 
 def find_data(path: str | PathLike[str], file: Any) -> Any:

@@ -1,4 +1,4 @@
-"""NXmx: stacks of images with their geometry in one HDF5 file (spec ecosystem.md 3.2; NeXus NXmx, h5py).
+"""NXmx: stacks of images with their geometry in one HDF5 file (docs/file_formats.md, Image files; NeXus NXmx, h5py).
 
 Vectors are in the McStas frame: z along the beam, y up.
 """
@@ -88,7 +88,7 @@ def stack(images: Any, geometry: Geometry) -> Iterator[NDArray[Any]]:
     Raises
     ------
     ConfigError
-        When a shape is not that of the detector, or a pixel is no number that these types hold.
+        When a shape is not that of the detector, or a pixel is not a number that these types hold.
     """
     for i, image in enumerate(_each(images, len(geometry.panels))):
         parts = list(image) if len(geometry.panels) > 1 else [image[0] if np.ndim(image) == 3 else image]

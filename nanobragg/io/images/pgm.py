@@ -1,4 +1,4 @@
-"""8-bit grey images in the PGM format (spec formats.md 10)."""
+"""8-bit grey images in the PGM format (docs/file_formats.md, PGM)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_pgm(path: str | PathLike[str]) -> NDArray[np.uint8]:
     data = read_bytes(path)
     match = _HEADER.match(data)
     if match is None:
-        raise FileFormatError(path, "is no binary PGM: no header P5, width, height, largest grey")
+        raise FileFormatError(path, "is not a binary PGM: no header P5, width, height, largest grey")
     n_fast, n_slow, largest = (int(token) for token in match.groups())
     if not 1 <= largest <= 255:
         raise FileFormatError(path, f"largest grey is {largest}, must be within 1 and 255")

@@ -91,7 +91,7 @@ def read_png(path: str | PathLike[str]) -> NDArray[np.uint8]:
     """
     data = read_bytes(path)
     if not data.startswith(_SIGNATURE):
-        raise FileFormatError(path, "is no PNG: it does not start with the PNG signature")
+        raise FileFormatError(path, "is not a PNG: it does not start with the PNG signature")
     header, packed, at = b"", b"", len(_SIGNATURE)
     while True:
         length = int.from_bytes(data[at : at + 4], "big")

@@ -1,4 +1,4 @@
-"""SMV (ADSC) images: a text header of ``KEY=value;`` lines, then unsigned 16-bit counts (spec formats.md 5, 8)."""
+"""SMV (ADSC) images: a text header of ``KEY=value;`` lines, then unsigned 16-bit counts (docs/file_formats.md, SMV images)."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def load_smv(path: str | PathLike[str], *, strict: bool) -> SmvImage:
     """
     data = read_bytes(path)
     if not data.startswith(_START):
-        raise FileFormatError(path, "is no SMV image: does not start with '{', line feed, HEADER_BYTES", 1)
+        raise FileFormatError(path, "is not an SMV image: does not start with '{', line feed, HEADER_BYTES", 1)
     if len(data) < _BLOCK:
-        raise FileFormatError(path, f"is no SMV image: {len(data)} bytes, its header alone takes {_BLOCK}")
+        raise FileFormatError(path, f"is not an SMV image: {len(data)} bytes, its header alone takes {_BLOCK}")
     first = data[:_BLOCK].decode("latin-1")
     length = _whole_number(path, lookup(first, "HEADER_BYTES", strict), "HEADER_BYTES")
     if not len(_START) <= length <= len(data):

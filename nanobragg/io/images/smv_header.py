@@ -1,4 +1,4 @@
-"""SMV headers: geometry in the words of the original program, or as dxtbx reads them (spec formats.md 8, 9)."""
+"""SMV headers: geometry in the words of the original program, or as dxtbx reads them (docs/file_formats.md)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass
 
 from nanobragg.io.geometry.record import Geometry
-from nanobragg.io.images.cbf import flat_beam_centre
+from nanobragg.io.images.cbf import flat_beam_center
 from nanobragg.io.images.smv import mandatory_entries, padded_header
 
 _ORIGINAL_LENGTH = 512
@@ -109,7 +109,7 @@ def adsc_entries(geometry: Geometry, image: int = 1, adc_offset: float = 0.0) ->
         For a tilted detector or several panels.
     """
     geometry = geometry.along_beam()
-    fast, slow, distance = flat_beam_centre(geometry, "an SMV header")
+    fast, slow, distance = flat_beam_center(geometry, "an SMV header")
     width = geometry.osc or 0.0
     start = (geometry.phi_start or 0.0) + (image - 1) * width
     return [

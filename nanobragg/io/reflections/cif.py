@@ -40,7 +40,7 @@ def read_refln_cif(
             path, f"cannot be read: {error.strerror or error}; check the name and the permissions"
         ) from None
     except (RuntimeError, ValueError) as error:
-        raise FileFormatError(path, f"is no CIF file that can be read: {error}") from None
+        raise FileFormatError(path, f"is not a CIF file that can be read: {error}") from None
     names = ", ".join(b.name for b in document) or "none"
     blocks = [b for b in gemmi.as_refln_blocks(document) if b.default_loop is not None]
     if not blocks:

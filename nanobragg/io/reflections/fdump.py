@@ -1,4 +1,4 @@
-"""The binary table of structure factors that the original program keeps as ``Fdump.bin`` (spec formats.md 4).
+"""The binary table of structure factors that the original program keeps as ``Fdump.bin`` (docs/file_formats.md, Fdump.bin).
 
 A line ``h_min h_max k_min k_max l_min l_max``, a form feed, then native float64 with l fastest; every axis is one
 element longer than its range, and these extra planes are 0.
@@ -43,7 +43,7 @@ def read_fdump(
     match = _HEADER.match(data)
     if match is None:
         raise FileFormatError(
-            path, "is no dump of structure factors: no line of six integers and a form feed at its start"
+            path, "is not a dump of structure factors: no line of six integers and a form feed at its start"
         )
     numbers = [int(token) for token in match.groups()]
     low, high = numbers[0::2], numbers[1::2]

@@ -1,4 +1,4 @@
-"""Reflections as text, one line ``h k l F`` each, read strictly or as the original does (spec formats.md 1)."""
+"""Reflections as text, one line ``h k l F`` each, read strictly or as the original does (docs/file_formats.md)."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class LegacyReflections:
 
 
 def read_hkl_legacy(path: str | PathLike[str]) -> LegacyReflections:
-    """Read reflections as the original program does: twice, as a stream of numbers without lines (spec physics.md 11).
+    """Read reflections as the original program does: twice, as a stream of numbers without lines (docs/model.md).
 
     The first pass takes four reals at a time to count the records and find the box of indices; the second takes three
     integers and a real, and stores. Each stops at the first record that does not parse.

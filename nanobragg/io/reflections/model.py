@@ -33,7 +33,7 @@ def read_model(
     Notes
     -----
     F = F_atoms + k_sol exp(-b_sol s^2/4) F_mask, s = 1/d. The density is linear in the scattering factors, so that
-    A, with f', and B, of f'' alone, give |F(+)| = |A + iB| and |F(-)| = |A - iB| (ecosystem.md 2).
+    A, with f', and B, of f'' alone, give |F(+)| = |A + iB| and |F(-)| = |A - iB| (docs/file_formats.md).
     """
     d_min, k_sol, b_sol = _above_zero(d_min, "d_min"), _not_negative(k_sol, "k_sol"), _not_negative(b_sol, "b_sol")
     energy_ev = None if energy_ev is None else _above_zero(energy_ev, "energy_ev")
@@ -88,7 +88,7 @@ def _structure(gemmi: Any, path: str | PathLike[str]) -> Any:
             path, f"cannot be read: {error.strerror or error}; check the name and the permissions"
         ) from None
     except (RuntimeError, ValueError) as error:
-        raise FileFormatError(path, f"is no PDB or mmCIF file that can be read: {error}") from None
+        raise FileFormatError(path, f"is not a PDB or mmCIF file that can be read: {error}") from None
     if not len(structure) or not structure[0].count_atom_sites():
         raise FileFormatError(path, "holds no atoms; for structure-factor files use from_cif or from_mtz")
     cell = structure.cell
@@ -115,7 +115,7 @@ def _space_group(gemmi: Any, path: str | PathLike[str], structure: Any) -> Any:
         try:
             name = structure.spacegroup_hm
         except UnicodeDecodeError:
-            name = "(bytes that are no text)"
+            name = "(bytes that are not text)"
         if name:
             raise FileFormatError(path, f"space group {name!r} is unknown")
         warnings.warn(f"{path}: names no space group, taken as P 1", NanoBraggWarning, stacklevel=2)

@@ -71,7 +71,7 @@ def read_mtz(
     try:
         mtz = gemmi.read_mtz_file(fspath(path))
     except (RuntimeError, ValueError) as error:
-        raise FileFormatError(path, f"is no MTZ file that can be read: {error}; is it truncated?") from None
+        raise FileFormatError(path, f"is not an MTZ file that can be read: {error}; is it truncated?") from None
     return from_gemmi(path, mtz, label, anomalous, space_group)
 
 
@@ -82,7 +82,7 @@ def from_gemmi(
     try:
         return _from_gemmi(path, mtz, label, anomalous, space_group)
     except UnicodeDecodeError as error:
-        raise FileFormatError(path, f"its header holds bytes that are no text: {error}; is it damaged?") from None
+        raise FileFormatError(path, f"its header holds bytes that are not text: {error}; is it damaged?") from None
 
 
 def _from_gemmi(
