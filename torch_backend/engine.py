@@ -8,7 +8,8 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
-from nanobragg.torch_backend.function import image_values
+from nanobragg.torch_backend.core import CoreSum, continuous, discrete
+from nanobragg.torch_backend.function import differentiable, image_values, watched
 from nanobragg.torch_backend.kernels.inputs import prepare
 from nanobragg.torch_backend.ops import TORCH_OPS
 from nanobragg.torch_backend.trace import tracer
@@ -25,12 +26,18 @@ BYTES_PER_EVALUATION = 352
 DEFAULT_BUDGET = {"cpu": 11 * 2**20, "compiled": 44 * 2**20, "cuda": 2**30}
 """[bytes] on a CPU, what keeps a block in the caches; compiled loops keep less of it alive"""
 DTYPES = (torch.float64, torch.float32)
-MISSING = {"core": "the C engine under autograd", "triton": "the kernel for CUDA devices"}
+MISSING = {"triton": "the kernel for CUDA devices"}
 """Kernels that have a name and no code yet."""
 
 
 class TorchEngine(Engine):
     """The engine in torch: differentiable with respect to every tensor that the Scene was derived from.
+
+    Parameters
+    ----------
+    options : RenderOptions
+    core : Engine, optional
+        An engine for Scenes of plain arrays, which kernel "core" puts under autograd.
 
     Raises
     ------
@@ -42,23 +49,25 @@ class TorchEngine(Engine):
 
     name = "torch"
     ops = TORCH_OPS
-    has_devices = True
 
-    def __init__(self, options: RenderOptions) -> None:
+    def __init__(self, options: RenderOptions, core: Engine | None = None) -> None:
         super().__init__(options)
+        self.core = core
         self.chosen = chosen_kernel(options.kernel)
         self.device = torch.device("cpu") if options.device is None else _device(options.device)
         self.dtype = _dtype(options.dtype)
         narrow = options.precision == "mixed" or self.dtype == torch.float32
         self.working_dtype = torch.float32 if narrow else torch.float64
         """of lattice factors and structure factors"""
+        if self.chosen == "core" and self._core_lacks():
+            raise ConfigError("kernel", "core", f"cannot serve here: {self._core_lacks()}", "kernel='eager' can")
 
     def beside(self, experiment: Experiment) -> TorchEngine:
         """See `Engine.beside`."""
         if self.options.device is not None:
             return self
         found = next((t.device for t in tensors_of(experiment) if t.device.type != "cpu"), None)
-        return self if found is None else TorchEngine(replace(self.options, device=found))
+        return self if found is None else TorchEngine(replace(self.options, device=found), self.core)
 
     def independent(self) -> TorchEngine:
         """See `Engine.independent`."""
@@ -66,7 +75,11 @@ class TorchEngine(Engine):
 
     def kernel(self, scene: Scene) -> str:
         """See `Engine.kernel`."""
-        return f"torch {'eager' if self.chosen == 'auto' else self.chosen} on {self.device}"
+        if self.chosen != "auto":
+            return f"torch {self.chosen} on {self.device}"
+        reason = self._core_obstacle(scene)
+        gradients = f"; gradients too: core lacks them, {reason}" if reason else "; gradients by core"
+        return f"torch eager on {self.device}{gradients}"
 
     def photons(
         self,
@@ -76,6 +89,9 @@ class TorchEngine(Engine):
         cancel: Callable[[], bool] | None = None,
     ) -> Tensor:
         """See `Engine.photons`."""
+        if self._takes_core(scene):
+            assert self.core is not None
+            return differentiable(CoreSum(self.core, scene), continuous(scene), _asking(progress, cancel))
         compiled = self.chosen == "compiled"
         options = self.options
         with _threads(options.n_threads):
@@ -132,6 +148,40 @@ class TorchEngine(Engine):
     def tracer(self, scene: Scene) -> Callable[[int], tuple[list[Record], float]]:
         """See `Engine.tracer`; in float64 on the CPU."""
         return tracer(scene)
+
+    def _core_lacks(self) -> str | None:
+        """Which option kernel "core" does not have; None: it has them all."""
+        options = self.options
+        for wrong, reason in (
+            (self.core is None, "no engine is at hand that it could put under autograd"),
+            (self.device.type != "cpu", "it runs on the CPU"),
+            (self.working_dtype != torch.float64, "it computes in double precision"),
+            (options.phase != "f64", "its Miller indices are float64"),
+            (options.twice_differentiable, "it has no second derivatives"),
+        ):
+            if wrong:
+                return reason
+        return None
+
+    def _core_obstacle(self, scene: Scene) -> str | None:
+        """Why kernel "core" has no derivatives of the scene; None: it has."""
+        lacks = self._core_lacks()
+        if lacks is not None or self.core is None:
+            return lacks
+        return self.core.derivative_obstacle(discrete(scene))
+
+    def _takes_core(self, scene: Scene) -> bool:
+        """Whether kernel "core" renders: it was asked for, or derivatives are wanted; and it has them."""
+        if self.chosen not in ("auto", "core"):
+            return False
+        if self.chosen == "auto" and not any(watched(tensor) for tensor in continuous(scene)):
+            return False
+        reason = self._core_obstacle(scene)
+        if reason is not None and self.chosen == "core":
+            raise ConfigError(
+                "kernel", "core", f"has no derivatives of this experiment: {reason}", "kernel='eager' has"
+            )
+        return reason is None
 
     def _block(self) -> int:
         """Evaluations that are worked on together."""

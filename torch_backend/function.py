@@ -1,13 +1,16 @@
 """The image as one differentiable operation: `RenderImage`, with its reverse- and forward-mode sweeps.
 
+What is rendered is a `Sum`: the eager one of this room, or that of an engine which this room wraps (`core`).
+
 Every derivative is an operation of its own, with a rule for `torch.func.vmap` (the batch is a loop: blocks already fill the
 machine) and a refusal to be differentiated again, so that second derivatives are never silently zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from nanobragg.torch_backend.kernels import sweep
@@ -25,6 +28,43 @@ AGAIN = (
 )
 
 
+class Sum(Protocol):
+    """The sum over all evaluations as a function of tensors."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the tensors are."""
+
+    def photons(self, tensors: tuple[Tensor, ...], progress: Progress | None) -> Tensor:
+        """The pixels (n_pixels,)."""
+
+    def pull_back(self, tensors: tuple[Tensor, ...], cotangent: Tensor, wanted: frozenset[str]) -> Mapping[str, Tensor]:
+        """Gradients of the named tensors."""
+
+    def push_forward(self, tensors: tuple[Tensor, ...], tangents: dict[str, Tensor]) -> Tensor:
+        """Tangents (K, n_pixels) for tangents of the named tensors with a leading axis of K."""
+
+
+@dataclass(frozen=True)
+class EagerSum:
+    """The sum in plain torch."""
+
+    plan: Plan
+    names = NAMES
+
+    def photons(self, tensors: tuple[Tensor, ...], progress: Progress | None) -> Tensor:
+        """See `kernel.render`."""
+        return render(self.plan, Inputs(*tensors), smooth=False, progress=progress)
+
+    def pull_back(self, tensors: tuple[Tensor, ...], cotangent: Tensor, wanted: frozenset[str]) -> dict[str, Tensor]:
+        """See `sweep.pull_back`."""
+        return sweep.pull_back(self.plan, Inputs(*tensors), cotangent, wanted)
+
+    def push_forward(self, tensors: tuple[Tensor, ...], tangents: dict[str, Tensor]) -> Tensor:
+        """See `sweep.push_forward`."""
+        return sweep.push_forward(self.plan, Inputs(*tensors), tangents)
+
+
 def image_values(
     plan: Plan, inputs: Inputs, twice_differentiable: bool = False, progress: Progress | None = None
 ) -> Tensor:
@@ -34,14 +74,19 @@ def image_values(
     recorded by autograd: its memory then grows with the problem.
     """
     if not plan.per_term or twice_differentiable:
-        smooth = twice_differentiable or any(_watched(tensor) for tensor in inputs.tensors())
+        smooth = twice_differentiable or any(watched(tensor) for tensor in inputs.tensors())
         return render(plan, inputs, smooth=smooth, progress=progress)
-    value = RenderImage.apply(plan, progress, *inputs.tensors())
+    return differentiable(EagerSum(plan), inputs.tensors(), progress)
+
+
+def differentiable(of: Sum, tensors: tuple[Tensor, ...], progress: Progress | None = None) -> Tensor:
+    """The pixels (n_pixels,) of a sum as a function of its tensors that autograd can differentiate once."""
+    value = RenderImage.apply(of, progress, *tensors)
     assert isinstance(value, Tensor)
     return value
 
 
-def _watched(tensor: Tensor) -> bool:
+def watched(tensor: Tensor) -> bool:
     """Whether autograd, forward-mode autograd or a transform of `torch.func` follows the tensor."""
     if is_transformed(tensor) or (torch.is_grad_enabled() and tensor.requires_grad):
         return True
@@ -60,42 +105,43 @@ def _each(info: Any, in_dims: tuple[Any, ...], args: tuple[Any, ...], apply: Any
     return stacked, (0,) * len(stacked)
 
 
-def _ordered(names: frozenset[str]) -> list[str]:
-    return [name for name in NAMES if name in names]
+def _ordered(of: Sum, names: frozenset[str]) -> list[str]:
+    return [name for name in of.names if name in names]
 
 
 class RenderImage(Function):
-    """``apply(plan, progress, *Inputs)``: the pixels."""
+    """``apply(sum, progress, *tensors)``: the pixels."""
 
     @staticmethod
-    def forward(plan: Plan, progress: Progress | None, *tensors: Tensor) -> Tensor:
-        """See `kernel.render`."""
-        return render(plan, Inputs(*tensors), smooth=False, progress=progress)
+    def forward(of: Sum, progress: Progress | None, *tensors: Tensor) -> Tensor:
+        """See `Sum.photons`."""
+        return of.photons(tensors, progress)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         """Nothing is kept but the inputs."""
-        ctx.plan = inputs[0]
+        ctx.of = inputs[0]
         ctx.set_materialize_grads(False)  # an input without a tangent does not move
         ctx.save_for_backward(*inputs[2:])
         ctx.save_for_forward(*inputs[2:])
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor | None) -> tuple[Any, ...]:
-        """See `sweep.pull_back`."""
+        """See `Sum.pull_back`."""
+        names = ctx.of.names
         if cotangent is None:  # nothing depends on the image
-            return (None,) * (2 + len(NAMES))
-        wanted = frozenset(name for name, need in zip(NAMES, ctx.needs_input_grad[2:], strict=True) if need)
-        grads = PullBack.apply(ctx.plan, wanted, cotangent, *ctx.saved_tensors)
-        by_name = dict(zip(_ordered(wanted), grads, strict=True))
-        return None, None, *(by_name.get(name) for name in NAMES)
+            return (None,) * (2 + len(names))
+        wanted = frozenset(name for name, need in zip(names, ctx.needs_input_grad[2:], strict=True) if need)
+        grads = PullBack.apply(ctx.of, wanted, cotangent, *ctx.saved_tensors)
+        by_name = dict(zip(_ordered(ctx.of, wanted), grads, strict=True))
+        return None, None, *(by_name.get(name) for name in names)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        """See `sweep.push_forward`."""
-        given = frozenset(name for name, t in zip(NAMES, tangents[2:], strict=True) if t is not None)
+        """See `Sum.push_forward`."""
+        given = frozenset(name for name, t in zip(ctx.of.names, tangents[2:], strict=True) if t is not None)
         moving = [t for t in tangents[2:] if t is not None]
-        result = PushForward.apply(ctx.plan, given, *ctx.saved_tensors, *moving)
+        result = PushForward.apply(ctx.of, given, *ctx.saved_tensors, *moving)
         assert isinstance(result, Tensor)
         return result
 
@@ -124,13 +170,13 @@ class _Derivative(Function):
 
 
 class PullBack(_Derivative):
-    """``apply(plan, wanted, cotangent, *Inputs)``: the gradients of the inputs named in `wanted`."""
+    """``apply(sum, wanted, cotangent, *tensors)``: the gradients of the tensors named in `wanted`."""
 
     @staticmethod
-    def forward(plan: Plan, wanted: frozenset[str], cotangent: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """See `sweep.pull_back`."""
-        grads = sweep.pull_back(plan, Inputs(*tensors), cotangent, wanted)
-        return tuple(grads[name] for name in _ordered(wanted))
+    def forward(of: Sum, wanted: frozenset[str], cotangent: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """See `Sum.pull_back`."""
+        grads = of.pull_back(tensors, cotangent, wanted)
+        return tuple(grads[name] for name in _ordered(of, wanted))
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
@@ -139,34 +185,34 @@ class PullBack(_Derivative):
 
 
 class PushForward(_Derivative):
-    """``apply(plan, given, *Inputs, *tangents)``: the tangent of the pixels for the tangents of the inputs in `given`."""
+    """``apply(sum, given, *tensors, *tangents)``: the tangent of the pixels for the tangents of the tensors in `given`."""
 
     @staticmethod
-    def forward(plan: Plan, given: frozenset[str], *tensors: Tensor) -> Tensor:
-        """See `sweep.push_forward`."""
-        return _pushed(plan, given, tensors, 0)[0]
+    def forward(of: Sum, given: frozenset[str], *tensors: Tensor) -> Tensor:
+        """See `Sum.push_forward`."""
+        return _pushed(of, given, tensors, 0)[0]
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], plan: Plan, given: frozenset[str], *tensors: Tensor) -> Any:
+    def vmap(info: Any, in_dims: tuple[Any, ...], of: Sum, given: frozenset[str], *tensors: Tensor) -> Any:
         """Many tangents at one point share the sweep; anything else is a loop."""
-        n = len(NAMES)
+        n = len(of.names)
         dims = in_dims[2:]
         if any(d is not None for d in dims[:n]):
-            return _each(info, in_dims, (plan, given, *tensors), PushForward.apply)
+            return _each(info, in_dims, (of, given, *tensors), PushForward.apply)
         stacked = [
             t.expand(info.batch_size, *t.shape) if d is None else t.movedim(d, 0)
             for t, d in zip(tensors[n:], dims[n:], strict=True)
         ]
-        return PushMany.apply(plan, given, *tensors[:n], *stacked), 0
+        return PushMany.apply(of, given, *tensors[:n], *stacked), 0
 
 
 class PushMany(_Derivative):
     """As `PushForward` for tangents with a leading axis: the tangents (K, n_pixels) of the pixels."""
 
     @staticmethod
-    def forward(plan: Plan, given: frozenset[str], *tensors: Tensor) -> Tensor:
-        """See `sweep.push_forward`."""
-        return _pushed(plan, given, tensors, None)
+    def forward(of: Sum, given: frozenset[str], *tensors: Tensor) -> Tensor:
+        """See `Sum.push_forward`."""
+        return _pushed(of, given, tensors, None)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
@@ -174,7 +220,9 @@ class PushMany(_Derivative):
         return _each(info, in_dims, args, PushMany.apply)
 
 
-def _pushed(plan: Plan, given: frozenset[str], tensors: tuple[Tensor, ...], lead: int | None) -> Tensor:
-    inputs, moving = Inputs(*tensors[: len(NAMES)]), tensors[len(NAMES) :]
-    tangents = {name: t if lead is None else t.unsqueeze(0) for name, t in zip(_ordered(given), moving, strict=True)}
-    return sweep.push_forward(plan, inputs, tangents)
+def _pushed(of: Sum, given: frozenset[str], tensors: tuple[Tensor, ...], lead: int | None) -> Tensor:
+    point, moving = tensors[: len(of.names)], tensors[len(of.names) :]
+    tangents = {
+        name: t if lead is None else t.unsqueeze(0) for name, t in zip(_ordered(of, given), moving, strict=True)
+    }
+    return of.push_forward(point, tangents)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.derive import derive
+from nanobragg.engines.c import beneath
 from nanobragg.engines.engine import Progress, RenderOptions
 
 
@@ -64,5 +65,6 @@ def simulate(
     ``render = nanobragg.prepare(experiment, backend="torch")``. The batch is a loop inside; the tangents of one point
     (``torch.func.jacfwd``) share one sweep.
     """
-    engine = TorchEngine(RenderOptions(**options)).beside(decided.experiment)
+    chosen = RenderOptions(**options)
+    engine = TorchEngine(chosen, beneath(chosen)).beside(decided.experiment)
     return engine.image(derive(decided, engine.ops, roi=roi), progress=progress)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nanobragg import _core
 from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.engines import derivatives
 from nanobragg.engines.engine import Engine, Progress, Record, RenderOptions, at_least_one, cancelled
 from nanobragg.engines.names import KERNELS
 from nanobragg.errors import BackendUnavailableError, ConfigError
@@ -175,7 +176,7 @@ class CEngine(Engine):
     ) -> None:
         """Render into `values` (n_pixels,), in the calling thread where that is quick enough."""
         kernel = "scalar" if core.simd_obstacle else self._kernel
-        n_threads = self.options.n_threads or available_cores()
+        n_threads = self._n_threads
         block = block_size(scene, n_threads, kernel) if block is None else at_least_one("block", block)
         run = _Run(core, kernel, values, block, progress, cancel)
         if min(n_threads, run.n_blocks) <= 1 and block * scene.evaluations_per_pixel <= _UNHEARD_EVALUATIONS:
@@ -183,9 +184,32 @@ class CEngine(Engine):
         else:
             run.on_threads(n_threads)
 
+    def derivative_obstacle(self, scene: Scene) -> str | None:
+        """See `Engine.derivative_obstacle`."""
+        return derivatives.obstacle(scene)
+
+    def pull_back(
+        self, scene: Scene, cotangent: NDArray[Any], wanted: Collection[str]
+    ) -> dict[str, NDArray[np.float64]]:
+        """See `Engine.pull_back`."""
+        return derivatives.pull_back(scene, cotangent, wanted, self._kernel, self._n_threads)
+
+    def push_forward(self, scene: Scene, tangents: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+        """See `Engine.push_forward`."""
+        return derivatives.push_forward(scene, tangents, self._kernel, self._n_threads)
+
+    @property
+    def _n_threads(self) -> int:
+        return self.options.n_threads or available_cores()
+
     def tracer(self, scene: Scene) -> Callable[[int], tuple[list[Record], float]]:
         """See `Engine.tracer`; by the scalar kernel."""
         return _core.CoreScene(scene).trace
+
+
+def beneath(options: RenderOptions) -> CEngine:
+    """The C engine for an engine that puts it under autograd: double precision, with the options' threads."""
+    return CEngine(RenderOptions(n_threads=options.n_threads))
 
 
 def _floating(dtype: Any) -> np.dtype[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nanobragg import engines
+from nanobragg.engines.c import beneath
 from nanobragg.engines.engine import Engine, RenderOptions
 from nanobragg.engines.names import BACKENDS
 from nanobragg.errors import ConfigError
@@ -28,13 +29,9 @@ def engine(name: str, options: RenderOptions | None = None, *, lenient: bool = F
     BackendUnavailableError
         For an engine, kernel or device that this installation lacks.
     """
-    kind, options = _class(name), options or RenderOptions()
-    if lenient and not kind.has_devices:
-        options = replace(options, device=None)
-    return kind(options)
-
-
-def _class(name: str) -> type[Engine]:
+    options = options or RenderOptions()
+    if name == engines.CEngine.name:
+        return engines.CEngine(replace(options, device=None) if lenient else options)
     if name not in BACKENDS:
         raise ConfigError("backend", name, f"must be one of {', '.join(map(repr, BACKENDS))}")
-    return engines.CEngine if name == "c" else engines.TorchEngine
+    return engines.TorchEngine(options, beneath(options))

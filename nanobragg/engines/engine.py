@@ -12,7 +12,7 @@ from nanobragg import _core
 from nanobragg.config import Experiment
 from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import Ops
-from nanobragg.errors import BackendUnavailableError, ConfigError, CoreError
+from nanobragg.errors import ConfigError, CoreError
 
 Progress = Callable[[int, int], object]
 """Receives (pixels done, pixels in all), in raster order."""
@@ -77,8 +77,6 @@ class Engine(ABC):
     name: ClassVar[str]
     ops: ClassVar[Ops]
     """what its Scenes are derived with"""
-    has_devices: ClassVar[bool] = False
-    """whether it runs elsewhere than on the CPU"""
 
     def __init__(self, options: RenderOptions) -> None:
         self.options = options
@@ -140,6 +138,11 @@ class Engine(ABC):
             Where the image is written.
         """
 
+    def derivative_obstacle(self, scene: Scene) -> str | None:
+        """Why `pull_back` and `push_forward` do not cover the scene; None: they do."""
+        return None
+
+    @abstractmethod
     def pull_back(self, scene: Scene, cotangent: Any, wanted: Collection[str]) -> dict[str, Any]:
         """Gradients of a function of the pixels with respect to fields of the scene.
 
@@ -157,8 +160,8 @@ class Engine(ABC):
         dict
             A gradient of the field's shape for each name.
         """
-        raise self._no_derivatives()
 
+    @abstractmethod
     def push_forward(self, scene: Scene, tangents: Mapping[str, Any]) -> Any:
         """Derivatives of the pixels along directions in the space of the scene's fields.
 
@@ -173,10 +176,6 @@ class Engine(ABC):
         -------
         array, shape (K, n_pixels)
         """
-        raise self._no_derivatives()
-
-    def _no_derivatives(self) -> Exception:
-        return BackendUnavailableError(f"backend={self.name!r} has no derivatives; backend='torch' has them")
 
     @abstractmethod
     def tracer(self, scene: Scene) -> Callable[[int], tuple[list[Record], float]]:

@@ -32,6 +32,8 @@ class Explanation:
     """rendered"""
     evaluations: int
     kernel: str
+    gradients: str
+    """the kernel of backend="torch" that gives them"""
     factors: dict[str, int] = field(default_factory=dict)
     """the loops of one pixel, whose product with the pixels is the number of evaluations"""
     seconds: float | None = None
@@ -50,6 +52,7 @@ class Explanation:
         loops = " x ".join(f"{count} {name}" for name, count in self.factors.items() if count > 1)
         yield f"evaluations: {self.evaluations}" + (f" = {self.pixels} pixels x {loops}" if loops else "")
         yield f"kernel: {self.kernel}"
+        yield f"gradients: {self.gradients}"
         if self.seconds is not None:
             yield f"time: about {duration(self.seconds)} on {self.threads} thread{'s' if self.threads > 1 else ''}"
         yield from (f"decided: {d.path} = {d.value}  ({d.rule})" for d in self.decisions)
@@ -97,9 +100,15 @@ def explanation_of(
     scene, notes = d.scene, d.decided.notes
     return Explanation(
         d.experiment, notes.decisions, notes.ineffective, list(found), scene.n_pixels, scene.evaluations,
-        chosen.kernel(scene), loops(scene), estimated_seconds(scene, chosen),
+        chosen.kernel(scene), gradients(scene), loops(scene), estimated_seconds(scene, chosen),
         chosen.options.n_threads or available_cores(), list(costs),
     )  # fmt: skip
+
+
+def gradients(scene: Scene) -> str:
+    """The kernel that backend="torch" takes where gradients are wanted, with the reason if it is not the C core."""
+    obstacle = engine(DEFAULT_BACKEND).derivative_obstacle(scene)
+    return "core" if obstacle is None else f"eager ({obstacle})"
 
 
 def loops(scene: Scene) -> dict[str, int]:

@@ -13,14 +13,22 @@ import nanobragg as nb
 
 pytestmark = pytest.mark.filterwarnings("ignore::nanobragg.errors.IneffectiveWarning")
 FIELDS = differentiable_fields()
+TORCH = {"backend": "torch"}
+"""Options of the torch engine."""
 WEIGHTS = np.random.default_rng(5).standard_normal((5, 6))
 # relative to the norm of the gradient; measured worst: see the comments at the tests
 TOLERANCE = 1e-5
 
 
+@pytest.fixture(autouse=True, params=["auto", "eager"])
+def kernel(request, monkeypatch):
+    """Every test differentiates by the core, wherever it can, and in plain torch."""
+    monkeypatch.setitem(TORCH, "kernel", request.param)
+
+
 def loss(experiment):
     """Fixed random weights . image, through the torch engine."""
-    return (torch.from_numpy(WEIGHTS) * nb.simulate(experiment, backend="torch")).sum()
+    return (torch.from_numpy(WEIGHTS) * nb.simulate(experiment, **TORCH)).sum()
 
 
 def loss_through_c(experiment):
@@ -233,7 +241,7 @@ def test_taylor_remainder(path):
     weights = torch.from_numpy(np.random.default_rng(1).standard_normal((64, 64)))
 
     def value_at(v):
-        return (weights * nb.simulate(with_values(experiment, {path: v}), backend="torch")).sum()
+        return (weights * nb.simulate(with_values(experiment, {path: v}), **TORCH)).sum()
 
     x = torch.from_numpy(value).requires_grad_()
     start = value_at(x)

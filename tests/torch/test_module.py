@@ -14,12 +14,12 @@ EDGE = "crystal.unit_cell.a"
 
 
 def test_parameters_are_the_fields():
-    module = nb.ExperimentModule(base(), [MISSET, EDGE, "detector.beam_center_mm[1]"])
+    module = nb.ExperimentModule(base(), [MISSET, EDGE, "detector.beam_center_mm[1]"], kernel="core")
     names = {name: value.tolist() for name, value in module.named_parameters()}
     assert names == {
         "crystal__misset_deg": [10, 20, 30], "crystal__unit_cell__a": 31, "detector__beam_center_mm_1": 4.1
     }  # fmt: skip
-    assert torch.equal(module(), nb.simulate(base(), backend="torch"))
+    assert torch.equal(module(), nb.simulate(base(), backend="torch", kernel="core"))
     assert module.experiment.equals(resolve(base()).experiment)
 
 
@@ -84,7 +84,7 @@ def test_state_dict():
 
 
 def test_functional_call_and_its_transforms():
-    module = nb.ExperimentModule(base(), [MISSET])
+    module = nb.ExperimentModule(base(), [MISSET], kernel="core")
     parameters = dict(module.named_parameters())
     (name,) = parameters
 

@@ -1,0 +1,122 @@
+"""Gradients and tangents of an image by the C core, on threads, with bits that depend on the scene alone.
+
+The pixels are cut into chunks by the size of the work. The gradients of each chunk are summed on their own and added in the
+order of the chunks, whichever thread had them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg import _core
+from nanobragg.derivation.scene import Scene
+from nanobragg.errors import BackendUnavailableError, ConfigError
+
+_LEAST_EVALUATIONS = 1 << 20
+# in a chunk: some 10 ms
+_MOST_CHUNKS = 64
+_MOST_BYTES = 64 << 20
+# that the gradients of all chunks may take together
+
+Part = TypeVar("Part")
+
+
+def obstacle(scene: Scene) -> str | None:
+    """Why the scene has no derivatives here; None: it has."""
+    return _core.adjoint_obstacle(_core.CoreScene(scene)) or None
+
+
+def pull_back(
+    scene: Scene, cotangent: NDArray[Any], wanted: Collection[str], kernel: str, n_threads: int
+) -> dict[str, NDArray[np.float64]]:
+    """See `nanobragg.engines.engine.Engine.pull_back`."""
+    core, weights = _differentiable(scene), _weights(scene, cotangent)
+    flag = _core.CancelFlag()
+
+    def part(begin: int, end: int) -> _core.Gradients:
+        found = _core.Gradients(core, wanted)
+        found.pull_back(begin, end, weights, flag, kernel)
+        return found
+
+    total = {name: np.zeros(np.shape(getattr(scene, name))) for name in wanted}
+    size = sum(value.nbytes for value in total.values())
+    for found in _in_order(part, _chunks(scene, size), n_threads, flag):
+        for name, value in total.items():
+            value += found.values[name].reshape(value.shape)
+    return total
+
+
+def push_forward(
+    scene: Scene, tangents: Mapping[str, NDArray[Any]], kernel: str, n_threads: int
+) -> NDArray[np.float64]:
+    """See `nanobragg.engines.engine.Engine.push_forward`."""
+    core, flag = _differentiable(scene), _core.CancelFlag()
+    directions = {name: np.reshape(value, (len(value), -1)) for name, value in tangents.items()}
+    moving = _core.Tangents(core, directions)
+    out = np.empty((moving.count, core.n_pixels))
+
+    def part(begin: int, end: int) -> bool:
+        return moving.push_forward(begin, end, out, flag)
+
+    for _ in _in_order(part, _chunks(scene, 0), n_threads, flag):
+        pass
+    return out
+
+
+def _differentiable(scene: Scene) -> _core.CoreScene:
+    core = _core.CoreScene(scene)
+    reason = _core.adjoint_obstacle(core)
+    if reason:
+        raise BackendUnavailableError(
+            f"the C core has no derivatives of this scene: {reason}; use backend='torch' with kernel='eager'"
+        )
+    return core
+
+
+def _weights(scene: Scene, cotangent: NDArray[Any]) -> NDArray[np.float64]:
+    weights = np.ascontiguousarray(cotangent, dtype=np.float64)
+    finite = np.isfinite(weights)
+    if not finite.all():
+        place = int(np.argmin(finite))
+        slow, fast = divmod(int(scene.pixels[place]), scene.n_fast)
+        raise ConfigError(
+            "cotangent",
+            float(weights[place]),
+            f"must be finite everywhere; it is not at the pixel (slow {slow}, fast {fast})",
+            "look for the logarithm of 0, or a division by 0, in what is computed from the image",
+        )
+    return weights
+
+
+def _chunks(scene: Scene, size: int) -> list[tuple[int, int]]:
+    """Where chunks of pixels begin and end: a function of the scene and of the bytes that the results of each one take."""
+    most = min(_MOST_CHUNKS, scene.evaluations // _LEAST_EVALUATIONS, _MOST_BYTES // max(size, 1))
+    length = -(-scene.n_pixels // max(most, 1))
+    if length > scene.n_fast:
+        length += -length % scene.n_fast  # whole rows
+    return [(begin, min(begin + length, scene.n_pixels)) for begin in range(0, scene.n_pixels, max(length, 1))]
+
+
+def _in_order(
+    part: Callable[[int, int], Part], chunks: list[tuple[int, int]], n_threads: int, flag: _core.CancelFlag
+) -> Iterator[Part]:
+    """The results for the chunks, in their order."""
+    if min(n_threads, len(chunks)) <= 1:
+        for chunk in chunks:
+            yield part(*chunk)
+        return
+    with ThreadPoolExecutor(min(n_threads, len(chunks)), "nanobragg") as threads:
+        pending = [threads.submit(part, *chunk) for chunk in chunks]
+        try:
+            while pending:
+                yield pending.pop(0).result()
+        except BaseException:
+            flag.set()
+            for future in pending:
+                future.cancel()
+            raise

@@ -1,0 +1,64 @@
+"""Another engine's sum under autograd: an engine that takes Scenes of plain arrays on the CPU and has derivatives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from nanobragg.torch_backend.function import Progress
+from torch import Tensor
+
+from nanobragg.derivation.scene import CONTINUOUS, Scene
+from nanobragg.engines.engine import Engine
+
+
+def continuous(scene: Scene) -> tuple[Tensor, ...]:
+    """The tensors of a Scene that its image is a function of, in the order of `CONTINUOUS`."""
+    return tuple(getattr(scene, name) for name in CONTINUOUS)
+
+
+def discrete(scene: Scene) -> Scene:
+    """A Scene of plain arrays with everything discrete of a Scene, and with ones for the rest.
+
+    Tensors may be those of a transform, which have no values to be had here.
+    """
+    ones: dict[str, Any] = {name: np.ones(np.shape(getattr(scene, name))) for name in CONTINUOUS if name != "f_table"}
+    table = np.ones((4 if 0 not in np.shape(scene.f_table) else 0,) * 3)
+    first = None if scene.orientations_first_pass is None else ones["orientations"]
+    return replace(
+        scene, **ones, f_table=table, orientations_first_pass=first, a_star=np.ones((3, 3)), d_min=float(scene.d_min)
+    )
+
+
+class CoreSum:
+    """The sum of a Scene by an engine, as a `nanobragg.torch_backend.function.Sum` of its continuous fields."""
+
+    names = CONTINUOUS
+
+    def __init__(self, engine: Engine, scene: Scene) -> None:
+        self._engine, self._scene = engine, discrete(scene)
+
+    def photons(self, tensors: tuple[Tensor, ...], progress: Progress | None) -> Tensor:
+        """See `Engine.photons`."""
+        return torch.from_numpy(self._engine.photons(self._at(tensors), progress=progress))
+
+    def pull_back(self, tensors: tuple[Tensor, ...], cotangent: Tensor, wanted: frozenset[str]) -> dict[str, Tensor]:
+        """See `Engine.pull_back`."""
+        grads = self._engine.pull_back(self._at(tensors), _plain(cotangent), wanted)
+        like = dict(zip(self.names, tensors, strict=True))
+        return {name: torch.from_numpy(grad).to(like[name]) for name, grad in grads.items()}
+
+    def push_forward(self, tensors: tuple[Tensor, ...], tangents: dict[str, Tensor]) -> Tensor:
+        """See `Engine.push_forward`."""
+        directions = {name: _plain(tangent) for name, tangent in tangents.items()}
+        return torch.from_numpy(self._engine.push_forward(self._at(tensors), directions))
+
+    def _at(self, tensors: tuple[Tensor, ...]) -> Scene:
+        values: dict[str, Any] = {name: _plain(t) for name, t in zip(self.names, tensors, strict=True)}
+        return replace(self._scene, **values)
+
+
+def _plain(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().to(device="cpu", dtype=torch.float64).contiguous().numpy()
