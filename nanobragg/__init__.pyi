@@ -34,6 +34,8 @@ from nanobragg.errors import NanoBraggError as NanoBraggError
 from nanobragg.errors import NanoBraggWarning as NanoBraggWarning
 from nanobragg.errors import QuirkWarning as QuirkWarning
 from nanobragg.errors import UsageError as UsageError
+from nanobragg.exchange.geometry_files import read_geometry as read_geometry
+from nanobragg.exchange.geometry_files import write_geometry as write_geometry
 from nanobragg.exposure import Exposure as Exposure
 from nanobragg.exposure import expose as expose
 from nanobragg.imaging.noise import add_noise as add_noise

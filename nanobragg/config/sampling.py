@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
+from nanobragg.errors import ConfigError
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,6 +45,15 @@ class Sampling(Config):
     oversample_thick: bool = setting(False, kind="bool", flags="-oversample_thick", doc="reference quirk only")
     oversample_polar: bool = setting(False, kind="bool", flags="-oversample_polar", doc="reference quirk only")
     oversample_omega: bool = setting(False, kind="bool", flags="-oversample_omega", doc="reference quirk only")
+
+    def _check(self) -> None:
+        roi = self.roi
+        if roi is not None and not (
+            isinstance(roi, tuple | list) and len(roi) == 2 and all(isinstance(part, slice) for part in roi)
+        ):
+            raise ConfigError(
+                "sampling.roi", roi, "must be (slow slice, fast slice)", "for example (slice(10, 20), slice(0, 50))"
+            )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

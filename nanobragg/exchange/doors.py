@@ -89,12 +89,8 @@ def from_mosflm(
 
     `wavelength_angstrom` is the one folded into the matrix; None: that of the template.
     """
-    if wavelength_angstrom is None:
-        if template is None:
-            raise ConfigError("wavelength_angstrom", None, "is needed: the matrix holds it as a factor",
-                              "give it, or template=")  # fmt: skip
-        wavelength_angstrom = exchange.wavelength_angstrom(template)
-    return exchange.to_experiment(geometry.read_mosflm(path, wavelength_angstrom), path, template, structure_factors)
+    factor = exchange.folded_wavelength(wavelength_angstrom, template)
+    return exchange.to_experiment(geometry.read_mosflm(path, factor), path, template, structure_factors)
 
 
 def from_crystfel(

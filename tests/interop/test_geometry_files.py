@@ -404,3 +404,57 @@ b/no_index = 1
     expected[4:6, 3:7] = False  # centers x = -1.5 to 1.5; y = 5.5, 6.5
     np.testing.assert_array_equal(first.mask, expected)
     assert of_experiment(dataclasses.replace(found, detector=first)).panels[0].origin[2] == pytest.approx(-102.0)
+
+
+@pytest.mark.parametrize("name", ["x.expt", "XDS.INP", "GXPARM.XDS", "x.geom", "x.stream", "x.mat"])
+def test_any_format_by_name_and_content(tmp_path, name):
+    """The name decides what is written, the content what is read, whatever the file is called then."""
+    before = experiment().replace(goniometer=nb.Goniometer())
+    nb.write_geometry(before, tmp_path / name)
+    (tmp_path / name).rename(tmp_path / "file")
+    stream = tmp_path / "x.stream" if name == "x.geom" else None
+    after = nb.read_geometry(tmp_path / "file", template=before, stream=stream)
+    if name == "x.mat":  # 8 decimals
+        turned = np.asarray(nb.read_geometry(tmp_path / "file", wavelength_angstrom=1.1).crystal.a_star_matrix)
+        assert np.abs(turned - after.crystal.a_star_matrix).max() < 1e-12
+        assert np.abs(of_experiment(after).a_star - of_experiment(before).a_star).max() < 1e-8
+    else:
+        assert_same_image(before, after)
+
+
+def test_a_stream_quotes_its_geometry(tmp_path):
+    before = experiment().replace(goniometer=nb.Goniometer())
+    nb.write_geometry(before, tmp_path / "x.geom")
+    stream = (tmp_path / "x.stream").read_text()
+    head, mark, rest = stream.partition("----- Begin chunk")
+    quoted = f"----- Begin geometry file -----\n{(tmp_path / 'x.geom').read_text()}----- End geometry file -----\n"
+    (tmp_path / "whole.stream").write_text(head + quoted + mark + rest)
+    panel = of_experiment(nb.read_geometry(tmp_path / "whole.stream", template=experiment(distance_mm=300.0))).panels[0]
+    # a .geom has no beam direction: the whole laboratory is turned so that the beam is its z axis, which keeps lengths
+    assert abs(np.linalg.norm(panel.origin) - np.linalg.norm(of_experiment(before).panels[0].origin)) < 1e-9
+    (tmp_path / "alone.stream").write_text(stream)
+    bare = nb.read_geometry(tmp_path / "alone.stream", template=experiment(distance_mm=300.0))
+    assert bare.detector.distance_mm == 300.0 and bare.crystal.a_star_matrix is not None
+
+
+def test_geometry_of_scans_images_and_experiment_files(tmp_path):
+    before = experiment()
+    nb.write_geometry(before, tmp_path / "x.expt", n_images=5)
+    third = nb.read_geometry(tmp_path / "x.expt", template=before, image=3)
+    assert abs(third.goniometer.phi_start_deg - 17) < 1e-12
+    nb.io.write_nxmx(tmp_path / "x.nxs", nb.simulate(before), before)
+    assert_same_image(before, nb.read_geometry(tmp_path / "x.nxs", template=before))
+    nb.write_geometry(before, tmp_path / "x.toml")
+    again = nb.read_geometry(tmp_path / "x.toml")
+    assert again.replace("crystal.structure_factors", before.crystal.structure_factors).equals(before)
+
+
+def test_geometry_of_no_known_format(tmp_path):
+    with pytest.raises(ConfigError, match=r"no known format of geometry.*\.expt"):
+        nb.write_geometry(experiment(), tmp_path / "x.xyz")
+    experiment().to_mosflm(tmp_path / "x.mat")
+    with pytest.raises(ConfigError, match=r"wavelength_angstrom.*template="):
+        nb.read_geometry(tmp_path / "x.mat")
+    (tmp_path / "x").write_text("nothing of the kind")
+    with pytest.raises(FileFormatError, match=r"not a geometry file that is known.*\.stream"):
+        nb.read_geometry(tmp_path / "x")

@@ -37,11 +37,6 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 FLOOR = {name: i for i, rooms in enumerate(FLOORS) for room in rooms for name in room.split(" ")}
 ROOM = {name: room for rooms in FLOORS for room in rooms for name in room.split(" ")}
 
-NOT_YET: set[tuple[str, str]] = set()
-"""Arrows that run up or sideways and are being untied."""
-LATE: set[str] = set()
-"""Files that still import own modules inside functions."""
-
 NAMED = {
     ("nanobragg.exchange.doors", "nanobragg.io"),  # who supplies which room with names, see `nanobragg.lazy.supply`
     ("nanobragg.exchange.doors", "nanobragg.exchange"),
@@ -140,14 +135,12 @@ def test_every_room_has_a_floor() -> None:
 def test_no_import_runs_up_or_sideways() -> None:
     wrong = {(arrow.source, arrow.target) for arrow in ARROWS if _leads_up(arrow)}
     print(f"{len(MODULES)} modules, {len(ARROWS)} arrows, {len(wrong)} run up")
-    assert wrong <= NOT_YET, sorted(wrong - NOT_YET)
+    assert not wrong, sorted(wrong)
 
 
 def test_no_module_is_in_a_circle() -> None:
     """Whoever has no arrow left to a remaining module is taken away, until only circles remain."""
-    left = {
-        name: {a.target for a in ARROWS if a.source == name and (a.source, a.target) not in NOT_YET} for name in MODULES
-    }
+    left = {name: {arrow.target for arrow in ARROWS if arrow.source == name} for name in MODULES}
     while True:
         done = {name for name, targets in left.items() if not targets & set(left)}
         if not done:
@@ -167,19 +160,12 @@ def test_imports_inside_functions_are_third_parties() -> None:
     inside = {(arrow.source, arrow.target) for arrow in ARROWS if arrow.inside}
     named = {(arrow.source, arrow.target) for arrow in ARROWS if arrow.text and not _is_word(arrow)}
     print(f"{len(inside)} imports of own modules inside functions, {len(named)} in strings")
-    found = {source for source, _ in inside | named - NAMED}
-    assert found <= LATE, sorted(found - LATE)
+    assert not inside | (named - NAMED), sorted(inside | (named - NAMED))
 
 
 def _is_word(arrow: Arrow) -> bool:
     """An entry of the table that says which file carries out which word of the command."""
     return arrow.source == "nanobragg.cli.main" and arrow.target.startswith("nanobragg.cli.")
-
-
-def test_exceptions_are_needed() -> None:
-    up = {(arrow.source, arrow.target) for arrow in ARROWS if _leads_up(arrow) or arrow.inside}
-    late = {arrow.source for arrow in ARROWS if arrow.inside or arrow.text}
-    assert not (NOT_YET - up) | (LATE - late), "these are untied: take them out"
 
 
 def _engine(module: str) -> bool:

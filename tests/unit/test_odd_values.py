@@ -26,6 +26,12 @@ def test_region_in_whole_numbers_of_numpy_is_plain_data() -> None:
     assert nb.Experiment.from_json(text).sampling.roi == (slice(2, 5), slice(None, 9))
 
 
+@pytest.mark.parametrize("roi", ["nonsense", 3, (slice(0, 2),), (slice(0, 2), 5)])
+def test_region_that_is_none_is_refused_when_built(roi: Any) -> None:
+    with pytest.raises(nb.ConfigError, match=r"sampling\.roi.*must be \(slow slice, fast slice\)"):
+        nb.Sampling(roi=roi)
+
+
 def test_prepare_takes_the_backend_by_position() -> None:
     assert np.array_equal(nb.prepare(small(), "c")(), nb.simulate(small()))
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from nanobragg import exchange
 from nanobragg.config.quirks import REFERENCE
 from nanobragg.derivation.derive import Derivation
 from nanobragg.derivation.orientations import legacy_streams
 from nanobragg.errors import NanoBraggError
 from nanobragg.exchange.command_line.reading import CommandLine, Output
-from nanobragg.exchange.images.described import smv_geometry
-from nanobragg.exchange.images.provenance import provenance_json
+from nanobragg.exchange.images.smv_geometry import smv_geometry
 from nanobragg.imaging.noise import NoiseImage, noise_image
 from nanobragg.inspection.solid_angle import detector_solid_angle
 from nanobragg.io.images.counts import automatic_pgm_scale, automatic_scale, grey_image, image_statistics, integer_image
@@ -100,7 +100,7 @@ def recorded_entries(d: Derivation, **more: Any) -> list[tuple[str, object]]:
     The record comes first: the original takes the last place where the letters of a key stand, and three letters such as
     PHI may well stand in compressed text.
     """
-    return [(SMV_KEY, packed(provenance_json(d.experiment, **more))), *smv_geometry(d).entries()]
+    return [(SMV_KEY, packed(exchange.provenance_json(d.experiment, **more))), *smv_geometry(d).entries()]
 
 
 def _float32(image: Any) -> np.ndarray:

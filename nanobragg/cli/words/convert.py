@@ -11,25 +11,27 @@ from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.cli.words.run import write_images
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import FileFormatError, UsageError
-from nanobragg.exchange.geometry import of_experiment, to_experiment
-from nanobragg.exchange.toml import Run, experiment_toml, read_toml
-from nanobragg.io.atomic import write_bytes
-from nanobragg.io.geometry.crystfel import read_crystfel, write_geom, write_stream
-from nanobragg.io.geometry.dials import read_expt, write_expt
+from nanobragg.exchange.geometry import to_experiment
+from nanobragg.exchange.geometry_files import (
+    CRYSTAL_ALONE,
+    NAMES,
+    geometry_in,
+    kind_of_name,
+    save_geometry,
+    write_geometry,
+)
+from nanobragg.exchange.toml import Run
 from nanobragg.io.geometry.image_headers import geometry_of_image, kind_of_file
-from nanobragg.io.geometry.mosflm import read_mosflm, write_mosflm
 from nanobragg.io.geometry.record import Geometry
-from nanobragg.io.geometry.xds import read_xds, write_xds_inp, write_xparm
 from nanobragg.io.images.image_file import embedded_text, find_data, image_format, open_hdf5, read_frame, read_image
 
 IMAGES = (".nxs", ".h5", ".hdf5", ".cbf", ".img", ".smv", ".tif", ".tiff", ".edf")
-GEOMETRY = ".expt, XDS.INP, XPARM.XDS, .mat, .geom, .toml"
 
 
 def run_convert(args: Sequence[str]) -> int:
     """Run the subcommand."""
     options = Words(
-        "convert", f"From a geometry file or image header to a geometry file ({GEOMETRY}), or from images to images "
+        "convert", f"From a geometry file or image header to a geometry file ({NAMES}), or from images to images "
         f"({' '.join(IMAGES)}). The name of the output decides.",
         epilog="Images carry their geometry along where both formats have one; --geometry supplies it where the input has none.",
     )  # fmt: skip
@@ -50,54 +52,31 @@ def _convert(typed: Any) -> int:
         return _convert_images(typed)
     if len(typed.inputs) > 1:
         raise UsageError(f"convert: {len(typed.inputs)} inputs for one geometry file; give one")
-    geometry = read_geometry(typed.inputs[0], typed)
-    write_geometry(typed.output, geometry, typed)
+    _write(typed.output, _read(typed.inputs[0], typed), typed.inputs[0])
     sys.stdout.write(f"{typed.output}\n")
     return 0
 
 
-def read_geometry(path: str, typed: Any) -> Geometry:
+def _read(path: str, typed: Any) -> Geometry:
     """Geometry of any file that is known; the content decides."""
-    if path.endswith(".toml"):
-        return of_experiment(read_toml(path).experiment)
-    kind = kind_of_file(path)
-    if kind == "expt":
-        return read_expt(path, typed.index, typed.image)
-    if kind in ("xparm", "xds_inp"):
-        return read_xds(path, typed.image)
-    if kind == "geom":
-        return read_crystfel(path, typed.stream, index=typed.index, wavelength=typed.wavelength)
-    if kind == "matrix":
-        if typed.wavelength is None:
-            raise UsageError(f"{path}: a matrix holds the wavelength as a factor; write --wavelength ANGSTROM")
-        return read_mosflm(path, typed.wavelength)
-    return geometry_of_image(path, typed.image)
+    if not path.endswith(".toml") and kind_of_file(path) == "matrix" and typed.wavelength is None:
+        raise UsageError(f"{path}: a matrix holds the wavelength as a factor; write --wavelength ANGSTROM")
+    return geometry_in(
+        path, image=typed.image, index=typed.index, stream=typed.stream, wavelength_angstrom=typed.wavelength
+    )
 
 
-def write_geometry(path: str, geometry: Geometry, typed: Any) -> None:
+def _write(path: str, geometry: Geometry, source: str) -> None:
     """Write a geometry file in the format of its name."""
-    name = os.path.basename(path).lower()
-    if not name.endswith(".mat") and not geometry.panels:
-        raise UsageError(f"{typed.inputs[0]}: holds a crystal only; the one output for it is .mat")
-    if name.endswith((".expt", ".json")):
-        write_expt(path, geometry)
-    elif name.endswith("xds.inp") or name.endswith(".inp"):
-        write_xds_inp(path, geometry)
-    elif "xparm" in name:
-        write_xparm(path, geometry)
-    elif name.endswith(".mat"):
-        write_mosflm(path, geometry)
-    elif name.endswith(".geom"):
-        write_geom(path, geometry)
-        if geometry.a_star is not None:
-            write_stream(os.path.splitext(path)[0] + ".stream", geometry)
-    elif name.endswith(".toml"):
-        experiment = to_experiment(geometry, typed.inputs[0], None, StructureFactors.constant(1.0))
-        write_bytes(path, [experiment_toml(experiment).encode()])
+    kind = kind_of_name(path)
+    if kind is None:
+        raise UsageError(f"{path}: its name is that of no known format; geometry: {NAMES}; images: {' '.join(IMAGES)}")
+    if kind not in CRYSTAL_ALONE and not geometry.panels:
+        raise UsageError(f"{source}: holds a crystal only; the outputs for it are .mat and .stream")
+    if kind == "toml":
+        write_geometry(to_experiment(geometry, source, None, StructureFactors.constant(1.0)), path)
     else:
-        raise UsageError(
-            f"{path}: its name is that of no known format; geometry: {GEOMETRY}; images: {' '.join(IMAGES)}"
-        )
+        save_geometry(path, geometry)
 
 
 def _convert_images(typed: Any) -> int:
@@ -115,11 +94,7 @@ def _convert_images(typed: Any) -> int:
 def _geometry_of_images(typed: Any) -> Any:
     """Geometry from --geometry or the first header; None for outputs that hold none."""
     if typed.geometry:
-        typed.inputs, images = [typed.geometry], typed.inputs
-        try:
-            return read_geometry(typed.geometry, typed)
-        finally:
-            typed.inputs = images
+        return _read(typed.geometry, typed)
     try:
         return geometry_of_image(typed.inputs[0])
     except FileFormatError:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from nanobragg.cli.words.common.raw_shape import add_shape
 from nanobragg.cli.words.common.word import Words, carried_out
-from nanobragg.cli.words.convert import read_geometry
 from nanobragg.errors import FileFormatError, UsageError
+from nanobragg.exchange.geometry_files import geometry_in
 from nanobragg.io.atomic import replacing
 from nanobragg.io.geometry.image_headers import geometry_of_image
 from nanobragg.io.geometry.record import Geometry
@@ -61,9 +61,7 @@ def _pixels(typed: Any) -> NDArray[Any]:
 
 def _geometry(typed: Any) -> Geometry | None:
     if typed.geometry:
-        from argparse import Namespace
-
-        return read_geometry(typed.geometry, Namespace(index=None, image=None, stream=None, wavelength=None, inputs=[]))
+        return geometry_in(typed.geometry)
     try:
         return geometry_of_image(typed.image)
     except FileFormatError:

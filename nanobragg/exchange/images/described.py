@@ -11,16 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from nanobragg.arrays import detached
 from nanobragg.config import Experiment
-from nanobragg.constants import RTD
-from nanobragg.derivation.derive import Derivation, derivation
+from nanobragg.derivation.derive import derivation
 from nanobragg.derivation.resolve import resolve
-from nanobragg.derivation.sources import wavelength_m
-from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.errors import ConfigError
 from nanobragg.exchange.geometry import of_experiment
 from nanobragg.exchange.images.provenance import provenance
+from nanobragg.exchange.images.smv_geometry import smv_geometry
 from nanobragg.io.geometry.record import Geometry, one_panel
 from nanobragg.io.images.cbf import save_cbf
 from nanobragg.io.images.embedded import SMV_KEY, packed
@@ -92,15 +89,3 @@ class Described:
             entries = adsc_entries(self.geometry, image, adc_offset)
         record = (SMV_KEY, packed(self.record(image=image, adc_offset=adc_offset)))
         save_smv(path, counts, [*entries, record, *(() if isinstance(header, bytes) else entries_of(header))])
-
-
-def smv_geometry(d: Derivation) -> SmvGeometry:
-    """What SMV headers record in the original's words."""
-    p, detector = d.placement, d.experiment.detector
-    wavelength = 1e10 * wavelength_m(d.experiment, FLOAT_OPS)
-    return SmvGeometry(
-        n_fast=detector.n_fast, n_slow=detector.n_slow, pixel_size=p.pixel_size, slow_size=p.size_slow, distance=p.distance,
-        close_distance=p.close_distance, wavelength_angstrom=wavelength, beam_center=(p.xbeam, p.ybeam),
-        beam_fast_slow=(p.fbeam, p.sbeam), dials_origin_mm=p.dials_origin_mm, org_px=(p.org_x, p.org_y),
-        phi_deg=d.rotation.start * RTD, osc_deg=d.rotation.osc * RTD, twotheta_deg=detached(detector.twotheta_deg),
-    )  # fmt: skip

@@ -19,15 +19,15 @@ _STAR = re.compile(r"^([abc])star\s*=\s*(\S+)\s+(\S+)\s+(\S+)\s*nm\^-1", re.MULT
 
 
 def read_crystfel(
-    geom: Path, stream: Path | None = None, *, index: int | None = None, wavelength: float | None = None,
+    geom: Path | None, stream: Path | None = None, *, index: int | None = None, wavelength: float | None = None,
     camera_length: float | None = None,
 ) -> Geometry:  # fmt: skip
     """Read a geometry file and, perhaps, one crystal of a stream.
 
     Parameters
     ----------
-    geom : path
-        The geometry.
+    geom : path, optional
+        The geometry; None: the one that the stream quotes, if any.
     stream : path, optional
         Its crystals.
     index : int, optional
@@ -42,13 +42,18 @@ def read_crystfel(
     FileFormatError
         When something is missing or cannot be represented; the message names the panel and the key.
     """
-    reader = _Geom(geom)
-    panels = [reader.panel(name, camera_length) for name in reader.panels]
-    if not panels:
-        raise FileFormatError(geom, "describes no panel (lines like p0/fs = +x)")
+    panels: list[Panel] = []
+    if geom is not None or (stream is not None and _quoted(stream)):
+        source = geom if geom is not None else stream
+        assert source is not None
+        text = read_bytes(source).decode("utf-8", "replace") if geom is not None else _quoted(source)
+        reader = _Geom(source, text)
+        panels = [reader.panel(name, camera_length) for name in reader.panels]
+        if not panels:
+            raise FileFormatError(source, "describes no panel (lines like p0/fs = +x)")
     crystal = None if stream is None else _crystal(stream, index)
     lambda_ = wavelength if wavelength is not None else (None if crystal is None else crystal[1])
-    if lambda_ is None:
+    if lambda_ is None and panels:
         lambda_ = reader.wavelength()
     return Geometry(
         panels=tuple(panels), wavelength=lambda_, beam=np.array([0.0, 0.0, 1.0]), a_star=None if crystal is None else crystal[0],
@@ -59,12 +64,12 @@ def read_crystfel(
 class _Geom:
     """A geometry file: values by key, those of panels over those that stood before the panel began."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, text: str) -> None:
         self.path = path
         self.panels: dict[str, dict[str, str]] = {}
         self.top: dict[str, str] = {}
         self.bad: dict[str, dict[str, str]] = {}
-        for line in read_bytes(path).decode("utf-8", "replace").splitlines():
+        for line in text.splitlines():
             key, found, value = line.partition(";")[0].partition("=")
             if not found:
                 continue
@@ -165,6 +170,12 @@ class _Geom:
                 return value * (1e10 if unit in ("m", "") else 1.0)
             return EV_ANGSTROM / (value * {"kev": 1e3, "mev": 1e6}.get(unit, 1.0))
         raise FileFormatError(self.path, "names neither photon_energy nor wavelength; give wavelength= in Angstrom")
+
+
+def _quoted(stream: Path) -> str:
+    """The geometry file that CrystFEL copies into the head of a stream; empty when there is none."""
+    text = read_bytes(stream).decode("utf-8", "replace").partition("Begin chunk")[0]
+    return text.partition("Begin geometry file -----")[2].partition("----- End geometry file")[0]
 
 
 def _crystal(path: Path, index: int | None) -> tuple[Array, float | None]:

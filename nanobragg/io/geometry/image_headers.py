@@ -117,7 +117,7 @@ def _flat(
 
 
 def kind_of_file(path: Path) -> str:
-    """What a geometry file is, by name and content: expt, xparm, xds_inp, geom, matrix or image."""
+    """What a geometry file is, by name and content: expt, xparm, xds_inp, geom, stream, matrix or image."""
     name = fspath(path).lower()
     if image_format(path) != "other":
         return "image"
@@ -126,6 +126,8 @@ def kind_of_file(path: Path) -> str:
         return "expt"
     if text.lstrip().upper().startswith("XPARM"):
         return "xparm"
+    if text.startswith("CrystFEL stream"):
+        return "stream"
     if name.endswith(".geom") or re.search(r"^\s*\w+/(fs|ss|corner_x)\s*=", text, re.MULTILINE):
         return "geom"
     if re.search(r"\b(ORGX|DETECTOR_DISTANCE|OSCILLATION_RANGE)=", text):
@@ -133,5 +135,5 @@ def kind_of_file(path: Path) -> str:
     if is_matrix(path):
         return "matrix"
     raise FileFormatError(
-        path, "is not a geometry file that is known: .expt, XPARM.XDS, XDS.INP, .geom, MOSFLM matrix or image"
+        path, "is not a geometry file that is known: .expt, XPARM.XDS, XDS.INP, .geom, .stream, MOSFLM matrix or image"
     )

@@ -138,3 +138,22 @@ def square_pixel(path: Path, where: str, fast: float, slow: float) -> float:
     if not fast > 0 or abs(fast - slow) > 1e-6 * fast:
         raise FileFormatError(path, f"{where}: pixels of {fast:g} x {slow:g} mm; only square ones are simulated")
     return fast
+
+
+def flat_beam_center(geometry: Geometry, what: str) -> tuple[float, float, float]:
+    """(fast, slow) of the beam from the outer corner of the first pixel, and the distance [mm].
+
+    Raises
+    ------
+    ConfigError
+        For several panels, or a panel that does not stand upright at right angles to the beam (after a rotation of the
+        whole laboratory that brings the beam to -z).
+    """
+    panel = one_panel(geometry, what)
+    off = max(np.abs(panel.fast - (1, 0, 0)).max(), np.abs(panel.slow - (0, -1, 0)).max())
+    if off > 1e-6:
+        raise ConfigError(
+            "detector", f"axes off by {off:.2g}", f"{what} can only hold a detector at right angles to the beam, fast axis "
+            "along +x of DIALS, slow axis along -y", "use write_nxmx, or sidecar=True with a template of frames",
+        )  # fmt: skip
+    return -float(panel.origin[0]), float(panel.origin[1]), -float(panel.origin[2])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nanobragg.arrays import is_tensor
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io.atomic import read_bytes, write_bytes
-from nanobragg.io.geometry.record import Geometry, one_panel
+from nanobragg.io.geometry.record import Geometry, flat_beam_center
 from nanobragg.io.images.embedded import COMMENT
 from nanobragg.io.optional import needed
 
@@ -136,25 +136,6 @@ def whole_counts(counts: Any, shape: tuple[int, int], dtype: Any) -> NDArray[Any
         raise ConfigError("counts", f"dtype {array.dtype}", "this format holds whole counts",
                           "use add_noise(image) or integer_image, or write_nxmx, TIFF or EDF for numbers")  # fmt: skip
     return np.clip(array, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
-
-
-def flat_beam_center(geometry: Geometry, what: str) -> tuple[float, float, float]:
-    """(fast, slow) of the beam from the outer corner of the first pixel, and the distance [mm].
-
-    Raises
-    ------
-    ConfigError
-        For several panels, or a panel that does not stand upright at right angles to the beam (after a rotation of the
-        whole laboratory that brings the beam to -z).
-    """
-    panel = one_panel(geometry, what)
-    off = max(np.abs(panel.fast - (1, 0, 0)).max(), np.abs(panel.slow - (0, -1, 0)).max())
-    if off > 1e-6:
-        raise ConfigError(
-            "detector", f"axes off by {off:.2g}", f"{what} can only hold a detector at right angles to the beam, fast axis "
-            "along +x of DIALS, slow axis along -y", "use write_nxmx, or sidecar=True with a template of frames",
-        )  # fmt: skip
-    return -float(panel.origin[0]), float(panel.origin[1]), -float(panel.origin[2])
 
 
 def _number(path: str | PathLike[str], header: str, key: str) -> int:

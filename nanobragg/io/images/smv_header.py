@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
-from nanobragg.io.geometry.record import Geometry
-from nanobragg.io.images.cbf import flat_beam_center
+from nanobragg.io.geometry.record import Geometry, flat_beam_center
 from nanobragg.io.images.smv import mandatory_entries, padded_header
 
 _ORIGINAL_LENGTH = 512
