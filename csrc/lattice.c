@@ -39,6 +39,12 @@ double nb_sincg_literal(double x, double n) {
     return x == 0.0 ? n : sin(x * n) / sin(x);
 }
 
+/* Whether the product n x of nb_sincg_literal rounds: not for powers of two. */
+int nb_sincg_noisy(double n) {
+    int exponent;
+    return frexp(n, &exponent) != 0.5;
+}
+
 /* Form factor of a sphere, 3 (sin x/x - cos x)/x^2.
  *
  * Given:    x [rad]

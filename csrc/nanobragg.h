@@ -289,7 +289,8 @@ NB_WARN_UNUSED int nb_render(const nb_scene *scene, int64_t pixel_begin, int64_t
                              const volatile int *cancel);
 
 /* simd.c: the same by the kernel of one's choice. The vector kernels rearrange the sum (simd_kernel.c) and leave some
- * scenes to the scalar one; nb_simd_obstacle says why, or NULL. */
+ * scenes to the scalar one; nb_simd_obstacle says why, or NULL. So they do with some lattice factors of scenes that
+ * want the original's rounding; nb_simd_exception says which, or NULL. */
 typedef enum {
     NB_KERNEL_SCALAR = 0,
     NB_KERNEL_SIMD_BASELINE,
@@ -301,6 +302,7 @@ typedef enum {
 const char *nb_kernel_name(nb_kernel kernel);
 int nb_kernel_available(nb_kernel kernel);
 const char *nb_simd_obstacle(const nb_scene *scene);
+const char *nb_simd_exception(const nb_scene *scene);
 NB_WARN_UNUSED int nb_render_with(const nb_scene *scene, nb_kernel kernel, int64_t pixel_begin, int64_t pixel_end,
                                   double *out, const volatile int *cancel);
 

@@ -243,3 +243,23 @@ NB_WARN_UNUSED int nb_pixel_traced(const nb_scene *scene, int64_t position, cons
     static const volatile int never = 0;
     return pixel(scene, position, &never, recorder, out);
 }
+
+/* Lattice factor of a single term, by the same operations as in nb_pixel.
+ *
+ * Given:
+ *   scene         one that passed nb_scene_validate
+ *   flat          pixel
+ *   pass          which pass
+ *   renormalized  whether the pass comes after the polarization of its sub-pixel was taken
+ *   cell          (3, 3) a, b, c [m]
+ * Returned:       F_latt
+ */
+double nb_term_lattice_factor(const nb_scene *scene, int64_t flat, const nb_pass_index *pass, int renormalized,
+                              const double *cell) {
+    double place[3], direction[3], airpath, scattering[3], hkl[3], nearest[3], axes[3];
+    nb_locate(scene, flat, pass->sub_fast, pass->sub_slow, pass->layer, place, &airpath, direction);
+    if (renormalized) nb_unit(direction, direction);
+    nb_scatter(scene, direction, pass->source, scattering);
+    nb_indices(cell, scattering, hkl, nearest);
+    return nb_lattice_factor(scene, hkl, nearest, axes);
+}

@@ -1,5 +1,6 @@
 /* Which kernels exist here, what they cover, and the call that picks one. */
 #include "simd.h"
+#include "lattice.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -70,6 +71,21 @@ const char *nb_simd_obstacle(const nb_scene *scene) {
     for (int i = 0; i < 3; i++) {
         if (scene->n_cells[i] != floor(scene->n_cells[i]) || scene->n_cells[i] > 1e6)
             return "a cell count is no whole number up to a million";
+    }
+    return NULL;
+}
+
+/* Which lattice factors the vector kernels leave to the scalar one, term by term (lattice.h).
+ *
+ * Given:    a scene that passed nb_scene_validate
+ * Returned: a phrase, or NULL where there are none
+ */
+const char *nb_simd_exception(const nb_scene *scene) {
+    if (scene->shape == NB_ROUND && (scene->quirks & NB_SINC3_CANCELLATION))
+        return "lattice factors at the centers of spots (rounding noise of the original: SINC3_CANCELLATION)";
+    for (int i = 0; scene->shape == NB_SQUARE && (scene->quirks & NB_SINCG_ROUNDOFF) && i < 3; i++) {
+        if (nb_sincg_noisy(scene->n_cells[i]))
+            return "lattice factors at whole indices (rounding noise of the original: SINCG_ROUNDOFF)";
     }
     return NULL;
 }

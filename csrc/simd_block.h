@@ -23,8 +23,9 @@ typedef struct {
     ALIGNED double solid_angle[BLOCK];
     ALIGNED double capture[BLOCK];
     ALIGNED double polarization[BLOCK];
-    ALIGNED double kept[BLOCK]; /* 1 where d_min keeps the pass */
-    ALIGNED double seen[BLOCK]; /* 1 where d_min kept any pass */
+    ALIGNED double kept[BLOCK];         /* 1 where d_min keeps the pass */
+    ALIGNED double seen[BLOCK];         /* 1 where d_min kept any pass */
+    ALIGNED double renormalized[BLOCK]; /* 1 where the direction of the sub-pixel is (nb_noise) */
     ALIGNED double background[BLOCK];
     ALIGNED double background_polarization[BLOCK];
     nb_row row;

@@ -47,12 +47,26 @@ static void add_background(const nb_scene *scene, nb_block *block, double weight
     }
 }
 
+/* After a CACHED polarization, the scalar kernel goes on with the normalised direction: note where it takes one.
+ *
+ * kept: where d_min keeps the pass, NULL for everywhere; untouched: no polarization was taken before.
+ */
+static void renormalize(nb_block *block, const double *kept, int untouched, nb_noise *noise) {
+    noise->only = untouched && kept == NULL ? NULL : block->renormalized;
+    for (int i = 0; noise->only != NULL && i < block->n; i++) {
+        const int taken = (kept == NULL || kept[i] != 0.0) && block->polarization[i] == 0.0;
+        block->renormalized[i] = taken || (noise->renormalized && block->renormalized[i] != 0.0);
+    }
+    noise->renormalized = 1;
+}
+
 /* All passes of a block. */
 static int passes(const nb_scene *scene, const nb_model *model, nb_block *block, int weigh_background,
                   const volatile int *cancel) {
     const int per_term = scene->polar_mode == NB_PER_TERM;
     int polarization_open = scene->polarized; /* CACHED: some pixel still waits for its factor */
     int untouched = 1;                        /* ... and every pixel does */
+    nb_noise noise = {.scene = scene, .pixels = block->pixels, .n = block->n};
     for (int32_t layer = 0; layer < scene->n_layers; layer++) {
         for (int32_t sub_slow = 0; sub_slow < scene->oversample; sub_slow++) {
             for (int32_t sub_fast = 0; sub_fast < scene->oversample; sub_fast++) {
@@ -62,6 +76,8 @@ static int passes(const nb_scene *scene, const nb_model *model, nb_block *block,
                 if (scene->has_sensor &&
                     (scene->capture_mode == NB_PER_TERM || (first && layer == scene->n_layers - 1)))
                     capture_fractions(scene, block, layer);
+                noise.pass = (nb_pass_index){layer, sub_slow, sub_fast, 0};
+                noise.renormalized = 0;
                 double weight_sum = 0.0;
                 if (weigh_background) fill(block->background_polarization, block->row.n, 0.0);
                 for (int64_t source = 0; source < scene->n_sources; source++) {
@@ -73,8 +89,9 @@ static int passes(const nb_scene *scene, const nb_model *model, nb_block *block,
                     if (scene->polarized && per_term && (any || weigh_background))
                         polarizations(scene, block, incident, 0, NULL);
                     if (scene->polarized && !per_term && any && polarization_open) {
-                        polarization_open = polarizations(scene, block, incident, scene->d_min > 0.0 || !untouched,
-                                                          scene->d_min > 0.0 ? block->kept : NULL);
+                        const double *kept = scene->d_min > 0.0 ? block->kept : NULL;
+                        if (model->noise > 0.0) renormalize(block, kept, untouched, &noise);
+                        polarization_open = polarizations(scene, block, incident, kept != NULL || !untouched, kept);
                         untouched = 0;
                     }
                     if (weigh_background) {
@@ -85,7 +102,9 @@ static int passes(const nb_scene *scene, const nb_model *model, nb_block *block,
                         }
                     }
                     if (!any) continue;
-                    add_all(scene, model, block, incident, scene->wavelength[source]);
+                    noise.pass.source = source;
+                    add_all(scene, model, block, incident, scene->wavelength[source],
+                            model->noise > 0.0 ? &noise : NULL);
                     add_pass(scene, block, weight);
                 }
                 if (weigh_background) add_background(scene, block, weight_sum);

@@ -58,38 +58,40 @@ NB_INLINE vd widen(vf x, const int upper) {
 #endif
 }
 
-/* sin(pi x) from x in units of 2^-32. */
-NB_INLINE void sinpi_mixed(const vj fraction[GROUP / 2], vf out[GROUP / 2]) {
+/* scale sin(pi x) from x in units of 2^-32. */
+NB_INLINE void sinpi_mixed(const vj fraction[GROUP / 2], float scale, vf out[GROUP / 2]) {
     /* sin(pi x)/x as a function of x^2. Largest relative error 5.3e-9 before rounding. */
     static const float P[5] = {3.14159263690F, -5.16770968480F, 2.55006972641F, -0.598242126841F, 0.0775603877265F};
     vf x[GROUP / 2], sqr[GROUP / 2];
     for (int v = 0; v < GROUP / 2; v++) {
         x[v] = __builtin_convertvector(fraction[v], vf) * vf_all(0x1p-32F);
         sqr[v] = x[v] * x[v];
-        out[v] = vf_all(P[4]);
+        out[v] = vf_all(scale * P[4]);
     }
     for (int term = 3; term >= 0; term--) {
         for (int v = 0; v < GROUP / 2; v++)
-            out[v] = vf_fma(out[v], sqr[v], vf_all(P[term]));
+            out[v] = vf_fma(out[v], sqr[v], vf_all(scale * P[term]));
     }
     for (int v = 0; v < GROUP / 2; v++)
         out[v] = x[v] * out[v];
 }
 
-/* (prod sin(pi N f)/sin(pi f))^2 from the indices. */
-NB_INLINE void grating_sqr_mixed(const double n[3], const vd h[3][GROUP], vd out[GROUP]) {
+/* (prod sin(pi N f)/sin(pi f))^2 from the indices; `scale` and `apart` as for grating_sqr. */
+NB_INLINE void grating_sqr_mixed(const double n[3], const vd h[3][GROUP], double scale, vd out[GROUP], vi *apart) {
     /* its unit of the last place is 2^-32: the low half of the sum is the fraction */
-    const vd scale = vd_all(1572864.0);
+    const vd shift = vd_all(1572864.0);
     vf above[3][GROUP / 2], below[3][GROUP / 2];
     for (int k = 0; k < 3; k++) {
         vj fraction[GROUP / 2], product[GROUP / 2];
         for (int v = 0; v < GROUP / 2; v++) {
             /* never 0: a shift by 2^-32 at most */
-            fraction[v] = low_halves(h[k][2 * v] + scale, h[k][2 * v + 1] + scale) | 1;
+            fraction[v] = low_halves(h[k][2 * v] + shift, h[k][2 * v + 1] + shift) | 1;
             product[v] = (vj)((vu)fraction[v] * (uint32_t)n[k]);
         }
-        sinpi_mixed(fraction, below[k]);
-        sinpi_mixed(product, above[k]);
+        sinpi_mixed(fraction, (float)scale, below[k]);
+        sinpi_mixed(product, (float)scale, above[k]);
+        for (int v = 0; v < GROUP / 2; v++)
+            *apart &= (vi)below[k][v];
     }
     for (int v = 0; v < GROUP / 2; v++) {
         vf ratio = (above[0][v] * above[1][v] * above[2][v]) / (below[0][v] * below[1][v] * below[2][v]);

@@ -1,5 +1,7 @@
 /* Coefficients of the vector kernel's terms. */
 #include "simd_model.h"
+#include "lattice.h"
+#include "vector.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -88,6 +90,20 @@ static void make_groups(const nb_scene *scene, nb_model *model) {
     if (kept < 0.5) model->n_groups = (int)n;
 }
 
+/* Which lattice factors are left to the scalar kernel, where the scene wants the original's rounding. */
+static void make_noise(const nb_scene *scene, nb_model *model) {
+    if (model->lattice == SPHERE && (scene->quirks & NB_SINC3_CANCELLATION))
+        model->noise = NB_SINC3_NOISE * NB_SINC3_NOISE / (NB_PI * NB_PI);
+    if (scene->shape != NB_SQUARE || !(scene->quirks & NB_SINCG_ROUNDOFF)) return;
+    for (int k = 0; k < 3; k++) {
+        if (!nb_sincg_noisy(model->n[k])) continue;
+        model->noise = model->lattice == SQUARE_MIXED ? MIXED_NOISE : NB_SINCG_NOISE;
+        model->noisy[k] = 1.0;
+        for (int64_t i = 0; i < scene->n_phi * scene->n_domains; i++)
+            model->longest = fmax(model->longest, nb_norm(scene->orientations + 9 * i + 3 * k));
+    }
+}
+
 /* Given: scene; mixed: whether mixed precision is allowed. Returned: model. Reference: docs/model.md, Lattice factor;
  * csrc/lattice.c. */
 void nb_model_make(const nb_scene *scene, int mixed, nb_model *model) {
@@ -134,4 +150,5 @@ void nb_model_make(const nb_scene *scene, int mixed, nb_model *model) {
     model->stride[1] = (double)scene->n_hkl[2];
     model->origin = model->stride[0] * model->first[0] + model->stride[1] * model->first[1] + model->first[2];
     make_groups(scene, model);
+    make_noise(scene, model);
 }

@@ -3,6 +3,7 @@
 #define NB_SIMD_MODEL_H
 
 #include "nanobragg.h"
+#include "pixel.h"
 
 /* Ways to evaluate the squared lattice factor. */
 enum { SQUARE_ANY, SQUARE_SMALL, SQUARE_MIXED, SPHERE, GAUSSIAN, SPOT, N_LATTICES };
@@ -16,6 +17,9 @@ enum { CONSTANT, INSIDE, MIXED, INTERPOLATED, N_LOOKUPS };
 
 /* Largest number of cells for which mixed precision is used where it is allowed. */
 #define MIXED_CELLS 200
+
+/* NB_SINCG_NOISE of mixed precision, for 5e-7 in place of 5.8e-11. */
+#define MIXED_NOISE 0x1p-31
 
 /* Beyond this exponent of the squared lattice factor a GAUSSIAN is exactly 0: 3e-109 of its peak, which no image in
  * single precision shows. */
@@ -36,7 +40,11 @@ typedef struct {
     double polynomial[3][4], parity[3]; /* SQUARE_SMALL: p(s)^2 (1 - parity s) */
     double gram[6];                     /* others: quadratic form of the offsets: 00, 11, 22, 01, 02, 12 */
     double peak;                        /* others: largest value of the squared lattice factor */
-    int n_groups;                       /* 0: no pixel can be skipped with profit */
+    double noise;    /* where F_latt of the original is left to the scalar kernel: SQUARE: below this offset over index;
+                        SPHERE: below this value of the form; 0: nowhere */
+    double noisy[3]; /* SQUARE: 1 for axes that have such offsets, else 0 */
+    double longest;  /* SQUARE: not below the length of any of their cell edges [m] */
+    int n_groups;    /* 0: no pixel can be skipped with profit */
     double reach[3]; /* GAUSSIAN, SPOT: largest offset of each index at which the lattice factor is not 0 */
     nb_group groups[MAX_GROUPS];
     const double *table;
@@ -61,7 +69,21 @@ typedef struct {
     int n;
 } nb_row;
 
-typedef void nb_term(const nb_model *model, const nb_row *row, const nb_line hkl[3], double *sum);
+/* For terms whose lattice factor is rounding noise in the original's formula: where they are, so that the scalar kernel
+ * can evaluate them. */
+typedef struct {
+    const nb_scene *scene;
+    const int64_t *pixels; /* of the block */
+    int n;                 /* pixels without the padding */
+    int renormalized;      /* whether the scalar kernel went on with a normalised direction after a polarization */
+    const double *only;    /* ... per pixel; NULL: everywhere */
+    nb_pass_index pass;
+    const double *cell; /* (3, 3) of the orientation */
+    double scale;       /* SQUARE: times which the sines are taken, a power of two (noise_scale) */
+} nb_noise;
+
+typedef void nb_term(const nb_model *model, const nb_row *row, const nb_line hkl[3], const nb_noise *noise,
+                     double *sum);
 
 void nb_model_make(const nb_scene *scene, int mixed, nb_model *model);
 

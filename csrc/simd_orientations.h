@@ -27,7 +27,8 @@ static int choose_lookup(const nb_model *model, const nb_block *block, const nb_
 typedef struct {
     const double *incident;
     double inverse_wavelength;
-    double reach; /* for the rounding of indices */
+    double reach;    /* for the rounding of indices */
+    nb_noise *noise; /* NULL: the original has none here */
 } nb_pass;
 
 static void hkl_lines(const nb_scene *scene, const nb_block *block, const nb_pass *pass, const double cell[9],
@@ -51,8 +52,9 @@ static void add_orientations(const nb_scene *scene, const nb_model *model, const
                      : scene->curved      ? MIXED
                                           : choose_lookup(model, block, hkl, pass->reach);
         if (lookup == CONSTANT && model->outside == 0.0) continue;
+        if (pass->noise != NULL) pass->noise->cell = scene->orientations + 9 * at;
         if (lookup != CONSTANT && block->interpolate) lookup = INTERPOLATED;
-        terms[lookup](model, row, hkl, sum);
+        terms[lookup](model, row, hkl, pass->noise, sum);
     }
 }
 
@@ -119,11 +121,39 @@ static void add_groups(const nb_scene *scene, const nb_model *model, nb_block *b
     }
 }
 
-/* F_cell^2 F_latt^2 summed over phi steps and mosaic domains. */
+/* Not below |D - k| of any pixel of the block. */
+static double longest_difference(const nb_scene *scene, const nb_block *block, const double *incident) {
+    const int ends[2] = {0, block->n - 1};
+    double most = 0.0;
+    if (scene->curved) return 1.0 + nb_norm(incident);
+    for (int end = 0; end < 2; end++) {
+        const double along = block->along[ends[end]], inverse = block->inverse[ends[end]];
+        double sqr = 0.0;
+        for (int k = 0; k < 3; k++) {
+            const double d = (block->base[k] + along * scene->fast[k]) * inverse - incident[k];
+            sqr += d * d;
+        }
+        most = sqr > most ? sqr : most;
+    }
+    return sqrt(most) + block->sagitta;
+}
+
+/* How many times the sines of a pass are taken so that noisy ones, and few others, or their squares end up below 2. */
+static double noise_scale(const nb_scene *scene, const nb_model *model, const nb_block *block, const nb_pass *pass) {
+    const double difference = longest_difference(scene, block, pass->incident);
+    const double offset = model->noise * model->longest * difference * fabs(pass->inverse_wavelength);
+    int exponent;
+    if (!(offset < 0.2)) return 1.0;
+    frexp((model->lattice == SQUARE_SMALL ? 1.4 : 2.0) / NB_PI / (offset + 1e-9), &exponent);
+    return ldexp(1.0, exponent - 1);
+}
+
+/* F_cell^2 F_latt^2 summed over phi steps and mosaic domains; noise: NULL where the original has none. */
 static void add_all(const nb_scene *scene, const nb_model *model, nb_block *block, const double *incident,
-                    double wavelength) {
+                    double wavelength, nb_noise *noise) {
     const double extent = largest(block->base) + fabs(block->along[block->n - 1]) * largest(scene->fast);
-    const nb_pass pass = {incident, 1.0 / wavelength, 3.0 * (extent * block->inverse_sum + largest(incident))};
+    const nb_pass pass = {incident, 1.0 / wavelength, 3.0 * (extent * block->inverse_sum + largest(incident)), noise};
+    if (noise != NULL && model->lattice != SPHERE) noise->scale = noise_scale(scene, model, block, &pass);
     fill(block->pass_sum, block->row.n, 0.0);
     if (model->n_groups > 0)
         add_groups(scene, model, block, &pass);

@@ -1,20 +1,28 @@
 /* One term of the sum, F_cell^2 F_latt^2, for all pixels of a block.
  *
  * The body is written once and instantiated for every lattice factor, lookup and kind of detector. Only squares occur,
- * so no signs are kept. Everything is evaluated from the offset f to the nearest integer (docs/quirks.md,
- * SINCG_ROUNDOFF).
+ * so no signs are kept. Everything is evaluated from the offset f to the nearest integer; what is rounding noise in the
+ * original is then left to the scalar kernel where the scene asks for it (lattice.h).
  */
 #ifndef NB_SIMD_TERMS_H
 #define NB_SIMD_TERMS_H
 
+#include "lattice.h"
+#include "pixel.h"
 #include "simd_interpolation.h"
 #include "simd_math.h"
 #include "simd_mixed.h"
 #include "simd_model.h"
 
+#include <stddef.h>
+
 /* Added to sin(pi f), and N times it to sin(pi N f), where it changes nothing but the quotient 0/0. Its cube is above
  * the smallest number. */
 #define TINY 1e-90
+
+/* The bit of a double, and those of two floats, that is set from 2 on. */
+#define FROM_TWO (INT64_C(1) << 62)
+#define FROM_TWO_MIXED (INT64_C(1) << 62 | INT64_C(1) << 30)
 
 /* Vectors in a group where few pixels may be left of a row (add_groups): 16 pixels, of which few are padding. */
 #define SPARSE_GROUP (LANES == 8 ? 2 : GROUP)
@@ -40,50 +48,55 @@ NB_INLINE vd line_value(const nb_row *row, const line_lanes *line, int i, const 
     return x;
 }
 
-/* sin(pi x) + nudge for |x| <= 1/2. */
-NB_INLINE void sinpi(const vd x[GROUP], vd nudge, vd out[GROUP]) {
+/* scale sin(pi x) + nudge for |x| <= 1/2. */
+NB_INLINE void sinpi(const vd x[GROUP], double scale, const int fine, vd nudge, vd out[GROUP]) {
     vd sqr[GROUP];
     for (int v = 0; v < GROUP; v++)
         sqr[v] = x[v] * x[v];
-    sinpi_over_x(sqr, out);
+    sinpi_over_x(sqr, scale, fine, out);
     for (int v = 0; v < GROUP; v++)
         out[v] = vd_fma(x[v], out[v], nudge);
 }
 
-/* (prod sin(pi N f)/sin(pi f))^2 for any N. */
-NB_INLINE void grating_sqr(const vd n[3], const vd f[3][GROUP], vd out[GROUP]) {
+/* (prod sin(pi N f)/sin(pi f))^2 for any N.
+ *
+ * The sines are taken `scale` times; in lanes where one below the line is then less than 2, FROM_TWO is cleared in
+ * `apart`. */
+NB_INLINE void grating_sqr(const vd n[3], const vd f[3][GROUP], double scale, vd out[GROUP], vi *apart) {
     vd above[3][GROUP], below[3][GROUP];
     for (int k = 0; k < 3; k++) {
         vd rest[GROUP];
-        for (int v = 0; v < GROUP; v++) {
-            vd phase = n[k] * f[k][v];
-            rest[v] = phase - vd_round(phase);
-        }
-        sinpi(f[k], vd_all(TINY), below[k]);
-        sinpi(rest, n[k] * vd_all(TINY), above[k]);
+        for (int v = 0; v < GROUP; v++)
+            rest[v] = vd_offset(n[k] * f[k][v]);
+        sinpi(f[k], scale, 0, vd_all(TINY), below[k]);
+        sinpi(rest, scale, 0, n[k] * vd_all(TINY), above[k]);
     }
     for (int v = 0; v < GROUP; v++) {
+        *apart &= (vi)below[0][v] & (vi)below[1][v] & (vi)below[2][v];
         vd ratio = (above[0][v] * above[1][v] * above[2][v]) / (below[0][v] * below[1][v] * below[2][v]);
         out[v] = ratio * ratio;
     }
 }
 
-/* The same for N <= SMALL_CELLS, a polynomial in sin^2(pi f). */
-NB_INLINE void grating_sqr_small(const nb_model *model, const vd f[3][GROUP], vd out[GROUP]) {
+/* The same for N <= SMALL_CELLS, a polynomial in s = (scale sin(pi f))^2. */
+NB_INLINE void grating_sqr_small(const nb_model *model, const vd f[3][GROUP], double scale, vd out[GROUP], vi *apart) {
+    const double shrink = 1.0 / (scale * scale);
+    const double powers[4] = {1.0, shrink, shrink * shrink, shrink * shrink * shrink};
     vd p[3][GROUP], cosine_sqr[3][GROUP];
     for (int k = 0; k < 3; k++) {
         vd s[GROUP];
-        sinpi(f[k], vd_all(0.0), s);
+        sinpi(f[k], scale, 1, vd_all(0.0), s); /* fine, for 1 - s is small half-way between spots */
         for (int v = 0; v < GROUP; v++) {
             s[v] = s[v] * s[v];
-            p[k][v] = vd_all(model->polynomial[k][3]);
+            *apart &= (vi)s[v];
+            p[k][v] = vd_all(model->polynomial[k][3] * powers[3]);
         }
         for (int term = 2; term >= 0; term--) {
             for (int v = 0; v < GROUP; v++)
-                p[k][v] = vd_fma(p[k][v], s[v], vd_all(model->polynomial[k][term]));
+                p[k][v] = vd_fma(p[k][v], s[v], vd_all(model->polynomial[k][term] * powers[term]));
         }
         for (int v = 0; v < GROUP; v++) {
-            vd c = vd_fnma(vd_all(model->parity[k]), s[v], vd_all(1.0));
+            vd c = vd_fnma(vd_all(model->parity[k] * shrink), s[v], vd_all(1.0));
             cosine_sqr[k][v] = vd_select(c > vd_all(0.0), c, vd_all(0.0)); /* rounding may push it below 0 */
         }
     }
@@ -102,21 +115,25 @@ NB_INLINE vd quadratic_form(const double gram[6], vd f0, vd f1, vd f2, const int
     return vd_fma(f2, z, vd_fma(f1, y, f0 * x));
 }
 
-/* Squared lattice factor at the offsets f from the nearest integers. */
-NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd f[3][GROUP], vd out[GROUP], const int lattice,
-                           const int group) {
+/* Squared lattice factor at the indices h, f from the nearest integers. */
+NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd h[3][GROUP], const vd f[3][GROUP],
+                           double scale, vd out[GROUP], vi *apart, const int lattice, const int group) {
     if (lattice == SQUARE_ANY) {
-        grating_sqr(n, f, out);
+        grating_sqr(n, f, scale, out, apart);
         return;
     }
     if (lattice == SQUARE_SMALL) {
-        grating_sqr_small(model, f, out);
+        grating_sqr_small(model, f, scale, out, apart);
+        return;
+    }
+    if (lattice == SQUARE_MIXED) {
+        grating_sqr_mixed(model->n, h, scale, out, apart);
         return;
     }
     vd r_sqr[GROUP];
     for (int v = 0; v < group; v++)
         r_sqr[v] = quadratic_form(model->gram, f[0][v], f[1][v], f[2][v], lattice != SPHERE);
-    if (lattice == SPHERE) sinc3_sqr(r_sqr, out);
+    if (lattice == SPHERE) sinc3_sqr(r_sqr, model->noise, out, apart);
     const vd peak = vd_all(model->peak);
     for (int v = 0; v < group; v++) {
         if (lattice == SPHERE) out[v] = peak * out[v];
@@ -157,10 +174,40 @@ NB_INLINE void structure_factor_sqr(const nb_model *model, const vd h[3][GROUP],
     }
 }
 
-NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb_line hkl[3], double *sum,
-                        const int lattice, const int lookup, const int curved) {
+/* Lanes whose lattice factor is rounding noise in the original's formula take that of the scalar kernel. */
+static __attribute__((noinline, cold)) void reproduce_noise(const nb_model *model, const nb_row *row,
+                                                            const nb_line hkl[3], const nb_noise *noise, int begin,
+                                                            vd f_latt_sqr[GROUP]) {
+    for (int v = 0; v < GROUP; v++) {
+        const int first = begin + v * LANES;
+        vd f[3];
+        vi noisy = vi_all(0);
+        for (int k = 0; k < 3; k++) {
+            const line_lanes line = line_spread(hkl + k);
+            const vd h = noise->scene->curved ? line_value(row, &line, first, 1) : line_value(row, &line, first, 0);
+            const vd limit = vd_all(model->noise * model->noisy[k]) * h;
+            f[k] = vd_offset(h);
+            noisy |= f[k] * f[k] < limit * limit;
+        }
+        if (model->lattice == SPHERE) noisy = quadratic_form(model->gram, f[0], f[1], f[2], 0) < vd_all(model->noise);
+        if (!vi_any(noisy)) continue;
+        for (int lane = 0; lane < LANES; lane++) {
+            const int i = first + lane;
+            if (noisy[lane] == 0 || i >= noise->n) continue;
+            const int renormalized = noise->renormalized && (noise->only == NULL || noise->only[i] != 0.0);
+            const double f_latt =
+                nb_term_lattice_factor(noise->scene, noise->pixels[i], &noise->pass, renormalized, noise->cell);
+            f_latt_sqr[v][lane] = f_latt * f_latt;
+        }
+    }
+}
+
+/* noise: NULL where there is none. */
+NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb_line hkl[3], const nb_noise *noise,
+                        double *sum, const int lattice, const int lookup, const int curved) {
     const nb_model model = *given; /* copies, which no store to the sums can change */
     const nb_row row = *given_row;
+    const double scale = noise != NULL ? noise->scale : 1.0;
     const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
     const vd n[3] = {vd_all(model.n[0]), vd_all(model.n[1]), vd_all(model.n[2])};
     const int group = lattice == GAUSSIAN || lattice == SPOT ? SPARSE_GROUP : GROUP;
@@ -169,15 +216,25 @@ NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb
         for (int k = 0; k < 3; k++) {
             for (int v = 0; v < group; v++) {
                 h[k][v] = line_value(&row, lines + k, i + v * LANES, curved);
-                nearest[k][v] = vd_round(h[k][v]);
-                f[k][v] = h[k][v] - nearest[k][v];
+                if (lookup == CONSTANT) {
+                    f[k][v] = vd_offset(h[k][v]);
+                } else {
+                    nearest[k][v] = vd_round(h[k][v]);
+                    f[k][v] = h[k][v] - nearest[k][v];
+                }
             }
         }
         structure_factor_sqr(&model, h, nearest, f_cell_sqr, lookup, group);
-        if (lattice == SQUARE_MIXED)
-            grating_sqr_mixed(model.n, h, f_latt_sqr);
-        else
-            lattice_sqr(&model, n, f, f_latt_sqr, lattice, group);
+        vi apart = vi_all(-1);
+        lattice_sqr(&model, n, h, f, scale, f_latt_sqr, &apart, lattice, group);
+        if (noise != NULL && !vi_all_have(apart, lattice == SQUARE_MIXED ? FROM_TWO_MIXED : FROM_TWO)) {
+            vd reproduced[GROUP]; /* a copy, so that the original stays in registers */
+            for (int v = 0; v < GROUP; v++)
+                reproduced[v] = f_latt_sqr[v];
+            reproduce_noise(given, given_row, hkl, noise, i, reproduced);
+            for (int v = 0; v < GROUP; v++)
+                f_latt_sqr[v] = reproduced[v];
+        }
         for (int v = 0; v < group; v++) {
             double *at = sum + i + v * LANES;
             vd_store(at, vd_fma(f_cell_sqr[v], f_latt_sqr[v], vd_load(at)));
@@ -185,9 +242,16 @@ NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb
     }
 }
 
+/* Whether the code without noise is worth instances of its own. */
+#define TWOFOLD(lattice, lookup, curved)                                                                               \
+    ((lattice) != SPHERE && (lattice) != GAUSSIAN && (lattice) != SPOT && (lookup) != INTERPOLATED && !(curved))
 #define INSTANCE(name, lattice, lookup, curved)                                                                        \
-    static void name(const nb_model *model, const nb_row *row, const nb_line hkl[3], double *sum) {                    \
-        add_term(model, row, hkl, sum, lattice, lookup, curved);                                                       \
+    static void name(const nb_model *model, const nb_row *row, const nb_line hkl[3], const nb_noise *noise,            \
+                     double *sum) {                                                                                    \
+        if (TWOFOLD(lattice, lookup, curved) && noise == NULL)                                                         \
+            add_term(model, row, hkl, NULL, sum, lattice, lookup, curved);                                             \
+        else                                                                                                           \
+            add_term(model, row, hkl, noise, sum, lattice, lookup, curved);                                            \
     }
 #define INSTANCES(name, lattice)                                                                                       \
     INSTANCE(name##_constant, lattice, CONSTANT, 0)                                                                    \

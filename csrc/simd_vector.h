@@ -153,6 +153,26 @@ NB_INLINE vd vd_gather(const double *table, vi at) {
 #endif
 }
 
+/* x - vd_round(x) */
+NB_INLINE vd vd_offset(vd x) {
+#if LANES == 8
+    return (vd)_mm512_reduce_pd((__m512d)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
+    return x - vd_round(x);
+#endif
+}
+
+/* Whether the bits of the mask are set in every lane of x. */
+NB_INLINE int vi_all_have(vi x, int64_t mask) {
+#if LANES == 8
+    return _mm512_cmpneq_epi64_mask((__m512i)(x & vi_all(mask)), _mm512_set1_epi64(mask)) == 0;
+#elif LANES == 4
+    return _mm256_testc_si256((__m256i)x, _mm256_set1_epi64x(mask));
+#else
+    return (x[0] & x[1] & mask) == mask;
+#endif
+}
+
 /* Whether any lane of a mask is set. */
 NB_INLINE int vi_any(vi mask) {
 #if LANES == 8

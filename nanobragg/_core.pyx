@@ -62,6 +62,7 @@ cdef extern from "nanobragg.h" nogil:
     const char *nb_kernel_name(nb_kernel kernel)
     int nb_kernel_available(nb_kernel kernel)
     const char *nb_simd_obstacle(const nb_scene *scene)
+    const char *nb_simd_exception(const nb_scene *scene)
     int nb_render_with(const nb_scene *scene, nb_kernel kernel, int64_t begin, int64_t end, double *out, const int *cancel)
     int nb_prescan(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int64_t pass_begin, int64_t pass_end,
                    nb_prescan_result *result)
@@ -71,6 +72,9 @@ cdef extern from "nanobragg.h" nogil:
     const char *nb_quantity_name(nb_quantity quantity)
     int64_t nb_read_plain_hkl(const char *data, int64_t length, int64_t capacity, int64_t *hkl, double *amplitude, int64_t *box)
 
+cdef extern from "lattice.h" nogil:
+    const double NB_SINCG_NOISE, NB_SINC3_NOISE
+
 
 version = (<bytes>nb_version()).decode()
 """Version of the package, as compiled."""
@@ -79,6 +83,10 @@ PI, ROUND_SCALE, GAUSS_WIDTH, TOPHAT_CUT, MAX_STEPS = NB_PI, NB_ROUND_SCALE, NB_
 
 quantity_names = tuple([(<bytes>nb_quantity_name(<nb_quantity>i)).decode() for i in range(NB_N_QUANTITIES)])
 """Names of what a trace records, by quantity number."""
+
+sincg_noise, sinc3_noise = NB_SINCG_NOISE, NB_SINC3_NOISE
+"""Offset over index, and argument, below which the original's lattice factors can be rounding noise (lattice.h)."""
+
 
 _KERNEL_NUMBERS = {(<bytes>nb_kernel_name(<nb_kernel>i)).decode(): i for i in range(NB_N_KERNELS)}
 
@@ -326,6 +334,12 @@ cdef class CoreScene:
     def simd_obstacle(self):
         """Why the vector kernels leave this scene to the scalar one; empty where they cover it."""
         cdef const char *text = nb_simd_obstacle(&self.c)
+        return "" if text == NULL else (<bytes>text).decode()
+
+    @property
+    def simd_exception(self):
+        """Which lattice factors the vector kernels leave to the scalar one; empty where they leave none."""
+        cdef const char *text = nb_simd_exception(&self.c)
         return "" if text == NULL else (<bytes>text).decode()
 
     def render(self, int64_t begin, int64_t end, double[::1] out, CancelFlag cancel not None, str kernel="scalar"):

@@ -115,8 +115,12 @@ class CEngine(Engine):
 
     def kernel(self, scene: Scene) -> str:
         """See `Engine.kernel`."""
-        obstacle = "" if self._kernel == "scalar" else _core.CoreScene(scene).simd_obstacle
-        return f"scalar ({obstacle})" if obstacle else self._kernel
+        if self._kernel == "scalar":
+            return "scalar"
+        core = _core.CoreScene(scene)
+        if core.simd_obstacle:
+            return f"scalar ({core.simd_obstacle})"
+        return f"{self._kernel}, scalar for {core.simd_exception}" if core.simd_exception else self._kernel
 
     def photons(
         self,

@@ -95,7 +95,7 @@ class Engine(ABC):
 
     @abstractmethod
     def kernel(self, scene: Scene) -> str:
-        """What renders the scene, with the reason in parentheses where it is not what was asked for."""
+        """What renders the scene, why it is not what was asked for, and what it leaves to another kernel."""
 
     @abstractmethod
     def photons(

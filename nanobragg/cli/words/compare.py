@@ -219,7 +219,9 @@ def _backends(backends: Sequence[str], flags: list[str]) -> _Pair:
         found = compare_traces(
             trace(experiment, (slow, fast), backends[0]), trace(experiment, (slow, fast), backends[1])
         )
-        return "the traces agree within 1e-9" if found.first is None else str(found.first)
+        if found.first is None:
+            return "the traces agree within 1e-9"
+        return str(found.first) + (f"; rounding noise of the original ({found.noise})" if found.noise else "")
 
     first = np.asarray(images[0].detach().cpu() if hasattr(images[0], "detach") else images[0])
     slow, fast = (int(i) for i in np.unravel_index(int(first.argmax()), first.shape))

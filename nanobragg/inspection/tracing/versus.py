@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from numbers import Real
 
+from nanobragg import _core
 from nanobragg.errors import ConfigError
 from nanobragg.inspection.tracing.quantities import place_of, unit_of
 from nanobragg.inspection.tracing.trace import Step, Trace, Value
@@ -64,8 +65,8 @@ class TraceComparison:
     """the largest difference of all"""
     compared: int = 0
     """quantities that both traces have"""
-    near_integer: bool = False
-    """an index there is within 1e-9 of a non-zero integer (SINCG_ROUNDOFF)"""
+    noise: str = ""
+    """the quirk by which the original's lattice factor there is rounding noise (csrc/lattice.h); empty: it is not"""
 
     def __bool__(self) -> bool:
         return self.first is None
@@ -84,9 +85,9 @@ class TraceComparison:
             return
         yield f"{head}: first divergence (tolerance {self.tolerance:g})"
         yield f"  {self.first}"
-        if self.near_integer:
-            yield "  an index is within 1e-9 of an integer, where the scalar C kernel reproduces the original's rounding noise"
-            yield "  in reference fidelity (SINCG_ROUNDOFF); this difference may be that and nothing else"
+        if self.noise:
+            yield f"  the original's lattice factor is rounding noise here ({self.noise}), which the C engine reproduces in"
+            yield "  reference fidelity and torch does not; this difference may be that and nothing else"
         yield "how the difference grows from there:"
         for grown in self.growth:
             shown = "one side only" if math.isinf(grown.difference) else f"{grown.difference:.3g}"
@@ -122,7 +123,7 @@ def compare_traces(a: Trace, b: Trace, tolerance: float = DEFAULT_TOLERANCE) -> 
     largest: Difference | None = None
     grown: dict[str, Difference] = {}
     compared = 0
-    near_integer = False
+    noise = ""
     for step_a, step_b in _paired(a, b):
         found = scales.judge(step_a, step_b)
         if step_a is not None and step_b is not None:
@@ -131,11 +132,11 @@ def compare_traces(a: Trace, b: Trace, tolerance: float = DEFAULT_TOLERANCE) -> 
             largest = found
         if first is None and found.difference > tolerance:
             first = found
-            near_integer = found.name.startswith(("F_latt", "term", "running", "sum", "pixel")) and scales.near_integer
+            noise = scales.noise if found.name.startswith(("F_latt", "term", "running", "sum", "pixel")) else ""
         if first is not None and (found.name not in grown or found.difference > grown[found.name].difference):
             grown[found.name] = found
     return TraceComparison(
-        tolerance, (a.source, b.source), a.pixel, first, list(grown.values()), largest, compared, near_integer
+        tolerance, (a.source, b.source), a.pixel, first, list(grown.values()), largest, compared, noise
     )
 
 
@@ -164,14 +165,15 @@ class _Scales:
     def __init__(self, a: Trace, b: Trace) -> None:
         whole = a if a.complete else b
         cells = next((step.numbers for step in whole.steps if step.name == "n_cells"), (1.0, 1.0, 1.0))
-        shape = next((step.value for step in whole.steps if step.name == "shape"), "square")
+        self.shape = next((step.value for step in whole.steps if step.name == "shape"), "square")
+        self.fudge = next((step.numbers[0] for step in whole.steps if step.name == "fudge"), 1.0)
         self.cells = tuple(max(1.0, n) for n in cells)
         self.n = math.prod(self.cells)
-        self.axes = self.cells if shape == "square" else (self.n,) * 3
+        self.axes = self.cells if self.shape == "square" else (self.n,) * 3
         self.f_latt = self.sum = 0.0  # |F_latt| of the term at hand; scale of the running sum
         self.term = 0.0
         self.total = self.running = 0.0
-        self.near_integer = False
+        self.noise = ""
 
     def judge(self, a: Step | None, b: Step | None) -> Difference:
         """The difference of two steps of the same key."""
@@ -205,7 +207,7 @@ class _Scales:
         """Take note of what later scales are made of."""
         values = x or y
         if name == "hkl":
-            self.near_integer = any(math.isfinite(h) and round(h) != 0 and abs(h - round(h)) < 1e-9 for h in values)
+            self.noise = self._noise(values)
         elif name == "F_latt":
             self.f_latt = max(_norm(x), _norm(y))
         elif name == "term":
@@ -224,6 +226,18 @@ class _Scales:
             self.sum = max(self.sum, abs(values[0]))
 
     _last_term = 0.0
+
+    def _noise(self, hkl: tuple[float, ...]) -> str:
+        """The quirk by which the original's lattice factor at these indices is rounding noise."""
+        if not all(map(math.isfinite, hkl)):
+            return ""
+        offsets = [h - round(h) for h in hkl]
+        if self.shape == "round":
+            rho_sqr = sum((f * n) ** 2 for f, n in zip(offsets, self.cells, strict=True)) * self.fudge
+            return "SINC3_CANCELLATION" if 0 <= rho_sqr < (_core.sinc3_noise / math.pi) ** 2 else ""
+        axes = (a for a in zip(hkl, offsets, self.cells, strict=True) if math.frexp(a[2])[0] != 0.5)  # no power of two
+        noisy = any(abs(f) < _core.sincg_noise * abs(h) for h, f, _ in axes)
+        return "SINCG_ROUNDOFF" if self.shape == "square" and noisy else ""
 
 
 def _ratio(p: float, q: float, slack: float, scale: float) -> float:
