@@ -75,10 +75,10 @@ const char *nb_simd_obstacle(const nb_scene *scene) {
     return NULL;
 }
 
-/* Which lattice factors the vector kernels leave to the scalar one, term by term (lattice.h).
+/* Which lattice factors the vector kernels leave to the scalar one, term by term (NB_SINCG_NOISE, NB_SINC3_NOISE).
  *
  * Given:    a scene that passed nb_scene_validate
- * Returned: a phrase, or NULL where there are none
+ * Returned: a phrase, empty where there are none
  */
 const char *nb_simd_exception(const nb_scene *scene) {
     if (scene->shape == NB_ROUND && (scene->quirks & NB_SINC3_CANCELLATION))
@@ -87,7 +87,7 @@ const char *nb_simd_exception(const nb_scene *scene) {
         if (nb_sincg_noisy(scene->n_cells[i]))
             return "lattice factors at whole indices (rounding noise of the original: SINCG_ROUNDOFF)";
     }
-    return NULL;
+    return "";
 }
 
 /* Expected photons of the pixels [pixel_begin, pixel_end), as nb_render, by the kernel of one's choice.

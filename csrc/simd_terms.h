@@ -2,7 +2,7 @@
  *
  * The body is written once and instantiated for every lattice factor, lookup and kind of detector. Only squares occur,
  * so no signs are kept. Everything is evaluated from the offset f to the nearest integer; what is rounding noise in the
- * original is then left to the scalar kernel where the scene asks for it (lattice.h).
+ * original is then left to the scalar kernel where the scene asks for it (NB_SINCG_NOISE).
  */
 #ifndef NB_SIMD_TERMS_H
 #define NB_SIMD_TERMS_H

@@ -15,8 +15,8 @@ quantity_names: tuple[str, ...]
 kernel_names: tuple[str, ...]
 available_kernels: tuple[str, ...]
 continuous_fields: tuple[str, ...]
-sincg_noise: float
-sinc3_noise: float
+SINCG_NOISE: float
+SINC3_NOISE: float
 
 def strerror(status: int) -> str: ...
 def adjoint_obstacle(scene: CoreScene) -> str: ...

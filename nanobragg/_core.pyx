@@ -27,7 +27,7 @@ cdef extern from "nanobragg.h" nogil:
         int64_t offset, length
         const char *shape
 
-    const double NB_PI, NB_ROUND_SCALE, NB_GAUSS_WIDTH, NB_TOPHAT_CUT
+    const double NB_PI, NB_ROUND_SCALE, NB_GAUSS_WIDTH, NB_TOPHAT_CUT, NB_SINCG_NOISE, NB_SINC3_NOISE
     const int64_t NB_MAX_STEPS
 
     ctypedef struct nb_fault:
@@ -72,21 +72,15 @@ cdef extern from "nanobragg.h" nogil:
     const char *nb_quantity_name(nb_quantity quantity)
     int64_t nb_read_plain_hkl(const char *data, int64_t length, int64_t capacity, int64_t *hkl, double *amplitude, int64_t *box)
 
-cdef extern from "lattice.h" nogil:
-    const double NB_SINCG_NOISE, NB_SINC3_NOISE
-
 
 version = (<bytes>nb_version()).decode()
 """Version of the package, as compiled."""
 
 PI, ROUND_SCALE, GAUSS_WIDTH, TOPHAT_CUT, MAX_STEPS = NB_PI, NB_ROUND_SCALE, NB_GAUSS_WIDTH, NB_TOPHAT_CUT, NB_MAX_STEPS
+SINCG_NOISE, SINC3_NOISE = NB_SINCG_NOISE, NB_SINC3_NOISE
 
 quantity_names = tuple([(<bytes>nb_quantity_name(<nb_quantity>i)).decode() for i in range(NB_N_QUANTITIES)])
 """Names of what a trace records, by quantity number."""
-
-sincg_noise, sinc3_noise = NB_SINCG_NOISE, NB_SINC3_NOISE
-"""Offset over index, and argument, below which the original's lattice factors can be rounding noise (lattice.h)."""
-
 
 _KERNEL_NUMBERS = {(<bytes>nb_kernel_name(<nb_kernel>i)).decode(): i for i in range(NB_N_KERNELS)}
 
@@ -100,13 +94,9 @@ cdef int64_t _UNHEARD = 10_000_000
 """Points looked at between two looks for a signal: some 0.3 s."""
 
 _QUIRK_BITS = {
-    "CURVED_DET_AXES": NB_CURVED_DET_AXES,
-    "GAUSS_TOPHAT_WIDTH": NB_GAUSS_TOPHAT_WIDTH,
-    "SINC3_CANCELLATION": NB_SINC3_CANCELLATION,
-    "SINCG_ROUNDOFF": NB_SINCG_ROUNDOFF,
-    "LATTICE_ZERO_SKIP": NB_LATTICE_ZERO_SKIP,
-    "DMIN_ZEROES_WATER": NB_DMIN_ZEROES_WATER,
-    "INTERP_LOW_EDGE": NB_INTERP_LOW_EDGE,
+    "CURVED_DET_AXES": NB_CURVED_DET_AXES, "GAUSS_TOPHAT_WIDTH": NB_GAUSS_TOPHAT_WIDTH,
+    "SINC3_CANCELLATION": NB_SINC3_CANCELLATION, "SINCG_ROUNDOFF": NB_SINCG_ROUNDOFF,
+    "LATTICE_ZERO_SKIP": NB_LATTICE_ZERO_SKIP, "DMIN_ZEROES_WATER": NB_DMIN_ZEROES_WATER, "INTERP_LOW_EDGE": NB_INTERP_LOW_EDGE,
 }
 
 
@@ -339,8 +329,7 @@ cdef class CoreScene:
     @property
     def simd_exception(self):
         """Which lattice factors the vector kernels leave to the scalar one; empty where they leave none."""
-        cdef const char *text = nb_simd_exception(&self.c)
-        return "" if text == NULL else (<bytes>text).decode()
+        return (<bytes>nb_simd_exception(&self.c)).decode()
 
     def render(self, int64_t begin, int64_t end, double[::1] out, CancelFlag cancel not None, str kernel="scalar"):
         """Render the pixels [begin, end) of `pixels` into out[begin:end], without the GIL.

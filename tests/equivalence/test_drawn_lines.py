@@ -1,6 +1,6 @@
 """Every kernel against the scalar one, on command lines drawn at random.
 
-Without the lattice factors that the vector kernels leave to the scalar one (csrc/lattice.h), 7 of these lines differ by
+Without the lattice factors that the vector kernels leave to the scalar one (csrc/nanobragg.h), 7 of these lines differ by
 more than a tenth of the maximum, all of them with round crystals, and some ten with square crystals of 10,000 more lines.
 """
 

@@ -66,7 +66,7 @@ class TraceComparison:
     compared: int = 0
     """quantities that both traces have"""
     noise: str = ""
-    """the quirk by which the original's lattice factor there is rounding noise (csrc/lattice.h); empty: it is not"""
+    """the quirk by which the original's lattice factor there is rounding noise (csrc/nanobragg.h); empty: it is not"""
 
     def __bool__(self) -> bool:
         return self.first is None
@@ -234,9 +234,9 @@ class _Scales:
         offsets = [h - round(h) for h in hkl]
         if self.shape == "round":
             rho_sqr = sum((f * n) ** 2 for f, n in zip(offsets, self.cells, strict=True)) * self.fudge
-            return "SINC3_CANCELLATION" if 0 <= rho_sqr < (_core.sinc3_noise / math.pi) ** 2 else ""
+            return "SINC3_CANCELLATION" if 0 <= rho_sqr < (_core.SINC3_NOISE / math.pi) ** 2 else ""
         axes = (a for a in zip(hkl, offsets, self.cells, strict=True) if math.frexp(a[2])[0] != 0.5)  # no power of two
-        noisy = any(abs(f) < _core.sincg_noise * abs(h) for h, f, _ in axes)
+        noisy = any(abs(f) < _core.SINCG_NOISE * abs(h) for h, f, _ in axes)
         return "SINCG_ROUNDOFF" if self.shape == "square" and noisy else ""
 
 
