@@ -2,6 +2,8 @@
 #include "detector.h"
 #include "vector.h"
 
+#include <stddef.h>
+
 /* Bend a point of the flat detector onto the sphere of radius `distance` about the sample.
  *
  * Given:
@@ -83,4 +85,40 @@ double nb_capture_fraction(const nb_scene *scene, const double direction[3], int
     double front = (double)-layer * scene->layer_thickness * scene->attenuation / cosine;
     double back = (double)-(layer + 1) * scene->layer_thickness * scene->attenuation / cosine;
     return exp(front) - exp(back);
+}
+
+/* Sum of the solid angles of sub-pixels.
+ *
+ * Given:
+ *   scene     one that passed nb_scene_validate
+ *   pixel_begin, pixel_end   positions in scene->pixels
+ *   n_layers  layers summed over, 1: the front plane alone
+ *   n_sub     sub-pixels summed over, along each axis and from the corner of the pixel; up to scene->oversample
+ * Given and returned:
+ *   sum       the sum so far [sr]
+ * Reference: docs/model.md, Solid angle.
+ */
+NB_WARN_UNUSED int nb_solid_angles(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int32_t n_layers,
+                                   int32_t n_sub, double *sum) {
+    if (scene == NULL || sum == NULL) return NB_ERR_NULL_ARGUMENT;
+    if (pixel_begin < 0 || pixel_end < pixel_begin || pixel_end > scene->n_pixels) return NB_ERR_PIXEL_RANGE;
+    if (n_layers > scene->n_layers || n_sub > scene->oversample) return NB_ERR_TOO_LARGE;
+    double total = *sum;
+    int64_t slow = 0, row = 0; /* and the flat index of its first pixel */
+    for (int64_t position = pixel_begin; position < pixel_end; position++) {
+        if (scene->pixels[position] - row >= scene->n_fast)
+            slow = scene->pixels[position] / scene->n_fast, row = slow * scene->n_fast;
+        const int64_t fast = scene->pixels[position] - row;
+        for (int32_t layer = 0; layer < n_layers; layer++) {
+            for (int32_t sub_slow = 0; sub_slow < n_sub; sub_slow++) {
+                for (int32_t sub_fast = 0; sub_fast < n_sub; sub_fast++) {
+                    double place[3];
+                    nb_position(scene, fast, slow, sub_fast, sub_slow, layer, place);
+                    total += nb_solid_angle(scene, nb_norm(place));
+                }
+            }
+        }
+    }
+    *sum = total;
+    return NB_OK;
 }

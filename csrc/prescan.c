@@ -32,7 +32,7 @@ static int64_t first_lookup_outside(const nb_scene *scene, int first_pass, const
  *   scene   one that passed nb_scene_validate; its first_pass and interpolation_off are not looked at
  * Given and returned:
  *   result  what is wanted, and what was found in the blocks before; see nanobragg.h
- * Reference: docs/model.md, 15.10, 15.11 step 5; docs/quirks.md, STALE_PHI_ZERO, INTERP_SWITCHED_OFF.
+ * Reference: docs/model.md; docs/quirks.md, STALE_PHI_ZERO, INTERP_SWITCHED_OFF.
  */
 NB_WARN_UNUSED int nb_prescan(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int64_t pass_begin,
                               int64_t pass_end, nb_prescan_result *result) {
