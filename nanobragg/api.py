@@ -188,7 +188,7 @@ def warn_about(decided: Decided, d: Derivation | None, *, stacklevel: int = 2) -
     for text in structure_factor_mismatches(decided):
         warnings.warn(text, NanoBraggWarning, stacklevel=stacklevel)
     for note in decided.notes.ineffective:
-        warnings.warn(str(note), IneffectiveWarning, stacklevel=stacklevel)
+        warnings.warn(IneffectiveWarning(str(note), note.paths), stacklevel=stacklevel)
     for trigger in triggered(d) if d is not None else ():
         quirk = trigger.quirk
         warnings.warn(

@@ -93,8 +93,14 @@ def drawn_seed() -> int:
     return int.from_bytes(os.urandom(8), "little") % (2**31 - 2) + 1
 
 
+_STRAY = "look for a stray index, or raise the limit with"
+
+
 class TableTooLarge(ConfigError):
     """The box of Miller indices needs more memory than allowed."""
+
+    needed: int
+    """[bytes]"""
 
 
 @contextmanager
@@ -103,7 +109,7 @@ def too_large_in(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except TableTooLarge as error:
-        raise FileFormatError(path, f"{error.requirement}; {error.hint}") from None
+        raise FileFormatError(path, error.requirement, remedy=_STRAY, option="max_bytes", value=error.needed) from None
 
 
 def checked_table_bytes(shape: tuple[int, ...], max_bytes: int) -> None:
@@ -111,10 +117,12 @@ def checked_table_bytes(shape: tuple[int, ...], max_bytes: int) -> None:
     needed = 8 * math.prod(shape)
     if needed > max_bytes:
         size = " x ".join(str(n) for n in shape)
-        raise TableTooLarge(
+        error = TableTooLarge(
             "crystal.structure_factors.amplitude",
             f"{size} table",
             f"a table of {size} indices needs {needed / 2**30:.3g} GiB, "
             f"more than the limit of {max_bytes / 2**30:.3g} GiB",
-            f"look for a stray index, or raise the limit with max_bytes={needed}",
+            f"{_STRAY} max_bytes={needed}",
         )
+        error.needed = needed
+        raise error

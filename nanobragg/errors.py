@@ -37,6 +37,10 @@ class ConfigError(NanoBraggError, ValueError):
         return type(self), (self.path, self.value, self.requirement, self.hint)
 
 
+class FlagError(ConfigError):
+    """A `ConfigError` of a command line: the hint says already what to write there."""
+
+
 class FileFormatError(NanoBraggError, ValueError):
     """A file is missing, unreadable or not what its reader expects.
 
@@ -48,15 +52,26 @@ class FileFormatError(NanoBraggError, ValueError):
         What is wrong with it, and what to do.
     line : int, optional
         Line number, counted from 1.
+    remedy : str, optional
+        What to do with `option`, as the beginning of a clause.
+    option : str, optional
+        The parameter that helps; the command, which has another name for it, tells its own.
+    value : object, optional
+        What to give for it.
     """
 
-    def __init__(self, path: str | PathLike[str], problem: str, line: int | None = None) -> None:
+    def __init__(
+        self, path: str | PathLike[str], problem: str, line: int | None = None, remedy: str = "", option: str = "",
+        value: object = None,
+    ) -> None:  # fmt: skip
         self.path, self.line, self.problem = fspath(path), line, problem
+        self.remedy, self.option, self.value = remedy, option, value
         where = self.path if line is None else f"{self.path}:{line}"
-        super().__init__(f"{where}: {problem}")
+        text = f"{where}: {problem}"
+        super().__init__(f"{text}; {remedy} {option}={'' if value is None else value}" if remedy else text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.path, self.problem, self.line)
+        return type(self), (self.path, self.problem, self.line, self.remedy, self.option, self.value)
 
 
 class UsageError(NanoBraggError, ValueError):
@@ -84,7 +99,18 @@ class QuirkWarning(NanoBraggWarning):
 
 
 class IneffectiveWarning(NanoBraggWarning):
-    """A setting has no effect on this run."""
+    """A setting has no effect on this run.
+
+    Parameters
+    ----------
+    text : str
+    paths : tuple of str, optional
+        Dotted paths of the settings, where they are fields of the experiment.
+    """
+
+    def __init__(self, text: str, paths: tuple[str, ...] = ()) -> None:
+        self.paths = paths
+        super().__init__(text)
 
 
 def _short(value: object) -> str:

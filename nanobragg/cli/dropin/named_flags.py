@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from nanobragg.cli.dropin.usage import unit_of
-from nanobragg.errors import ConfigError, NanoBraggError, UsageError
+from nanobragg.errors import ConfigError, FlagError, NanoBraggError, UsageError
 from nanobragg.exchange.command_line.flags import FLAGS, Flag
 from nanobragg.exchange.command_line.parse import Occurrence, example
 from nanobragg.exchange.command_line.reading import CommandLine
@@ -34,7 +34,7 @@ def in_flags(line: CommandLine, error: ConfigError) -> NanoBraggError:
 
 
 def _remedy(error: ConfigError, flags: Iterable[Flag]) -> str:
-    if "write -" in error.hint:
+    if isinstance(error, FlagError):
         return ""
     return "; write " + " or ".join(dict.fromkeys(f"{example(flag)}{_unit(flag)}" for flag in flags))
 

@@ -71,7 +71,7 @@ def _simulate(line: CommandLine) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warn_about(d.decided, d)
     for warning in caught:
-        if not is_told(line, str(warning.message)):
+        if not is_told(line, getattr(warning.message, "paths", ())):
             warnings.warn(warning.message, warning.category, stacklevel=1)
     seed = drawn_seed() if output.seed is None else output.seed
     if output.noise_file is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,7 +100,7 @@ def _from_symmetric_source(line: CommandLine, default_F: float) -> Reflections:
             read = StructureFactors.from_mtz if _starts_with(path, b"MTZ ") else StructureFactors.from_cif
             table = read(path, str(line.own["label"]) if "label" in line.own else None, **common)
     except FileFormatError as error:
-        raise FileFormatError(error.path, error.problem.replace("label=", "--label"), error.line) from None
+        raise _with_option(error) from None
     return Reflections("symmetric", path, table)
 
 
@@ -145,9 +144,15 @@ def _from_hkl(line: CommandLine, path: str, default_F: float) -> Reflections:
     return Reflections("hkl", path, table, read.non_integer)
 
 
+_OPTIONS = {"label": "--label NAME", "max_bytes": "--memory GIB"}
+"""The command's options for parameters of the readers."""
+
+
 def _with_option(error: FileFormatError) -> FileFormatError:
-    """The error with the command's option in place of the API's parameter."""
-    return FileFormatError(error.path, re.sub(r"max_bytes=\d+", "--memory GIB", error.problem), error.line)
+    """The error with the command's option in place of the reader's parameter."""
+    if error.option not in _OPTIONS:
+        return error
+    return FileFormatError(error.path, f"{error.problem}; {error.remedy} {_OPTIONS[error.option]}", error.line)
 
 
 def read_cell(line: CommandLine) -> UnitCell | None:
@@ -204,11 +209,14 @@ def read_orientation(line: CommandLine, cell: UnitCell | None) -> tuple[NDArray[
     read = read_matrix_legacy(path)
     if read.complete:
         return np.array(read.values).reshape(3, 3).T * scale, True
-    where = f"{path}:{read.stopped_at_line}" if read.stopped_at_line else path
-    text = f"{where}: {len(read.values)} numbers, expected nine: x, y, z components of a*, b*, c*"
+    short = FileFormatError(
+        path,
+        f"{len(read.values)} numbers, expected nine: x, y, z components of a*, b*, c*",
+        read.stopped_at_line or None,
+    )
     if cell is None:
-        raise FileFormatError(path, text.partition(": ")[2], read.stopped_at_line)
-    line.note(f"{text}; the others are those of -cell")
+        raise short
+    line.note(f"{short}; the others are those of -cell")
     values = _unrotated(line, cell).T.ravel()
     values[: len(read.values)] = read.values
     return values.reshape(3, 3).T * scale, True

@@ -16,8 +16,7 @@ def note_ineffective(line: CommandLine) -> None:
     for names, reason in _reasons(line):
         typed = list(dict.fromkeys(o.token for o in line.parsed.occurrences if set(o.flag.sets) & names))
         if typed:
-            verb = "has" if len(typed) == 1 else "have"
-            line.note(f"{' '.join(typed)} {verb} no effect because {reason}", IneffectiveWarning)
+            line.parsed.without_effect(typed, reason)
 
 
 def _reasons(line: CommandLine) -> Iterable[tuple[set[str], str]]:
@@ -63,11 +62,8 @@ def _reasons(line: CommandLine) -> Iterable[tuple[set[str], str]]:
         )
 
 
-def is_told(line: CommandLine, text: str) -> bool:
-    """Whether a note on typed flags says already what `text` does: "FIELD has no effect", or "FIELD and FIELD have"."""
-    idle = [
-        note.text.partition(" ha")[0].split() for note in line.notes if issubclass(note.category, IneffectiveWarning)
-    ]
-    told = {o.flag.field for o in line.parsed.occurrences if any(o.token in tokens for tokens in idle)} - {""}
-    fields = text.partition(" ha")[0].split(" and ")
-    return any(known == field or known.endswith(f".{field}") for known in told for field in fields)
+def is_told(line: CommandLine, paths: Iterable[str]) -> bool:
+    """Whether a note on typed flags says already that one of these fields has no effect."""
+    idle = {token for note in line.notes if issubclass(note.category, IneffectiveWarning) for token in note.tokens}
+    told = {o.flag.field for o in line.parsed.occurrences if o.token in idle} - {""}
+    return any(known == path or known.startswith(f"{path}.") for known in told for path in paths)

@@ -25,7 +25,7 @@ from nanobragg.config import (
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.placement import parallel, place
 from nanobragg.derivation.vectors import FLOAT_OPS
-from nanobragg.errors import ConfigError, UsageError
+from nanobragg.errors import ConfigError, FlagError, UsageError
 from nanobragg.exchange.command_line.files import (
     Reflections,
     check_amorphous_table,
@@ -103,7 +103,7 @@ def _check_side(line: CommandLine, experiment: Experiment) -> None:
         return  # degenerate: refused with a better text when the experiment is decided
     if parallel(placement.fast, placement.slow):
         if line.strict:
-            raise ConfigError("detector.slow_axis", placement.slow, "must not be parallel to fast_axis",
+            raise FlagError("detector.slow_axis", placement.slow, "must not be parallel to fast_axis",
                               "write -fdet_vector and -sdet_vector together")  # fmt: skip
         line.note("the fast and slow axes are parallel, all pixels lie on a line; rendered as the original does")
     if placement.close_distance > 0 and placement.distance > 0:
@@ -166,7 +166,7 @@ def _beam(line: CommandLine) -> Beam:
     if flux == 0 or (not line.strict and flux is not None and (negative or not get("exposure", 1.0) > 0)):
         flux = None
     if flux is not None and beamsize == 0:
-        raise ConfigError("beam.size_mm", 0.0, "makes the fluence infinite", "write -beamsize MM, or -fluence")
+        raise FlagError("beam.size_mm", 0.0, "makes the fluence infinite", "write -beamsize MM, or -fluence")
     return Beam(
         wavelength_angstrom=line.wavelength_angstrom, fluence_per_m2=get("fluence", _default(Beam, "fluence_per_m2")),
         flux_per_s=flux, exposure_s=get("exposure", 1.0) if flux is not None or line.strict else 1.0,
@@ -211,7 +211,7 @@ def _detector(line: CommandLine) -> Detector:
     if not line.strict and Quirk.NEGATIVE_SOLID_ANGLE in line.quirks:
         distance, close = (_ZERO_MM if value == 0 else value for value in (distance, close))
     if close is not None and close < 0 and line.strict:
-        raise ConfigError("detector.close_distance_mm", close, "must be > 0", "write -close_distance MM")
+        raise FlagError("detector.close_distance_mm", close, "must be > 0", "write -close_distance MM")
     honours_pix0 = Quirk.PIX0_IGNORED not in line.quirks and vectors("pix0") is not None
     if distance is None and close is None and not honours_pix0:
         distance = 100.0

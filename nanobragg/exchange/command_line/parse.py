@@ -6,7 +6,9 @@ import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from nanobragg.config.quirks import Quirk
 from nanobragg.errors import IneffectiveWarning, NanoBraggWarning, QuirkWarning, UsageError
 from nanobragg.exchange.command_line.flags import FLAGS, NEVER_WORKED, OWN_OPTIONS, Flag
 from nanobragg.exchange.command_line.numbers import LARGEST_INT, atof, atoi, is_too_large, strict_float, strict_int
@@ -35,6 +37,12 @@ class Note:
 
     text: str
     category: type[Warning] = NanoBraggWarning
+    tokens: tuple[str, ...] = ()
+    """the flags that it is about, as typed, where that matters to readers"""
+    reason: str = ""
+    """why they have no effect, or what the quirk does with them"""
+    quirk: Quirk | None = None
+    """the quirk of reading that was at work"""
 
 
 @dataclass
@@ -45,10 +53,16 @@ class Parsed:
     notes: list[Note] = field(default_factory=list)
     bad_number: bool = False
 
-    def note(self, text: str, category: type[Warning] = NanoBraggWarning) -> None:
-        """Add a note, each text once."""
+    def note(self, text: str, category: type[Warning] = NanoBraggWarning, **details: Any) -> None:
+        """Add a note, each text once; `details` are further fields of `Note`."""
         if all(note.text != text for note in self.notes):
-            self.notes.append(Note(text, category))
+            self.notes.append(Note(text, category, **details))
+
+    def without_effect(self, tokens: Sequence[str], reason: str) -> None:
+        """Add the note that flags have no effect."""
+        verb = "has" if len(tokens) == 1 else "have"
+        text = f"{' '.join(tokens)} {verb} no effect because {reason}"
+        self.note(text, IneffectiveWarning, tokens=tuple(tokens), reason=reason)
 
 
 def split_own(tokens: Sequence[str]) -> tuple[dict[str, Value], list[str]]:
@@ -127,7 +141,7 @@ def parse_lenient(tokens: Sequence[str]) -> Parsed:
                     "--strict reads it as the value only"
                 )
             if collision and named is not None:
-                parsed.note(_collision_text(named, flag, token, texts), QuirkWarning)
+                _note_collision(parsed, flag, token, texts)
             else:
                 value_of.update(dict.fromkeys(range(i + 1, i + 1 + len(texts)), token))
                 _note_oddities(parsed, flag, token, named)
@@ -195,20 +209,20 @@ def _note_oddities(parsed: Parsed, flag: Flag, token: str, named: Flag | None) -
     elif named is None and token.replace("--", "-", 1) not in flag.spellings:
         parsed.note(f"{token} is read as {flag.name}")
     if flag.no_effect:
-        parsed.note(f"{token} has no effect because {flag.no_effect}", IneffectiveWarning)
+        parsed.without_effect([token], flag.no_effect)
 
 
-def _collision_text(named: Flag, flag: Flag, token: str, texts: Sequence[str]) -> str:
+def _note_collision(parsed: Parsed, flag: Flag, token: str, texts: Sequence[str]) -> None:
+    """Note that the lenient rule reads a second flag in a token."""
     if flag.name == "-twotheta":
-        return (
-            f"TWOTHETA_AXIS_SETS_ANGLE: {token} sets the two-theta angle to {atof(texts[0])[0]:g} degrees as well; "
-            "put -twotheta after it, or use --strict"
-        )
-    what = "random" if len(texts) == 1 else " ".join(f"{atof(text)[0]:g}" for text in texts)
-    return (
-        f"MISSET_SEED_SETS_MISSET: {token} is read as -misset {what} as well; "
-        "put it last or before -misset random, or use --strict"
-    )
+        quirk, remedy = Quirk.TWOTHETA_AXIS_SETS_ANGLE, "put -twotheta after it, or use --strict"
+        reason = f"{token} sets the two-theta angle to {atof(texts[0])[0]:g} degrees as well"
+    else:
+        quirk, remedy = Quirk.MISSET_SEED_SETS_MISSET, "put it last or before -misset random, or use --strict"
+        what = "random" if len(texts) == 1 else " ".join(f"{atof(text)[0]:g}" for text in texts)
+        reason = f"{token} is read as -misset {what} as well"
+    text = f"{quirk.name}: {reason}; {remedy}"
+    parsed.note(text, QuirkWarning, tokens=(token,), reason=reason, quirk=quirk)
 
 
 # ---------------------------------------------------------------------------------------------- the strict rule
@@ -245,7 +259,7 @@ def parse_strict(tokens: Sequence[str]) -> Parsed:
             texts, waiting = waiting[:count], waiting[count:]
         parsed.occurrences.append(Occurrence(flag, name, _strict_values(flag, name, texts), tuple(texts)))
         if flag.no_effect:
-            parsed.note(f"{name} has no effect because {flag.no_effect}", IneffectiveWarning)
+            parsed.without_effect([name], flag.no_effect)
     return parsed
 
 

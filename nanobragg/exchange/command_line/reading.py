@@ -10,7 +10,7 @@ from typing import Any
 
 from nanobragg.arrays import MAX_TABLE_BYTES
 from nanobragg.config.quirks import CORRECTED, FIDELITIES, REFERENCE, Quirk, as_quirks
-from nanobragg.errors import ConfigError, NanoBraggWarning, UsageError
+from nanobragg.errors import FlagError, NanoBraggWarning, UsageError
 from nanobragg.exchange.command_line.headers import read_header
 from nanobragg.exchange.command_line.parse import Note, Parsed, Value, parse_lenient, parse_strict, split_own
 from nanobragg.exchange.command_line.settings import (
@@ -110,7 +110,7 @@ class CommandLine:
         """
         pixel = self.pixel_mm / 1000
         if not (pixel > 0 and math.isfinite(pixel)):
-            raise ConfigError("detector.pixel_size_mm", self.pixel_mm, "must be > 0", "write -pixel MM")
+            raise FlagError("detector.pixel_size_mm", self.pixel_mm, "must be > 0", "write -pixel MM")
         counts: list[int] = []
         sizes: list[float | None] = []
         for axis in ("fast", "slow"):
@@ -119,7 +119,7 @@ class CommandLine:
             size = pixel * count if typed is None else typed / 1000
             ratio = size / pixel - 0.5
             if not (math.isfinite(ratio) and 0 < math.ceil(ratio) < 2**31):
-                raise ConfigError(
+                raise FlagError(
                     f"detector.n_{axis}",
                     count or f"{typed} mm / {self.pixel_mm} mm",
                     "the detector has no pixels" if not ratio > 0 else "the detector has too many pixels",

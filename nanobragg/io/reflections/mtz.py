@@ -114,7 +114,8 @@ def _from_gemmi(
                                            np.where(np.isnan(minus), plus, minus)]), axis=0), None  # fmt: skip
     missing = int(np.isnan(plus).sum() if minus is None else (np.isnan(plus) & np.isnan(minus)).sum())
     if missing == len(plus):
-        raise FileFormatError(path, f"column {choice.name}: every value is missing (NaN); choose another with label=")
+        raise FileFormatError(path, f"column {choice.name}: every value is missing (NaN)",
+                              remedy="choose another with", option="label")  # fmt: skip
     if missing:
         warnings.warn(f"{path}: {missing} of {len(plus)} reflections have no value in {choice.name} and get default_F",
                       NanoBraggWarning, stacklevel=2)  # fmt: skip
@@ -147,8 +148,9 @@ def _chosen(path: str | PathLike[str], mtz: Any, label: str | None, anomalous: b
     best = [c for c in choices if c.rank == choices[0].rank]
     if len(best) > 1:
         raise FileFormatError(
-            path, f"ambiguous: {', '.join(c.name for c in best)} are equally good; choose one with label="
-        )
+            path, f"ambiguous: {', '.join(c.name for c in best)} are equally good",
+            remedy="choose one with", option="label",
+        )  # fmt: skip
     if label is None and len(choices) > 1:
         others = ", ".join(c.name for c in choices[1:])
         warnings.warn(f"{path}: structure factors are taken from {best[0].name}; also there: {others} (label=)",

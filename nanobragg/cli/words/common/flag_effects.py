@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nanobragg.config.quirks import Quirk
-from nanobragg.errors import IneffectiveWarning, QuirkWarning
+from nanobragg.errors import IneffectiveWarning
 from nanobragg.exchange.command_line import reading as command_line
 from nanobragg.exchange.command_line.flags import VECTOR_KEYS
 from nanobragg.exchange.command_line.ineffective import note_ineffective
@@ -35,18 +35,17 @@ class FlagEffect:
 def flag_effects(line: CommandLine) -> list[FlagEffect]:
     """What every flag did, in the order in which they were typed; adds the notes on flags without effect to the line."""
     note_ineffective(line)
-    idle = [note.text for note in line.notes if issubclass(note.category, IneffectiveWarning)]
+    idle = {
+        token: note.reason
+        for note in reversed(line.notes) if issubclass(note.category, IneffectiveWarning) for token in note.tokens
+    }  # fmt: skip
     occurrences = line.parsed.occurrences
     return [_effect(line, occurrence, occurrences[i + 1 :], idle) for i, occurrence in enumerate(occurrences)]
 
 
 def parser_quirks(line: CommandLine) -> list[tuple[Quirk, str]]:
     """The quirks of reading that changed what the flags mean, and how."""
-    texts = [note.text for note in line.notes if issubclass(note.category, QuirkWarning)]
-    return [
-        (quirk, text.partition(": ")[2].partition(";")[0])
-        for quirk in _COLLISIONS for text in texts if text.startswith(f"{quirk.name}:")
-    ]  # fmt: skip
+    return [(note.quirk, note.reason) for note in line.notes if note.quirk is not None]
 
 
 def without_collision(line: CommandLine, quirk: Quirk) -> CommandLine:
@@ -61,12 +60,10 @@ def without_collision(line: CommandLine, quirk: Quirk) -> CommandLine:
     return line
 
 
-def _effect(line: CommandLine, occurrence: Occurrence, later: list[Occurrence], idle: list[str]) -> FlagEffect:
+def _effect(line: CommandLine, occurrence: Occurrence, later: list[Occurrence], idle: dict[str, str]) -> FlagEffect:
     flag = occurrence.flag
     typed = " ".join([occurrence.token, *(_shown(value) for value in occurrence.values)])
-    reason = next(
-        (text.partition(" because ")[2] for text in idle if occurrence.token in text.split(" ha")[0].split()), ""
-    )
+    reason = idle.get(occurrence.token, "")
     if reason:
         return FlagEffect(typed, f"no effect: {reason}", False)
     overriding = next((o for o in later if flag.sets and set(flag.sets) <= set(o.flag.sets)), None)
