@@ -21,6 +21,40 @@ NB_WARN_UNUSED int nb_sample_normal(const nb_stream *stream, uint32_t first, int
 NB_WARN_UNUSED int nb_sample_poisson(const nb_stream *stream, uint32_t first, int64_t n, const double *mean,
                                      double *out);
 
+/* background.c: an amorphous body, as nanobragg.derivation.background derives it; a flat detector. */
+typedef struct {
+    /* detector and polarization, as in nb_scene */
+    int64_t n_fast;
+    double pixel_size, pix0[3], fast[3], slow[3], normal[3], beam[3], pixel_area;
+    int32_t point_pixel;
+    double sensor_depth; /* thickness in attenuation lengths; 0: takes every photon */
+    int32_t polarized;
+    double kahn_factor, polarization_axis[3];
+    /* rays */
+    const double *incident, *wavelength, *weight;
+    int64_t n_sources;
+    /* body */
+    const double *stol;       /* (n_table) [1/m], ascending */
+    const double *polynomial; /* (n_table - 1, 4) */
+    double last;              /* F at the end of the table */
+    int64_t n_table;
+    const int64_t *index; /* (n_index) interval in which each of n_index equal steps begins */
+    int64_t n_index;
+    double index_scale;  /* steps for each 1/m */
+    int32_t index_steps; /* most intervals that begin within one of them */
+    double strength;
+    int32_t has_path;
+    double path[2];                    /* [m] */
+    double stop_radius, stop_distance; /* [m]; radius 0: no stop */
+    double depth;                      /* of the slab in attenuation lengths */
+    int32_t oversample;
+    const double *node, *node_weight; /* (n_nodes) of an integral over -1 ... 1 */
+    int32_t n_nodes;
+} nb_background;
+
+NB_WARN_UNUSED int nb_add_background(const nb_background *background, int64_t n_pixels, const int64_t *pixels,
+                                     double *photons, int64_t *beyond);
+
 /* original_nonbragg.c: scattering of an amorphous body as the program nonBragg computes it. Lengths in metres. */
 typedef struct {
     int64_t n_fast, n_slow;

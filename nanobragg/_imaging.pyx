@@ -21,6 +21,41 @@ cdef extern from "imaging.h" nogil:
     ctypedef struct nb_stream:
         uint32_t seed, purpose, panel, frame, draw
 
+    ctypedef struct nb_background:
+        int64_t n_fast
+        double pixel_size
+        double pix0[3]
+        double fast[3]
+        double slow[3]
+        double normal[3]
+        double beam[3]
+        double pixel_area
+        int32_t point_pixel
+        double sensor_depth
+        int32_t polarized
+        double kahn_factor
+        double polarization_axis[3]
+        const double *incident
+        const double *wavelength
+        const double *weight
+        int64_t n_sources
+        const double *stol
+        const double *polynomial
+        double last
+        int64_t n_table
+        const int64_t *index
+        int64_t n_index
+        double index_scale
+        int32_t index_steps
+        double strength
+        int32_t has_path
+        double path[2]
+        double stop_radius, stop_distance, depth
+        int32_t oversample
+        const double *node
+        const double *node_weight
+        int32_t n_nodes
+
     ctypedef struct nb_amorphous_body:
         int64_t n_fast, n_slow
         int64_t roi[4]
@@ -62,6 +97,8 @@ cdef extern from "imaging.h" nogil:
     int nb_sample_uniform(const nb_stream *stream, uint32_t first, int64_t n, double *out)
     int nb_sample_normal(const nb_stream *stream, uint32_t first, int64_t n, double *out)
     int nb_sample_poisson(const nb_stream *stream, uint32_t first, int64_t n, const double *mean, double *out)
+    int nb_add_background(const nb_background *background, int64_t n_pixels, const int64_t *pixels, double *photons,
+                          int64_t *beyond)
     int nb_original_amorphous(const nb_amorphous_body *body, float *image, const nb_amorphous_last *last, double *total)
     int nb_original_counts(nb_rng *rng, int64_t *state, int64_t *calibration_state, int64_t n, double flicker,
                            double calibration, float *photons, double *total)
@@ -134,6 +171,75 @@ cdef class Sampler:
 def normal_quantile(double p):
     """The normal deviate below which a fraction p lies."""
     return nb_normal_quantile(p)
+
+
+cdef class Background:
+    """An amorphous body before a flat detector.
+
+    Parameters
+    ----------
+    scene : nanobragg.derivation.scene.Scene
+        Detector and polarization.
+    background : nanobragg.derivation.background.BackgroundScene
+        Rays.
+    component : nanobragg.derivation.background.Component
+    nodes, weights : (n,) arrays
+        Of an integral over -1 ... 1.
+    """
+
+    cdef nb_background c
+    cdef list owned
+
+    def __init__(self, scene, background, component, nodes, weights):
+        cdef nb_background *c = &self.c
+        cdef const int64_t[::1] index
+        self.owned = []
+        c.n_fast, c.pixel_size, c.pixel_area = scene.n_fast, scene.pixel_size, scene.pixel_area
+        _copy(c.pix0, scene.pix0)
+        _copy(c.fast, scene.fast)
+        _copy(c.slow, scene.slow)
+        _copy(c.normal, scene.normal)
+        _copy(c.beam, scene.beam)
+        _copy(c.polarization_axis, scene.polarization_axis)
+        c.point_pixel, c.polarized, c.kahn_factor = scene.point_pixel, scene.polarized, scene.kahn_factor
+        c.sensor_depth = scene.attenuation * scene.layer_thickness * scene.n_layers if scene.has_sensor else 0.0
+        c.n_sources = len(background.weight)
+        c.incident, c.wavelength = self._pointer(background.incident), self._pointer(background.wavelength)
+        c.weight = self._pointer(background.weight)
+        stol = np.ascontiguousarray(component.stol, np.float64)
+        c.n_table = len(stol)
+        c.stol, c.polynomial = self._pointer(stol), self._pointer(component.polynomial)
+        c.last = component.last
+        found, c.index_scale, c.index_steps = component.index
+        c.n_index = len(found)
+        self.owned.append(found)
+        index = found
+        c.index = &index[0]
+        c.strength, c.depth, c.oversample = component.strength, component.depth, component.oversample
+        c.has_path = component.path is not None
+        c.path[0], c.path[1] = component.path if c.has_path else (0.0, 0.0)
+        c.stop_radius, c.stop_distance = component.beamstop if component.beamstop is not None else (0.0, 0.0)
+        c.n_nodes = len(nodes)
+        c.node, c.node_weight = self._pointer(nodes), self._pointer(weights)
+
+    cdef const double *_pointer(self, values) except NULL:
+        """Keep the numbers and return their address."""
+        array = np.ascontiguousarray(values, np.float64)
+        self.owned.append(array)
+        cdef const double[::1] flat = array.reshape(-1)
+        return &flat[0]
+
+    def add(self, const int64_t[::1] pixels, double[::1] photons):
+        """Add the photons of the pixels, without the GIL; returns how many lie beyond the table."""
+        cdef int64_t n = pixels.shape[0], beyond = 0
+        cdef int status
+        if photons.shape[0] != n:
+            raise CoreError(f"{photons.shape[0]} places for {n} pixels")
+        if n > 0:
+            with nogil:
+                status = nb_add_background(&self.c, n, &pixels[0], &photons[0], &beyond)
+            _check(status)
+        return beyond
 
 
 def original_amorphous(body, roi, bint keep_last):

@@ -16,6 +16,7 @@ from nanobragg.derivation.scene import Scene
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine, Progress, RenderOptions
 from nanobragg.errors import IneffectiveWarning, NanoBraggWarning, QuirkWarning
+from nanobragg.imaging.background import with_background
 from nanobragg.inspection.consistency import structure_factor_mismatches
 from nanobragg.inspection.triggers import triggered
 
@@ -168,7 +169,11 @@ def _images(
                 warn_about(decided, d, stacklevel=4)
         with _Reporting(progress) as report:
             into = panels.part_of(out, i, len(parts)) if several else out
-            images.append(chosen.beside(decided.experiment).image(scene, progress=report, out=into))
+            image = chosen.beside(decided.experiment).image(scene, progress=report, out=into)
+        whole = with_background(image, decided.experiment, scene, chosen.ops, n_threads=chosen.options.n_threads)
+        if into is not None and whole is not image:
+            into.copy_(whole)
+        images.append(whole)
     if out is not None:
         return out
     return panels.joined(images) if several else images[0]

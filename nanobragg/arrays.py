@@ -88,6 +88,13 @@ def real_array(value: Any, path: str) -> Any:
         raise ConfigError(path, value, "must be one array or one tensor", "torch.stack([...]) joins tensors") from None
 
 
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def drawn_seed() -> int:
     """A seed from the entropy of the system, legal for every generator here."""
     return int.from_bytes(os.urandom(8), "little") % (2**31 - 2) + 1

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 
 from nanobragg.api import simulate
-from nanobragg.arrays import detached, drawn_seed
+from nanobragg.arrays import available_cores, detached, drawn_seed
 from nanobragg.config import Experiment
 from nanobragg.config.experiment import check_experiment
-from nanobragg.config.readout import Readout
+from nanobragg.config.image_chain.readout import Readout
 from nanobragg.constants import EV_ANGSTROM
 from nanobragg.derivation import panels
 from nanobragg.derivation.sources import wavelength_m
 from nanobragg.derivation.vectors import FLOAT_OPS
-from nanobragg.engines.c import available_cores
 from nanobragg.engines.engine import at_least_one
 from nanobragg.errors import ConfigError
 from nanobragg.imaging.readout import Conditions, Counts, counts, expected, variance

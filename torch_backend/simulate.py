@@ -11,6 +11,7 @@ from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.derive import derive
 from nanobragg.engines.c import beneath
 from nanobragg.engines.engine import Progress, RenderOptions
+from nanobragg.imaging.background import with_background
 
 
 def simulate(
@@ -67,4 +68,7 @@ def simulate(
     """
     chosen = RenderOptions(**options)
     engine = TorchEngine(chosen, beneath(chosen)).beside(decided.experiment)
-    return engine.image(derive(decided, engine.ops, roi=roi), progress=progress)
+    scene = derive(decided, engine.ops, roi=roi)
+    image = engine.image(scene, progress=progress)
+    whole: Tensor = with_background(image, decided.experiment, scene, engine.ops)
+    return whole

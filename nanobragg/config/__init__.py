@@ -8,7 +8,8 @@ from nanobragg.config.beam import Beam, Divergence, Sources
 from nanobragg.config.crystal import Crystal, Mosaic, UnitCell
 from nanobragg.config.detector import Detector, Pose, Sensor
 from nanobragg.config.experiment import Experiment
-from nanobragg.config.sampling import Background, Goniometer, Sampling
+from nanobragg.config.image_chain.background import Background
+from nanobragg.config.sampling import Goniometer, Sampling
 
 __all__ = [
     "Background", "Beam", "Crystal", "Detector", "Divergence", "Experiment", "Goniometer", "Mosaic", "Pose", "Sampling",

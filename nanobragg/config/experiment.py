@@ -12,8 +12,9 @@ from nanobragg.config.beam import Beam
 from nanobragg.config.crystal import Crystal
 from nanobragg.config.detector import Detector, Pose
 from nanobragg.config.fields import Config, setting
+from nanobragg.config.image_chain.background import Background
 from nanobragg.config.quirks import CORRECTED, FIDELITIES, Quirk, as_quirks, fidelity_name
-from nanobragg.config.sampling import Background, Goniometer, Sampling
+from nanobragg.config.sampling import Goniometer, Sampling
 from nanobragg.errors import ConfigError
 
 File = str | PathLike[str]

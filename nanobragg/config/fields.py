@@ -76,6 +76,7 @@ def setting(
         "kind": kind,
         "part": part,
         "several": several,
+        "optional": default == () and several,
         "unit": unit,
         "differentiable": differentiable,
         "flags": flags,
@@ -122,6 +123,8 @@ class Config:
 def _converted(value: Any, meta: Any, path: str) -> Any:
     kind, part = meta["kind"], meta["part"]
     if part is not None:
+        if meta["several"] and isinstance(value, tuple | list) and not value and meta["optional"]:
+            return ()
         if meta["several"] and isinstance(value, tuple | list) and value:
             return tuple(_converted(item, {**meta, "several": False}, f"{path}[{i}]") for i, item in enumerate(value))
         if not isinstance(value, part):

@@ -1,11 +1,11 @@
-"""How the exposure is sampled: spindle rotation, sub-pixels, interpolation, ROI; and the background."""
+"""How the exposure is sampled: spindle rotation, sub-pixels, interpolation, ROI."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
+from nanobragg.config.fields import AT_LEAST_ONE, POSITIVE, Config, setting
 from nanobragg.errors import ConfigError
 
 
@@ -54,19 +54,3 @@ class Sampling(Config):
             raise ConfigError(
                 "sampling.roi", roi, "must be (slow slice, fast slice)", "for example (slice(10, 20), slice(0, 50))"
             )
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Background(Config):
-    """Diffuse background on the absolute scale."""
-
-    _path = "background"
-    water_um: Any = setting(
-        0.0,
-        kind="scalar",
-        unit="um",
-        differentiable=True,
-        check=NOT_NEGATIVE,
-        flags="-water",
-        doc="edge of a cube of water",
-    )

@@ -92,6 +92,8 @@ def value_at(experiment: Any, path: str) -> Any:
     if panel := _panel_path(path):
         i = _panel_index(experiment, panel, path)
         return value_at(dataclasses.replace(experiment, detector=experiment.detector[i]), f"detector.{panel[2]}")
+    if item := _ITEM.fullmatch(path):
+        return value_at(_items(experiment, item)[int(item[2])], item[3])
     names, index = _parsed(path)
     value: Any = experiment
     for name in names:
@@ -112,12 +114,29 @@ def replaced(experiment: E, path: str | None, value: Any, parts: dict[str, Any])
         single = dataclasses.replace(result, detector=panels[i])
         panels[i] = replaced(single, f"detector.{panel[2]}", value, {}).detector
         return cast(E, dataclasses.replace(result, detector=tuple(panels)))
+    if item := _ITEM.fullmatch(path):
+        items, i = list(_items(result, item)), int(item[2])
+        items[i] = replaced(items[i], item[3], value, {})
+        return replaced(result, item[1], tuple(items), {})
     names, index = _parsed(path)
     return cast(E, _with(result, names, index, value, path, ""))
 
 
 _PANEL = re.compile(r"detector\[(\d+)\]\.(.+)")
 """Path of a value of one panel."""
+
+
+_ITEM = re.compile(r"([A-Za-z_.]+)\[(\d+)\]\.(.+)")
+"""Path of a value of one of several parts, as background.components[0].scale."""
+
+
+def _items(experiment: Any, match: re.Match[str]) -> Any:
+    """The parts that such a path goes through."""
+    items = value_at(experiment, match[1])
+    if not isinstance(items, tuple) or int(match[2]) >= len(items):
+        count = len(items) if isinstance(items, tuple) else 0
+        raise ConfigError(match[0], int(match[2]), f"must be an index below {count}", f"{match[1]} has {count} parts")
+    return items
 
 
 def _panel_path(path: str) -> re.Match[str] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg import _core
+from nanobragg.arrays import available_cores
 from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.engines import derivatives
@@ -36,13 +36,6 @@ _UNHEARD_EVALUATIONS = 1 << 20
 # in a block that runs in the calling thread, which hears no signal meanwhile: 0.2 s by the scalar kernel
 _POLL_SECONDS = 0.1
 # how long a signal or cancel_check may go unnoticed
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def select_kernel(kernel: str, precision: str = "double") -> str:

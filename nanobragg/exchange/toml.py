@@ -21,6 +21,8 @@ import numpy as np
 
 from nanobragg import config
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
+from nanobragg.config.image_chain.background import PACKAGED
+from nanobragg.config.image_chain.readout import Readout
 from nanobragg.config.quirks import as_quirks
 from nanobragg.config.serialize import built, plain
 from nanobragg.config.structure_factors import StructureFactors
@@ -111,10 +113,12 @@ class Plan:
 
     experiment: config.Experiment
     run: Run
+    readout: Readout | None = None
+    """None: the noise of `run`"""
 
 
 _TABLES = ("crystal", "beam", "detector", "detector_pose", "goniometer", "sampling", "background")
-_TOP = (*_TABLES, "run", "fidelity", "quirks")
+_TOP = (*_TABLES, "readout", "run", "fidelity", "quirks")
 
 
 def read_toml(path: str | PathLike[str], changes: Iterable[str] = ()) -> Plan:
@@ -148,7 +152,7 @@ def read_toml(path: str | PathLike[str], changes: Iterable[str] = ()) -> Plan:
     try:
         plan = _plan(data, os.path.dirname(fspath(path)))
         for name, value in later:
-            plan = Plan(plan.experiment.replace(name, value), plan.run)
+            plan = dataclasses.replace(plan, experiment=plan.experiment.replace(name, value))
     except ConfigError as error:
         raise FileFormatError(path, str(error)) from None
     return plan
@@ -171,9 +175,32 @@ def _plan(data: dict[str, Any], folder: str) -> Plan:
         tables["detector"] = read if isinstance(data["detector"], list) else read[0]
     if "roi" in _table(data, "sampling"):
         tables["sampling"] = {**data["sampling"], "roi": _roi(data["sampling"]["roi"])}
+    if "background" in data:
+        tables["background"] = _background(data["background"], folder)
     quirks = as_quirks(data["quirks"] if "quirks" in data else data.get("fidelity", "corrected"))
     experiment = built(config.Experiment, "", {**tables, "quirks": quirks})
-    return Plan(experiment, built(Run, "run", _table(data, "run")))
+    run = built(Run, "run", _table(data, "run"))
+    if "readout" not in data:
+        return Plan(experiment, run)
+    if run.adc_offset:
+        raise ConfigError("run.adc_offset", run.adc_offset, "is readout.offset_adu where there is a [readout]")
+    return Plan(experiment, run, built(Readout, "readout", _table(data, "readout")))
+
+
+def _background(table: Any, folder: str) -> Any:
+    """The background: its table, or its components alone; names of tables are relative to the folder."""
+    table = {"components": table} if isinstance(table, list) else table
+    components = table.get("components") if isinstance(table, dict) else None
+    if not isinstance(components, list):
+        return table
+    return {**table, "components": [_component(one, folder) for one in components]}
+
+
+def _component(one: Any, folder: str) -> Any:
+    name = one.get("table") if isinstance(one, dict) else None
+    if not isinstance(name, str) or name in PACKAGED or not os.path.exists(os.path.join(folder, name)):
+        return one
+    return {**one, "table": os.path.join(folder, name)}
 
 
 def _table(data: dict[str, Any], name: str) -> dict[str, Any]:
@@ -281,6 +308,15 @@ _INSTANCES: dict[str, Any] = {
     "goniometer.osc_deg": 0.5, "goniometer.step_deg": 0.1, "goniometer.n_steps": 5, "goniometer.axis": (0.0, 0.0, 1.0),
     "sampling.oversample": 2, "sampling.interpolate": "nearest", "sampling.d_min_angstrom": 1.8,
     "sampling.roi": ((200, 300), (200, 300)),
+    "background.components.thickness_mm": 0.1, "background.components.along_beam_mm": (-30.0, 20.0),
+    "background.components.density_g_cm3": 1.0, "background.components.molar_mass_g": 18.0,
+    "background.components.width_mm": 0.05, "background.components.height_mm": 0.05,
+    "background.components.attenuation_mm": 2.0, "background.components.beamstop.radius_mm": 1.0,
+    "background.components.beamstop.distance_mm": 30.0,
+    "readout.min_adu": 0, "readout.max_adu": 65535, "readout.psf.fwhm_um": 41.0,
+    "readout.psf.kernel": ((0.0, 0.1, 0.0), (0.1, 0.6, 0.1), (0.0, 0.1, 0.0)), "readout.psf.radius_px": 30,
+    "readout.rate.pulse_rate_hz": 5e6, "readout.rate.max_per_s": 1e7, "readout.flags.gap": -1, "readout.flags.dead": -2,
+    "readout.flags.overload": 65535, "readout.stages.up_to_kev": 400.0, "readout.stages.gain_adu_per_kev": 36.0,
     "run.seed": 1, "run.n_threads": 4,
 }  # fmt: skip
 """A value of every key that has no default, as TOML writes it."""
@@ -301,14 +337,20 @@ def _sections() -> Iterator[tuple[str, type]]:
     for field in dataclasses.fields(config.Experiment):
         if field.metadata.get("part") is not None:
             yield from below(field.metadata["part"], field.name)
+    yield from below(Readout, "readout")
     yield "run", Run
+
+
+_LISTS = ("background.components", "readout.stages")
+"""Tables of which there may be several."""
 
 
 def _section(path: str, kind: type, given: dict[str, Any]) -> Iterator[str]:
     used = any(key.startswith(f"{path}.") for key in given)
     optional = path not in ("crystal", "beam", "detector", "run", Source._path)
     yield f"# {(kind.__doc__ or '').splitlines()[0]}"
-    yield f"[{path}]" if used or not optional else f"# [{path}]"
+    head = f"[[{path}]]" if path in _LISTS else f"[{path}]"
+    yield head if used or not optional else f"# {head}"
     for field in dataclasses.fields(kind):
         meta = field.metadata
         if meta.get("part") is not None:
@@ -357,7 +399,9 @@ def _tables(path: str, part: Any, several: bool) -> Iterator[str]:
         value = getattr(part, field.name)
         default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
         if isinstance(value, Config):
-            parts.append((field.name, value))
+            parts.append((field.name, value, False))
+        elif isinstance(value, tuple) and any(isinstance(item, Config) for item in value):
+            parts += [(field.name, item, True) for item in value]
         elif (
             field.name not in ("structure_factors", "mask")
             and value is not None
@@ -367,7 +411,7 @@ def _tables(path: str, part: Any, several: bool) -> Iterator[str]:
             if field.name == "roi":
                 text = [[part.start or 0, part.stop] for part in value]
             values.append(f"{field.name} = {_value(text)}")
-    below = [list(_tables(f"{path}.{name}", value, False)) for name, value in parts]
+    below = [list(_tables(f"{path}.{name}", value, one_of)) for name, value, one_of in parts]
     if values or several or not any(below):
         if values or several:
             yield ""

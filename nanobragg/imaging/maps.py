@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.arrays import is_tensor
-from nanobragg.config.readout import Maps
+from nanobragg.config.image_chain.readout import Maps
 from nanobragg.errors import ConfigError
 from nanobragg.imaging.namespace import Namespace
 from nanobragg.streams import Purpose, Stream

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.arrays import detached, is_tensor
-from nanobragg.config.readout import Psf
+from nanobragg.config.image_chain.readout import Psf
 from nanobragg.errors import ConfigError, NanoBraggWarning
 from nanobragg.imaging.namespace import Namespace, namespace_of
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.config.readout import Rate
+from nanobragg.config.image_chain.readout import Rate
 from nanobragg.errors import ConfigError, NanoBraggWarning
 from nanobragg.imaging.namespace import namespace_of
 

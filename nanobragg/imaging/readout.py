@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nanobragg.arrays import detached, is_tensor
 from nanobragg.config.fields import Config
-from nanobragg.config.readout import Readout
+from nanobragg.config.image_chain.readout import Readout
 from nanobragg.errors import ConfigError
 from nanobragg.imaging import rate
 from nanobragg.imaging.maps import DEAD, GAP, GOOD, HOT, OVERLOAD, bad_pixels, drawn, efficiency

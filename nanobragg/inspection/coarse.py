@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.arrays import available_cores
 from nanobragg.derivation.scene import Scene
-from nanobragg.engines.c import available_cores
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine, RenderOptions
 from nanobragg.engines.names import DEFAULT_BACKEND

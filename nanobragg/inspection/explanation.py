@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from nanobragg.arrays import available_cores
 from nanobragg.config import Experiment
 from nanobragg.derivation.decisions.notes import Decision, Ineffective
 from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.scene import Scene
-from nanobragg.engines.c import available_cores
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine
 from nanobragg.engines.names import DEFAULT_BACKEND

@@ -15,6 +15,7 @@ from test_reflection_files import unique_list, write
 
 import nanobragg as nb
 from nanobragg.cli.main import main
+from nanobragg.config.serialize import plain as plain_data
 from nanobragg.errors import FileFormatError
 from nanobragg.exchange.images.provenance import read_provenance
 from nanobragg.exchange.toml import commented_toml, experiment_toml, read_toml
@@ -63,9 +64,19 @@ def commented_settings() -> list[tuple[str, str, str]]:
 FILES = {"crystal.structure_factors.label", "detector.mask"} | {
     f"crystal.structure_factors.{name}" for name in ("mtz", "cif", "model", "hkl", "fdump")
 }
-INSTEAD = {"crystal.a_star_matrix": "crystal.unit_cell=None", "beam.energy_ev": "beam.wavelength_angstrom=None"}
+INSTEAD = {"crystal.a_star_matrix": "crystal.unit_cell=None", "beam.energy_ev": "beam.wavelength_angstrom=None",
+           "background.components.along_beam_mm": "background.components.thickness_mm=None"}  # fmt: skip
+SLAB, STOP = (
+    "background.components={thickness_mm=0.1}",
+    "background.components.beamstop={radius_mm=1.0, distance_mm=30.0}",
+)
+CONTEXT = {"background.components": [SLAB], "background.components.beamstop": [SLAB, STOP],
+           "readout.stages": ["readout.stages={up_to_kev=400.0, gain_adu_per_kev=36.0}"]}  # fmt: skip
+"""What a table needs before any of its keys can be tried."""
 WITH = {"beam.sources.direction": "beam.sources.wavelength_angstrom=[1, 1]", "beam.flux_per_s": "beam.size_mm=0.1",
         "beam.sources.wavelength_angstrom": "beam.sources.direction=[[-1, 0, 0], [-1, 0, 0]]",
+        "readout.psf.kernel": "readout.psf.kind=array", "readout.rate.pulse_rate_hz": "readout.kind=counting",
+        "readout.rate.max_per_s": "readout.kind=counting",
         "beam.sources.weight": "beam.sources={direction=[[-1, 0, 0], [-1, 0, 0]], wavelength_angstrom=[1, 1]}"}  # fmt: skip
 
 
@@ -74,22 +85,24 @@ def test_every_setting_stands_in_the_commented_file():
     text = commented_toml()
     plain = read_toml_text(text)
     tomllib.loads(re.sub(r"^# (?=\w+ = |\[)", "", text, flags=re.M))
-    path, seen = "", 0
+    path, seen, context = "", 0, []
     for line in text.splitlines():
-        table, setting = re.fullmatch(r"(?:# )?\[(.*)\]", line), re.fullmatch(r"# ((\w+) = .*?)(  # .*)?", line)
+        table, setting = re.fullmatch(r"(?:# )?\[\[?(.*?)\]?\]", line), re.fullmatch(r"# ((\w+) = .*?)(  # .*)?", line)
         if table:
             path = f"{table[1]}."
+            context = CONTEXT.get(table[1], [])
             bare = [f"{table[1]}={{}}"] if line.startswith("# ") and table[1] != "beam.sources" else []
-            plain = read_toml("x.toml", bare)
+            plain = read_toml("x.toml", context or bare)
         if setting is None or path + setting[2] in FILES:
             continue
         key = path + setting[2]
         changes = [text for text in (INSTEAD.get(key), WITH.get(key)) if text]
-        changed = read_toml("x.toml", [*changes, f"{path}{setting[1]}".replace(" = ", "=", 1)])
+        changed = read_toml("x.toml", [*context, *changes, f"{path}{setting[1]}".replace(" = ", "=", 1)])
         same = changed.experiment.to_json() == plain.experiment.to_json() and vars(changed.run) == vars(plain.run)
+        same = same and plain_data(changed.readout) == plain_data(plain.readout)
         assert same or "# example" in line, line
         seen += 1
-    assert seen > 75
+    assert seen > 115
 
 
 def read_toml_text(text):
@@ -306,3 +319,65 @@ def test_help_and_import_stay_light():
         script = f"import sys; {code}; print([m for m in '{heavy}'.split(',') if m in sys.modules], file=sys.stderr)"
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd="/")
         assert done.stderr.strip() == "[]", code
+
+
+LIQUID = """
+fidelity = "corrected"
+[crystal]
+n_cells = [5, 5, 5]
+[crystal.unit_cell]
+a = 79.1
+b = 79.1
+c = 37.9
+alpha = 90.0
+beta = 90.0
+gamma = 90.0
+[crystal.structure_factors]
+default_F = 100.0
+[beam]
+flux_per_s = 1e11
+size_mm = 0.1
+[detector]
+n_fast = 60
+n_slow = 50
+pixel_size_mm = 1.0
+[[background]]
+thickness_mm = 0.5
+[[background]]
+table = "own.stol"
+density_g_cm3 = 1.0
+molar_mass_g = 18.0
+along_beam_mm = [-10, 10]
+[readout]
+kind = "counting"
+bits = 20
+[readout.maps]
+dead_fraction = 0.01
+[run]
+output = "liquid.cbf"
+seed = 3
+"""
+
+
+def test_background_and_readout_from_toml(capsys):
+    """The photons of the file, counted by the file's detector: those of expose with the same seed."""
+    open("own.stol", "w").write("0 5\n1 4\n")
+    open("liquid.toml", "w").write(LIQUID)
+    plan = read_toml("liquid.toml")
+    assert [c.density_g_cm3 for c in plan.experiment.background.components] == [None, 1.0]
+    assert command(capsys, "run", "liquid.toml")[:2] == (0, "liquid_0001.cbf\n")
+    exposure = nb.expose(plan.experiment, plan.readout, seed=3)
+    counts = read_image("liquid_0001.cbf")
+    assert np.array_equal(counts, exposure.counts) and counts.dtype == np.int32
+    assert (counts == -2).sum() == (exposure.flags == 2).sum() > 0
+    record = read_provenance("liquid_0001.cbf")
+    assert record["noise_seed"] == 3 and record["readout"]["kind"] == "counting"
+    status, _, err = command(capsys, "run", "liquid.toml", "--set", "run.adc_offset=4")
+    assert status == 9 and "readout.offset_adu" in err
+
+
+def test_components_survive_toml():
+    stop = nb.Beamstop(radius_mm=1.0, distance_mm=30.0)
+    bodies = (nb.Amorphous(thickness_mm=1.0), nb.Amorphous(table="air", along_beam_mm=(-3.0, 20.0), beamstop=stop))
+    before = experiment().replace(background=nb.Background(components=bodies))
+    assert read_toml_text(experiment_toml(before, {"default_F": 50.0})).experiment.equals(before)

@@ -65,7 +65,9 @@ detector.close_distance_mm detector.beam_center_mm detector.beam_center_conventi
 detector.close_point_mm detector.rotation_deg detector.twotheta_deg detector.twotheta_axis detector.fast_axis
 detector.slow_axis detector.normal_axis detector.pix0_mm detector.sensor.thickness_um detector.sensor.attenuation_um
 goniometer.phi_start_deg goniometer.osc_deg goniometer.step_deg goniometer.axis background.water_um
-detector_pose.shift_mm detector_pose.rotation_deg detector_pose.origin_mm
+background.components.table background.components.thickness_mm background.components.along_beam_mm
+background.components.density_g_cm3 background.components.molar_mass_g background.components.attenuation_mm
+background.components.scale detector_pose.shift_mm detector_pose.rotation_deg detector_pose.origin_mm
 """.split()
 
 
@@ -92,14 +94,21 @@ def test_tensor_in_a_field_that_is_not_differentiable(path: str) -> None:
     experiment = small(
         beam=nb.Beam(divergence=nb.Divergence()),
         detector=nb.Detector(n_fast=16, n_slow=12, sensor=nb.Sensor()),
+        background=nb.Background(
+            components=nb.Amorphous(thickness_mm=1.0, beamstop=nb.Beamstop(radius_mm=1, distance_mm=9))
+        ),
     )
     with pytest.raises(nb.ConfigError, match=r"takes no tensor") as error:
-        experiment.replace(path, FakeTensor())
+        experiment.replace(path.replace("components.", "components[0]."), FakeTensor())
     assert str(error.value).startswith(path)
 
 
 def test_replace_reaches_every_level() -> None:
     experiment = small()
+    wet = experiment.replace("background.components", (nb.Amorphous(thickness_mm=1.0), nb.Amorphous(thickness_mm=2.0)))
+    assert wet.replace("background.components[1].scale", 3).get("background.components[1].scale") == 3.0
+    with pytest.raises(nb.ConfigError, match="index below 2"):
+        wet.replace("background.components[2].scale", 3)
     assert experiment.replace("crystal.misset_deg", (1, 2, 3)).crystal.misset_deg == (1.0, 2.0, 3.0)
     assert experiment.replace("crystal.misset_deg[2]", 5).crystal.misset_deg == (0.0, 0.0, 5.0)
     assert experiment.replace("crystal.unit_cell.a", 44).crystal.unit_cell.a == 44.0

@@ -11,16 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from nanobragg.arrays import drawn_seed
+from nanobragg.arrays import detached, drawn_seed
 from nanobragg.cli.words.common.word import Words, carried_out
+from nanobragg.config import Experiment
+from nanobragg.config.image_chain.readout import Readout
+from nanobragg.config.serialize import plain
 from nanobragg.derivation.orientations import seeded
 from nanobragg.errors import NanoBraggWarning, UsageError
 from nanobragg.exchange.images.numbered_files import write_frames
 from nanobragg.exchange.images.writers import write_nxmx
 from nanobragg.exchange.toml import read_toml
+from nanobragg.exposure import expose
 from nanobragg.imaging.noise import add_noise
 from nanobragg.io.images.float_image import write_float
 from nanobragg.scan import simulate_scan
+from nanobragg.streams import checked_seed
 
 
 def run_experiment(args: Sequence[str]) -> int:
@@ -47,12 +52,28 @@ def _run(typed: Any) -> int:
     seed = run.seed if run.seed is not None else drawn_seed()
     images = simulate_scan(experiment, run.n_images, backend=run.backend, kernel=run.kernel, n_threads=run.n_threads)
     more = {"backend": run.backend}
-    if run.noise:
+    if plan.readout is not None:
+        images = exposed(images, experiment, plan.readout, checked_seed("run.seed", seed), run.n_threads)
+        offset = detached(plan.readout.offset_adu)
+        run = dataclasses.replace(run, adc_offset=max(offset, 0.0))
+        more |= {"noise_seed": seed, "adc_offset": offset, "readout": plain(plan.readout)}  # type: ignore[dict-item]
+    elif run.noise:
         images = noisy(images, seed, run.adc_offset)
         more |= {"noise_seed": seed, "adc_offset": run.adc_offset}  # type: ignore[dict-item]
     for name in write_images(output, images, experiment, run, more):
         sys.stdout.write(f"{name}\n")
     return 0
+
+
+def exposed(
+    images: Iterator[Any], experiment: Experiment, readout: Readout, seed: int, n_threads: int | None
+) -> Iterator[Any]:
+    """Every image as the detector writes it; image i does not depend on the others."""
+    for i, image in enumerate(images):
+        exposure = expose(experiment, readout, seed=seed, frame=i, photons=image, n_threads=n_threads)
+        if exposure.overloads:
+            warnings.warn(f"image {i + 1}: {exposure.overloads} pixels are overloaded", NanoBraggWarning, stacklevel=1)
+        yield exposure.counts
 
 
 def noisy(images: Iterator[Any], seed: int, adc_offset: float) -> Iterator[Any]:

@@ -1,0 +1,205 @@
+/* Photons that an amorphous body scatters into pixels of a flat detector, once a pixel. */
+#include "imaging.h"
+#include "vector.h"
+
+#include <stddef.h>
+
+#define BLOCK 128 /* pixels whose geometry is computed together, in loops that compilers turn into vectors */
+
+typedef struct {
+    double x[3][BLOCK];        /* from the point that scatters, then divided by the distance */
+    double omega[BLOCK];       /* solid angle times what the sensor takes */
+    double s[BLOCK], c[BLOCK]; /* sin(theta)/lambda, cos(2 theta) */
+    double term[BLOCK], sum[BLOCK];
+} nb_block;
+
+/* Fraction of both rays together that a slab of this depth lets through. */
+static double absorbed(double depth, double c) {
+    const double w = depth * (c > 0.0 ? 1.0 / c - 1.0 : 1.0 + 1.0 / (1e-300 - c));
+    const double mean = w < 1e-4 ? 1.0 - w / 2.0 + w * w / 6.0 : (1.0 - exp(-w)) / w;
+    return c > 0.0 ? mean * exp(-depth) : mean;
+}
+
+/* The interval of the table that holds s, by way of an index over equal steps; without branches, for s is in no order.
+ */
+static inline int64_t interval(const nb_background *b, double s) {
+    const int64_t step = (int64_t)((s - b->stol[0]) * b->index_scale);
+    int64_t i = b->index[step < b->n_index - 1 ? step : b->n_index - 1];
+    for (int32_t n = 0; n < b->index_steps; n++)
+        i += i < b->n_table - 2 && s >= b->stol[i + 1];
+    return i;
+}
+
+/* Add F^2 P Omega chi A of n points at block->x to block->sum; returns how many lie beyond the table. */
+static int64_t scatter(const nb_background *b, nb_block *block, int n) {
+    int64_t beyond = 0;
+    double *restrict x = block->x[0], *restrict y = block->x[1], *restrict z = block->x[2];
+    double *restrict omega = block->omega, *restrict value = block->s, *restrict c = block->c,
+                     *restrict term = block->term;
+    const double n0 = b->normal[0], n1 = b->normal[1], n2 = b->normal[2];
+    const double area = b->pixel_area, tilt = b->point_pixel ? 0.0 : 1.0;
+    for (int i = 0; i < n; i++) {
+        const double square = x[i] * x[i] + y[i] * y[i] + z[i] * z[i];
+        const double inverse = 1.0 / sqrt(square);
+        x[i] *= inverse, y[i] *= inverse, z[i] *= inverse;
+        const double cosine = x[i] * n0 + y[i] * n1 + z[i] * n2;
+        omega[i] = area * (inverse * inverse) * (tilt * cosine + (1.0 - tilt));
+        c[i] = cosine;
+        term[i] = 0.0;
+    }
+    if (b->sensor_depth > 0.0)
+        for (int i = 0; i < n; i++)
+            omega[i] *= 1.0 - exp(-b->sensor_depth / c[i]);
+    const double first = b->stol[0], end = b->stol[b->n_table - 1], polar = b->polarized ? b->kahn_factor : 0.0;
+    for (int64_t source = 0; source < b->n_sources; source++) {
+        const double k0 = b->incident[3 * source], k1 = b->incident[3 * source + 1], k2 = b->incident[3 * source + 2];
+        const double scale = 0.5 / b->wavelength[source], weight = b->weight[source];
+        double magnetic[3], electric[3];
+        nb_cross(b->polarization_axis, b->incident + 3 * source, magnetic);
+        nb_unit(magnetic, magnetic);
+        nb_cross(b->incident + 3 * source, magnetic, electric);
+        for (int i = 0; i < n; i++) {
+            const double p = x[i] - k0, q = y[i] - k1, r = z[i] - k2;
+            value[i] = scale * sqrt(p * p + q * q + r * r);
+            c[i] = x[i] * k0 + y[i] * k1 + z[i] * k2;
+        }
+        for (int i = 0; i < n; i++) {
+            const double s = value[i];
+            double f;
+            if (s > first && s <= end) {
+                const int64_t j = interval(b, s);
+                const double *a = b->polynomial + 4 * j, t = s - b->stol[j];
+                f = a[0] + t * (a[1] + t * (a[2] + t * a[3]));
+            } else if (s > end) {
+                f = b->last;
+                beyond += source == 0;
+            } else {
+                f = b->polynomial[0];
+            }
+            value[i] = f * f * weight;
+        }
+        if (b->polarized) {
+            const double e0 = electric[0], e1 = electric[1], e2 = electric[2];
+            const double m0 = magnetic[0], m1 = magnetic[1], m2 = magnetic[2];
+            for (int i = 0; i < n; i++) {
+                const double e = x[i] * e0 + y[i] * e1 + z[i] * e2, m = x[i] * m0 + y[i] * m1 + z[i] * m2;
+                value[i] *= 0.5 * (1.0 + c[i] * c[i] - polar * (e * e - m * m));
+            }
+        }
+        if (b->depth > 0.0)
+            for (int i = 0; i < n; i++)
+                value[i] *= absorbed(b->depth, c[i]);
+        for (int i = 0; i < n; i++)
+            term[i] += value[i];
+    }
+    for (int i = 0; i < n; i++)
+        block->sum[i] += term[i] * omega[i];
+    return beyond;
+}
+
+/* Where along the beam the stop begins to shade a point of the detector. */
+static double shade(const nb_background *b, double x0, double x1, double x2) {
+    const double x[3] = {x0, x1, x2};
+    const double along = nb_dot(x, b->beam);
+    double off[3];
+    for (int i = 0; i < 3; i++)
+        off[i] = x[i] - along * b->beam[i];
+    const double rho = nb_norm(off);
+    return rho > b->stop_radius ? (b->stop_distance * rho - b->stop_radius * along) / (rho - b->stop_radius) : -1e9;
+}
+
+/* One sub-pixel of n pixels whose positions are in `point`. */
+static int64_t add_points(const nb_background *b, nb_block *block, double point[3][BLOCK], int n) {
+    double half[BLOCK], total[BLOCK];
+    int64_t beyond = 0;
+    for (int i = 0; i < n; i++)
+        block->sum[i] = total[i] = 0.0;
+    if (!b->has_path) {
+        for (int j = 0; j < 3; j++)
+            for (int i = 0; i < n; i++)
+                block->x[j][i] = point[j][i];
+        beyond = scatter(b, block, n);
+        if (b->stop_radius > 0.0)
+            for (int i = 0; i < n; i++)
+                if (!(shade(b, point[0][i], point[1][i], point[2][i]) > 0.0)) block->sum[i] = 0.0;
+        return beyond;
+    }
+    for (int i = 0; i < n; i++) {
+        double end = b->path[1];
+        if (b->stop_radius > 0.0) {
+            const double dark = shade(b, point[0][i], point[1][i], point[2][i]);
+            end = dark < end ? dark : end;
+            end = end > b->path[0] ? end : b->path[0];
+        }
+        half[i] = (end - b->path[0]) / 2.0;
+    }
+    for (int node = 0; node < b->n_nodes; node++) {
+        const double at = 1.0 + b->node[node], weight = b->node_weight[node];
+        for (int j = 0; j < 3; j++)
+            for (int i = 0; i < n; i++)
+                block->x[j][i] = point[j][i] - (b->path[0] + half[i] * at) * b->beam[j];
+        for (int i = 0; i < n; i++)
+            block->sum[i] = 0.0;
+        const int64_t found = scatter(b, block, n);
+        beyond = found > beyond ? found : beyond;
+        for (int i = 0; i < n; i++)
+            total[i] += weight * half[i] * block->sum[i];
+    }
+    for (int i = 0; i < n; i++)
+        block->sum[i] = total[i];
+    return beyond;
+}
+
+/* Fast and slow index of n pixels; ascending pixels of one row need one division. */
+static void indices(const nb_background *b, const int64_t *pixels, int n, double *fast, double *slow) {
+    int64_t row = pixels[0] / b->n_fast, start = row * b->n_fast;
+    for (int i = 0; i < n; i++) {
+        if (pixels[i] - start >= b->n_fast || pixels[i] < start) row = pixels[i] / b->n_fast, start = row * b->n_fast;
+        fast[i] = (double)(pixels[i] - start);
+        slow[i] = (double)row;
+    }
+}
+
+/* Add the photons of one component.
+ *
+ * Given:
+ *   background  the body, the rays, the detector
+ *   pixels      (n_pixels) flat indices
+ * Given and returned:
+ *   photons     (n_pixels)
+ * Returned:
+ *   beyond      pixels whose sin(theta)/lambda lies above the table, where F is that of its end
+ */
+NB_WARN_UNUSED int nb_add_background(const nb_background *background, int64_t n_pixels, const int64_t *pixels,
+                                     double *photons, int64_t *beyond) {
+    const nb_background *b = background;
+    if (b == NULL || beyond == NULL || (n_pixels > 0 && (pixels == NULL || photons == NULL)))
+        return NB_ERR_NULL_ARGUMENT;
+    if (b->n_table < 2 || b->n_index < 1 || b->oversample < 1 || b->n_fast < 1) return NB_ERR_BELOW_ONE;
+    nb_block block;
+    double point[3][BLOCK], fast[BLOCK], slow[BLOCK];
+    const double part = 1.0 / (double)b->oversample;
+    const double scale = b->strength / (double)((int64_t)b->oversample * b->oversample);
+    *beyond = 0;
+    for (int64_t begin = 0; begin < n_pixels; begin += BLOCK) {
+        const int n = n_pixels - begin < BLOCK ? (int)(n_pixels - begin) : BLOCK;
+        int64_t most = 0;
+        indices(b, pixels + begin, n, fast, slow);
+        for (int32_t sub_slow = 0; sub_slow < b->oversample; sub_slow++)
+            for (int32_t sub_fast = 0; sub_fast < b->oversample; sub_fast++) {
+                const double f = ((double)sub_fast + 0.5) * part, s = ((double)sub_slow + 0.5) * part;
+                for (int j = 0; j < 3; j++) {
+                    const double along_fast = b->pixel_size * b->fast[j], along_slow = b->pixel_size * b->slow[j];
+                    const double corner = b->pix0[j];
+                    for (int i = 0; i < n; i++)
+                        point[j][i] = (fast[i] + f) * along_fast + (slow[i] + s) * along_slow + corner;
+                }
+                const int64_t found = add_points(b, &block, point, n);
+                most = found > most ? found : most;
+                for (int i = 0; i < n; i++)
+                    photons[begin + i] += scale * block.sum[i];
+            }
+        *beyond += most;
+    }
+    return NB_OK;
+}

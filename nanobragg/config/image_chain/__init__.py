@@ -1,0 +1,1 @@
+"""What surrounds the spots: amorphous background, and the detector's readout."""
