@@ -49,14 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return FAILED
         except (NanoBraggError, OSError) as error:
             return _fail(f"error: {error}")
-        except (ZeroDivisionError, OverflowError):
+        except ArithmeticError:
             return _fail(f"error: {_DEGENERATE}")
         except MemoryError:
             return _fail("error: not enough memory; use a smaller detector or fewer structure factors")
-        except ValueError as error:
-            if str(error) == "math domain error":  # the sine of an overflown angle
-                return _fail(f"error: {_DEGENERATE}")
-            return _fail(_defect(error))
         except Exception as error:  # no traceback unless --debug asks for one
             return _fail(_defect(error))
 

@@ -49,16 +49,35 @@ class Ops(Protocol):
 def _elementwise(function: Callable[..., float]) -> Callable[..., Any]:
     """libm's function on floats and, element by element, on arrays (numpy's own differs in the last bit)."""
 
+    def plain(*args: float) -> float:
+        try:
+            return function(*args)
+        except ValueError:  # so that it is told from a mistake in the code
+            raise FloatingPointError(f"{function.__name__} of {', '.join(f'{x:g}' for x in args)}") from None
+
     def apply(*args: Any) -> Any:
         if len(args) == 1 and type(args[0]) is float:
-            return function(*args)
+            return plain(*args)
         if any(isinstance(arg, np.ndarray) for arg in args):
             arrays = np.broadcast_arrays(*args)
-            values = [function(*items) for items in zip(*(array.ravel().tolist() for array in arrays), strict=True)]
+            values = [plain(*items) for items in zip(*(array.ravel().tolist() for array in arrays), strict=True)]
             return np.array(values, dtype=np.float64).reshape(arrays[0].shape)
-        return function(*args)
+        return plain(*args)
 
     return apply
+
+
+def whole(x: float, rounding: Callable[[float], int] = math.ceil) -> int:
+    """The number rounded up (or as `rounding` does).
+
+    Raises
+    ------
+    ArithmeticError
+        For what is not finite.
+    """
+    if x != x:
+        raise FloatingPointError("not a number where a whole one is needed")
+    return rounding(x)
 
 
 class FloatOps:

@@ -64,6 +64,7 @@ CASES: list[tuple[str, Callable[[], Any], str]] = [
     ("None for a required value", lambda: detector(pixel_size_mm=None), "detector.pixel_size_mm=None: must have a value"),
     ("no sources", lambda: nb.Sources(direction=np.zeros((0, 3)), wavelength_angstrom=[]), "holds no source"),
     ("sources of uneven length", lambda: nb.Sources(direction=[[1, 0, 0]], wavelength_angstrom=[1, 2]), "must have shape"),
+    ("a ROI that is no ROI", lambda: nb.Sampling(roi=(1, 2)), "must be (slow slice, fast slice)"),
 ]  # fmt: skip
 
 
@@ -94,7 +95,6 @@ RUNS: list[tuple[str, Callable[[], nb.Experiment], str]] = [
     ("ROI beyond the detector", lambda: small(sampling=nb.Sampling(roi=(slice(0, 13), slice(0, 4)))), "the 12 pixels"),
     ("negative ROI", lambda: small(sampling=nb.Sampling(roi=(slice(-3, 13), slice(0, 4)))), "reaches outside"),
     ("empty ROI", lambda: small(sampling=nb.Sampling(roi=(slice(3, 3), slice(0, 4)))), "holds no pixel"),
-    ("a ROI that is no ROI", lambda: small(sampling=nb.Sampling(roi=(1, 2))), "must be (slow slice, fast slice)"),
     ("a sensor without attenuation", lambda: detector(sensor=nb.Sensor(thickness_um=100)), "give the 1/e depth"),
     ("a phi count without a range", lambda: small(goniometer=nb.Goniometer(n_steps=5)), "give the range covered"),
     ("a phi step without a range", lambda: small(goniometer=nb.Goniometer(step_deg=1)), "give the range covered"),

@@ -11,6 +11,7 @@ from small import small
 import nanobragg as nb
 from nanobragg.derivation.derive import derivation
 from nanobragg.derivation.resolve import resolve
+from nanobragg.derivation.vectors import FLOAT_OPS
 
 DEGREES = 57.29577951308232
 
@@ -175,3 +176,21 @@ def test_explicit_step_and_elliptical_cut() -> None:
     kept = {(round(1000 * h, 9), round(1000 * v, 9)) for h, v in sources.grid}
     angles = (-2.5, -0.5, 1.5)
     assert kept == {(h, v) for h in angles for v in angles if (2 * h / 5) ** 2 + (2 * v / 5) ** 2 <= 1}
+
+
+def test_only_degenerate_arithmetic_is_called_degenerate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is infinite or no number on the way is told as such; a mistake in the code shows itself."""
+    tiny = small().replace("detector.pixel_size_mm", 1e-322)  # 0 in metres
+    vast = small().replace("crystal.misset_deg", (1.7e308, 0, 0)).replace("goniometer.phi_start_deg", 1.7e308)
+    with pytest.raises(nb.ConfigError, match="degenerate or not finite"):
+        resolve(tiny)
+    assert np.isfinite(derivation(resolve(vast)).scene.orientations).all()
+    with pytest.raises(ArithmeticError, match="sin of inf"):
+        FLOAT_OPS.sin(float("inf"))
+
+    def mistaken(*_: object) -> None:
+        raise ValueError("a mistake")
+
+    monkeypatch.setattr("nanobragg.derivation.derive.source_list", mistaken)
+    with pytest.raises(ValueError, match="a mistake"):
+        derivation(resolve(small()))

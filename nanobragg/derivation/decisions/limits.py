@@ -20,12 +20,10 @@ _BYTES_PER_SOURCE = 1000
 
 @contextmanager
 def refusing_degenerate_geometry() -> Iterator[None]:
-    """Turn the ways in which arithmetic says "infinite" or "not a number" into a ConfigError."""
+    """Turn the errors of arithmetic that meets an infinite number or none into a ConfigError; any other error passes."""
     try:
         yield
-    except ConfigError:
-        raise
-    except (ZeroDivisionError, OverflowError, ValueError) as error:
+    except ArithmeticError as error:
         raise ConfigError(
             "experiment",
             str(error),

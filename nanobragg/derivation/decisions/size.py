@@ -12,7 +12,7 @@ from nanobragg.config.quirks import Quirk
 from nanobragg.constants import DEFAULT_BEAM_SIZE
 from nanobragg.derivation.cell import Cell
 from nanobragg.derivation.sources import wavelength_m
-from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.derivation.vectors import FLOAT_OPS, whole
 from nanobragg.errors import ConfigError
 
 
@@ -57,7 +57,7 @@ def crystal_size(experiment: Experiment, cell: Cell, without: Quirk | None = Non
         for i, (size, edge) in enumerate(zip(sizes, cell.lengths, strict=True)):
             if size > 0:
                 exact = Quirk.XTALSIZE_CEIL in quirks
-                cells[i] = float(math.ceil(size / edge) if exact else max(1, math.floor(size / edge + 0.5)))
+                cells[i] = float(whole(size / edge) if exact else max(1, whole(size / edge + 0.5, math.floor)))
     for i, n in enumerate(cells):
         if detached(n) < 1:
             if Quirk.N_CLAMP not in quirks:
@@ -88,4 +88,4 @@ def recommended_oversample(experiment: Experiment, cell: Cell, distance: float, 
     reciprocal_pixel = wavelength_m(experiment, FLOAT_OPS) * distance / pixel_size
     if reciprocal_pixel == 0:  # int(infinity) is the most negative integer in the original
         return 1
-    return max(1, math.ceil(3 * largest / reciprocal_pixel))
+    return max(1, whole(3 * largest / reciprocal_pixel))

@@ -99,7 +99,7 @@ def _check_side(line: CommandLine, experiment: Experiment) -> None:
     """A detector behind the sample, or a normal against the beam: refused strictly, else rendered as the original does."""
     try:
         placement = place(experiment, FLOAT_OPS)
-    except (ZeroDivisionError, OverflowError):
+    except ArithmeticError:
         return  # degenerate: refused with a better text when the experiment is decided
     if parallel(placement.fast, placement.slow):
         if line.strict:

@@ -42,11 +42,12 @@ def scaling_chain(trace: Trace) -> list[Link]:
     terms = trace.values("term")
     bragg = _bragg(trace)
     total = trace.last("sum")
+    running = "background, running factors"
     chain = [
         ("lattice sum, F_latt^2", lattice),
         ("mean F_cell^2", _quotient(bragg, lattice)),
         ("mean factor of a term", _quotient(sum(terms), bragg)),
-        ("background, running factors", _quotient(total, sum(terms))),
+        (running, _quotient(total, sum(terms))),
         ("r_e^2", trace.last("r_e_sqr_m2")),
         ("fluence", trace.last("fluence_per_m2")),
         ("1/steps", 1 / trace.last("steps")),
@@ -55,7 +56,7 @@ def scaling_chain(trace: Trace) -> list[Link]:
     links: list[Link] = []
     product = 1.0
     for name, factor in chain:
-        product = total if name.startswith("background") else product * factor
+        product = total if name is running else product * factor
         links.append(Link(name, factor, product))
     return links
 
