@@ -130,7 +130,7 @@ static void pull_terms(const nb_scene *scene, const nb_model *model, nb_pull *pu
     const double *incident = scene->incident + 3 * source;
     const double extent = largest(block->base) + fabs(block->along[block->n - 1]) * largest(scene->fast);
     const nb_pass pass = {incident, 1.0 / scene->wavelength[source],
-                          3.0 * (extent * block->inverse_sum + largest(incident))};
+                          3.0 * (extent * block->inverse_sum + largest(incident)), NULL};
     const nb_slope_row row = {block->row,
                               pull->along_inverse,
                               pull->weight,

@@ -23,6 +23,7 @@ PYTHON_TESTS = (
     "tests/unit/test_noise.py",
     "tests/unit/test_io_hkl.py",
     "tests/unit/test_simd.py",
+    "tests/equivalence/test_drawn_lines.py",
     "tests/equivalence/test_simd.py",
     "tests/equivalence/test_quirk_formulas.py",
     "tests/tools/test_trace.py",
