@@ -64,7 +64,8 @@ def fields() -> Iterator[str]:
     """The fields of every part of an experiment."""
     for part in _public(nb, _is_part):
         summary = (part.__doc__ or "").splitlines()[0]
-        yield from ("", f"### {part.__name__}", "", f"`{'' if part._path.startswith('readout') else 'experiment.'}{part._path}`: {summary}", "")
+        path = part._path if part._path.startswith("readout") else f"experiment.{part._path}"
+        yield from ("", f"### {part.__name__}", "", f"`{path}`: {summary}", "")
         yield from _head("field", "unit", "default", "gradient", "flags", "meaning")
         for field in dataclasses.fields(part):
             meta = field.metadata
