@@ -19,6 +19,7 @@ from nanobragg.config import Sources as Sources
 from nanobragg.config import UnitCell as UnitCell
 from nanobragg.config.image_chain.background import Amorphous as Amorphous
 from nanobragg.config.image_chain.background import Beamstop as Beamstop
+from nanobragg.config.image_chain.mask import Mask as Mask
 from nanobragg.config.image_chain.readout import Flags as Flags
 from nanobragg.config.image_chain.readout import Maps as Maps
 from nanobragg.config.image_chain.readout import Psf as Psf

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from nanobragg.arrays import is_tensor, read_only
 from nanobragg.config.conventions import CONVENTIONS
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
+from nanobragg.config.image_chain.presets import preset
 from nanobragg.errors import ConfigError
 
 _NOT_ZERO = (lambda v: v != 0, "must not be 0")
@@ -89,6 +92,35 @@ class Detector(Config):
     mask: Any = setting(
         None, kind="other", flags="-mask", doc="(n_slow, n_fast) bool, True = rendered; kept as a read-only copy"
     )
+
+    @classmethod
+    def preset(cls, name: str, **fields: Any) -> Detector:
+        """A detector by name: pixels, their size, and the mask of its gaps.
+
+        Parameters
+        ----------
+        name : str
+            As pilatus_6m, eiger2_16m, rayonix_mx225_2x2; `nanobragg.config.image_chain.presets.presets` lists them with
+            sensor, sources and notes. Of detectors whose modules can be moved it is one module.
+        **fields
+            Other fields, as distance_mm; they win over those of the preset. A mask is combined with that of the gaps.
+
+        Raises
+        ------
+        ConfigError
+            For an unknown name, with the nearest ones; for fields that do not fit.
+        """
+        found = preset(name)
+        own = {
+            "n_fast": found.n_fast,
+            "n_slow": found.n_slow,
+            "pixel_size_mm": found.pixel_um / 1000,
+            "mask": found.mask,
+        }
+        given = fields.get("mask")
+        if given is not None and found.mask is not None and np.shape(given) == found.mask.shape:
+            fields = {**fields, "mask": np.asarray(given, bool) & found.mask}
+        return cls(**{**own, **fields})
 
     def _check(self) -> None:
         if self.beam_center_mm is not None:

@@ -22,6 +22,7 @@ import numpy as np
 from nanobragg import config
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.config.image_chain.background import PACKAGED
+from nanobragg.config.image_chain.presets import preset
 from nanobragg.config.image_chain.readout import Readout
 from nanobragg.config.quirks import as_quirks
 from nanobragg.config.serialize import built, plain
@@ -184,7 +185,11 @@ def _plan(data: dict[str, Any], folder: str) -> Plan:
         return Plan(experiment, run)
     if run.adc_offset:
         raise ConfigError("run.adc_offset", run.adc_offset, "is readout.offset_adu where there is a [readout]")
-    return Plan(experiment, run, built(Readout, "readout", _table(data, "readout")))
+    table = dict(_table(data, "readout"))
+    name = table.pop("preset", None)
+    return Plan(
+        experiment, run, built(Readout, "readout", table if name is None else {**preset(name).readout, **table})
+    )
 
 
 def _background(table: Any, folder: str) -> Any:
@@ -211,13 +216,21 @@ def _table(data: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _detector(table: Any, folder: str) -> Any:
-    if not isinstance(table, dict) or "mask" not in table:
+    if not isinstance(table, dict) or not {"mask", "preset"} & table.keys():
         return table
-    if not isinstance(table["mask"], str):
-        raise ConfigError(
-            "detector.mask", table["mask"], "must be the name of an image file whose zeros are not rendered"
-        )
-    return {**table, "mask": np.asarray(read_image(os.path.join(folder, table["mask"]))) > 0}
+    table = dict(table)
+    name = table.pop("preset", None)
+    if "mask" in table:
+        if not isinstance(table["mask"], str):
+            raise ConfigError(
+                "detector.mask", table["mask"], "must be the name of an image file whose zeros are not rendered"
+            )
+        table["mask"] = np.asarray(read_image(os.path.join(folder, table["mask"]))) > 0
+    if name is None:
+        return table
+    own = config.Detector.preset(name, **{key: table[key] for key in ("mask",) if key in table})
+    fields = ("n_fast", "n_slow", "pixel_size_mm", "mask")
+    return {**{field: getattr(own, field) for field in fields}, **{k: v for k, v in table.items() if k != "mask"}}
 
 
 def _roi(value: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from nanobragg.arrays import is_tensor
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Check, Config, setting
+from nanobragg.config.image_chain.presets import preset
 from nanobragg.errors import ConfigError
 
 _SCALAR: dict[str, Any] = {"kind": "scalar", "differentiable": True}
@@ -161,6 +162,25 @@ class Readout(Config):
     maps: Maps = setting(factory=Maps, part=Maps)
     rate: Rate = setting(factory=Rate, part=Rate)
     flags: Flags = setting(factory=Flags, part=Flags)
+
+    @classmethod
+    def preset(cls, name: str, **fields: Any) -> Readout:
+        """The typical response of a detector by name; numbers that no source states are left at "off".
+
+        Parameters
+        ----------
+        name : str
+            As for `Detector.preset`.
+        **fields
+            Fields of a Readout, which win over those of the preset.
+        """
+        data = preset(name).readout
+        own = dict(data)
+        if "psf" in data:
+            own["psf"] = Psf(**data["psf"])
+        if "stages" in data:
+            own["stages"] = tuple(Stage(**stage) for stage in data["stages"])
+        return cls(**{**own, **fields})
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -1,0 +1,87 @@
+"""Detectors by name: the table in presets.toml, and what it means for the fields of `Detector` and `Readout`."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A detector as the table describes it."""
+
+    name: str
+    pixel_um: float
+    n_fast: int
+    n_slow: int
+    module: tuple[int, int] | None
+    """pixels of a module (fast, slow); None: one piece"""
+    gap: tuple[int, int]
+    """pixels between modules (fast, slow)"""
+    sensor: dict[str, Any]
+    """material, and thickness_um where it is known"""
+    readout: dict[str, Any]
+    """fields of a Readout, as plain data"""
+    source: str
+    note: str
+
+    @property
+    def mask(self) -> NDArray[np.bool_] | None:
+        """(n_slow, n_fast), False in the gaps between modules; None: there are none."""
+        if self.module is None or (self.n_fast, self.n_slow) == self.module:
+            return None
+        along = [
+            np.arange(n) % (m + g) < m
+            for n, m, g in zip((self.n_fast, self.n_slow), self.module, self.gap, strict=True)
+        ]
+        return along[1][:, None] & along[0][None, :]
+
+
+@cache
+def presets() -> dict[str, Preset]:
+    """All detectors of the table."""
+    data = tomllib.loads((Path(__file__).parent / "presets.toml").read_text(encoding="utf-8"))
+    return {name: _preset(name, data["family"][entry["family"]], entry) for name, entry in data["detector"].items()}
+
+
+def _preset(name: str, family: dict[str, Any], entry: dict[str, Any]) -> Preset:
+    module, gap = family.get("module"), family.get("gap", (0, 0))
+    if "modules" in entry:
+        n_fast, n_slow = (n * m + (n - 1) * g for n, m, g in zip(entry["modules"], family["module"], gap, strict=True))
+    else:
+        n_fast, n_slow = entry["size"]
+    notes = [
+        family.get("note", ""),
+        "one module: the others stand where a geometry file says" if entry.get("movable") else "",
+    ]
+    return Preset(
+        name=name, pixel_um=float({**family, **entry}["pixel_um"]), n_fast=n_fast, n_slow=n_slow,
+        module=None if module is None else (module[0], module[1]), gap=(gap[0], gap[1]), sensor=family["sensor"],
+        readout={**family["readout"], **entry.get("readout", {})}, source=family["source"], note="; ".join(filter(None, notes)),
+    )  # fmt: skip
+
+
+def preset(name: str) -> Preset:
+    """The detector of a name, in any case, with blanks or dashes for underlines.
+
+    Raises
+    ------
+    ConfigError
+        For a name that there is not, with the nearest ones.
+    """
+    known = presets()
+    key = str(name).lower().replace(" ", "_").replace("-", "_")
+    if key not in known:
+        near = get_close_matches(key, known, n=3, cutoff=0.5)
+        raise ConfigError("preset", name, "is no detector that is known",
+                          f"did you mean {', '.join(near)}?" if near else f"one of {', '.join(known)}")  # fmt: skip
+    return known[key]
