@@ -225,6 +225,14 @@ typedef struct {
 #undef NB_MEMBER
 } nb_gradient;
 
+/* Further sums over the spots in the same sweep: channel c is the image without its background, every source's
+ * contribution multiplied by weight[c][source]. */
+typedef struct {
+    int64_t n;
+    const double *weight; /* (n, n_sources) */
+    double *out;          /* (n, n_pixels) photons */
+} nb_channels;
+
 /* What validation found: the field's name as above, and the index of the element (-1 for a scalar). */
 typedef struct {
     const char *field;
@@ -318,6 +326,9 @@ const char *nb_simd_obstacle(const nb_scene *scene);
 const char *nb_simd_exception(const nb_scene *scene);
 NB_WARN_UNUSED int nb_render_with(const nb_scene *scene, nb_kernel kernel, int64_t pixel_begin, int64_t pixel_end,
                                   double *out, const volatile int *cancel);
+/* With channels, whose `out` is filled at the places of these pixels; NULL: none. */
+NB_WARN_UNUSED int nb_render_channels(const nb_scene *scene, nb_kernel kernel, int64_t pixel_begin, int64_t pixel_end,
+                                      double *out, const nb_channels *channels, const volatile int *cancel);
 
 /* gradient.c: the members of nb_gradient by number, 0 ... ; name NULL past the last one. */
 const char *nb_gradient_name(int number);

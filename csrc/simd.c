@@ -1,12 +1,13 @@
 /* Which kernels exist here, what they cover, and the call that picks one. */
 #include "simd.h"
+#include "channels.h"
 #include "lattice.h"
 
 #include <math.h>
 #include <stddef.h>
 
 typedef int render_function(const nb_scene *scene, int mixed, int64_t pixel_begin, int64_t pixel_end, double *out,
-                            const volatile int *cancel);
+                            const nb_channels *channels, const volatile int *cancel);
 
 static const struct {
     const char *name;
@@ -96,13 +97,26 @@ const char *nb_simd_exception(const nb_scene *scene) {
  */
 int nb_render_with(const nb_scene *scene, nb_kernel kernel, int64_t pixel_begin, int64_t pixel_end, double *out,
                    const volatile int *cancel) {
+    return nb_render_channels(scene, kernel, pixel_begin, pixel_end, out, NULL, cancel);
+}
+
+/* The same with channels. */
+int nb_render_channels(const nb_scene *scene, nb_kernel kernel, int64_t pixel_begin, int64_t pixel_end, double *out,
+                       const nb_channels *channels, const volatile int *cancel) {
     static const volatile int never = 0;
     if (!nb_kernel_available(kernel)) return NB_ERR_KERNEL;
     if (scene == NULL || (out == NULL && pixel_begin < pixel_end)) return NB_ERR_NULL_ARGUMENT;
     if (pixel_begin < 0 || pixel_end < pixel_begin || pixel_end > scene->n_pixels) return NB_ERR_PIXEL_RANGE;
     if (cancel == NULL) cancel = &never;
-    if (kernel == NB_KERNEL_SCALAR) return nb_render(scene, pixel_begin, pixel_end, out, cancel);
+    if (kernel == NB_KERNEL_SCALAR && channels == NULL) return nb_render(scene, pixel_begin, pixel_end, out, cancel);
+    if (kernel == NB_KERNEL_SCALAR) {
+        for (int64_t position = pixel_begin; position < pixel_end; position++) {
+            int status = nb_pixel_channels(scene, position, channels, cancel, out + (position - pixel_begin));
+            if (status != NB_OK) return status;
+        }
+        return NB_OK;
+    }
     if (nb_simd_obstacle(scene) != NULL) return NB_ERR_KERNEL;
     const int mixed = kernel == NB_KERNEL_FAST;
-    return KERNELS[mixed ? widest() : kernel].render(scene, mixed, pixel_begin, pixel_end, out, cancel);
+    return KERNELS[mixed ? widest() : kernel].render(scene, mixed, pixel_begin, pixel_end, out, channels, cancel);
 }

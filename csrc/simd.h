@@ -8,7 +8,7 @@
  * in mixed precision (simd_mixed.h). */
 #define NB_DECLARE_SIMD(isa)                                                                                           \
     int nb_simd_render_##isa(const nb_scene *scene, int mixed, int64_t pixel_begin, int64_t pixel_end, double *out,    \
-                             const volatile int *cancel)
+                             const nb_channels *channels, const volatile int *cancel)
 NB_DECLARE_SIMD(baseline);
 NB_DECLARE_SIMD(avx2);
 NB_DECLARE_SIMD(avx512);

@@ -29,7 +29,9 @@ typedef struct {
     ALIGNED double background[BLOCK];
     ALIGNED double background_polarization[BLOCK];
     nb_row row;
+    const nb_channels *channels; /* or NULL */
     const int64_t *pixels;
+    int64_t begin; /* place of the first pixel in the scene's list */
     int64_t slow;
     int64_t first, last; /* pixel indices along the row */
     int gaps;            /* whether a pixel between them is missing */

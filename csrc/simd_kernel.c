@@ -8,7 +8,7 @@
  * orientations, and h = a.(D - k)/lambda is taken as a linear function of the coordinate along the row over the
  * airpath.
  */
-#include "pixel.h"
+#include "channels.h"
 #include "simd.h"
 #include "simd_orientations.h"
 
@@ -17,23 +17,69 @@
 #define NB_SIMD_PASTE(isa) nb_simd_render_##isa
 #define NB_SIMD_NAME(isa) NB_SIMD_PASTE(isa)
 
+/* Which factors multiply their own term. */
+typedef struct {
+    int capture, polarization, solid_angle;
+} own_factors;
+
+static own_factors own_factors_of(const nb_scene *scene) {
+    return (own_factors){scene->has_sensor && scene->capture_mode == NB_PER_TERM, scene->polar_mode == NB_PER_TERM,
+                         scene->omega_mode == NB_PER_TERM};
+}
+
+/* The factor of a pass. */
+NB_INLINE vd pass_factor(const nb_block *block, const own_factors own, double weight, int i) {
+    vd g = vd_all(weight);
+    if (own.capture) g = g * vd_load(block->capture + i);
+    if (own.polarization) g = g * vd_load(block->polarization + i);
+    if (own.solid_angle) g = g * vd_load(block->solid_angle + i);
+    return g;
+}
+
 /* Multiply the sum over the orientations by the factor of the pass and add it where d_min keeps it. */
 static void add_pass(const nb_scene *scene, nb_block *block, double weight) {
-    const int capture = scene->has_sensor && scene->capture_mode == NB_PER_TERM;
-    const int polarization = scene->polar_mode == NB_PER_TERM, solid_angle = scene->omega_mode == NB_PER_TERM;
+    const own_factors own = own_factors_of(scene);
     const int some = scene->d_min > 0.0, started = block->started, n = block->row.n;
     const vd start = vd_all(block->start);
     for (int i = 0; i < n; i += LANES) {
-        vd g = vd_all(weight);
-        if (capture) g = g * vd_load(block->capture + i);
-        if (polarization) g = g * vd_load(block->polarization + i);
-        if (solid_angle) g = g * vd_load(block->solid_angle + i);
+        const vd g = pass_factor(block, own, weight, i);
         vd before = started ? vd_load(block->sum + i) : start;
         vd after = vd_fma(g, vd_load(block->pass_sum + i), before);
         if (some) after = vd_select(vd_load(block->kept + i) != vd_all(0.0), after, before);
         vd_store(block->sum + i, after);
     }
     block->started = 1;
+}
+
+/* The same for the channels. */
+static void add_to_channels(const nb_scene *scene, const nb_block *block, int64_t source) {
+    const own_factors own = own_factors_of(scene);
+    for (int i = 0; i < block->n; i += LANES) {
+        vd term = pass_factor(block, own, scene->weight[source], i) * vd_load(block->pass_sum + i);
+        if (scene->d_min > 0.0) term = vd_select(vd_load(block->kept + i) != vd_all(0.0), term, vd_all(0.0));
+        for (int64_t c = 0; c < block->channels->n; c++) {
+            const double weight = block->channels->weight[c * scene->n_sources + source];
+            double *at = block->channels->out + c * scene->n_pixels + block->begin + i;
+            for (int lane = 0; lane < LANES && i + lane < block->n; lane++)
+                at[lane] += weight * term[lane];
+        }
+    }
+}
+
+/* Scale and cached factors of the channels. */
+static void finish_channels(const nb_scene *scene, const nb_block *block) {
+    const double scale = scene->r_e_sqr * scene->fluence / scene->steps;
+    const int capture = scene->has_sensor && scene->capture_mode == NB_CACHED;
+    for (int64_t c = 0; c < block->channels->n; c++) {
+        double *at = block->channels->out + c * scene->n_pixels + block->begin;
+        for (int i = 0; i < block->n; i++) {
+            double factor = scale;
+            if (capture) factor = factor * block->capture[i];
+            if (scene->polar_mode == NB_CACHED) factor = factor * block->polarization[i];
+            if (scene->omega_mode == NB_CACHED) factor = factor * block->solid_angle[i];
+            at[i] = at[i] * factor;
+        }
+    }
 }
 
 static void add_background(const nb_scene *scene, nb_block *block, double weight_sum) {
@@ -106,6 +152,7 @@ static int passes(const nb_scene *scene, const nb_model *model, nb_block *block,
                     add_all(scene, model, block, incident, scene->wavelength[source],
                             model->noise > 0.0 ? &noise : NULL);
                     add_pass(scene, block, weight);
+                    if (block->channels != NULL) add_to_channels(scene, block, source);
                 }
                 if (weigh_background) add_background(scene, block, weight_sum);
             }
@@ -184,19 +231,24 @@ static int render_block(const nb_scene *scene, const nb_model *model, nb_block *
     if (!scene->polarized || scene->d_min > 0.0) fill(block->polarization, block->row.n, scene->polarized ? 0.0 : 1.0);
     if (scene->d_min > 0.0) fill(block->seen, block->row.n, 0.0);
     if (weigh_background) fill(block->background, block->row.n, 0.0);
+    for (int64_t c = 0; block->channels != NULL && c < block->channels->n; c++)
+        memset(block->channels->out + c * scene->n_pixels + block->begin, 0, (size_t)block->n * sizeof(double));
     int status = passes(scene, model, block, weigh_background, cancel);
     if (status == NB_OK) finish(scene, block, weigh_background, out);
+    if (status == NB_OK && block->channels != NULL) finish_channels(scene, block);
     return status;
 }
 
 int NB_SIMD_NAME(NB_SIMD_ISA)(const nb_scene *scene, int mixed, int64_t pixel_begin, int64_t pixel_end, double *out,
-                              const volatile int *cancel) {
+                              const nb_channels *channels, const volatile int *cancel) {
     nb_model model;
     nb_block block;
     nb_model_make(scene, mixed, &model);
+    block.channels = channels;
     block.row = (nb_row){block.along, block.inverse, {block.direction[0], block.direction[1], block.direction[2]}, 0};
     for (int64_t begin = pixel_begin; begin < pixel_end; begin += block.n) {
         block.pixels = scene->pixels + begin;
+        block.begin = begin;
         block.slow = scene->pixels[begin] / scene->n_fast;
         block.interpolate = model.interpolate && begin < scene->interpolation_off[0];
         int64_t end = pixel_end;
@@ -212,7 +264,7 @@ int NB_SIMD_NAME(NB_SIMD_ISA)(const nb_scene *scene, int mixed, int64_t pixel_be
                               scene->tricubic && scene->interpolation_off[1] > 0 ? scene->interpolation_off[0] : -1};
     for (int i = 0; i < 2; i++) {
         if (alone[i] < pixel_begin || alone[i] >= pixel_end) continue;
-        int status = nb_pixel(scene, alone[i], cancel, out + (alone[i] - pixel_begin));
+        int status = nb_pixel_channels(scene, alone[i], channels, cancel, out + (alone[i] - pixel_begin));
         if (status != NB_OK) return status;
     }
     return NB_OK;

@@ -36,7 +36,16 @@ class CoreScene:
     def simd_obstacle(self) -> str: ...
     @property
     def simd_exception(self) -> str: ...
-    def render(self, begin: int, end: int, out: NDArray[np.float64], cancel: CancelFlag, kernel: str = ...) -> bool: ...
+    def render(
+        self,
+        begin: int,
+        end: int,
+        out: NDArray[np.float64],
+        cancel: CancelFlag,
+        kernel: str = ...,
+        weights: NDArray[np.float64] | None = ...,
+        channels: NDArray[np.float64] | None = ...,
+    ) -> bool: ...
     def prescan(
         self, wants_pass: bool, wants_lookup: bool
     ) -> tuple[tuple[int, int] | None, tuple[int, int] | None, tuple[float, float, float]]: ...

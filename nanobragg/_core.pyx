@@ -17,6 +17,11 @@ cdef extern from "nanobragg.h" nogil:
         int64_t n_pixels, n_sources, n_phi, n_domains
         int32_t n_layers, oversample
 
+    ctypedef struct nb_channels:
+        int64_t n
+        const double *weight
+        double *out
+
     ctypedef enum nb_field_kind:
         NB_FIELD_INTEGER, NB_FIELD_SMALL, NB_FIELD_FLAG, NB_FIELD_BITS, NB_FIELD_NUMBER, NB_FIELD_INTEGERS
         NB_FIELD_ARRAY, NB_FIELD_OPTIONAL, NB_FIELD_INDICES, NB_FIELD_COUNT
@@ -63,7 +68,8 @@ cdef extern from "nanobragg.h" nogil:
     int nb_kernel_available(nb_kernel kernel)
     const char *nb_simd_obstacle(const nb_scene *scene)
     const char *nb_simd_exception(const nb_scene *scene)
-    int nb_render_with(const nb_scene *scene, nb_kernel kernel, int64_t begin, int64_t end, double *out, const int *cancel)
+    int nb_render_channels(const nb_scene *scene, nb_kernel kernel, int64_t begin, int64_t end, double *out,
+                           const nb_channels *channels, const int *cancel)
     int nb_prescan(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int64_t pass_begin, int64_t pass_end,
                    nb_prescan_result *result)
     int nb_solid_angles(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int32_t n_layers, int32_t n_sub,
@@ -331,8 +337,16 @@ cdef class CoreScene:
         """Which lattice factors the vector kernels leave to the scalar one; empty where they leave none."""
         return (<bytes>nb_simd_exception(&self.c)).decode()
 
-    def render(self, int64_t begin, int64_t end, double[::1] out, CancelFlag cancel not None, str kernel="scalar"):
+    def render(self, int64_t begin, int64_t end, double[::1] out, CancelFlag cancel not None, str kernel="scalar",
+               const double[:, ::1] weights=None, double[:, ::1] channels=None):
         """Render the pixels [begin, end) of `pixels` into out[begin:end], without the GIL.
+
+        Parameters
+        ----------
+        weights : ndarray, shape (n, n_sources), optional
+            Weights of the sources in further sums over the spots.
+        channels : ndarray, shape (n, n_pixels), optional
+            Those sums, filled in [:, begin:end].
 
         Returns
         -------
@@ -348,8 +362,17 @@ cdef class CoreScene:
         cdef double *target = &out[begin]
         cdef nb_kernel number = <nb_kernel><int>_KERNEL_NUMBERS[kernel]
         cdef int status
+        cdef nb_channels more
+        cdef const nb_channels *wanted = NULL
+        if channels is not None and channels.shape[0] > 0:
+            if weights is None or weights.shape[0] != channels.shape[0] or weights.shape[1] != self.c.n_sources:
+                raise CoreError(f"weights must have the shape ({channels.shape[0]}, {self.c.n_sources})")
+            if channels.shape[1] != self.c.n_pixels:
+                raise CoreError(f"channels has {channels.shape[1]} columns, not one for each of the {self.c.n_pixels} rendered pixels")
+            more.n, more.weight, more.out = channels.shape[0], &weights[0, 0], &channels[0, 0]
+            wanted = &more
         with nogil:
-            status = nb_render_with(&self.c, number, begin, end, target, &cancel.flag)
+            status = nb_render_channels(&self.c, number, begin, end, target, wanted, &cancel.flag)
         return _finished(status)
 
     def prescan(self, bint wants_pass, bint wants_lookup):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from nanobragg.config import Experiment
@@ -15,7 +15,7 @@ from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine, Progress, RenderOptions
-from nanobragg.errors import IneffectiveWarning, NanoBraggWarning, QuirkWarning
+from nanobragg.errors import ConfigError, IneffectiveWarning, NanoBraggWarning, QuirkWarning
 from nanobragg.imaging.background import with_background
 from nanobragg.inspection.consistency import structure_factor_mismatches
 from nanobragg.inspection.triggers import triggered
@@ -26,6 +26,7 @@ def simulate(
     *,
     backend: str = "c",
     roi: Any = None,
+    channels: str | None = None,
     out: Any = None,
     progress: bool | Progress | None = None,
     n_threads: int | None = RenderOptions.n_threads,
@@ -47,6 +48,8 @@ def simulate(
         The engine; both render the same Scene.
     roi : tuple of slice, optional
         (slow, fast), half-open, on top of ``experiment.sampling.roi``; only these pixels are computed.
+    channels : {None, "mean_wavelength"}
+        "mean_wavelength": a second image is returned, see below.
     out : ndarray or Tensor, shape (n_slow, n_fast), optional
         Where the image is written; it is returned. Of several panels: one with the shape (n_panels, n_slow, n_fast), or
         a list.
@@ -80,6 +83,8 @@ def simulate(
         Expected photons per pixel; 0 outside the ROI and the mask. For a detector of several panels, which are rendered
         and decided one by one: (n_panels, n_slow, n_fast) when they agree in shape, else a list; `roi` is then a list
         with one region (or None) for each, and progress is that of each.
+        With ``channels="mean_wavelength"``: (image, mean wavelength [Angstrom] of the photons that the spots give to each
+        pixel), NaN where they give none; both differentiable with torch.
 
     Raises
     ------
@@ -91,7 +96,7 @@ def simulate(
     options = RenderOptions(n_threads=n_threads, kernel=kernel, precision=precision, dtype=dtype, device=device,
                             memory_budget=memory_budget, phase=phase, twice_differentiable=twice_differentiable)  # fmt: skip
     parts = [resolve(part) for part in panels.experiments(experiment)]
-    return _images(engine(backend, options), experiment, parts, roi, progress, out, warn=True)
+    return _images(engine(backend, options), experiment, parts, _Request(roi, channels, out, progress), warn=True)
 
 
 def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Callable[..., Any]:
@@ -109,7 +114,7 @@ def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Calla
     Returns
     -------
     callable
-        ``render(roi=None, out=None, progress=None)`` gives the image, as `simulate` does. With
+        ``render(roi=None, channels=None, out=None, progress=None)`` gives the image, as `simulate` does. With
         ``render(values={path: value})`` the named continuous values are replaced and only the derivation is run again,
         not the decisions; ``render(experiment)`` renders another experiment with the same options.
     """
@@ -129,35 +134,49 @@ def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Calla
         values: dict[str, Any] | Experiment | None = None,
         *,
         roi: Any = None,
+        channels: str | None = None,
         out: Any = None,
         progress: bool | Progress | None = None,
     ) -> Any:
+        request = _Request(roi, channels, out, progress)
         if isinstance(values, Experiment):
             others = [resolve(part) for part in panels.experiments(values)]
-            return _images(chosen, values, others, roi, progress, out, warn=True)
+            return _images(chosen, values, others, request, warn=True)
         if values:
             own = panels.values_by_panel(values, len(decided)) if panels.several(experiment) else [values]
             changed = [part.with_values(new) for part, new in zip(decided, own, strict=True)]
-            return _images(chosen, experiment, changed, roi, progress, out)
-        return _images(chosen, experiment, decided, roi, progress, out, scenes=scenes if roi is None else ())
+            return _images(chosen, experiment, changed, request)
+        return _images(chosen, experiment, decided, request, scenes=scenes if roi is None else ())
 
     return render
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What a call asks for, beside the experiment."""
+
+    roi: Any
+    channels: str | None
+    out: Any
+    progress: bool | Progress | None
+
+    def __post_init__(self) -> None:
+        if self.channels not in (None, "mean_wavelength"):
+            raise ConfigError("channels", self.channels, "must be None or 'mean_wavelength'")
 
 
 def _images(
     chosen: Engine,
     experiment: Experiment,
     parts: Sequence[Decided],
-    roi: Any,
-    progress: bool | Progress | None,
-    out: Any,
+    request: _Request,
     *,
     warn: bool = False,
     scenes: Sequence[Scene] = (),
 ) -> Any:
     """The image of an experiment whose parts, one a panel, are decided (and derived); warnings name the caller's caller."""
     several = panels.several(experiment)
-    regions = panels.rois(roi, len(parts)) if several else [roi]
+    regions = panels.rois(request.roi, len(parts)) if several else [request.roi]
     images = []
     for i, (decided, region) in enumerate(zip(parts, regions, strict=True)):
         if scenes:
@@ -167,16 +186,23 @@ def _images(
             scene = d.scene
             if warn:
                 warn_about(decided, d, stacklevel=4)
-        with _Reporting(progress) as report:
-            into = panels.part_of(out, i, len(parts)) if several else out
-            image = chosen.beside(decided.experiment).image(scene, progress=report, out=into)
+        into = panels.part_of(request.out, i, len(parts)) if several else request.out
+        here = chosen.beside(decided.experiment)
+        with _Reporting(request.progress) as report:
+            if request.channels is None:
+                image, more = here.image(scene, progress=report, out=into), None
+            else:
+                image, more = here.image_and_mean_wavelength(scene, progress=report, out=into)
         whole = with_background(image, decided.experiment, scene, chosen.ops, n_threads=chosen.options.n_threads)
         if into is not None and whole is not image:
             into.copy_(whole)
-        images.append(whole)
-    if out is not None:
-        return out
-    return panels.joined(images) if several else images[0]
+        images.append(whole if more is None else (whole, more))
+    if not several:
+        return images[0]
+    if request.channels is None:
+        return panels.joined(images) if request.out is None else request.out
+    first, second = zip(*images, strict=True)
+    return panels.joined(first) if request.out is None else request.out, panels.joined(second)
 
 
 def warn_about(decided: Decided, d: Derivation | None, *, stacklevel: int = 2) -> None:

@@ -85,40 +85,61 @@ class TorchEngine(Engine):
         self,
         scene: Scene,
         *,
+        weights: Tensor | None = None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
-    ) -> Tensor:
-        """See `Engine.photons`."""
+    ) -> Any:
+        """See `Engine.photons`; every channel is a sweep of its own."""
+        ask = _asking(progress, cancel)
         if self._takes_core(scene):
-            assert self.core is not None
-            return differentiable(CoreSum(self.core, scene), continuous(scene), _asking(progress, cancel))
-        compiled = self.chosen == "compiled"
-        options = self.options
+            return self._by_core(scene, weights, ask)
+        compiled, options = self.chosen == "compiled", self.options
         with _threads(options.n_threads):
             plan, inputs = prepare(scene, self.device, self.working_dtype, options.phase, self._block(), compiled)
-            values = image_values(plan, inputs, options.twice_differentiable, _asking(progress, cancel))
-            return values.to(self.dtype)
+            values = image_values(plan, inputs, options.twice_differentiable, ask).to(self.dtype)
+            if weights is None:
+                return values
+            spots = replace(inputs, background=torch.zeros_like(inputs.background))
+            channels = [
+                image_values(plan, replace(spots, weight=spots.weight * row), options.twice_differentiable, ask)
+                for row in weights.to(self.device)
+            ]
+            return values, torch.stack(channels).to(self.dtype)
+
+    def _by_core(self, scene: Scene, weights: Tensor | None, ask: Progress | None) -> Any:
+        """`photons` of kernel "core"."""
+        assert self.core is not None
+        values = differentiable(CoreSum(self.core, scene), continuous(scene), ask)
+        if weights is None:
+            return values
+        channels = []
+        for row in weights:
+            part = replace(scene, weight=scene.weight * row, background=torch.zeros_like(scene.background))
+            channels.append(differentiable(CoreSum(self.core, part), continuous(part), ask))
+        return values, torch.stack(channels)
 
     def image(
         self,
         scene: Scene,
         *,
+        weights: Tensor | None = None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
         out: Tensor | None = None,
-    ) -> Tensor:
+    ) -> Any:
         """See `Engine.image`. `out` takes no image that is differentiated."""
-        values = self.photons(scene, progress=progress, cancel=cancel)
-        if scene.n_pixels == scene.n_slow * scene.n_fast:
-            image = values.view(scene.n_slow, scene.n_fast)
-        else:
-            pixels = torch.from_numpy(scene.pixels).to(values.device)
-            image = values.new_zeros(scene.n_slow * scene.n_fast).index_put((pixels,), values)
-            image = image.view(scene.n_slow, scene.n_fast)
-        if out is None:
-            return image
-        _check_out(out, image)
-        return out.copy_(image)
+        found = self.photons(scene, weights=weights, progress=progress, cancel=cancel)
+        image = _spread(scene, found if weights is None else found[0])
+        if out is not None:
+            _check_out(out, image)
+            image = out.copy_(image)
+        return image if weights is None else (image, torch.stack([_spread(scene, row) for row in found[1]]))
+
+    @staticmethod
+    def ratio(x: Tensor, y: Tensor) -> Tensor:
+        """See `Engine.ratio`; no gradient passes where y is 0."""
+        lit = y != 0
+        return torch.where(lit, x / torch.where(lit, y, torch.ones_like(y)), torch.full_like(x, torch.nan))
 
     def pull_back(self, scene: Scene, cotangent: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
         """See `Engine.pull_back`."""
@@ -209,6 +230,14 @@ def chosen_kernel(kernel: str) -> str:
             f"kernel={kernel!r}: this version does not have {MISSING[kernel]}; use 'auto', 'eager' or 'compiled'"
         )
     return kernel
+
+
+def _spread(scene: Scene, values: Tensor) -> Tensor:
+    """Rendered pixels (n_pixels,) as an image."""
+    if scene.n_pixels != scene.n_slow * scene.n_fast:
+        pixels = torch.from_numpy(scene.pixels).to(values.device)
+        values = values.new_zeros(scene.n_slow * scene.n_fast).index_put((pixels,), values)
+    return values.view(scene.n_slow, scene.n_fast)
 
 
 def _dtype(dtype: Any) -> torch.dtype:

@@ -119,24 +119,26 @@ class CEngine(Engine):
         self,
         scene: Scene,
         *,
+        weights: NDArray[np.float64] | None = None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
-    ) -> NDArray[np.float64]:
+    ) -> Any:
         """See `Engine.photons`."""
         core = _core.CoreScene(scene)
         values = np.empty(core.n_pixels)
-        self._render(core, scene, values, progress, cancel, None)
-        return values
+        channels = self._render(core, scene, values, progress, cancel, weights=weights)
+        return values if weights is None else (values, channels)
 
     def image(
         self,
         scene: Scene,
         *,
+        weights: NDArray[np.float64] | None = None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
         out: NDArray[Any] | None = None,
         block: int | None = None,
-    ) -> NDArray[Any]:
+    ) -> Any:
         """See `Engine.image`; float64 unless the options say otherwise.
 
         Parameters
@@ -152,15 +154,25 @@ class CEngine(Engine):
         else:
             image = np.empty(shape) if whole else np.zeros(shape)
         values = image.reshape(-1) if whole else np.empty(core.n_pixels)
-        self._render(core, scene, values, progress, cancel, block)
+        channels = self._render(core, scene, values, progress, cancel, block, weights)
         if not whole:
             image[...] = 0.0
             image.reshape(-1)[scene.pixels] = values
-        if out is None:
-            return image if self._dtype is None else image.astype(self._dtype)
-        if image is not out:
+        if out is not None and image is not out:
             out[...] = image
-        return out
+            image = out
+        if out is None and self._dtype is not None:
+            image = image.astype(self._dtype)
+        if channels is None:
+            return image
+        spread = np.zeros((len(channels), scene.n_slow * scene.n_fast), image.dtype)
+        spread[:, scene.pixels] = channels
+        return image, spread.reshape(-1, *shape)
+
+    @staticmethod
+    def ratio(x: Any, y: Any) -> Any:
+        """See `Engine.ratio`."""
+        return np.divide(x, y, out=np.full_like(x, np.nan), where=y != 0)
 
     def _render(
         self,
@@ -169,17 +181,21 @@ class CEngine(Engine):
         values: NDArray[np.float64],
         progress: Progress | None,
         cancel: Callable[[], bool] | None,
-        block: int | None,
-    ) -> None:
-        """Render into `values` (n_pixels,), in the calling thread where that is quick enough."""
+        block: int | None = None,
+        weights: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64] | None:
+        """Render into `values` (n_pixels,), in the calling thread where that is quick enough; returns the channels."""
         kernel = "scalar" if core.simd_obstacle else self._kernel
         n_threads = self._n_threads
         block = block_size(scene, n_threads, kernel) if block is None else at_least_one("block", block)
-        run = _Run(core, kernel, values, block, progress, cancel)
+        channels = None if weights is None else np.empty((len(weights), core.n_pixels))
+        rows = None if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
+        run = _Run(core, kernel, values, block, progress, cancel, rows, channels)
         if min(n_threads, run.n_blocks) <= 1 and block * scene.evaluations_per_pixel <= _UNHEARD_EVALUATIONS:
             run.here()
         else:
             run.on_threads(n_threads)
+        return channels
 
     def derivative_obstacle(self, scene: Scene) -> str | None:
         """See `Engine.derivative_obstacle`."""
@@ -256,8 +272,11 @@ class _Run:
         block: int,
         progress: Progress | None,
         cancel: Callable[[], bool] | None,
+        weights: NDArray[np.float64] | None,
+        channels: NDArray[np.float64] | None,
     ) -> None:
         self.core, self.kernel, self.values, self.block = core, kernel, values, block
+        self.weights, self.channels = weights, channels
         self.progress, self.cancel = progress, cancel
         self.n_pixels, self.n_blocks = len(values), -(-len(values) // block)
         self.flag = _core.CancelFlag()
@@ -302,7 +321,8 @@ class _Run:
 
     def _render(self, begin: int) -> bool:
         """Render a block; False: cancelled."""
-        return self.core.render(begin, min(begin + self.block, self.n_pixels), self.values, self.flag, self.kernel)
+        end = min(begin + self.block, self.n_pixels)
+        return self.core.render(begin, end, self.values, self.flag, self.kernel, self.weights, self.channels)
 
     def _wait(self, reports: queue.SimpleQueue[int | BaseException]) -> None:
         """Wait until every block has been reported, and tell how far the run is."""

@@ -102,6 +102,7 @@ class Engine(ABC):
         self,
         scene: Scene,
         *,
+        weights: Any = None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> Any:
@@ -111,6 +112,9 @@ class Engine(ABC):
         ----------
         scene : Scene
             Derived with `ops`.
+        weights : ndarray or Tensor, shape (n, n_sources), optional
+            Asks for n further sums over the spots, without the background, in which every source's contribution is
+            multiplied by its weight: the channels.
         progress : callable, optional
             Receives (pixels done, pixels in all), in raster order.
         cancel : callable, optional
@@ -118,7 +122,9 @@ class Engine(ABC):
 
         Returns
         -------
-        ndarray or Tensor, shape (n_pixels,)
+        photons : ndarray or Tensor, shape (n_pixels,)
+        channels : ndarray or Tensor, shape (n, n_pixels)
+            With `weights` alone.
         """
 
     @abstractmethod
@@ -126,6 +132,7 @@ class Engine(ABC):
         self,
         scene: Scene,
         *,
+        weights: Any = None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
         out: Any = None,
@@ -137,6 +144,20 @@ class Engine(ABC):
         out : ndarray or Tensor, shape (n_slow, n_fast), optional
             Where the image is written.
         """
+
+    def image_and_mean_wavelength(self, scene: Scene, **options: Any) -> tuple[Any, Any]:
+        """The image, and the mean wavelength [Angstrom] of the photons that the spots give to each pixel.
+
+        It is NaN where they give none. `options` are those of `image`.
+        """
+        rows = self.ops.stack([scene.wavelength * 0.0 + 1.0, scene.wavelength * 1e10])
+        image, (spots, weighted) = self.image(scene, weights=rows, **options)
+        return image, self.ratio(weighted, spots)
+
+    @staticmethod
+    @abstractmethod
+    def ratio(x: Any, y: Any) -> Any:
+        """x/y, and NaN where y is 0."""
 
     def derivative_obstacle(self, scene: Scene) -> str | None:
         """Why `pull_back` and `push_forward` do not cover the scene; None: they do."""

@@ -130,6 +130,27 @@ static void render_by_vector_kernels(const nb_scene *c) {
     }
 }
 
+/* Channels leave the image alone, and a pixel rendered by itself has its own. */
+static void render_channels(const nb_scene *c) {
+    enum { N = 2, MOST_SOURCES = 64 };
+    double image[SMALL_PIXELS], again[SMALL_PIXELS], sums[N * SMALL_PIXELS], one[N * SMALL_PIXELS];
+    double weight[N * MOST_SOURCES];
+    if (c->n_sources > MOST_SOURCES || c->n_pixels == 0) return;
+    for (int i = 0; i < N * MOST_SOURCES; i++)
+        weight[i] = 1.0 + i;
+    const nb_channels all = {N, weight, sums}, single = {N, weight, one};
+    for (nb_kernel kernel = NB_KERNEL_SCALAR; kernel < NB_N_KERNELS; kernel++) {
+        if (!nb_kernel_available(kernel) || (kernel != NB_KERNEL_SCALAR && nb_simd_obstacle(c) != NULL)) continue;
+        CHECK(nb_render_with(c, kernel, 0, c->n_pixels, image, NULL) == NB_OK);
+        CHECK(nb_render_channels(c, kernel, 0, c->n_pixels, again, &all, NULL) == NB_OK);
+        int64_t position = below(c->n_pixels);
+        CHECK(same(image[position], again[position]));
+        CHECK(nb_render_channels(c, kernel, position, position + 1, again, &single, NULL) == NB_OK);
+        for (int64_t k = 0; k < N; k++)
+            CHECK(same(sums[k * c->n_pixels + position], one[k * c->n_pixels + position]));
+    }
+}
+
 /* Arrays for some of the continuous fields, K times each. */
 static void some_fields(const nb_scene *c, int64_t k, double *values, nb_gradient *fields) {
     for (int i = 0; nb_gradient_name(i) != NULL; i++) {
@@ -205,6 +226,7 @@ int main(int argc, char **argv) {
         rendered++;
         CHECK(nb_render(c, 0, c->n_pixels, image, NULL) == NB_OK);
         render_by_vector_kernels(c);
+        render_channels(c);
         differentiate(c);
         look_ahead(c);
         if (c->n_pixels == 0) continue;
