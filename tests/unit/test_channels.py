@@ -124,8 +124,9 @@ def test_panels_prepared_and_torch() -> None:
 def test_derivative_of_the_mean_wavelength() -> None:
     torch = pytest.importorskip("torch", reason="the torch engine needs torch")
     crystal = dataclasses.replace(small().crystal, shape="tophat", n_cells=(4, 4, 4))
-    for experiment in (polychromatic(), polychromatic(crystal=crystal)):
-        render = nb.prepare(experiment, "torch")
+    square = polychromatic()
+    for experiment, kernel in ((square, "eager"), (square, "core"), (polychromatic(crystal=crystal), "auto")):
+        render = nb.prepare(experiment, "torch", kernel=kernel)
 
         def mean(angle: Any, render: Any = render) -> Any:
             return render({"crystal.misset_deg": angle}, channels="mean_wavelength")[1]
