@@ -123,7 +123,7 @@ def _derivation(decided: Decided, ops: Ops, roi: Any) -> Derivation:
     placement = decided.placement if ops.is_float else place(experiment, ops)
     sources = source_list(experiment, placement, ops)
     layers = _layers(experiment, ops)
-    rotation = _rotation(experiment, ops)
+    rotation = sampled_rotation(experiment, ops)
     n_cells = decided.size.n_cells if ops.is_float else crystal.n_cells
     fluence = _fluence(experiment, ops)
     spread = radians(crystal.mosaic.spread_deg, ops)
@@ -243,7 +243,7 @@ def _layers(experiment: Experiment, ops: Ops) -> Layers:
     return Layers(True, n, thickness, step, mu)
 
 
-def _rotation(experiment: Experiment, ops: Ops) -> Rotation:
+def sampled_rotation(experiment: Experiment, ops: Ops) -> Rotation:
     """docs/model.md, Rotation, with PHI_LEFT_EDGE."""
     gonio, quirks = experiment.goniometer, experiment.quirks
     n = gonio.n_steps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from nanobragg.config import Beam, Crystal, Detector, Experiment, Goniometer, Se
 from nanobragg.config.conventions import CONVENTIONS
 from nanobragg.config.quirks import Quirk
 from nanobragg.config.structure_factors import StructureFactors
+from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.panels import experiments
 from nanobragg.derivation.placement import convention_in_force
 from nanobragg.derivation.resolve import resolve
@@ -40,7 +42,11 @@ def of_experiment(experiment: Experiment | Geometry, n_images: int = 1) -> Geome
     """
     if isinstance(experiment, Geometry):
         return dataclasses.replace(experiment, n_images=n_images)
-    decided = [resolve(part) for part in experiments(experiment)]
+    return of_decided([resolve(part) for part in experiments(experiment)], n_images)
+
+
+def of_decided(decided: Sequence[Decided], n_images: int = 1) -> Geometry:
+    """As `of_experiment`, for the decided experiments of its panels."""
     first = decided[0].experiment
     frame = from_lab(convention_in_force(first))
     panels = []

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 import numpy as np
@@ -63,6 +64,16 @@ def experiments() -> dict[str, nb.Experiment]:
 def test_a_simulation_decides_and_places_once(name: str, fidelity: str, calls: Counter[str]) -> None:
     nb.simulate(experiments()[name].with_fidelity(fidelity))
     print(name, fidelity, dict(calls))
+    assert calls == ONCE
+
+
+@pytest.mark.parametrize("dialect", ["nanobragg", "dxtbx"])
+def test_five_files_cost_no_more_than_one(dialect: str, calls: Counter[str], tmp_path: Path) -> None:
+    images = np.zeros((5, 12, 16), np.uint16)
+    experiment = small(goniometer=nb.Goniometer(osc_deg=1.0, n_steps=2))
+    nb.io.write_frames(tmp_path / "a_####.img", images, experiment, dialect=dialect)
+    print(dialect, dict(calls))
+    assert len(list(tmp_path.glob("*.img"))) == 5
     assert calls == ONCE
 
 

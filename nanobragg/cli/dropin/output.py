@@ -89,7 +89,7 @@ def write_images(line: CommandLine, output: Output, d: Derivation, image: Any, s
 def _header(line: CommandLine, output: Output, d: Derivation, seed: int) -> bytes | list[tuple[str, object]]:
     """The original's header; where the physics is not the original's, one that says under what it was made."""
     if line.as_original and line.quirks == REFERENCE:
-        return nanobragg_header(smv_geometry(d), as_original=True)
+        return nanobragg_header(smv_geometry(d.decided), as_original=True)
     noise_seed = None if output.noise_file is None else seed
     return recorded_entries(d, backend=line.own.get("backend", "c"), noise_seed=noise_seed, adc_offset=output.adc)
 
@@ -100,7 +100,7 @@ def recorded_entries(d: Derivation, **more: Any) -> list[tuple[str, object]]:
     The record comes first: the original takes the last place where the letters of a key stand, and three letters such as
     PHI may well stand in compressed text.
     """
-    return [(SMV_KEY, packed(exchange.provenance_json(d.experiment, **more))), *smv_geometry(d).entries()]
+    return [(SMV_KEY, packed(exchange.provenance_json(d.experiment, **more))), *smv_geometry(d.decided).entries()]
 
 
 def _float32(image: Any) -> np.ndarray:

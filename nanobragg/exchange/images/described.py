@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from nanobragg.config import Experiment
-from nanobragg.derivation.derive import derivation
+from nanobragg.derivation.decisions.decided import Decided
+from nanobragg.derivation.panels import experiments
 from nanobragg.derivation.resolve import resolve
 from nanobragg.errors import ConfigError
-from nanobragg.exchange.geometry import of_experiment
+from nanobragg.exchange.geometry import of_decided
 from nanobragg.exchange.images.provenance import provenance
 from nanobragg.exchange.images.smv_geometry import smv_geometry
 from nanobragg.io.geometry.record import Geometry, one_panel
@@ -49,9 +50,16 @@ class Described:
         self.more = dict(more or {})
 
     @cached_property
+    def _decided(self) -> list[Decided]:
+        """One for each panel; none for a geometry."""
+        if isinstance(self.experiment, Geometry):
+            return []
+        return [resolve(part) for part in experiments(self.experiment)]
+
+    @cached_property
     def geometry(self) -> Geometry:
         """Of the first image."""
-        return of_experiment(self.experiment)
+        return self.experiment if isinstance(self.experiment, Geometry) else of_decided(self._decided)
 
     @cached_property
     def _record(self) -> dict[str, Any]:
@@ -60,9 +68,9 @@ class Described:
     @cached_property
     def _smv_geometry(self) -> SmvGeometry:
         one_panel(self.geometry, "an SMV header")
-        if not isinstance(self.experiment, Experiment):
+        if not self._decided:
             raise ConfigError("dialect", "nanobragg", "needs an experiment, not a geometry alone", "use 'dxtbx'")
-        return smv_geometry(derivation(resolve(self.experiment)))
+        return smv_geometry(self._decided[0])
 
     def record(self, **values: Any) -> str:
         """The record as one line of JSON; what was given with the experiment wins over `values`."""
