@@ -91,7 +91,7 @@ def ratio(times: dict, name: str, other: str) -> float:
 def peak_memory(args: list[str], folder: Path) -> tuple[float, float]:
     """Peak resident memory [MB] of a simulation in a process of its own, and what the imports alone take."""
     code = (
-        "import sys, nanobragg as nb, warnings; from nanobragg import backend_c, derive\n"
+        "import sys, nanobragg as nb, warnings; from nanobragg.derivation import derive; from nanobragg.engines import c\n"
         "warnings.simplefilter('ignore')\n"
         "peak = lambda: next(int(x.split()[1]) / 1024 for x in open('/proc/self/status') if x.startswith('VmHWM'))\n"
         "a = peak(); nb.simulate(nb.Experiment.from_nanobragg_args(sys.argv[1:])); print(peak(), a)"
