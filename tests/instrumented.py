@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SANITIZED = ("-Ccmake.define.NB_SANITIZE=ON", "-Ccmake.build-type=RelWithDebInfo")
-COVERED = ("-Ccmake.define.NB_COVERAGE=ON", "-Ccmake.build-type=Debug")
+SANITIZED = ("cmake.define.NB_SANITIZE=ON", "cmake.build-type=RelWithDebInfo")
+COVERED = ("cmake.define.NB_COVERAGE=ON", "cmake.build-type=Debug")
 _BUILD_TOOLS = ("scikit_build_core", "Cython", "cython_cmake")
 _MOST_SECONDS = 1200
 """A build takes one minute of CPU time; this is for the busiest of machines."""
@@ -52,11 +52,12 @@ def build(folder: Path, options: tuple[str, ...] = SANITIZED) -> Build:
     site = Path(subprocess.check_output(asked, text=True).strip())
     here = dict.fromkeys(path for path in sys.path if Path(path).name == "site-packages")
     (site / "parent.pth").write_text("".join(f"{path}\n" for path in here))
-    options += ("-Ccmake.define.NB_TESTS=ON", "-Cinstall.strip=false", f"-Cbuild-dir={made.objects}")
+    options += ("cmake.define.NB_TESTS=ON", "install.strip=false", f"build-dir={made.objects}")
+    arguments = [f"--config-settings={option}" for option in options]
     if all(map(find_spec, _BUILD_TOOLS)):
-        options += ("--no-build-isolation",)
+        arguments.append("--no-build-isolation")
     told = _checked(
-        sys.executable, "-m", "pip", "install", "-v", "--no-deps", "--target", str(site), *options, str(ROOT)
+        sys.executable, "-m", "pip", "install", "-v", "--no-deps", "--target", str(site), *arguments, str(ROOT)
     )
     warnings = re.findall(r".*\.[ch]:\d+:\d+: warning: .*", told)
     if warnings:
