@@ -13,7 +13,8 @@ from nanobragg.torch_backend.kernels import lookup as structure_factors
 
 import nanobragg as nb
 from nanobragg.cli.main import main
-from nanobragg.derivation import derive, placement
+from nanobragg.derivation import derive
+from nanobragg.derivation.placement import mount
 from nanobragg.derivation.vectors import scale
 
 ROTATED = (
@@ -97,12 +98,12 @@ def test_fluence_not_recomputed_from_flux(capsys: pytest.CaptureFixture[str], mo
 
 
 def test_normal_not_normalised(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def raw(experiment: Any, convention: Any, beam: Any, ops: Any) -> Any:
-        fast, slow, normal, replaced = original(experiment, convention, beam, ops)
-        return fast, slow, scale(normal, 1.5), replaced
+    def raw(experiment: Any, convention: Any, ops: Any) -> Any:
+        frame = original(experiment, convention, ops)
+        return dataclasses.replace(frame, normal=scale(frame.normal, 1.5))
 
-    original = placement._axes
-    monkeypatch.setattr(placement, "_axes", for_torch_only(original, raw))
+    original = mount.frame_of
+    monkeypatch.setattr(mount, "frame_of", for_torch_only(original, raw))
     assert_named(
         capsys,
         "normal_axis",
