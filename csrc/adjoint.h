@@ -15,10 +15,26 @@ typedef struct {
 typedef int nb_pull_function(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, const double *cotangent,
                              const nb_gradient *gradient, nb_pull_sums *sums, const volatile int *cancel);
 
-/* The vector version of a kernel; NULL where it has none. */
-nb_pull_function *nb_simd_pull(nb_kernel kernel);
+/* Directions that share an evaluation; more of them take another sweep. */
+#define NB_TOGETHER 16
 
-/* Why the vector versions leave a scene and these gradients to the reference one; NULL where they do not. */
+typedef struct {
+    nb_gradient tangent[NB_TOGETHER]; /* as nb_tangent_at gives them */
+    int n;
+    double scale, share;         /* as in nb_pull_sums */
+    double d_scale[NB_TOGETHER]; /* tangents of the scale */
+    double d_weight_sum[NB_TOGETHER];
+} nb_directions;
+
+/* As nb_push_forward for checked arguments and few directions. */
+typedef int nb_push_function(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end,
+                             const nb_directions *directions, double *out, int64_t stride, const volatile int *cancel);
+
+/* The vector versions of a kernel; NULL where it has none. */
+nb_pull_function *nb_simd_pull(nb_kernel kernel);
+nb_push_function *nb_simd_push(nb_kernel kernel);
+
+/* Why the vector versions leave a scene and these gradients or tangents to the reference; NULL where they do not. */
 const char *nb_simd_adjoint_obstacle(const nb_scene *scene, const nb_gradient *gradient);
 
 #endif

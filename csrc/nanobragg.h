@@ -339,8 +339,8 @@ void nb_gradient_set(nb_gradient *gradient, int number, double *values);
 const char *nb_adjoint_obstacle(const nb_scene *scene);
 NB_WARN_UNUSED int nb_pull_back(const nb_scene *scene, nb_kernel kernel, int64_t pixel_begin, int64_t pixel_end,
                                 const double *cotangent, const nb_gradient *gradient, const volatile int *cancel);
-NB_WARN_UNUSED int nb_push_forward(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int64_t n_tangents,
-                                   const nb_gradient *tangents, double *out, int64_t stride,
+NB_WARN_UNUSED int nb_push_forward(const nb_scene *scene, nb_kernel kernel, int64_t pixel_begin, int64_t pixel_end,
+                                   int64_t n_tangents, const nb_gradient *tangents, double *out, int64_t stride,
                                    const volatile int *cancel);
 
 /* trace.c: one pixel, by its position in scene->pixels, on the code path of nb_render. */

@@ -5,26 +5,40 @@
 
 #ifdef NB_HAVE_SIMD
 nb_pull_function nb_simd_pull_baseline;
+nb_push_function nb_simd_push_baseline;
 #endif
 #ifdef NB_HAVE_X86_SIMD
 nb_pull_function nb_simd_pull_avx2, nb_simd_pull_avx512;
+nb_push_function nb_simd_push_avx2, nb_simd_push_avx512;
 #endif
 
-nb_pull_function *nb_simd_pull(nb_kernel kernel) {
-    /* mixed precision has no derivatives of its own: the widest kernel in double precision has them */
-    for (nb_kernel k = NB_KERNEL_SIMD_AVX512; kernel == NB_KERNEL_FAST && k > NB_KERNEL_SCALAR; k--) {
-        if (nb_kernel_available(k)) kernel = k;
-    }
-    switch (kernel) {
+static const struct {
+    nb_pull_function *pull;
+    nb_push_function *push;
+} VERSIONS[NB_N_KERNELS] = {
 #ifdef NB_HAVE_SIMD
-    case NB_KERNEL_SIMD_BASELINE: return nb_simd_pull_baseline;
+    [NB_KERNEL_SIMD_BASELINE] = {nb_simd_pull_baseline, nb_simd_push_baseline},
 #endif
 #ifdef NB_HAVE_X86_SIMD
-    case NB_KERNEL_SIMD_AVX2: return nb_simd_pull_avx2;
-    case NB_KERNEL_SIMD_AVX512: return nb_simd_pull_avx512;
+    [NB_KERNEL_SIMD_AVX2] = {nb_simd_pull_avx2, nb_simd_push_avx2},
+    [NB_KERNEL_SIMD_AVX512] = {nb_simd_pull_avx512, nb_simd_push_avx512},
 #endif
-    default: return NULL;
+};
+
+/* Mixed precision has no derivatives of its own: the widest kernel in double precision has them. */
+static nb_kernel in_double(nb_kernel kernel) {
+    for (nb_kernel k = NB_KERNEL_SIMD_AVX512; kernel == NB_KERNEL_FAST && k > NB_KERNEL_SCALAR; k--) {
+        if (nb_kernel_available(k)) return k;
     }
+    return kernel;
+}
+
+nb_pull_function *nb_simd_pull(nb_kernel kernel) {
+    return VERSIONS[in_double(kernel)].pull;
+}
+
+nb_push_function *nb_simd_push(nb_kernel kernel) {
+    return VERSIONS[in_double(kernel)].push;
 }
 
 const char *nb_simd_adjoint_obstacle(const nb_scene *scene, const nb_gradient *gradient) {

@@ -13,17 +13,21 @@
 #include "simd_orientations.h"
 #include "simd_slopes.h"
 
+/* Values of the pixels of a block. Rows that are read together must not lie a power of two apart: the first cache could
+ * not hold them all. */
+#define ROW (BLOCK + SUM_LANES)
+
 /* A block, and what is collected for its pixels at one point (layer and sub-pixel). */
 typedef struct {
     nb_block block;
-    ALIGNED double along_inverse[BLOCK];
-    ALIGNED double cotangent[BLOCK]; /* 0 in the padding */
-    ALIGNED double weight[BLOCK];    /* as in nb_slope_row */
-    ALIGNED double radial[BLOCK];
-    ALIGNED double logarithmic[BLOCK]; /* derivative by log(1/airpath) through solid angle and polarization */
-    ALIGNED double by_capture[BLOCK];
-    ALIGNED double stretch[3][BLOCK];
-    ALIGNED double slope[3][BLOCK];
+    ALIGNED double along_inverse[ROW];
+    ALIGNED double cotangent[ROW]; /* 0 in the padding */
+    ALIGNED double weight[ROW];    /* as in nb_slope_row */
+    ALIGNED double radial[ROW];
+    ALIGNED double logarithmic[ROW]; /* derivative by log(1/airpath) through solid angle and polarization */
+    ALIGNED double by_capture[ROW];
+    ALIGNED double stretch[3][ROW];
+    ALIGNED double slope[3][ROW];
     nb_gradient gradient; /* complete */
     nb_pull_sums *sums;
     double by_base[3], by_fast[3];        /* of the point: position = base + along fast */
@@ -67,41 +71,58 @@ static void pull_orientations(const nb_scene *scene, const nb_model *model, nb_p
     }
 }
 
+/* Some of the pixels of a row, side by side. */
+typedef struct {
+    ALIGNED double along[ROW], inverse[ROW], along_inverse[ROW], weight[ROW], sum[ROW], radial[ROW];
+    ALIGNED double stretch[3][ROW];
+    int kept[BLOCK + 1], n; /* which, and how many */
+} nb_sparse;
+
+static nb_slope_row sparse_take(nb_sparse *sparse, const nb_slope_row *whole) {
+    const nb_slope_row row = {
+        {sparse->along, sparse->inverse, {NULL, NULL, NULL}, (sparse->n + SUM_LANES - 1) / SUM_LANES * SUM_LANES},
+        sparse->along_inverse,
+        sparse->weight,
+        sparse->sum,
+        sparse->radial,
+        {sparse->stretch[0], sparse->stretch[1], sparse->stretch[2]},
+        {whole->slope[0], whole->slope[1], whole->slope[2]}};
+    for (int i = 0; i < row.row.n; i++) {
+        const int from = sparse->kept[i < sparse->n ? i : sparse->n - 1];
+        sparse->along[i] = whole->row.along[from], sparse->inverse[i] = whole->row.inverse[from];
+        sparse->along_inverse[i] = whole->along_inverse[from];
+        sparse->weight[i] = i < sparse->n ? whole->weight[from] : 0.0;
+        sparse->sum[i] = whole->sum[from], sparse->radial[i] = whole->radial[from];
+        for (int k = 0; k < 3; k++)
+            sparse->stretch[k][i] = whole->stretch[k][from];
+    }
+    return row;
+}
+
+static void sparse_give(const nb_sparse *sparse, const nb_slope_row *whole) {
+    for (int i = 0; i < sparse->n; i++) {
+        const int to = sparse->kept[i];
+        whole->sum[to] = sparse->sum[i], whole->radial[to] = sparse->radial[i];
+        for (int k = 0; k < 3; k++)
+            whole->stretch[k][to] = sparse->stretch[k][i];
+    }
+}
+
 /* The same without the pixels where every term is exactly 0. */
 static void pull_groups(const nb_scene *scene, const nb_model *model, nb_pull *pull, const nb_pass *pass,
                         const nb_slope_row *whole) {
-    ALIGNED double along[BLOCK], inverse[BLOCK], along_inverse[BLOCK], weight[BLOCK], sum[BLOCK], radial[BLOCK];
-    ALIGNED double stretch[3][BLOCK];
-    int kept[BLOCK + 1];
+    nb_sparse sparse;
     for (int g = 0; g < model->n_groups; g++) {
         const nb_group *group = model->groups + g;
-        const int n = find_kept(scene, model, &pull->block, pass, group, kept);
-        if (n == 0) continue;
-        if (2 * n > pull->block.n) {
+        sparse.n = find_kept(scene, model, &pull->block, pass, group, sparse.kept);
+        if (sparse.n == 0) continue;
+        if (2 * sparse.n > pull->block.n) {
             pull_orientations(scene, model, pull, pass, group->begin, group->end, whole);
             continue;
         }
-        nb_slope_row row = {{along, inverse, {NULL, NULL, NULL}, (n + SUM_LANES - 1) / SUM_LANES * SUM_LANES},
-                            along_inverse,
-                            weight,
-                            sum,
-                            radial,
-                            {stretch[0], stretch[1], stretch[2]},
-                            {pull->slope[0], pull->slope[1], pull->slope[2]}};
-        for (int i = 0; i < row.row.n; i++) {
-            const int from = kept[i < n ? i : n - 1];
-            along[i] = whole->row.along[from], inverse[i] = whole->row.inverse[from];
-            along_inverse[i] = whole->along_inverse[from], weight[i] = i < n ? whole->weight[from] : 0.0;
-            sum[i] = whole->sum[from], radial[i] = whole->radial[from];
-            for (int k = 0; k < 3; k++)
-                stretch[k][i] = whole->stretch[k][from];
-        }
+        const nb_slope_row row = sparse_take(&sparse, whole);
         pull_orientations(scene, model, pull, pass, group->begin, group->end, &row);
-        for (int i = 0; i < n; i++) {
-            whole->sum[kept[i]] = sum[i], whole->radial[kept[i]] = radial[i];
-            for (int k = 0; k < 3; k++)
-                whole->stretch[k][kept[i]] = stretch[k][i];
-        }
+        sparse_give(&sparse, whole);
     }
 }
 
@@ -124,13 +145,17 @@ static void weigh_terms(const nb_scene *scene, nb_pull *pull, double weight) {
     }
 }
 
+static nb_pass pass_of(const nb_scene *scene, const nb_block *block, int64_t source) {
+    const double *incident = scene->incident + 3 * source;
+    const double extent = largest(block->base) + fabs(block->along[block->n - 1]) * largest(scene->fast);
+    return (nb_pass){incident, 1.0 / scene->wavelength[source], 3.0 * (extent * block->inverse_sum + largest(incident)),
+                     NULL};
+}
+
 /* The terms of a pass, and what their slopes mean. */
 static void pull_terms(const nb_scene *scene, const nb_model *model, nb_pull *pull, int64_t source) {
     nb_block *block = &pull->block;
-    const double *incident = scene->incident + 3 * source;
-    const double extent = largest(block->base) + fabs(block->along[block->n - 1]) * largest(scene->fast);
-    const nb_pass pass = {incident, 1.0 / scene->wavelength[source],
-                          3.0 * (extent * block->inverse_sum + largest(incident)), NULL};
+    const nb_pass pass = pass_of(scene, block, source);
     const nb_slope_row row = {block->row,
                               pull->along_inverse,
                               pull->weight,
@@ -317,15 +342,31 @@ static void pull_source(const nb_scene *scene, const nb_model *model, nb_pull *p
     if (g->wavelength != NULL) g->wavelength[source] -= pull->by_wavenumber / (wavelength * wavelength);
 }
 
-static int pull_point(const nb_scene *scene, const nb_model *model, nb_pull *pull, int32_t layer, int32_t sub_slow,
-                      int32_t sub_fast, const volatile int *cancel) {
-    nb_block *block = &pull->block;
-    const double step = scene->pixel_size / (double)scene->oversample;
+/* The points of a sub-pixel and layer, with their solid angles and capture fractions. */
+static void find_point(const nb_scene *scene, nb_block *block, int32_t layer, int32_t sub_slow, int32_t sub_fast,
+                       double *along_inverse) {
     place(scene, block, layer, sub_slow, sub_fast);
     solid_angles(scene, block);
     if (scene->has_sensor) capture_fractions(scene, block, layer);
     for (int i = 0; i < block->row.n; i += LANES)
-        vd_store(pull->along_inverse + i, vd_load(block->along + i) * vd_load(block->inverse + i));
+        vd_store(along_inverse + i, vd_load(block->along + i) * vd_load(block->inverse + i));
+}
+
+/* The pixels of the block that begins at `begin`: as many of a row as fit. */
+static void next_block(const nb_scene *scene, int64_t begin, int64_t end, nb_block *block) {
+    const int64_t most = end - begin < BLOCK ? end - begin : BLOCK;
+    block->row = (nb_row){block->along, block->inverse, {NULL, NULL, NULL}, 0};
+    block->interpolate = 0;
+    block->pixels = scene->pixels + begin;
+    block->slow = scene->pixels[begin] / scene->n_fast;
+    block->n = count_before(block->pixels, (int)most, (block->slow + 1) * scene->n_fast);
+}
+
+static int pull_point(const nb_scene *scene, const nb_model *model, nb_pull *pull, int32_t layer, int32_t sub_slow,
+                      int32_t sub_fast, const volatile int *cancel) {
+    nb_block *block = &pull->block;
+    const double step = scene->pixel_size / (double)scene->oversample;
+    find_point(scene, block, layer, sub_slow, sub_fast, pull->along_inverse);
     fill(pull->radial, block->row.n, 0.0);
     fill(pull->logarithmic, block->row.n, 0.0);
     if (scene->has_sensor) fill(pull->by_capture, block->row.n, 0.0);
@@ -369,17 +410,11 @@ int NB_SIMD_PULL(NB_SIMD_ISA)(const nb_scene *scene, int64_t pixel_begin, int64_
                               const nb_gradient *gradient, nb_pull_sums *sums, const volatile int *cancel) {
     nb_model model;
     nb_pull pull;
-    nb_block *block = &pull.block;
     nb_model_make(scene, 0, &model);
     pull.gradient = *gradient;
     pull.sums = sums;
-    block->row = (nb_row){block->along, block->inverse, {NULL, NULL, NULL}, 0};
-    block->interpolate = 0;
-    for (int64_t begin = pixel_begin; begin < pixel_end; begin += block->n) {
-        const int64_t most = pixel_end - begin < BLOCK ? pixel_end - begin : BLOCK;
-        block->pixels = scene->pixels + begin;
-        block->slow = scene->pixels[begin] / scene->n_fast;
-        block->n = count_before(block->pixels, (int)most, (block->slow + 1) * scene->n_fast);
+    for (int64_t begin = pixel_begin; begin < pixel_end; begin += pull.block.n) {
+        next_block(scene, begin, pixel_end, &pull.block);
         int status = pull_block(scene, &model, &pull, cotangent + (begin - pixel_begin), cancel);
         if (status != NB_OK) return status;
     }

@@ -270,4 +270,4 @@ int NB_SIMD_NAME(NB_SIMD_ISA)(const nb_scene *scene, int mixed, int64_t pixel_be
     return NB_OK;
 }
 
-#include "simd_adjoint.h" /* the gradient, with the same blocks */
+#include "simd_tangent.h" /* gradient and tangents, with the same blocks */

@@ -10,7 +10,7 @@ cdef extern from "nanobragg.h" nogil:
     const char *nb_adjoint_obstacle(const nb_scene *scene)
     int nb_pull_back(const nb_scene *scene, nb_kernel kernel, int64_t begin, int64_t end, const double *cotangent,
                      const nb_gradient *gradient, const int *cancel)
-    int nb_push_forward(const nb_scene *scene, int64_t begin, int64_t end, int64_t n_tangents,
+    int nb_push_forward(const nb_scene *scene, nb_kernel kernel, int64_t begin, int64_t end, int64_t n_tangents,
                         const nb_gradient *tangents, double *out, int64_t stride, const int *cancel)
 
 
@@ -139,7 +139,8 @@ cdef class Tangents(_ContinuousFields):
                 raise CoreError(f"directions of {name}: must have the shape {(self.count, self._size(name))}, not {values.shape}")
             self._set(name, values)
 
-    def push_forward(self, int64_t begin, int64_t end, double[:, ::1] out, CancelFlag cancel not None):
+    def push_forward(self, int64_t begin, int64_t end, double[:, ::1] out, CancelFlag cancel not None,
+                     str kernel="scalar"):
         """Write the derivatives of the pixels [begin, end) along the directions into out[:, begin:end], without the GIL.
 
         Parameters
@@ -164,9 +165,10 @@ cdef class Tangents(_ContinuousFields):
             return True
         cdef double *target = &out[0, begin]
         cdef int64_t stride = out.shape[1]
+        cdef nb_kernel number = <nb_kernel><int>_KERNEL_NUMBERS[kernel]
         cdef int status
         with nogil:
-            status = nb_push_forward(scene, begin, end, self.count, &self.c, target, stride, &cancel.flag)
+            status = nb_push_forward(scene, number, begin, end, self.count, &self.c, target, stride, &cancel.flag)
         return _finished(status)
 
 

@@ -61,7 +61,7 @@ def push_forward(
     out = np.empty((moving.count, core.n_pixels))
 
     def part(begin: int, end: int) -> bool:
-        return moving.push_forward(begin, end, out, flag)
+        return moving.push_forward(begin, end, out, flag, kernel)
 
     for _ in _in_order(part, _chunks(scene, 0), n_threads, flag):
         pass

@@ -86,9 +86,9 @@ def random_tangents(scene, count, names=NAMES):
     return found
 
 
-def push(scene, tangents):
+def push(scene, tangents, kernel="scalar"):
     """Tangents (K, n_pixels) of the image."""
     moving = _core.Tangents(_core.CoreScene(scene), tangents)
     out = np.full((moving.count, scene.n_pixels), np.nan)
-    assert moving.push_forward(0, scene.n_pixels, out, _core.CancelFlag())
+    assert moving.push_forward(0, scene.n_pixels, out, _core.CancelFlag(), kernel)
     return out

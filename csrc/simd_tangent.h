@@ -1,0 +1,327 @@
+/* The tangents of the sum for blocks of pixels of one detector row; adjoint.c has the sum, simd_adjoint.h the row form.
+ *
+ * An orientation's indices move by (dA + dB along) inverse + dg, nine numbers for each direction, and with the inverse
+ * airpath; what goes through that, and through the factor of the pass, is added per pass.
+ */
+#ifndef NB_SIMD_TANGENT_H
+#define NB_SIMD_TANGENT_H
+
+#include "simd_adjoint.h"
+
+/* What the tangent of a pixel is a linear function of: derivatives by log(1/airpath) times 1, along and along^2, by the
+ * scale of the pass and by the background; by the polarization's form times the same three; and by the absorption and
+ * the cosine of the ray on the sensor times 1 and along. */
+enum { RADIAL = 0, SCALE = 3, BEHIND = 4, POLAR = 5, ABSORPTION = 8, COSINE = 9, N_CAUSES = 11 };
+
+/* One direction at a point and for a source. */
+typedef struct {
+    double base[3], fast[3]; /* position = base + along fast; fast with what the pixel size moves along */
+    double incident[3], wavenumber;
+    double scale;             /* relative, of pixel area and close distance */
+    double stretch[3], fudge; /* relative */
+    double default_F;         /* relative */
+    double effect[N_CAUSES];  /* what it does to each of the causes */
+} nb_motion;
+
+typedef struct {
+    nb_block block;
+    ALIGNED double along_inverse[ROW], weight[ROW], radial[ROW];
+    ALIGNED double stretch[3][ROW], slope[3][ROW];
+    ALIGNED double terms[NB_TOGETHER][ROW]; /* tangents of the sum over the orientations, without the airpath */
+    ALIGNED double image[NB_TOGETHER][ROW];
+    const nb_directions *directions;
+    nb_motion motion[NB_TOGETHER];
+} nb_push;
+
+/* How the rows of the indices move in every direction, for one orientation: dA, dB, dg by axis. */
+static void move_lines(const nb_scene *scene, const nb_push *push, const nb_pass *pass, int64_t at,
+                       double lines[NB_TOGETHER][9]) {
+    const double *base = push->block.base;
+    for (int k = 0; k < push->directions->n; k++) {
+        const nb_motion *motion = push->motion + k;
+        const double *moved = push->directions->tangent[k].orientations;
+        for (int j = 0; j < 3; j++) {
+            const double *axis = scene->orientations + 9 * at + 3 * j;
+            double vector[3], d_vector[3];
+            for (int i = 0; i < 3; i++) {
+                vector[i] = axis[i] * pass->inverse_wavelength;
+                d_vector[i] = axis[i] * motion->wavenumber;
+                if (moved != NULL) d_vector[i] += moved[9 * at + 3 * j + i] * pass->inverse_wavelength;
+            }
+            lines[k][3 * j] = dot(d_vector, base) + dot(vector, motion->base);
+            lines[k][3 * j + 1] = dot(d_vector, scene->fast) + dot(vector, motion->fast);
+            lines[k][3 * j + 2] = -dot(d_vector, pass->incident) - dot(vector, motion->incident);
+        }
+    }
+}
+
+/* Add the slopes of one orientation along every direction. */
+static void add_moved(const nb_slope_row *row, int n, double lines[NB_TOGETHER][9], double (*terms)[ROW]) {
+    for (int i = 0; i < row->row.n; i += LANES) {
+        const vd inverse = vd_load(row->row.inverse + i), along_inverse = vd_load(row->along_inverse + i);
+        vd parts[9];
+        for (int j = 0; j < 3; j++) {
+            const vd slope = vd_load(row->slope[j] + i);
+            parts[3 * j] = slope * inverse, parts[3 * j + 1] = slope * along_inverse, parts[3 * j + 2] = slope;
+        }
+        for (int k = 0; k < n; k++) {
+            vd sum = vd_load(terms[k] + i);
+            for (int j = 0; j < 9; j++)
+                sum = vd_fma(parts[j], vd_all(lines[k][j]), sum);
+            vd_store(terms[k] + i, sum);
+        }
+    }
+}
+
+static void push_orientations(const nb_scene *scene, const nb_model *model, nb_push *push, const nb_pass *pass,
+                              int64_t begin, int64_t end, const nb_slope_row *row, double (*terms)[ROW]) {
+    for (int64_t at = begin; at < end; at++) {
+        nb_line hkl[3];
+        double lines[NB_TOGETHER][9];
+        hkl_lines(scene, &push->block, pass, scene->orientations + 9 * at, hkl);
+        const int lookup = model->table == NULL ? CONSTANT : choose_lookup(model, &push->block, hkl, pass->reach);
+        if (lookup == CONSTANT && model->outside == 0.0) continue;
+        SLOPES[model->lattice][lookup](model, row, hkl);
+        move_lines(scene, push, pass, at, lines);
+        add_moved(row, push->directions->n, lines, terms);
+    }
+}
+
+/* The same without the pixels where every term is exactly 0. */
+static void push_groups(const nb_scene *scene, const nb_model *model, nb_push *push, const nb_pass *pass,
+                        const nb_slope_row *whole) {
+    nb_sparse sparse;
+    ALIGNED double terms[NB_TOGETHER][ROW];
+    for (int g = 0; g < model->n_groups; g++) {
+        const nb_group *group = model->groups + g;
+        sparse.n = find_kept(scene, model, &push->block, pass, group, sparse.kept);
+        if (sparse.n == 0) continue;
+        if (2 * sparse.n > push->block.n) {
+            push_orientations(scene, model, push, pass, group->begin, group->end, whole, push->terms);
+            continue;
+        }
+        const nb_slope_row row = sparse_take(&sparse, whole);
+        for (int k = 0; k < push->directions->n; k++)
+            fill(terms[k], row.row.n, 0.0);
+        push_orientations(scene, model, push, pass, group->begin, group->end, &row, terms);
+        sparse_give(&sparse, whole);
+        for (int k = 0; k < push->directions->n; k++) {
+            for (int i = 0; i < sparse.n; i++)
+                push->terms[k][sparse.kept[i]] += terms[k][i];
+        }
+    }
+}
+
+/* The directions at a point; `along_slow` is its coordinate, `step` that of a sub-pixel. */
+static void move_point(const nb_scene *scene, nb_push *push, int32_t layer, double along_slow) {
+    const double depth = (double)layer, *base = push->block.base;
+    for (int k = 0; k < push->directions->n; k++) {
+        const nb_gradient *t = push->directions->tangent + k;
+        nb_motion *motion = push->motion + k;
+        const double growth = *t->pixel_size / scene->pixel_size;
+        for (int i = 0; i < 3; i++) {
+            motion->base[i] = along_slow * (growth * scene->slow[i] + t->slow[i]) +
+                              depth * (*t->layer_thickness * scene->normal[i] + scene->layer_thickness * t->normal[i]) +
+                              t->pix0[i];
+            motion->fast[i] = growth * scene->fast[i] + t->fast[i];
+        }
+        motion->effect[RADIAL] = dot(base, motion->base);
+        motion->effect[RADIAL + 1] = dot(base, motion->fast) + dot(scene->fast, motion->base);
+        motion->effect[RADIAL + 2] = dot(scene->fast, motion->fast);
+        motion->effect[ABSORPTION] =
+            *t->layer_thickness * scene->attenuation + scene->layer_thickness * *t->attenuation;
+        motion->effect[COSINE] = dot(motion->base, scene->normal) + dot(base, t->normal);
+        motion->effect[COSINE + 1] = dot(motion->fast, scene->normal) + dot(scene->fast, t->normal);
+        motion->scale = *t->pixel_area / scene->pixel_area;
+        if (!scene->point_pixel) motion->scale += *t->close_distance / scene->close_distance;
+        motion->effect[BEHIND] = push->directions->share *
+                                 (*t->background - scene->background * push->directions->d_weight_sum[k] *
+                                                       push->directions->share * scene->oversample * scene->oversample);
+        motion->fudge = *t->fudge / (2.0 * scene->fudge);
+        motion->default_F = scene->f_table == NULL && scene->default_F != 0.0 ? *t->default_F / scene->default_F : 0.0;
+        for (int i = 0; i < 3; i++)
+            motion->stretch[i] = t->n_cells[i] / scene->n_cells[i];
+    }
+}
+
+static void move_source(const nb_scene *scene, nb_push *push, int64_t source) {
+    static const double STILL[3] = {0.0, 0.0, 0.0};
+    const double wavelength = scene->wavelength[source], *base = push->block.base, *fast = scene->fast;
+    nb_polarizer polarizer;
+    double matrix[3][3], by_base[3], by_fast[3];
+    nb_polarizer_make(scene, scene->incident + 3 * source, &polarizer);
+    for (int i = 0; i < 3; i++)
+        by_base[i] = dot(polarizer.matrix[i], base), by_fast[i] = dot(polarizer.matrix[i], fast);
+    for (int k = 0; k < push->directions->n; k++) {
+        const nb_gradient *t = push->directions->tangent + k;
+        const double *incident = t->incident == NULL ? STILL : t->incident + 3 * source;
+        const double weight = t->weight == NULL ? 0.0 : t->weight[source];
+        nb_motion *motion = push->motion + k;
+        motion->wavenumber = t->wavelength == NULL ? 0.0 : -t->wavelength[source] / (wavelength * wavelength);
+        for (int i = 0; i < 3; i++)
+            motion->incident[i] = incident[i];
+        motion->effect[SCALE] = push->directions->scale * (weight + scene->weight[source] * motion->scale) +
+                                push->directions->d_scale[k] * scene->weight[source];
+        motion->effect[POLAR] = 2.0 * dot(by_base, motion->base);
+        motion->effect[POLAR + 1] = 2.0 * (dot(by_base, motion->fast) + dot(by_fast, motion->base));
+        motion->effect[POLAR + 2] = 2.0 * dot(by_fast, motion->fast);
+        if (largest(incident) == 0.0 && *t->kahn_factor == 0.0 && largest(t->polarization_axis) == 0.0) continue;
+        nb_push_polarizer(scene, &polarizer, incident, t, matrix);
+        for (int i = 0; i < 3; i++) {
+            motion->effect[POLAR] += base[i] * dot(matrix[i], base);
+            motion->effect[POLAR + 1] += 2.0 * base[i] * dot(matrix[i], fast);
+            motion->effect[POLAR + 2] += fast[i] * dot(matrix[i], fast);
+        }
+    }
+}
+
+/* Tangents of the terms by the shape of the spot and by the structure factor that all have in common. */
+static void move_spot(const nb_scene *scene, nb_push *push) {
+    for (int k = 0; k < push->directions->n; k++) {
+        const nb_motion *motion = push->motion + k;
+        double all = motion->default_F;
+        for (int j = 0; scene->shape != NB_SQUARE && j < 3; j++)
+            all += motion->stretch[j];
+        for (int i = 0; i < push->block.row.n; i += LANES) {
+            vd terms = vd_fma(vd_all(2.0 * all), vd_load(push->block.pass_sum + i), vd_load(push->terms[k] + i));
+            for (int j = 0; scene->shape != NB_SQUARE && j < 3; j++)
+                terms = vd_fma(vd_all(motion->stretch[j] + motion->fudge), vd_load(push->stretch[j] + i), terms);
+            vd_store(push->terms[k] + i, terms);
+        }
+    }
+}
+
+/* The causes for a vector of pixels, and the weight of the terms. */
+NB_INLINE vd find_causes(const nb_scene *scene, const nb_push *push, double weight, const line_lanes *normal,
+                         int32_t layer, int i, vd causes[N_CAUSES]) {
+    const nb_block *block = &push->block;
+    const double power = scene->point_pixel ? 2.0 : 3.0;
+    const vd inverse = vd_load(block->inverse + i), along = vd_load(block->along + i), sqr = inverse * inverse;
+    const vd geometry = geometric(scene, block, i), strength = vd_all(push->directions->scale * weight);
+    const vd polarization = scene->polarized ? vd_load(block->polarization + i) : vd_all(1.0);
+    const vd unit = polarization * geometry, behind = vd_all(scene->background * push->directions->share);
+    vd sum = vd_load(block->pass_sum + i), terms = strength * unit;
+    causes[BEHIND] = terms;
+    if (scene->d_min > 0.0) {
+        const vi kept = vd_load(block->kept + i) != vd_all(0.0);
+        sum = vd_select(kept, sum, vd_all(0.0)), terms = vd_select(kept, terms, vd_all(0.0));
+    }
+    const vd total = sum + behind, photons = strength * total;
+    vd turn = vd_all(power) * unit;
+    if (scene->polarized) turn = vd_fma(vd_fma(polarization, vd_all(2.0), vd_all(-1.0)), geometry, turn);
+    vd radial = vd_fma(turn, photons, terms * (vd_load(push->radial + i) * inverse));
+    causes[SCALE] = unit * total;
+    causes[POLAR] = vd_all(0.5) * sqr * geometry * photons;
+    causes[POLAR + 1] = causes[POLAR] * along, causes[POLAR + 2] = causes[POLAR + 1] * along;
+    if (scene->has_sensor) {
+        const double absorption = scene->layer_thickness * scene->attenuation, depth = (double)layer;
+        const vd cosine = line_value(&block->row, normal, i, 0);
+        const vd front = vd_exp(vd_all(-depth * absorption) / cosine);
+        const vd back = vd_exp(vd_all(-(depth + 1.0) * absorption) / cosine);
+        const vd slope = vd_fnma(vd_all(depth), front, vd_all(depth + 1.0) * back);
+        causes[ABSORPTION] = photons * polarization * vd_load(block->solid_angle + i) * slope / cosine;
+        causes[COSINE] = -causes[ABSORPTION] * vd_all(absorption) * inverse / cosine;
+        causes[COSINE + 1] = causes[COSINE] * along;
+        radial = vd_fnma(causes[ABSORPTION], vd_all(absorption), radial);
+    }
+    causes[RADIAL] = -sqr * radial; /* d log(1/airpath) = -inverse^2 position . d position */
+    causes[RADIAL + 1] = causes[RADIAL] * along, causes[RADIAL + 2] = causes[RADIAL + 1] * along;
+    return terms;
+}
+
+/* The tangents of a pass: those of its terms, and those that have one of the causes. */
+static void add_tangents(const nb_scene *scene, nb_push *push, int64_t source, int32_t layer) {
+    const line_lanes normal = line_lanes_of(scene, &push->block, scene->normal, 0.0);
+    const int n_causes = scene->has_sensor ? N_CAUSES : scene->polarized ? ABSORPTION : POLAR;
+    for (int i = 0; i < push->block.row.n; i += LANES) {
+        vd causes[N_CAUSES];
+        const vd weight = find_causes(scene, push, scene->weight[source], &normal, layer, i, causes);
+        if (!scene->polarized) causes[POLAR] = causes[POLAR + 1] = causes[POLAR + 2] = vd_all(0.0);
+        for (int k = 0; k < push->directions->n; k++) {
+            const double *effect = push->motion[k].effect;
+            vd sum = vd_fma(weight, vd_load(push->terms[k] + i), vd_load(push->image[k] + i));
+            for (int c = 0; c < POLAR; c++)
+                sum = vd_fma(causes[c], vd_all(effect[c]), sum);
+            for (int c = POLAR; c < n_causes; c++)
+                sum = vd_fma(causes[c], vd_all(effect[c]), sum);
+            vd_store(push->image[k] + i, sum);
+        }
+    }
+}
+
+static void push_source(const nb_scene *scene, const nb_model *model, nb_push *push, int64_t source, int32_t layer) {
+    nb_block *block = &push->block;
+    const double wavelength = scene->wavelength[source], *incident = scene->incident + 3 * source;
+    const int any = scene->d_min > 0.0 ? keep(scene, block, incident, wavelength) : 1;
+    if (scene->polarized) polarizations(scene, block, incident, 0, NULL);
+    fill(block->pass_sum, block->row.n, 0.0);
+    fill(push->radial, block->row.n, 0.0);
+    for (int j = 0; scene->shape != NB_SQUARE && j < 3; j++)
+        fill(push->stretch[j], block->row.n, 0.0);
+    for (int k = 0; k < push->directions->n; k++)
+        fill(push->terms[k], block->row.n, 0.0);
+    move_source(scene, push, source);
+    if (any) {
+        const nb_pass pass = pass_of(scene, block, source);
+        const nb_slope_row row = {block->row,
+                                  push->along_inverse,
+                                  push->weight,
+                                  block->pass_sum,
+                                  push->radial,
+                                  {push->stretch[0], push->stretch[1], push->stretch[2]},
+                                  {push->slope[0], push->slope[1], push->slope[2]}};
+        if (model->n_groups > 0)
+            push_groups(scene, model, push, &pass, &row);
+        else
+            push_orientations(scene, model, push, &pass, 0, scene->n_phi * scene->n_domains, &row, push->terms);
+    }
+    if (scene->shape != NB_SQUARE || scene->f_table == NULL) move_spot(scene, push);
+    add_tangents(scene, push, source, layer);
+}
+
+static int push_block(const nb_scene *scene, const nb_model *model, nb_push *push, const volatile int *cancel) {
+    nb_block *block = &push->block;
+    const double step = scene->pixel_size / (double)scene->oversample;
+    block->row.n = (block->n + NB_SIMD_PAD - 1) / NB_SIMD_PAD * NB_SIMD_PAD;
+    take_indices(scene, block);
+    fill(push->weight, block->row.n, 1.0);
+    for (int k = 0; k < push->directions->n; k++)
+        fill(push->image[k], block->row.n, 0.0);
+    if (scene->d_min > 0.0) fill(block->seen, block->row.n, 0.0);
+    for (int32_t layer = 0; layer < scene->n_layers; layer++) {
+        for (int32_t sub_slow = 0; sub_slow < scene->oversample; sub_slow++) {
+            for (int32_t sub_fast = 0; sub_fast < scene->oversample; sub_fast++) {
+                find_point(scene, block, layer, sub_slow, sub_fast, push->along_inverse);
+                move_point(scene, push, layer,
+                           step * (double)(block->slow * scene->oversample + sub_slow) + step / 2.0);
+                for (int64_t source = 0; source < scene->n_sources; source++) {
+                    if (*cancel) return NB_ERR_CANCELLED;
+                    push_source(scene, model, push, source, layer);
+                }
+            }
+        }
+    }
+    return NB_OK;
+}
+
+#define NB_SIMD_PUSH_PASTE(isa) nb_simd_push_##isa
+#define NB_SIMD_PUSH(isa) NB_SIMD_PUSH_PASTE(isa)
+
+int NB_SIMD_PUSH(NB_SIMD_ISA)(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end,
+                              const nb_directions *directions, double *out, int64_t stride,
+                              const volatile int *cancel) {
+    nb_model model;
+    nb_push push;
+    nb_model_make(scene, 0, &model);
+    push.directions = directions;
+    for (int64_t begin = pixel_begin; begin < pixel_end; begin += push.block.n) {
+        next_block(scene, begin, pixel_end, &push.block);
+        int status = push_block(scene, &model, &push, cancel);
+        if (status != NB_OK) return status;
+        for (int k = 0; k < directions->n; k++)
+            memcpy(out + k * stride + (begin - pixel_begin), push.image[k], (size_t)push.block.n * sizeof *out);
+    }
+    return NB_OK;
+}
+
+#endif
