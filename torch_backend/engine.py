@@ -15,6 +15,7 @@ from nanobragg.torch_backend.ops import TORCH_OPS
 from nanobragg.torch_backend.trace import tracer
 from torch import Tensor
 
+from nanobragg.arrays import is_transformed
 from nanobragg.config import Experiment
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.engine import Engine, Progress, Record, RenderOptions, cancelled
@@ -236,7 +237,10 @@ def _spread(scene: Scene, values: Tensor) -> Tensor:
     """Rendered pixels (n_pixels,) as an image."""
     if scene.n_pixels != scene.n_slow * scene.n_fast:
         pixels = torch.from_numpy(scene.pixels).to(values.device)
-        values = values.new_zeros(scene.n_slow * scene.n_fast).index_put((pixels,), values)
+        image = values.new_zeros(scene.n_slow * scene.n_fast)
+        # in place, but for the transforms that cannot have it: a copy of a large detector costs more than a small region
+        put = image.index_put if is_transformed(values) else image.index_put_
+        values = put((pixels,), values)
     return values.view(scene.n_slow, scene.n_fast)
 
 
