@@ -64,6 +64,10 @@ class Inputs:
 
 
 NAMES = tuple(field.name for field in fields(Inputs))
+GEOMETRY = frozenset(
+    {"frame", "normal", "omega_scale", "absorption", "arcs", "bend", "incident", "wavenumber", "weight", "polar"}
+)
+"""Inputs that move scattering vectors and the factors of a pass; their derivatives are formed together."""
 
 
 @dataclass(frozen=True, eq=False)

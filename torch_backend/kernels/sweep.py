@@ -20,15 +20,12 @@ import torch
 from nanobragg.torch_backend.kernels import detector, fused, lattice, phase
 from nanobragg.torch_backend.kernels import lookup as structure_factors
 from nanobragg.torch_backend.kernels.algebra import dot, transform
-from nanobragg.torch_backend.kernels.inputs import NAMES, Inputs, Plan
+from nanobragg.torch_backend.kernels.inputs import GEOMETRY, NAMES, Inputs, Plan
 from nanobragg.torch_backend.kernels.kernel import Passes, make_passes, orientation_blocks, pass_blocks, pixel_blocks
 from nanobragg.torch_backend.kernels.lattice import Slopes
 from nanobragg.torch_backend.kernels.lookup import Lookup
 from torch import Tensor
 
-GEOMETRY = frozenset(
-    {"frame", "normal", "omega_scale", "absorption", "arcs", "bend", "incident", "wavenumber", "weight", "polar"}
-)
 _SPOT = frozenset({"spot", "fudge"})
 
 
