@@ -50,10 +50,10 @@ class TorchEngine(Engine):
 
     name = "torch"
     ops = TORCH_OPS
+    has_devices = wraps = True
 
     def __init__(self, options: RenderOptions, core: Engine | None = None) -> None:
-        super().__init__(options)
-        self.core = core
+        super().__init__(options, core)
         self.chosen = chosen_kernel(options.kernel)
         self.device = torch.device("cpu") if options.device is None else _device(options.device)
         self.dtype = _dtype(options.dtype)

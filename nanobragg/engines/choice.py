@@ -29,9 +29,10 @@ def engine(name: str, options: RenderOptions | None = None, *, lenient: bool = F
     BackendUnavailableError
         For an engine, kernel or device that this installation lacks.
     """
-    options = options or RenderOptions()
-    if name == engines.CEngine.name:
-        return engines.CEngine(replace(options, device=None) if lenient else options)
     if name not in BACKENDS:
         raise ConfigError("backend", name, f"must be one of {', '.join(map(repr, BACKENDS))}")
-    return engines.TorchEngine(options, beneath(options))
+    kind: type[Engine] = getattr(engines, f"{name.capitalize()}Engine")
+    options = options or RenderOptions()
+    if lenient and not kind.has_devices:
+        options = replace(options, device=None)
+    return kind(options, beneath(options)) if kind.wraps else kind(options)

@@ -77,9 +77,13 @@ class Engine(ABC):
     name: ClassVar[str]
     ops: ClassVar[Ops]
     """what its Scenes are derived with"""
+    has_devices: ClassVar[bool] = False
+    """whether it runs elsewhere than on the CPU"""
+    wraps: ClassVar[bool] = False
+    """whether it is handed an engine for Scenes of plain arrays, which it may put under autograd"""
 
-    def __init__(self, options: RenderOptions) -> None:
-        self.options = options
+    def __init__(self, options: RenderOptions, core: Engine | None = None) -> None:
+        self.options, self.core = options, core
 
     def beside(self, experiment: Experiment) -> Engine:
         """The engine on the device of the experiment's tensors, where the options name none."""

@@ -8,7 +8,7 @@ KERNELS = {
     "c": ("auto", "simd", *_core.kernel_names),
     "torch": ("auto", "core", "eager", "compiled", "triton"),
 }
-"""Names that `kernel` may have, by engine."""
+"""Names that `kernel` may have, by engine; the class of an engine is CEngine, TorchEngine and so on."""
 
 DEFAULT_BACKEND = next(iter(KERNELS))
 """Of every call and command."""
