@@ -25,6 +25,10 @@ AVOGADRO = 6.02214179e23
 """[1/mol]"""
 EV_ANGSTROM = 12398.42
 """Photon energy times wavelength [eV Angstrom]."""
+PLANCK_C_EV_ANGSTROM = 12398.419843320026
+"""h c [eV Angstrom], CODATA 2018; for electrons, EV_ANGSTROM has the digits of the original program."""
+ELECTRON_REST_EV = 510998.95
+"""m c^2 of the electron [eV], CODATA 2018."""
 WATER_F = 2.57
 """Structure factor of one water molecule at low angle [electrons]."""
 WATER_MOLAR_MASS = 18.0

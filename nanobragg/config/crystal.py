@@ -11,7 +11,8 @@ import numpy as np
 from nanobragg.arrays import detached, drawn_seed, elements, is_tensor
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.config.structure_factors import StructureFactors
-from nanobragg.errors import ConfigError
+from nanobragg.errors import BackendUnavailableError, ConfigError
+from nanobragg.io.space_groups import hall_symbol
 
 _ANGLE = (lambda v: 0 < v < 180, "must be > 0 and < 180")
 
@@ -148,6 +149,12 @@ class Crystal(Config):
     )
     mosaic: Mosaic = setting(factory=Mosaic, part=Mosaic)
     structure_factors: StructureFactors | None = setting(None, part=StructureFactors, flags="-hkl -default_F -dump")
+    space_group: Any = setting(
+        None,
+        kind="symbol",
+        doc="symbol as 'P 21 21 21', number, or Hall symbol, which begins with a blank or '-'; for files that name the "
+        "group, the image does not depend on it; None: that of the structure factors' file",
+    )
 
     @property
     def orientation_seed(self) -> int | None:
@@ -160,6 +167,8 @@ class Crystal(Config):
         if isinstance(self.misset_deg, str) and self.misset_seed is None:
             object.__setattr__(self, "_drawn_seed", drawn_seed())
         table = self.structure_factors
+        if self.space_group is not None:
+            _check_group(self.space_group)
         if self.unit_cell is None and self.a_star_matrix is None:
             if table is None or table.unit_cell is None:
                 raise ConfigError("crystal.unit_cell", None, "is required", "give unit_cell or a_star_matrix")
@@ -189,3 +198,12 @@ class Crystal(Config):
                         f"must be a whole number for shape {self.shape!r}",
                         "use shape='gauss' for fractional sizes",
                     )
+
+
+def _check_group(group: Any) -> None:
+    try:
+        hall_symbol(group)
+    except ValueError as error:
+        raise ConfigError("crystal.space_group", group, str(error)) from None
+    except BackendUnavailableError:  # the symbol is looked up when a file is written
+        pass

@@ -47,7 +47,7 @@ def setting(
     ----------
     default, factory : object, optional
         As for `dataclasses.field`. None means "decide for me".
-    kind : {"scalar", "int", "bool", "enum", "vector2", "vector3", "matrix3", "array", "other"}
+    kind : {"scalar", "int", "bool", "enum", "vector2", "vector3", "matrix3", "array", "symbol", "other"}
         What is stored; decides the conversion and the checks.
     part : type, optional
         Class of a field that holds another object.
@@ -150,6 +150,8 @@ def _converted(value: Any, meta: Any, path: str) -> Any:
         return value
     if kind in ("vector2", "vector3"):
         return _vector(value, int(kind[-1]), meta, path)
+    if kind == "symbol" and (isinstance(value, bool) or not isinstance(value, str | int)):
+        raise ConfigError(path, value, "must be a symbol or a number")
     if kind == "matrix3":
         return _matrix(value, path)
     if kind == "array" and not is_tensor(value):

@@ -20,9 +20,10 @@ from nanobragg.derivation.placement import convention_in_force
 from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.sources import wavelength_m
 from nanobragg.derivation.vectors import FLOAT_OPS
-from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
+from nanobragg.errors import BackendUnavailableError, ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io.geometry.axes import FROM_MOSFLM, FROM_XDS, Array
 from nanobragg.io.geometry.record import Geometry, Panel, Path, reciprocal
+from nanobragg.io.space_groups import group_name, hall_symbol
 
 _NEED_VECTORS = (Quirk.PIX0_IGNORED, Quirk.CUSTOM_CHANGES_CENTRE)
 
@@ -76,13 +77,14 @@ def of_decided(decided: Sequence[Decided], n_images: int = 1) -> Geometry:
     cell = decided[0].cell
     axes = np.array([cell.a, cell.b, cell.c]) * 1e10 @ frame.T
     table = first.crystal.structure_factors
+    group = first.crystal.space_group or (None if table is None else table.space_group)
     return Geometry(
         panels=tuple(panels), wavelength=wavelength_angstrom(first), beam=frame @ np.array(p.beam),
         polarization_axis=frame @ np.array(p.polarization_axis),
         kahn_factor=detached(beam.kahn_factor) if beam.polarized else 0.0,
         flux=None if beam.flux_per_s is None else detached(beam.flux_per_s), spindle=spindle, phi_start=phi,
         osc=osc or None, n_images=n_images, exposure_s=detached(beam.exposure_s), a_star=reciprocal(axes),
-        space_group=None if table is None else table.space_group,
+        space_group=None if group is None else hall_symbol(group),
     )  # fmt: skip
 
 
@@ -144,10 +146,15 @@ def _crystal(
                       NanoBraggWarning, stacklevel=2)  # fmt: skip
         table = StructureFactors.constant(1.0)
     changes: dict[str, Any] = {"structure_factors": table}
-    if lab.a_star is not None:
-        changes |= {"a_star_matrix": lab.a_star, "unit_cell": None, "misset_deg": (0.0, 0.0, 0.0)}
+    a_star = lab.a_star
+    if a_star is None and lab.mount is not None and template is not None:
+        a_star = _mounted(lab.mount, path, template)
+    if a_star is not None:
+        changes |= {"a_star_matrix": a_star, "unit_cell": None, "misset_deg": (0.0, 0.0, 0.0)}
     elif lab.cell is not None and old is None:
         changes["unit_cell"] = UnitCell(*lab.cell)
+    if lab.space_group is not None:
+        changes["space_group"] = _name(lab.space_group)
     if old is not None:
         return dataclasses.replace(old, **changes)
     if "a_star_matrix" not in changes and "unit_cell" not in changes and table.unit_cell is None:
@@ -155,6 +162,23 @@ def _crystal(
             path, "holds no crystal; give template= with one, or structure_factors= that know their cell"
         )
     return Crystal(**changes)
+
+
+def _mounted(mount: Array, path: Path, template: Experiment) -> Array:
+    """The template's crystal turned by the axes of the goniometer that are not scanned."""
+    warnings.warn(f"{path}: the axes of the goniometer that are not scanned turn the crystal of the template",
+                  NanoBraggWarning, stacklevel=2)  # fmt: skip
+    before = of_experiment(template)
+    assert before.a_star is not None
+    return before.a_star @ from_lab(convention_in_force(template)) @ mount.T
+
+
+def _name(hall: str) -> str:
+    """The group as people write it; its Hall symbol without gemmi."""
+    try:
+        return group_name(hall)
+    except BackendUnavailableError:
+        return hall
 
 
 def _beam(lab: Geometry, old: Beam) -> Beam:
@@ -167,6 +191,8 @@ def _beam(lab: Geometry, old: Beam) -> Beam:
         changes["polarization_axis"] = tuple(lab.polarization_axis.tolist())
     if lab.kahn_factor is not None:
         changes["kahn_factor"] = min(1.0, max(-1.0, lab.kahn_factor))
+    if lab.exposure_s is not None:
+        changes["exposure_s"] = lab.exposure_s
     return dataclasses.replace(old, **changes)
 
 

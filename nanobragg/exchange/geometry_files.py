@@ -11,12 +11,15 @@ from nanobragg.errors import ConfigError
 from nanobragg.exchange.geometry import of_experiment, to_experiment, wavelength_angstrom
 from nanobragg.exchange.toml import experiment_toml, read_toml
 from nanobragg.io.atomic import write_bytes
-from nanobragg.io.geometry.crystfel import read_crystfel, write_geom, write_stream
-from nanobragg.io.geometry.dials import read_expt, write_expt
-from nanobragg.io.geometry.image_headers import geometry_of_image, kind_of_file
+from nanobragg.io.geometry.crystfel.geom import read_crystfel
+from nanobragg.io.geometry.crystfel.writing import write_geom, write_stream
+from nanobragg.io.geometry.dials.reading import read_expt
+from nanobragg.io.geometry.dials.writing import write_expt
+from nanobragg.io.geometry.headers.reading import geometry_of_image, kind_of_file
 from nanobragg.io.geometry.mosflm import read_mosflm, write_mosflm
 from nanobragg.io.geometry.record import Geometry
-from nanobragg.io.geometry.xds import read_xds, write_xds_inp, write_xparm
+from nanobragg.io.geometry.xds.reading import read_xds
+from nanobragg.io.geometry.xds.writing import write_xds_inp, write_xparm
 
 File = str | PathLike[str]
 _WRITERS: dict[str, Any] = {

@@ -302,7 +302,7 @@ _EXAMPLE: dict[str, Any] = {
 }  # fmt: skip
 _INSTANCES: dict[str, Any] = {
     "crystal.a_star_matrix": ((0.0126, 0.0, 0.0), (0.0, 0.0126, 0.0), (0.0, 0.0, 0.0264)), "crystal.misset_seed": 1,
-    "crystal.size_mm": (0.001, 0.001, 0.001), "crystal.mosaic.n_domains": 20,
+    "crystal.size_mm": (0.001, 0.001, 0.001), "crystal.space_group": "P 43 21 2", "crystal.mosaic.n_domains": 20,
     f"{Source._path}.mtz": "data.mtz", f"{Source._path}.cif": "data.cif", f"{Source._path}.label": "FP",
     f"{Source._path}.model": "model.pdb", f"{Source._path}.d_min_angstrom": 1.8,
     f"{Source._path}.anomalous_energy_ev": 12000.0, f"{Source._path}.hkl": "data.hkl", f"{Source._path}.fdump": "Fdump.bin",

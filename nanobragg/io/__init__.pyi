@@ -6,7 +6,7 @@ from nanobragg.exchange.images.writers import write_smv as write_smv
 from nanobragg.exchange.images.writers import write_tiff as write_tiff
 from nanobragg.io.geometry.record import Geometry as Geometry
 from nanobragg.io.geometry.record import Panel as Panel
-from nanobragg.io.images.cbf import read_cbf as read_cbf
+from nanobragg.io.images.cbf.reading import read_cbf as read_cbf
 from nanobragg.io.images.float_image import read_float as read_float
 from nanobragg.io.images.float_image import write_float as write_float
 from nanobragg.io.images.image_file import read_image as read_image

@@ -126,7 +126,7 @@ def test_the_frames_are_those_of_the_programs(tmp_path):
     assert float(geom["panel/corner_x"]) == pytest.approx(75.15 / 0.15) and float(
         geom["panel/corner_y"]
     ) == pytest.approx(400)
-    assert float(geom["panel/clen"]) == pytest.approx(0.15)
+    assert float(geom["clen"].removesuffix(" m")) + float(geom["panel/coffset"]) == pytest.approx(0.15)
 
 
 def test_goniometers_with_fixed_and_setting_rotations(tmp_path):
@@ -236,7 +236,6 @@ def change(path, *steps):
         (("detector", 0, "panels", 0, "fast_axis", [0, 0, 0]), r"panels\[0\]: .* no direction"),
         (("beam", 0, "__id__", "polychromatic"), r"beam\[0\]: is a polychromatic beam"),
         (("beam", 0, "direction", "up"), r"beam\[0\]:"),
-        (("scan", 0, "oscillation", [0.0, -1.0]), r"scan\[0\]: oscillation width -1"),
         (("crystal", 0, "real_space_a", [0, 0, 0]), r"crystal\[0\]: a, b, c lie in a plane"),
         (("experiment", []), "has no entry 'experiment'"),
     ],
@@ -248,6 +247,21 @@ def test_experiment_lists_that_cannot_be_read(tmp_path, steps, message):
     with pytest.raises(FileFormatError, match=message) as caught:
         nb.Experiment.from_dials(tmp_path / "x.expt", base)
     assert "x.expt" in str(caught.value)
+
+
+def test_a_scan_backwards_turns_about_the_opposite_axis(tmp_path):
+    base = experiment()
+    base.to_dials(tmp_path / "x.expt")
+    change(tmp_path / "x.expt", "scan", 0, "oscillation", [16.0, -1.0])
+    found = nb.Experiment.from_dials(tmp_path / "x.expt", base)
+    axis = nb.Experiment.from_dials(_written(base, tmp_path / "y.expt"), base).goniometer.axis
+    np.testing.assert_allclose(found.goniometer.axis, -np.array(axis), atol=1e-15)
+    assert (found.goniometer.phi_start_deg, found.goniometer.osc_deg) == (-16.0, 1.0)
+
+
+def _written(experiment, path):
+    experiment.to_dials(path)
+    return path
 
 
 def test_several_crystals_ask_for_an_index(tmp_path):
@@ -340,7 +354,7 @@ def test_crystfel_files_that_cannot_be_read(tmp_path):
     for changed, message in (
         (text.replace("panel/fs =", "panel/fz ="), "panel/fs is missing"),
         (text.replace("panel/ss = ", "panel/ss = north "), "panel/ss = .*must look like"),
-        (text.replace("panel/clen = ", "panel/clen = /LCLS/detector "), "camera_length= in metres"),
+        (text.replace("clen = ", "clen = /LCLS/detector "), "give camera_length_m="),
         (text.replace("panel/corner_x", "panel/corner"), "panel/corner_x is missing"),
         ("; nothing\n", "describes no panel"),
     ):
@@ -351,7 +365,7 @@ def test_crystfel_files_that_cannot_be_read(tmp_path):
     assert_same_image(base, read(text, {"index": 1, "wavelength_angstrom": 1.1}, stream + stream))
     with pytest.raises(FileFormatError, match=r"holds no indexed crystal"):
         read(text, chunks="CrystFEL stream format 2.3\n")
-    with pytest.raises(FileFormatError, match=r"a place in the image files; give wavelength="):
+    with pytest.raises(FileFormatError, match=r"a place in the image files; give wavelength_angstrom="):
         nb.Experiment.from_crystfel(
             _with(tmp_path, text.replace("wavelength = 1.1", "wavelength = /LCLS/w")), None, base
         )

@@ -21,9 +21,10 @@ from nanobragg.exchange.geometry_files import (
     write_geometry,
 )
 from nanobragg.exchange.toml import Run
-from nanobragg.io.geometry.image_headers import geometry_of_image, kind_of_file
+from nanobragg.io.geometry.headers.reading import geometry_of_image, kind_of_file
 from nanobragg.io.geometry.record import Geometry
-from nanobragg.io.images.image_file import embedded_text, find_data, image_format, open_hdf5, read_frame, read_image
+from nanobragg.io.images.hdf5 import find_data, open_hdf5, read_frame
+from nanobragg.io.images.image_file import embedded_text, image_format, read_image
 
 IMAGES = (".nxs", ".h5", ".hdf5", ".cbf", ".img", ".smv", ".tif", ".tiff", ".edf")
 

@@ -15,7 +15,7 @@ from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.errors import FileFormatError, UsageError
 from nanobragg.exchange.geometry_files import geometry_in
 from nanobragg.io.atomic import replacing
-from nanobragg.io.geometry.image_headers import geometry_of_image
+from nanobragg.io.geometry.headers.reading import geometry_of_image
 from nanobragg.io.geometry.record import Geometry
 from nanobragg.io.images.float_image import read_float
 from nanobragg.io.images.image_file import read_image

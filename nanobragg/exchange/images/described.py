@@ -20,7 +20,7 @@ from nanobragg.exchange.geometry import of_decided
 from nanobragg.exchange.images.provenance import provenance
 from nanobragg.exchange.images.smv_geometry import smv_geometry
 from nanobragg.io.geometry.record import Geometry, one_panel
-from nanobragg.io.images.cbf import save_cbf
+from nanobragg.io.images.cbf.writing import save_cbf
 from nanobragg.io.images.embedded import SMV_KEY, packed
 from nanobragg.io.images.smv import entries_of, save_smv
 from nanobragg.io.images.smv_header import SmvGeometry, adsc_entries

@@ -14,9 +14,9 @@ import numpy as np
 from nanobragg.config import Experiment
 from nanobragg.errors import ConfigError
 from nanobragg.exchange.images.described import Described, check_dialect
-from nanobragg.io.geometry.dials import write_expt
+from nanobragg.io.geometry.dials.writing import write_expt
 from nanobragg.io.geometry.record import Geometry
-from nanobragg.io.images.cbf import whole_counts
+from nanobragg.io.images.cbf.writing import whole_counts
 from nanobragg.io.images.fabio_images import save_edf, save_tiff
 
 

@@ -5,6 +5,8 @@ The frame of DIALS (imgCIF) is the meeting point: beam along -z, spindle usually
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,20 @@ FROM_NEXUS = np.diag([-1.0, 1.0, -1.0])
 """McStas (NeXus) and CrystFEL frames (beam +z, y up); its own inverse."""
 FROM_MOSFLM = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 """MOSFLM frame (beam +x, spindle +z)."""
+
+
+def unit(vector: Any) -> Array:
+    """A vector in its direction, of length 1.
+
+    Raises
+    ------
+    ValueError
+        When it has no direction.
+    """
+    array = np.array(vector, dtype=np.float64)
+    if array.shape != (3,) or not np.isfinite(array).all() or not array.any():
+        raise ValueError(f"{vector} is no direction")
+    return np.asarray(array / np.linalg.norm(array))
 
 
 def rotation(axis: Array, degrees: float) -> Array:

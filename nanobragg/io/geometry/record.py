@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io.geometry.axes import Array, rotation, turning
 
 Path = str | PathLike[str]
 BEAM = np.array([0.0, 0.0, -1.0])
 """Along the beam in the frame of DIALS, where a format has no direction of its own."""
+_PARALLEL = 1e-6
+"""Sine of the angle between two axes below which they are parallel."""
+_TOLD_MOVED, _MOST_MOVED = 0.1, 0.6
+"""How far square pixels may move the corners of a panel of oblong ones [pixels]: above the first it is said, above the
+second refused."""
 
 
 def reciprocal(rows: Array) -> Array:
@@ -37,7 +43,11 @@ class Panel:
     mask: Any = None
     """(n_slow, n_fast) bool, True = rendered"""
     thickness_mm: float = 0.0
+    """of the sensor; 0: none"""
     mu_per_mm: float = 0.0
+    """absorption of the sensor; 0: the file does not say"""
+    material: str = ""
+    """of the sensor, as `nanobragg.constants.SENSOR_MATERIALS` spells it; empty: the file does not say"""
 
     @property
     def normal(self) -> Array:
@@ -71,12 +81,20 @@ class Geometry:
     osc: float | None = None
     """width of an image [degrees]; None or 0: a still"""
     n_images: int = 1
-    exposure_s: float = 1.0
+    exposure_s: float | None = None
+    mount: Array | None = None
+    """(3, 3) rotation by the axes of the goniometer that are not scanned, at spindle angle 0; `a_star` has it already"""
     a_star: Array | None = None
     """(3, 3) rows a*, b*, c* [1/Angstrom] at phi 0"""
     cell: tuple[float, ...] | None = None
     """unit cell where the orientation is not known [Angstrom, degrees]"""
     space_group: str | None = None
+    """Hall symbol, see `nanobragg.io.space_groups`"""
+
+    @property
+    def exposure(self) -> float:
+        """Of one image, for formats that want one [s]; 1 where it is not known."""
+        return self.exposure_s or 1.0
 
     @property
     def axes(self) -> Array:
@@ -104,7 +122,8 @@ class Geometry:
         )
         return dataclasses.replace(
             self, panels=panels, beam=vector(self.beam), polarization_axis=vector(self.polarization_axis),
-            spindle=vector(self.spindle), a_star=None if self.a_star is None else self.a_star @ matrix.T,
+            spindle=vector(self.spindle), mount=None if self.mount is None else matrix @ self.mount @ matrix.T,
+            a_star=None if self.a_star is None else self.a_star @ matrix.T,
         )  # fmt: skip
 
     def as_still(self) -> Geometry:
@@ -133,11 +152,75 @@ def one_panel(geometry: Geometry, program: str) -> Panel:
     return geometry.panels[0]
 
 
-def square_pixel(path: Path, where: str, fast: float, slow: float) -> float:
-    """The edge of a square pixel; others are refused."""
-    if not fast > 0 or abs(fast - slow) > 1e-6 * fast:
-        raise FileFormatError(path, f"{where}: pixels of {fast:g} x {slow:g} mm; only square ones are simulated")
-    return fast
+def panel_of(
+    path: Path, where: str, edges: tuple[float, float], *, origin: Array, fast: Array, slow: Array, n_fast: int, n_slow: int,
+    **more: Any,
+) -> Panel:  # fmt: skip
+    """A panel as a file describes it; what cannot be simulated is refused.
+
+    Pixels are simulated square. Where the two edges differ a little, their mean is the edge of both and the middle of the
+    panel stays where it is; what that moves the corners by is said above 0.1 pixels and refused above 0.6.
+
+    Parameters
+    ----------
+    path, where : path and str
+        The file and the place inside it, for messages.
+    edges : tuple of 2 float
+        Of a pixel along fast and slow [mm].
+    origin : (3,) array
+        Outer corner of the first pixel [mm].
+    fast, slow : (3,) array
+        Directions; need not be quite perpendicular.
+    n_fast, n_slow : int
+        Pixels.
+    **more
+        Other fields of `Panel`.
+
+    Raises
+    ------
+    FileFormatError
+        For axes that are parallel, pixels that are too oblong, and numbers that are not finite.
+    """
+    if not (1 <= n_fast < 2**31 and 1 <= n_slow < 2**31):
+        raise FileFormatError(path, f"{where}: {n_fast} x {n_slow} pixels; must be at least 1 x 1")
+    vectors = [np.asarray(v, dtype=np.float64) for v in (origin, fast, slow)]
+    if not np.isfinite([*edges, *(x for v in vectors for x in v)]).all():
+        raise FileFormatError(
+            path, f"{where}: holds a number that is not finite; correct the origin, the axes or the pixels"
+        )
+    origin, fast, slow = vectors
+    if not fast.any() or not slow.any():
+        raise FileFormatError(path, f"{where}: an axis has no length; correct fs (fast) and ss (slow)")
+    fast, slow = fast / np.linalg.norm(fast), slow / np.linalg.norm(slow)
+    if np.linalg.norm(np.cross(fast, slow)) < _PARALLEL:
+        raise FileFormatError(path, f"{where}: fs (fast) and ss (slow) of panel {more.get('name', 'panel')} are "
+                              "parallel; a panel needs two directions")  # fmt: skip
+    pixel = (edges[0] + edges[1]) / 2
+    if not min(edges) > 0:
+        raise FileFormatError(path, f"{where}: pixels of {edges[0]:g} x {edges[1]:g} mm; both edges must be > 0")
+    if edges[0] == edges[1]:
+        return Panel(n_fast=n_fast, n_slow=n_slow, pixel_mm=pixel, origin=origin, fast=fast, slow=slow, **more)
+    moved = [n * (edge - pixel) / 2 for n, edge in ((n_fast, edges[0]), (n_slow, edges[1]))]
+    off = (abs(moved[0]) + abs(moved[1])) / pixel
+    stated = f"{where}: pixels of {edges[0]:g} x {edges[1]:g} mm"
+    if off > _MOST_MOVED:
+        raise FileFormatError(path, f"{stated}; only square ones are simulated, and with one edge the corners would be off "
+                              f"by {off:.2g} pixels; describe the panel by square pixels")  # fmt: skip
+    if off > _TOLD_MOVED:
+        warnings.warn(f"{path}: {stated} are simulated square, which moves the corners of the panel by {off:.2g} pixels",
+                      NanoBraggWarning, stacklevel=2)  # fmt: skip
+    origin = origin + moved[0] * fast + moved[1] * slow
+    return Panel(n_fast=n_fast, n_slow=n_slow, pixel_mm=pixel, origin=origin, fast=fast, slow=slow, **more)
+
+
+def mounted(matrix: Array) -> Array | None:
+    """A rotation, or None for none."""
+    return None if np.abs(matrix - np.eye(3)).max() < 1e-9 else matrix
+
+
+def forwards(spindle: Array, start: float, width: float) -> tuple[Array, float, float]:
+    """Axis, start and width of a rotation whose width is not negative: backwards is forwards about the opposite axis."""
+    return (-spindle, -start, -width) if width < 0 else (spindle, start, width)
 
 
 def flat_beam_center(geometry: Geometry, what: str) -> tuple[float, float, float]:

@@ -10,31 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.errors import FileFormatError
-from nanobragg.io.images.cbf import read_cbf
+from nanobragg.io.images.cbf.reading import read_cbf
 from nanobragg.io.images.embedded import COMMENT, SMV_KEY, unpacked
 from nanobragg.io.images.fabio_images import read_with_fabio
+from nanobragg.io.images.hdf5 import find_data, open_hdf5, read_frame
 from nanobragg.io.images.pgm import read_pgm
 from nanobragg.io.images.smv import read_smv
-from nanobragg.io.optional import needed
+from nanobragg.io.packing import first_bytes
 
-_HDF5, _CBF, _SMV, _PGM = b"\x89HDF", b"###CBF", b"{\nHEADER_BYTES", b"P5"
+_HDF5, _CBF, _PGM = b"\x89HDF", b"###CBF", b"P5"
+_SMV, _SMV_CRLF = b"{\nHEADER_BYTES", b"{\r\nHEADER_BYTE"
 
 
 def image_format(path: str | PathLike[str]) -> str:
-    """One of nxmx, cbf, smv, pgm, other."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(16)
-    except OSError as error:
-        raise FileFormatError(path, f"cannot be read: {error.strerror}; check the name and the permissions") from None
-    for magic, name in ((_HDF5, "nxmx"), (_CBF, "cbf"), (_SMV, "smv"), (_PGM, "pgm")):
+    """One of nxmx, cbf, smv, pgm, other; of a packed file (.gz, .bz2) that of its content."""
+    start = first_bytes(path, 16)
+    for magic, name in ((_HDF5, "nxmx"), (_CBF, "cbf"), (_SMV, "smv"), (_SMV_CRLF, "smv"), (_PGM, "pgm")):
         if start.startswith(magic):
             return name
     return "other"
 
 
 def read_image(path: str | PathLike[str], image: int = 1) -> NDArray[Any]:
-    """Pixels of an SMV, miniCBF, NXmx, PGM, TIFF or EDF file, or of what else fabio reads.
+    """Pixels of an SMV, CBF, NXmx, Eiger master, PGM, TIFF or EDF file, or of what else fabio reads; also packed (.gz, .bz2).
 
     Parameters
     ----------
@@ -96,50 +94,3 @@ def _unpacked(path: str | PathLike[str], text: str | None) -> str | None:
         return None if text is None else unpacked(text)
     except (ValueError, zlib.error) as error:
         raise FileFormatError(path, f"its provenance is damaged: {error}") from None
-
-
-def read_frame(path: str | PathLike[str], data: Any, image: int) -> NDArray[Any]:
-    """An image of a stack in an open HDF5 file.
-
-    Raises
-    ------
-    FileFormatError
-        When its data are damaged, or the filter that packed them is not installed.
-    """
-    try:
-        return np.asarray(data[image - 1])
-    except (OSError, RuntimeError) as error:
-        raise FileFormatError(
-            path, f"{data.name}: image {image} cannot be read: {error}; is it damaged, or is hdf5plugin missing?"
-        ) from None
-
-
-def open_hdf5(path: str | PathLike[str]) -> Any:
-    """An HDF5 file for reading.
-
-    Raises
-    ------
-    FileFormatError
-        When it is missing, truncated or no HDF5.
-    """
-    h5py = needed("h5py", "reading NXmx")
-    try:
-        import hdf5plugin  # noqa: F401  makes its filters known to HDF5
-    except ImportError:
-        pass
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise FileFormatError(path, f"is not an HDF5 file that can be read: {error}; is it truncated?") from None
-
-
-def find_data(path: str | PathLike[str], file: Any) -> Any:
-    """The stack of images (n, n_slow, n_fast) of an NXmx file."""
-    try:
-        group = file.get("/entry/data")
-        data = None if group is None else group.get(group.attrs.get("signal", "data"))
-    except (OSError, RuntimeError, AttributeError, TypeError) as error:
-        raise FileFormatError(path, f"/entry/data: {error}; is it damaged?") from None
-    if data is None or getattr(data, "ndim", 0) != 3:
-        raise FileFormatError(path, "/entry/data/data: is missing or no stack of images (n, slow, fast); is it NXmx?")
-    return data

@@ -146,7 +146,7 @@ def _write_entry(entry: Any, geometry: Geometry, count: int) -> None:
     entry["definition"] = "NXmx"
     entry["title"] = "simulated by nanobragg"
     entry["start_time"] = _time(now)
-    entry["end_time_estimated"] = _time(now + datetime.timedelta(seconds=count * geometry.exposure_s))
+    entry["end_time_estimated"] = _time(now + datetime.timedelta(seconds=count * geometry.exposure))
     source = _group(entry, "source", "NXsource")
     source["name"] = "simulation"
     source["name"].attrs["short_name"] = "simulation"
@@ -176,7 +176,7 @@ def _write_detector(detector: Any, geometry: Geometry) -> None:
     detector["saturation_value"], detector["underload_value"] = np.int64(2**31 - 1), np.int64(-1)
     detector["bit_depth_readout"] = np.int64(32)
     for name in ("count_time", "frame_time"):
-        _value(detector, name, geometry.exposure_s, "s")
+        _value(detector, name, geometry.exposure, "s")
     _value(detector, "distance", abs(first.distance), "mm")
     for name, n in (("x_pixel_size", first.pixel_mm), ("y_pixel_size", first.pixel_mm)):
         _value(detector, name, n, "mm")

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.errors import ConfigError, FileFormatError
-from nanobragg.io.atomic import read_bytes, write_bytes
+from nanobragg.io.atomic import write_bytes
+from nanobragg.io.packing import read_unpacked
 
 _GAP = rb"(?:\s|#[^\n]*\n)+"
 _HEADER = re.compile(rb"P5" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,5})\s")
@@ -28,7 +29,7 @@ def read_pgm(path: str | PathLike[str]) -> NDArray[np.uint8]:
     FileFormatError
         When the file is missing, is no such PGM, or is short.
     """
-    data = read_bytes(path)
+    data = read_unpacked(path)
     match = _HEADER.match(data)
     if match is None:
         raise FileFormatError(path, "is not a binary PGM: no header P5, width, height, largest grey")

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io import text
 from nanobragg.io.atomic import read_bytes, write_bytes
+from nanobragg.io.packing import read_unpacked
 
 _BLOCK = 512
 """A header fills a whole number of these [bytes]."""
 _MOST_FILLED = 2**31 - 1
 """Largest image whose missing data are filled with 0 [pixels]: as many as the original can count."""
-_START = b"{\nHEADER_BYT"
+_START, _START_CRLF = b"{\nHEADER_BYT", b"{\r\nHEADER_BYT"
+_UNSIGNED_SHORT = ("unsigned short", "unsigned short int")
 _ENTRY = re.compile(r"\s*([A-Za-z0-9_]+)\s*=\s*([^;\n]*)")
 _BYTE_ORDERS = {"little_endian": "<", "big_endian": ">"}
 _NATIVE_ORDER = f"{sys.byteorder}_endian"
@@ -39,7 +41,7 @@ class SmvImage:
 
 
 def read_smv(path: str | PathLike[str]) -> tuple[NDArray[np.uint16], dict[str, str]]:
-    """Read an SMV image of unsigned 16-bit counts; big-endian files are swapped.
+    """Read an SMV image of unsigned 16-bit counts; big-endian files are swapped, packed ones (.gz, .bz2) unpacked.
 
     Returns
     -------
@@ -74,8 +76,8 @@ def load_smv(path: str | PathLike[str], *, strict: bool) -> SmvImage:
     FileFormatError
         As `read_smv`; a short file only if `strict`.
     """
-    data = read_bytes(path)
-    if not data.startswith(_START):
+    data = read_unpacked(path) if strict else read_bytes(path)
+    if not data.startswith((_START, _START_CRLF) if strict else _START):
         raise FileFormatError(path, "is not an SMV image: does not start with '{', line feed, HEADER_BYTES", 1)
     if len(data) < _BLOCK:
         raise FileFormatError(path, f"is not an SMV image: {len(data)} bytes, its header alone takes {_BLOCK}")
@@ -90,9 +92,12 @@ def load_smv(path: str | PathLike[str], *, strict: bool) -> SmvImage:
     n_fast, n_slow = _size(path, header, strict)
     if strict:
         header, length = _overflowing(data, header, length, n_fast * n_slow)
-        kind = parse_header(header).get("TYPE", "unsigned_short")
-        if kind not in ("unsigned_short", "unsigned short"):
-            raise FileFormatError(path, f"TYPE is {kind}, only unsigned_short is read")
+        entries = parse_header(header)
+        for key in ("TYPE", "Data_type"):
+            if entries.get(key, "unsigned_short").replace("_", " ").lower() not in _UNSIGNED_SHORT:
+                raise FileFormatError(path, f"{key} is {entries[key]}, only unsigned_short is read")
+        if entries.get("Compression", "None").lower() not in ("none", ""):
+            raise FileFormatError(path, f"Compression is {entries['Compression']}; only None is read: unpack it first")
     found = (len(data) - length) // 2
     if strict and found < n_fast * n_slow:
         raise FileFormatError(

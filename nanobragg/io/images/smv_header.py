@@ -115,7 +115,7 @@ def adsc_entries(geometry: Geometry, image: int = 1, adc_offset: float = 0.0) ->
         ("PIXEL_SIZE", f"{geometry.panels[0].pixel_mm:.12g}"), ("DISTANCE", f"{distance:.12g}"),
         ("WAVELENGTH", f"{geometry.wavelength:.12g}"), ("BEAM_CENTER_X", f"{slow:.12g}"),
         ("BEAM_CENTER_Y", f"{fast:.12g}"), ("PHI", f"{start:.12g}"), ("OSC_START", f"{start:.12g}"),
-        ("OSC_RANGE", f"{width:.12g}"), ("AXIS", "phi"), ("TWOTHETA", "0"), ("TIME", f"{geometry.exposure_s:g}"),
+        ("OSC_RANGE", f"{width:.12g}"), ("AXIS", "phi"), ("TWOTHETA", "0"), ("TIME", f"{geometry.exposure:g}"),
         ("DATE", datetime.datetime.now(datetime.UTC).strftime("%a %b %d %H:%M:%S %Y")),
         ("DETECTOR_SN", "000"), ("IMAGE_PEDESTAL", f"{adc_offset:g}"), ("ADC_OFFSET", f"{adc_offset:g}"),
         ("CCD_IMAGE_SATURATION", "65535"),

@@ -1,0 +1,1 @@
+"""Geometry files (``.geom``) and streams of CrystFEL."""

@@ -1,0 +1,1 @@
+"""Experiment lists of DIALS (``.expt``)."""

@@ -1,0 +1,275 @@
+"""DIALS experiment lists (``.expt``, JSON), read without dxtbx.
+
+A model that changes during the scan is kept by DIALS at the n + 1 boundaries of its n images; an image has the model in the
+middle of its exposure, the mean of two.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from nanobragg.errors import BackendUnavailableError, FileFormatError, NanoBraggWarning
+from nanobragg.io.atomic import read_bytes
+from nanobragg.io.geometry.axes import Array, rotation, unit
+from nanobragg.io.geometry.masks import mask_without
+from nanobragg.io.geometry.record import Geometry, Panel, Path, forwards, mounted, panel_of, reciprocal
+from nanobragg.io.space_groups import as_hall, hall_symbol
+
+_POLY_BEAMS = ("polychromatic", "PolychromaticBeam", "laue")
+_NOT_SAID: float | None = None
+_IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+
+
+def read_expt(path: Path, index: int | None = None, image: int | None = None) -> Geometry:
+    """Read one experiment of a list.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    index : int, optional
+        Which experiment, from 0; None: the only one.
+    image : int, optional
+        Number of the image, as the scan counts; None: the first.
+
+    Raises
+    ------
+    FileFormatError
+        When the file is no experiment list, holds several experiments and no index is given, or describes what cannot
+        be represented; the message names the place inside the file.
+    """
+    try:
+        data = json.loads(read_bytes(path))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise FileFormatError(path, f"is not JSON: {error}") from None
+    entries = data.get("experiment") if isinstance(data, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise FileFormatError(path, "is not a DIALS experiment list: it has no entry 'experiment'")
+    if index is None:
+        if len(entries) > 1:
+            crystals = len({entry.get("crystal") for entry in entries})
+            raise FileFormatError(path, f"holds {len(entries)} experiments ({crystals} crystals); choose one with "
+                                  f"index=0 to {len(entries) - 1}")  # fmt: skip
+        index = 0
+    if not 0 <= index < len(entries):
+        raise FileFormatError(path, f"index={index}: it holds experiments 0 to {len(entries) - 1}")
+    reader = _Reader(path, data, entries[index])
+    try:
+        return reader.geometry(image)
+    except FileFormatError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+        raise FileFormatError(
+            path, f"{reader.where}: {type(error).__name__}: {error}; is it an experiment list of DIALS?"
+        ) from None
+
+
+class _Reader:
+    """One experiment; `where` is the place inside the file, for messages."""
+
+    def __init__(self, path: Path, data: dict[str, Any], entry: dict[str, Any]) -> None:
+        self.path, self.data, self.entry = path, data, entry
+        self.where = "experiment"
+
+    def fail(self, problem: str) -> FileFormatError:
+        return FileFormatError(self.path, f"{self.where}: {problem}")
+
+    def model(self, kind: str) -> dict[str, Any] | None:
+        number = self.entry.get(kind)
+        if number is None:
+            return None
+        self.where = f"{kind}[{number}]"
+        models = self.data.get(kind, [])
+        if not isinstance(number, int) or not 0 <= number < len(models):
+            raise self.fail(f"the experiment refers to it, but there are {len(models)}")
+        model = models[number]
+        assert model is None or isinstance(model, dict)
+        return model
+
+    def geometry(self, image: int | None) -> Geometry:
+        detector = self.model("detector")
+        panels = () if detector is None else tuple(self.panels(detector))
+        scan = _Scan(self, image)
+        beam = self.beam(scan)
+        spindle, fixed, setting = self.goniometer(scan)
+        a_star, group = self.crystal(fixed, setting, scan)
+        phi, osc = scan.start, scan.width
+        if spindle is not None:
+            spindle, phi, width = forwards(spindle, phi, osc or 0.0)
+            osc = width or None
+        if scan.varying and image is None and scan.n > 1:
+            warnings.warn(f"{self.path}: {' and '.join(scan.varying)} varies during the scan; the model of image {scan.first} "
+                          "is taken, choose one with image=", NanoBraggWarning, stacklevel=2)  # fmt: skip
+        return Geometry(panels=panels, **beam, spindle=spindle, phi_start=phi, osc=osc, n_images=scan.n,
+                        exposure_s=scan.exposure_s, a_star=a_star, space_group=group,
+                        mount=mounted(setting @ fixed))  # fmt: skip
+
+    def beam(self, scan: _Scan) -> dict[str, Any]:
+        beam = self.model("beam")
+        if beam is None:
+            return {}
+        if any(word.lower() in str(beam.get("__id__", "")).lower() for word in _POLY_BEAMS):
+            raise self.fail(f"is a {beam['__id__']} beam; only monochromatic ones are read")
+        direction, wavelength = -unit(beam["direction"]), float(beam["wavelength"])
+        s0 = scan.varied(self.where, beam, "s0_at_scan_points", (3,))
+        if s0 is not None:
+            direction, wavelength = unit(s0), 1.0 / float(np.linalg.norm(s0))
+        fraction = beam.get("polarization_fraction")
+        normal = np.array(beam.get("polarization_normal", (0.0, 0.0, 0.0)), dtype=float)
+        return {
+            "wavelength": wavelength, "beam": direction,
+            "polarization_axis": unit(np.cross(direction, normal)) if np.any(np.cross(direction, normal)) else None,
+            "kahn_factor": None if fraction is None else 2 * float(fraction) - 1,
+            "flux": float(beam["flux"]) if beam.get("flux") else None,
+        }  # fmt: skip
+
+    def panels(self, detector: dict[str, Any]) -> Iterator[Panel]:
+        place = self.where
+        models = detector["panels"]
+        frames: dict[int, Array] = {}
+        hierarchy = detector.get("hierarchy")
+        if hierarchy:
+            self.where = f"{place}.hierarchy"
+            self.descend(hierarchy, np.eye(4), len(models), frames)
+            lost = [i for i in range(len(models)) if i not in frames]
+            if lost:
+                raise self.fail(f"panels {lost} have no parent in the hierarchy")
+        for i, model in enumerate(models):
+            self.where = f"{place}.panels[{i}]"
+            frame = frames.get(i, np.eye(4)) @ _matrix(model)
+            width, height = model["pixel_size"]
+            n_fast, n_slow = (int(n) for n in model["image_size"])
+            corrected = model.get("px_mm_strategy", {}).get("type", "").endswith("ParallaxCorrectedPxMmStrategy")
+            name = model.get("name") or f"panel_{i}"
+            if model.get("px_mm_strategy", {}).get("type", "").startswith("Offset"):
+                warnings.warn(f"{self.path}: {self.where} {name}: the offsets of its pixels (dx, dy) are not read",
+                              NanoBraggWarning, stacklevel=2)  # fmt: skip
+            yield panel_of(
+                self.path, self.where, (float(width), float(height)), n_fast=n_fast, n_slow=n_slow,
+                origin=frame[:3, 3], fast=frame[:3, 0], slow=frame[:3, 1], name=name,
+                mask=mask_without(model.get("mask"), n_fast, n_slow), material=str(model.get("material") or ""),
+                thickness_mm=float(model.get("thickness", 0.0)) if corrected else 0.0,
+                mu_per_mm=float(model.get("mu", 0.0)) if corrected else 0.0,
+            )  # fmt: skip
+
+    def descend(self, node: dict[str, Any], parent: Array, n: int, frames: dict[int, Array]) -> None:
+        """Multiply frames down the tree; those of panels are in that of their parent."""
+        frame = parent @ _matrix(node)
+        for child in node.get("children", ()):
+            if "panel" not in child:
+                self.descend(child, frame, n, frames)
+            elif not 0 <= child["panel"] < n:
+                raise self.fail(f"refers to panel {child['panel']}, there are panels 0 to {n - 1}")
+            else:
+                frames[child["panel"]] = frame
+
+    def goniometer(self, scan: _Scan) -> tuple[Array | None, Array, Array]:
+        """Axis, fixed rotation and setting rotation: r(phi) = S R(phi) F r."""
+        model = self.model("goniometer")
+        if model is None:
+            return None, np.eye(3), np.eye(3)
+        fixed, setting = (np.array(model.get(key, _IDENTITY), float).reshape(3, 3)
+                          for key in ("fixed_rotation", "setting_rotation"))  # fmt: skip
+        if "axes" in model:
+            axes, angles, scanned = [unit(a) for a in model["axes"]], model["angles"], int(model["scan_axis"])
+            fixed, setting, axis = np.eye(3), np.eye(3), axes[scanned]
+            for i, (other, angle) in enumerate(zip(axes, angles, strict=True)):  # that next to the sample comes first
+                if i < scanned:
+                    fixed = rotation(other, float(angle)) @ fixed
+                elif i > scanned:
+                    setting = rotation(other, float(angle)) @ setting
+        else:
+            axis = unit(model["rotation_axis"])
+        varied = scan.varied(self.where, model, "setting_rotation_at_scan_points", (3, 3))
+        if varied is not None:
+            u, _, v = np.linalg.svd(varied)  # the mean of two rotations is one again but for a little shrinking
+            setting = u @ v
+        return unit(setting @ axis), fixed, setting
+
+    def crystal(self, fixed: Array, setting: Array, scan: _Scan) -> tuple[Array | None, str | None]:
+        model = self.model("crystal")
+        if model is None:
+            return None, None
+        group = self.group(model.get("space_group_hall_symbol"))
+        columns = scan.varied(self.where, model, "A_at_scan_points", (3, 3))
+        if columns is not None:
+            if not abs(np.linalg.det(columns)) > 0:
+                raise self.fail("A_at_scan_points: a*, b*, c* lie in a plane")
+            return (setting @ fixed @ columns).T, group
+        axes = np.array([model[f"real_space_{axis}"] for axis in "abc"], dtype=float)
+        if not abs(np.linalg.det(axes)) > 0:
+            raise self.fail("a, b, c lie in a plane")
+        return reciprocal(axes @ (setting @ fixed).T), group
+
+    def group(self, symbol: Any) -> str | None:
+        """The Hall symbol; unchecked without gemmi."""
+        if symbol is None:
+            return None
+        try:
+            return hall_symbol(as_hall(str(symbol)))
+        except ValueError as error:
+            raise self.fail(str(error)) from None
+        except BackendUnavailableError:
+            return as_hall(str(symbol))
+
+
+class _Scan:
+    """The chosen image of a scan: its place, start, width and exposure; scans of old and new files."""
+
+    def __init__(self, reader: _Reader, image: int | None) -> None:
+        self.reader = reader
+        self.start, self.width, self.exposure_s = 0.0, _NOT_SAID, _NOT_SAID
+        self.n, self.first, self.number = 1, 1, 1
+        self.varying: list[str] = []
+        model = reader.model("scan")
+        if model is None:
+            if image is not None:
+                raise reader.fail(f"image={image}: the experiment is a still; leave image= out")
+            return
+        self.first, last = (int(n) for n in model["image_range"])
+        self.n = last - self.first + 1
+        self.number = self.first if image is None else image
+        if not self.first <= self.number <= last:
+            raise reader.fail(f"image={image}: the scan has images {self.first} to {last}")
+        fields = model.get("properties", model)
+        exposure = fields.get("exposure_time") or [0.0]
+        self.exposure_s = float(exposure[0] if isinstance(exposure, list) else exposure) or None
+        if "oscillation" not in fields:
+            return
+        values = [float(x) for x in fields["oscillation"]]
+        if "properties" in model:  # the start of every image
+            self.start = values[self.number - self.first]
+            self.width = float(model.get("oscillation_width") or (values[1] - values[0] if len(values) > 1 else 0.0))
+            if len(values) == 1 and not self.width and "oscillation" in model:
+                self.width = float(model["oscillation"][1])
+        else:
+            self.start, self.width = values[0] + (self.number - self.first) * values[1], values[1]
+
+    def varied(self, where: str, model: dict[str, Any], key: str, shape: tuple[int, ...]) -> Array | None:
+        """The value in the middle of the image of something that is kept at the boundaries of the images."""
+        points = model.get(key)
+        if not points:
+            return None
+        if len(points) != self.n + 1:
+            raise FileFormatError(self.reader.path, f"{where}: {key} has {len(points)} points, a scan of {self.n} images "
+                                  f"has {self.n + 1}")  # fmt: skip
+        here = self.number - self.first
+        pair = np.array(points[here : here + 2], dtype=np.float64).reshape(2, *shape)
+        if not np.isfinite(pair).all():
+            raise FileFormatError(self.reader.path, f"{where}: {key} holds a number that is not finite")
+        self.varying.append(where.partition("[")[0])
+        return np.asarray(pair.mean(0))
+
+
+def _matrix(frame: dict[str, Any]) -> Array:
+    """4 x 4 matrix of a frame that is given by fast axis, slow axis and origin in that of its parent."""
+    fast, slow = unit(frame.get("fast_axis", (1, 0, 0))), unit(frame.get("slow_axis", (0, 1, 0)))
+    matrix = np.eye(4)
+    matrix[:3, 0], matrix[:3, 1] = fast, slow
+    matrix[:3, 2], matrix[:3, 3] = np.cross(fast, slow), np.array(frame.get("origin", (0, 0, 0)), float)
+    return matrix

@@ -1,0 +1,1 @@
+"""Geometry in NXmx files and in the master files of Eiger detectors."""

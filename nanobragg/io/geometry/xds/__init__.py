@@ -1,0 +1,1 @@
+"""XPARM.XDS, GXPARM.XDS and XDS.INP."""
