@@ -111,3 +111,22 @@ def test_table_is_cubic_inside_and_straight_outside(run) -> None:
     for s, expected in ((0.05, 0.5), (0.15, 1.375), (0.25, 2.95), (0.32, 4.4), (0.34, 4.8), (0.36, 5.2), (0.5, 8.0)):
         # between neighbouring pixels the table is straight to (spacing)^2 F''/8 = 1e-4 * 40 / 8
         assert abs(np.interp(s, stol, f) - expected) < 1e-3
+
+
+def test_corrected_noisify(run) -> None:
+    """One calibration for all seeds, one flicker for the frame, no half of an ADU lost, and the offset in the header."""
+    line = "noisify --fidelity corrected -floatfile flat.bin -detpixels_x 40 -gain 1.5 -scale 1e4 -bits 32"
+    for seed in (1, 2):
+        assert (
+            run(f"{line} -calibration 0.1 -flicker 0.2 -seed {seed} -noisefile {seed}.img -intfile clean.img").status
+            == 0
+        )
+    header = Path("1.img").read_bytes()[:512]
+    assert b"ADC_OFFSET=40;" in header and b"TYPE=long_integer;" in header
+    first, second = (np.fromfile(f"{seed}.img", np.uint32, offset=512).astype(float) - 40 for seed in (1, 2))
+    assert np.corrcoef(first, second)[0, 1] > 0.99 and abs(first.mean() / second.mean() - 1) > 0.01
+    clean = np.fromfile("clean.img", np.uint32, offset=512)
+    assert (clean == 750040).all()
+    whole = first / first.mean()
+    assert abs(whole.std() - 0.1) < 5 * 0.1 / np.sqrt(2 * 1280)
+    assert run("nonbragg --fidelity corrected -stol table.stol").says("--fidelity corrected: must be reference")

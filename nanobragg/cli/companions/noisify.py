@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.cli.companions.tokens import Option, described, own_options, read_tokens
+from nanobragg.config.image_chain.readout import Maps, Readout
+from nanobragg.config.image_chain.readout import Psf as PointSpread
 from nanobragg.constants import DEFAULT_FLUENCE, R_E_SQR
 from nanobragg.errors import FileFormatError, NanoBraggWarning, UsageError
 from nanobragg.imaging.original.noisify import NumpyNoise, OriginalNoise, Psf, Spread, Stored, spread, stored
+from nanobragg.imaging.readout import Conditions, Counts, counts
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.images.pgm import write_pgm
 from nanobragg.io.images.smv import header_values, load_smv, padded_header
@@ -101,7 +104,7 @@ options:
 
 def run_noisify(args: Sequence[str]) -> int:
     """Run the command."""
-    own, tokens = own_options(args)
+    own, tokens = own_options(args, ("reference", "corrected"))
     if "help" in own:
         sys.stdout.write(_help())
         return 0
@@ -125,7 +128,10 @@ def run_noisify(args: Sequence[str]) -> int:
 
     _report(settings, image, psf, fwhm, errors, seed, calibration_state)
     photons = _photons(settings, image)
-    files = _Files(settings, image)
+    files = _Files(settings, image, "corrected" in own.get("fidelity", ""))
+    if own.get("fidelity") == "corrected":
+        _write_corrected(settings, photons, image, psf, errors, seed, int(own.get("threads", 1)), files)
+        return 0
     expected = photons
     if point_spread is not None and not noise:
         _say(f"  applying PSF to noiseless image width = {point_spread.width:g} pixels")
@@ -141,15 +147,15 @@ def run_noisify(args: Sequence[str]) -> int:
         return 0
 
     generator = _generator(own, seed, calibration_state)
-    counts = photons.copy()
-    total = generator.count(counts.reshape(-1), errors["flicker"], errors["calibration"])
+    n = photons.copy()
+    total = generator.count(n.reshape(-1), errors["flicker"], errors["calibration"])
     if point_spread is not None:
         _say(f"{total:.0f} photons on noise image before PSF")
         _say(f"  applying PSF width = {fwhm * 1e6:g} um")
-        counts = _tell(spread(counts, point_spread), point_spread)
-    deviates = 0.0 * counts if errors["readout"] <= 0 else generator.gaussian(counts.size).reshape(counts.shape)
-    noisy = stored(counts, gain, offset, errors["readout"] * deviates.astype(np.float64))
-    total = float(np.add.accumulate(counts.ravel(), dtype=np.float64)[-1])
+        n = _tell(spread(n, point_spread), point_spread)
+    deviates = 0.0 * n if errors["readout"] <= 0 else generator.gaussian(n.size).reshape(n.shape)
+    noisy = stored(n, gain, offset, errors["readout"] * deviates.astype(np.float64))
+    total = float(np.add.accumulate(n.ravel(), dtype=np.float64)[-1])
     overloads = noisy.overloads32 if files.bits == 32 else noisy.overloads16
     _say(f"{total:.0f} photons on noise image ({overloads} overloads)")
     files.write(get("noisefile", "noiseimage.img"), noisy, "")
@@ -288,10 +294,51 @@ def _generator(own: dict[str, str], seed: int, calibration_state: int) -> Any:
     return OriginalNoise(-seed, calibration_state)
 
 
+def _write_corrected(
+    settings: dict[str, Any], photons: NDArray[np.float32], image: _Input, psf: str, errors: dict[str, float], seed: int,
+    n_threads: int, files: _Files,
+) -> None:  # fmt: skip
+    """The same files by the package's own model: static calibration, one flicker for the frame, rounding, clipping."""
+    get = settings.get
+    if files.bits not in (16, 32):
+        raise UsageError(f"noisify: -bits {files.bits}: must be 16 or 32")
+    spread_by = (
+        PointSpread(kind=psf, fwhm_um=1e6 * get("fwhm", 46e-6), radius_px=get("radius", 0) or None)
+        if psf
+        else PointSpread()
+    )
+    common: dict[str, Any] = {
+        "gain_adu_per_photon": get("gain", 1.0), "offset_adu": get("adc", 40.0), "bits": files.bits, "min_adu": 0,
+        "psf": spread_by,
+    }  # fmt: skip
+    here = Conditions(pixel_um=(1e6 * image.pixel, 1e6 * image.pixel), n_threads=n_threads)
+    clean = counts(photons, Readout(**common, counting="none"), 0, here)
+    files.write(get("intfile", "intimage.img"), _as_stored(clean), f"{photons.size} ")
+    if get("pgm", True):
+        name = get("pgmfile", "image.pgm")
+        _say(f"writing {name} as 1-byte integers")
+        write_pgm(name, np.minimum(clean.counts, 255).astype(np.uint8))
+    if not get("noise", True):
+        return
+    readout = Readout(
+        **common, flicker=errors["flicker"], noise_adu=errors["readout"],
+        maps=Maps(gain_error=errors["calibration"], seed=abs(get("calib_seed", 1))),
+    )  # fmt: skip
+    noisy = counts(photons, readout, abs(seed) & 0xFFFFFFFF, here)
+    total = (noisy.counts.astype(np.float64) - readout.offset_adu).sum() / readout.gain_adu_per_photon
+    _say(f"{total:.0f} photons on noise image ({noisy.overloads} overloads)")
+    files.write(get("noisefile", "noiseimage.img"), _as_stored(noisy), "")
+
+
+def _as_stored(read: Counts) -> Stored:
+    return Stored(read.counts.astype(np.uint16), read.counts.astype(np.uint32), read.overloads, read.overloads)
+
+
 class _Files:
     """Writes both SMV images under one header."""
 
-    def __init__(self, settings: dict[str, Any], image: _Input) -> None:
+    def __init__(self, settings: dict[str, Any], image: _Input, offset_told: bool) -> None:
+        self._offset_told = offset_told
         self.bits = settings.get("bits", 16)
         self._header = image.header if image.header is not None else self._own(settings, image)
 
@@ -315,6 +362,8 @@ class _Files:
             ("PHI", f"{phi:g}"), ("OSC_START", f"{phi:g}"), ("OSC_RANGE", f"{get('osc', 1.0):g}"),
             ("DETECTOR_SN", "000"), ("BEAMLINE", "fake"),
         ]  # fmt: skip
+        if self._offset_told:
+            entries.append(("ADC_OFFSET", f"{get('adc', 40.0):g}"))
         if self.bits in kinds:
             return padded_header([*first, ("TYPE", kinds[self.bits]), *entries])
         lines = "".join(f"{key}={value};\n" for key, value in entries)
@@ -323,9 +372,10 @@ class _Files:
 
 def _help() -> str:
     own = (
-        "  --fidelity NAME                 reference (default)\n"
+        "  --fidelity NAME                 reference (default), or corrected: one calibration for all frames,\n"
+        "                                  one flicker for the frame, a linear point spread, rounding\n"
         "  --generator NAME                nanobragg (default: the original's deviates) or pcg64\n"
-        "  --threads N                     accepted; the original's deviates are drawn one after the other\n"
+        "  --threads N                     for --fidelity corrected; the original's deviates are drawn one after the other\n"
     )
     return (
         "\n".join(["usage: nanoBragg noisify -floatfile floatimage.bin [options]", "", *described(OPTIONS), ""]) + own

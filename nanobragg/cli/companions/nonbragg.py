@@ -33,7 +33,7 @@ BANNER = "nonBragg amorphous material diffraction simulator - James Holton and K
 
 def run_nonbragg(args: Sequence[str]) -> int:
     """Run the command."""
-    own, tokens = own_options(args)
+    own, tokens = own_options(args, ("reference",))
     if "help" in own:
         sys.stdout.write(
             "\n".join(["usage: nanoBragg nonbragg -stol water.stol [options]", "", *described(OPTIONS), ""])

@@ -85,11 +85,17 @@ class Option:
 
 OWN = {"--help": False, "--fidelity": True, "--generator": True, "--threads": True}
 """Our own options, and whether a value follows."""
-FIDELITIES, GENERATORS = ("reference",), ("nanobragg", "pcg64")
+GENERATORS = ("nanobragg", "pcg64")
 
 
-def own_options(tokens: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def own_options(tokens: Sequence[str], fidelities: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Take our own options out of the command line.
+
+    Parameters
+    ----------
+    tokens : sequence of str
+    fidelities : sequence of str
+        What --fidelity may name.
 
     Returns
     -------
@@ -117,7 +123,7 @@ def own_options(tokens: Sequence[str]) -> tuple[dict[str, str], list[str]]:
                 raise UsageError(f"{name}: value missing")
             text = waiting.pop(0)
         own[name[2:]] = text
-    for name, choices in (("fidelity", FIDELITIES), ("generator", GENERATORS)):
+    for name, choices in (("fidelity", fidelities), ("generator", GENERATORS)):
         if own.get(name, choices[0]) not in choices:
             raise UsageError(f"--{name} {own[name]}: must be {' or '.join(choices)}")
     if not own.get("threads", "1").isdigit() or own.get("threads") == "0":
