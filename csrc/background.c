@@ -20,14 +20,36 @@ static double absorbed(double depth, double c) {
     return c > 0.0 ? mean * exp(-depth) : mean;
 }
 
-/* The interval of the table that holds s, by way of an index over equal steps; without branches, for s is in no order.
+/* F^2 times a weight at n values of s, constant outside the table; counts the values above it.
+ *
+ * The interval is found by way of an index over equal steps, in loops without branches, for s comes in no order.
  */
-static inline int64_t interval(const nb_background *b, double s) {
-    const int64_t step = (int64_t)((s - b->stol[0]) * b->index_scale);
-    int64_t i = b->index[step < b->n_index - 1 ? step : b->n_index - 1];
-    for (int32_t n = 0; n < b->index_steps; n++)
-        i += i < b->n_table - 2 && s >= b->stol[i + 1];
-    return i;
+static int64_t squared_factors(const nb_background *b, double weight, int n, double *restrict value) {
+    const double *restrict stol = b->stol, *restrict polynomial = b->polynomial;
+    const int32_t *restrict index = b->index;
+    const double first = stol[0], end = stol[b->n_table - 1], scale = b->index_scale;
+    const int32_t largest = (int32_t)b->n_index - 1, last = (int32_t)b->n_table - 2;
+    int32_t at[BLOCK];
+    int64_t beyond = 0;
+    for (int i = 0; i < n; i++) {
+        const double s = value[i];
+        beyond += s > end;
+        const double low = s > first ? s : first, inside = low < end ? low : end;
+        const int32_t step = (int32_t)((inside - first) * scale);
+        at[i] = index[step < largest ? step : largest];
+        value[i] = inside;
+    }
+    for (int32_t more = 0; more < b->index_steps; more++)
+        for (int i = 0; i < n; i++) {
+            const int32_t next = at[i] < last ? at[i] + 1 : last;
+            at[i] = value[i] >= stol[next] ? next : at[i];
+        }
+    for (int i = 0; i < n; i++) {
+        const double *c = polynomial + 4 * (int64_t)at[i], t = value[i] - stol[at[i]];
+        const double f = c[0] + t * (c[1] + t * (c[2] + t * c[3]));
+        value[i] = f * f * weight;
+    }
+    return beyond;
 }
 
 /* Add F^2 P Omega chi A of n points at block->x to block->sum; returns how many lie beyond the table. */
@@ -50,7 +72,7 @@ static int64_t scatter(const nb_background *b, nb_block *block, int n) {
     if (b->sensor_depth > 0.0)
         for (int i = 0; i < n; i++)
             omega[i] *= 1.0 - exp(-b->sensor_depth / c[i]);
-    const double first = b->stol[0], end = b->stol[b->n_table - 1], polar = b->polarized ? b->kahn_factor : 0.0;
+    const double polar = b->polarized ? b->kahn_factor : 0.0;
     for (int64_t source = 0; source < b->n_sources; source++) {
         const double k0 = b->incident[3 * source], k1 = b->incident[3 * source + 1], k2 = b->incident[3 * source + 2];
         const double scale = 0.5 / b->wavelength[source], weight = b->weight[source];
@@ -63,21 +85,8 @@ static int64_t scatter(const nb_background *b, nb_block *block, int n) {
             value[i] = scale * sqrt(p * p + q * q + r * r);
             c[i] = x[i] * k0 + y[i] * k1 + z[i] * k2;
         }
-        for (int i = 0; i < n; i++) {
-            const double s = value[i];
-            double f;
-            if (s > first && s <= end) {
-                const int64_t j = interval(b, s);
-                const double *a = b->polynomial + 4 * j, t = s - b->stol[j];
-                f = a[0] + t * (a[1] + t * (a[2] + t * a[3]));
-            } else if (s > end) {
-                f = b->last;
-                beyond += source == 0;
-            } else {
-                f = b->polynomial[0];
-            }
-            value[i] = f * f * weight;
-        }
+        const int64_t found = squared_factors(b, weight, n, value);
+        beyond = found > beyond ? found : beyond;
         if (b->polarized) {
             const double e0 = electric[0], e1 = electric[1], e2 = electric[2];
             const double m0 = magnetic[0], m1 = magnetic[1], m2 = magnetic[2];

@@ -36,9 +36,8 @@ typedef struct {
     /* body */
     const double *stol;       /* (n_table) [1/m], ascending */
     const double *polynomial; /* (n_table - 1, 4) */
-    double last;              /* F at the end of the table */
     int64_t n_table;
-    const int64_t *index; /* (n_index) interval in which each of n_index equal steps begins */
+    const int32_t *index; /* (n_index) interval in which each of n_index equal steps begins */
     int64_t n_index;
     double index_scale;  /* steps for each 1/m */
     int32_t index_steps; /* most intervals that begin within one of them */

@@ -41,9 +41,8 @@ cdef extern from "imaging.h" nogil:
         int64_t n_sources
         const double *stol
         const double *polynomial
-        double last
         int64_t n_table
-        const int64_t *index
+        const int32_t *index
         int64_t n_index
         double index_scale
         int32_t index_steps
@@ -192,7 +191,7 @@ cdef class Background:
 
     def __init__(self, scene, background, component, nodes, weights):
         cdef nb_background *c = &self.c
-        cdef const int64_t[::1] index
+        cdef const int32_t[::1] index
         self.owned = []
         c.n_fast, c.pixel_size, c.pixel_area = scene.n_fast, scene.pixel_size, scene.pixel_area
         _copy(c.pix0, scene.pix0)
@@ -209,7 +208,6 @@ cdef class Background:
         stol = np.ascontiguousarray(component.stol, np.float64)
         c.n_table = len(stol)
         c.stol, c.polynomial = self._pointer(stol), self._pointer(component.polynomial)
-        c.last = component.last
         found, c.index_scale, c.index_steps = component.index
         c.n_index = len(found)
         self.owned.append(found)

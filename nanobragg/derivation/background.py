@@ -40,12 +40,6 @@ class Component:
     oversample: int
 
     @property
-    def last(self) -> Any:
-        """F at the end of the table."""
-        c, t = self.polynomial[-1], self.stol[-1] - self.stol[-2]
-        return c[0] + t * (c[1] + t * (c[2] + t * c[3]))
-
-    @property
     def index(self) -> tuple[NDArray[np.int64], float, int]:
         """Where to look for s: the interval in which each of many equal steps begins, steps for each 1/m, and how many
         intervals begin within one step at most."""
@@ -54,7 +48,7 @@ class Component:
         scale = n / (stol[-1] - stol[0])
         begins = stol[0] + (np.arange(n + 1) - 1e-6) / scale  # a little early, for the core rounds
         found = np.clip(np.searchsorted(stol, begins, side="right") - 1, 0, len(stol) - 2)
-        return found[:-1].astype(np.int64), scale, int(np.diff(found).max()) + 1
+        return found[:-1].astype(np.int32), scale, int(np.diff(found).max()) + 1
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
