@@ -12,6 +12,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # reference fidelity is what many tests are about; said here and not in pyproject.toml, where pytest would import the
+    # package before its coverage is recorded
+    config.addinivalue_line("filterwarnings", "ignore::nanobragg.errors.QuirkWarning")
     config.addinivalue_line("markers", "slow: takes more than ten seconds; -m 'not slow' leaves it out")
     config.addinivalue_line("markers", "no_cover: pytest-cov looks away (tracing slows loops of Python down by half)")
     config.addinivalue_line("markers", "dials: needs DIALS; NANOBRAGG_DIALS_PY names a command that runs its Python")
