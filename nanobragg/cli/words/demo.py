@@ -15,12 +15,16 @@ from nanobragg.cli.dropin.output import recorded_entries
 from nanobragg.cli.progress import ProgressReport
 from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.config import Background, Beam, Crystal, Detector, Experiment, Mosaic, Sampling, UnitCell
+from nanobragg.config.image_chain.background import Amorphous
+from nanobragg.config.image_chain.readout import Readout
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.derivation.derive import derivation
 from nanobragg.derivation.resolve import resolve
 from nanobragg.engines.choice import engine
 from nanobragg.errors import UsageError
-from nanobragg.imaging.noise import add_noise
+from nanobragg.exposure import expose
+from nanobragg.imaging.background import with_background
+from nanobragg.io.atomic import write_bytes
 from nanobragg.io.images.float_image import write_float
 from nanobragg.io.images.png import write_png
 from nanobragg.io.images.smv import save_smv
@@ -34,9 +38,45 @@ RESOLUTION, B_FACTOR = 1.9, 18.0
 SUM_F_SQR = 8 * 1000 * 45.0
 """Sum of f^2 over the cell [electrons^2]: 8 molecules of 1000 atoms."""
 SEED = 7
-WAVELENGTH, DISTANCE, PIXEL, PIXELS = 1.0, 200.0, 0.2, 1000
-ADC_OFFSET = 10.0
-FILES = ("demo.bin", "demo.img", "demo.png", "demo.hkl", "demo.mat")
+WAVELENGTH, DISTANCE, DETECTOR = 1.0, 170.0, "pilatus_1m"
+READOUT = Readout(kind="counting", bits=16)
+"""Counts that every format holds: 16 bits, 0 in the gaps."""
+FILES = ("demo.bin", "demo.img", "demo.png", "demo.toml", "demo.hkl", "demo.mat")
+EXPERIMENT = f"""# Half a degree of rotation of the demo's crystal: run it with  nanoBragg run demo.toml
+[crystal]
+unit_cell = {{ a = {A}, b = {A}, c = {C}, alpha = 90.0, beta = 90.0, gamma = 90.0 }}
+n_cells = [20, 20, 40]
+misset_deg = [17.0, 33.0, 52.0]
+structure_factors = {{ hkl = "demo.hkl" }}
+
+[beam]
+wavelength_angstrom = {WAVELENGTH}
+flux_per_s = 2e12
+exposure_s = 1.0
+size_mm = 0.0001
+
+[detector]
+preset = "{DETECTOR}"  # pixels and gaps by name
+distance_mm = {DISTANCE}
+
+[goniometer]
+osc_deg = 0.5
+n_steps = 10
+
+[sampling]
+oversample = 1
+
+[[background]]
+table = "water"
+thickness_mm = 0.0005
+
+[readout]
+kind = "counting"
+
+[run]
+output = "turn.img"
+seed = 1
+"""
 
 
 def synthetic_reflections() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -76,10 +116,10 @@ def demo_experiment() -> Experiment:
             mosaic=Mosaic(spread_deg=0.25, n_domains=6),
             structure_factors=StructureFactors.from_arrays(hkl, amplitude),
         ),
-        beam=Beam(wavelength_angstrom=WAVELENGTH, fluence_per_m2=2e26, kahn_factor=0.98),
-        detector=Detector(n_fast=PIXELS, n_slow=PIXELS, pixel_size_mm=PIXEL, distance_mm=DISTANCE),
+        beam=Beam(wavelength_angstrom=WAVELENGTH, flux_per_s=2e12, size_mm=0.0001, kahn_factor=0.98),
+        detector=Detector.preset(DETECTOR, distance_mm=DISTANCE),
         sampling=Sampling(oversample=2),
-        background=Background(water_um=0.25),
+        background=Background(components=Amorphous(table="water", thickness_mm=0.0005)),
     )  # fmt: skip
 
 
@@ -107,14 +147,14 @@ def _demo(typed: Any) -> int:
     chosen = engine("c")
     with ProgressReport(d.scene.n_pixels, 0) as progress:
         image = chosen.image(d.scene, progress=progress)
-    counts = add_noise(image, seed=SEED, adc_offset=ADC_OFFSET)
+    image = with_background(image, d.experiment, d.scene, chosen.ops)
+    counts = expose(d.experiment, READOUT, seed=SEED, photons=image).counts
     paths = {name: os.path.join(directory, name) for name in FILES}
     hkl, amplitude = synthetic_reflections()
     write_float(paths["demo.bin"], image)
-    save_smv(
-        paths["demo.img"], counts, recorded_entries(d, backend=chosen.name, noise_seed=SEED, adc_offset=ADC_OFFSET)
-    )
-    write_png(paths["demo.png"], np.maximum(counts.astype(np.float64) - ADC_OFFSET, 0.0))
+    save_smv(paths["demo.img"], counts, recorded_entries(d, backend=chosen.name, noise_seed=SEED, adc_offset=0.0))
+    write_png(paths["demo.png"], counts.astype(np.float64))
+    write_bytes(paths["demo.toml"], [EXPERIMENT.encode()])
     write_hkl(paths["demo.hkl"], hkl, amplitude)
     write_matrix(paths["demo.mat"], np.array([d.cell.a_star, d.cell.b_star, d.cell.c_star]), WAVELENGTH)
     _say(directory, time.perf_counter() - begin, image)
@@ -123,9 +163,11 @@ def _demo(typed: Any) -> int:
 
 def next_command() -> str:
     """A drop-in command line that works on the demo's own files."""
+    detector = Detector.preset(DETECTOR)
     return (
-        f"nanoBragg -mat demo.mat -hkl demo.hkl -lambda {WAVELENGTH:g} -distance {DISTANCE:g} -pixel {PIXEL:g} "
-        f"-detpixels {PIXELS} -N 20 -oversample 1 -phi 10 -osc 0.5 -phisteps 10 -fluence 2e26 -water 0.25 -seed 1"
+        f"nanoBragg -mat demo.mat -hkl demo.hkl -lambda {WAVELENGTH:g} -distance {DISTANCE:g} "
+        f"-pixel {detector.pixel_size_mm:g} -detpixels_f {detector.n_fast} -detpixels_s {detector.n_slow} -N 20 "
+        "-oversample 1 -phi 10 -osc 0.5 -phisteps 10 -fluence 2e26 -seed 1"
     )
 
 
@@ -133,7 +175,8 @@ def _say(directory: str, seconds: float, image: NDArray[np.float64]) -> None:
     texts = {
         "demo.png": "picture to look at",
         "demo.img": "counts with photon noise, SMV: opens in ADXV, DIALS, Albula, MOSFLM, XDS",
-        "demo.bin": f"expected photons, {PIXELS} x {PIXELS} float32 without header",
+        "demo.bin": "expected photons, {} x {} float32 (slow x fast) without header".format(*image.shape),
+        "demo.toml": "an experiment to run and to change",
         "demo.hkl": "the synthetic structure factors",
         "demo.mat": "the orientation matrix",
     }
@@ -145,7 +188,8 @@ def _say(directory: str, seconds: float, image: NDArray[np.float64]) -> None:
         sys.stdout.write(f"  {os.path.abspath(os.path.join(directory, name))}  {text}\n")
     where = "" if os.path.abspath(directory) == os.getcwd() else f"cd {directory} && "
     sys.stdout.write(
-        f"\nTry next, half a degree of rotation with the original's flags:\n  {where}{next_command()}\n"
+        f"\nTry next, half a degree of rotation:\n  {where}nanoBragg run demo.toml\n"
+        f"and the same crystal with the original's flags:\n  {next_command()}\n"
         "and nanoBragg --help for every flag. In Python:\n"
         "  import nanobragg as nb; help(nb.Experiment); nb.simulate(experiment)\n"
     )
