@@ -1,8 +1,9 @@
-"""CPU time of the torch engine per evaluation, beside the scalar C kernel.
+"""CPU time of the torch engine per evaluation, beside the C kernels.
 
 Every contender takes its turn in every round (A B C ... A B C ...), on one thread; the figure is user CPU time, the median over
 the rounds. The workloads are those of docs/performance.md; W3 is rendered on a band of rows. "12 parameters" are orientation,
-cell, beam center and distance, and the figure includes the derivation.
+cell, beam center and distance. The figures of kernels "core" and "simd" are less the fixed cost, that of the same call on one
+pixel; the others include it. Ratios are medians of the ratios within a round.
 
     python benchmarks/torch_speed.py [--rounds 7] [--workloads W1,W2,W3] [--compile] [--device cuda] [--json out.json]
 """
@@ -17,11 +18,10 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
-from nanobragg.torch_backend import simulate
-from nanobragg.torch_backend.ops import TORCH_OPS
 
 import nanobragg as nb
 from nanobragg.derivation.derive import derive
@@ -68,41 +68,74 @@ def workloads() -> dict[str, nb.Experiment]:
     }  # fmt: skip
 
 
-def with_parameters(decided: nb.Experiment) -> tuple[nb.Experiment, list[torch.Tensor]]:
+def with_parameters(experiment: nb.Experiment) -> tuple[nb.Experiment, list[torch.Tensor]]:
     """The experiment with its twelve parameters as leaves."""
     leaves = []
     for path in PARAMETERS:
-        leaf = torch.tensor(decided.get(path), dtype=torch.float64, requires_grad=True)
-        decided = decided.replace(path, leaf)
+        leaf = torch.tensor(experiment.get(path), dtype=torch.float64, requires_grad=True)
+        experiment = experiment.replace(path, leaf)
         leaves.append(leaf)
     assert sum(leaf.numel() for leaf in leaves) == 12
-    return decided, leaves
+    return experiment, leaves
 
 
-def contenders(decided: nb.Experiment, device: str, compiled: bool) -> dict[str, Callable[[], object]]:
+def gradients(experiment: nb.Experiment, **options: Any) -> Callable[[], object]:
+    """The image and the gradients of its sum."""
+    refined, leaves = with_parameters(experiment)
+    return lambda: torch.autograd.grad(nb.simulate(refined, backend="torch", **options).sum(), leaves)
+
+
+def jacobian(experiment: nb.Experiment, **options: Any) -> Callable[[], object]:
+    """The derivatives of every pixel."""
+    render = nb.prepare(experiment, backend="torch", **options)
+    values = tuple(torch.tensor(experiment.get(path), dtype=torch.float64) for path in PARAMETERS)
+    places = tuple(range(len(values)))
+    return lambda: torch.func.jacfwd(lambda *v: render(dict(zip(PARAMETERS, v, strict=True))), argnums=places)(*values)
+
+
+def contenders(experiment: nb.Experiment, device: str, compiled: bool) -> dict[str, Callable[[], object]]:
     """What is timed, by name."""
 
-    def forward(dtype: torch.dtype, **options: object) -> Callable[[], object]:
-        return lambda: simulate(decided, dtype=dtype, device=device, **options)  # type: ignore[arg-type]
+    def forward(**options: Any) -> Callable[[], object]:
+        return lambda: nb.simulate(experiment, backend="torch", device=device, **options)
 
-    def gradient(dtype: torch.dtype, **options: object) -> Callable[[], object]:
-        refined, leaves = with_parameters(decided)
-        return lambda: torch.autograd.grad(simulate(refined, dtype=dtype, device=device, **options).sum(), leaves)  # type: ignore[arg-type]
-
+    eager: dict[str, Any] = {"kernel": "eager", "device": device}
     found: dict[str, Callable[[], object]] = {
-        "torch float64": forward(torch.float64),
-        "torch float32": forward(torch.float32),
-        "torch float32, f32x2": forward(torch.float32, phase="f32x2"),
-        "torch float64, forward + 12 gradients": gradient(torch.float64),
-        "torch float32, forward + 12 gradients": gradient(torch.float32),
-        "C scalar": lambda: nb.simulate(decided, backend="c", kernel="scalar", n_threads=1),
+        "torch float64": forward(kernel="eager"),
+        "torch float32": forward(kernel="eager", dtype=torch.float32),
+        "torch float32, f32x2": forward(kernel="eager", dtype=torch.float32, phase="f32x2"),
+        "torch float64, forward + 12 gradients": gradients(experiment, **eager),
+        "torch float32, forward + 12 gradients": gradients(experiment, dtype=torch.float32, **eager),
+        "C scalar": lambda: nb.simulate(experiment, backend="c", kernel="scalar", n_threads=1),
     }
     if compiled:
         for dtype in (torch.float64, torch.float32):
             name = str(dtype).removeprefix("torch.")
-            found[f"torch {name}, compiled"] = forward(dtype, kernel="compiled")
-            found[f"torch {name}, compiled, forward + 12 gradients"] = gradient(dtype, kernel="compiled")
+            found[f"torch {name}, compiled"] = forward(dtype=dtype, kernel="compiled")
+            found[f"torch {name}, compiled, forward + 12 gradients"] = gradients(
+                experiment, dtype=dtype, kernel="compiled", device=device
+            )
     return found
+
+
+FORWARD, GRADIENTS, JACOBIAN = "C simd", "core, forward + 12 gradients", "core, Jacobian of 12"
+
+
+def core_contenders(experiment: nb.Experiment) -> dict[str, Callable[[], object]]:
+    """What is timed less its fixed cost, by name."""
+    return {
+        FORWARD: lambda: nb.simulate(experiment, backend="c", n_threads=1),
+        GRADIENTS: gradients(experiment, kernel="core", n_threads=1),
+        JACOBIAN: jacobian(experiment, kernel="core", n_threads=1),
+    }
+
+
+def one_pixel(experiment: nb.Experiment) -> nb.Experiment:
+    """The same with one rendered pixel, in the middle."""
+    detector = experiment.detector
+    assert isinstance(detector, nb.Detector)
+    slow, fast = detector.n_slow // 2, detector.n_fast // 2
+    return experiment.replace("sampling.roi", (slice(slow, slow + 1), slice(fast, fast + 1)))
 
 
 def cpu_time(call: Callable[[], object], device: str) -> float:
@@ -129,19 +162,28 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    table = {}
+    table: dict[str, dict[str, float]] = {}
+    ratios: dict[str, list[float]] = {}
     for name in options.workloads.split(","):
-        decided = resolve(workloads()[name])
-        evaluations = derive(decided, TORCH_OPS).evaluations
-        calls = contenders(decided, options.device, options.compile)
+        experiment = workloads()[name]
+        evaluations = derive(resolve(experiment)).evaluations
+        calls = contenders(experiment, options.device, options.compile)
+        small = core_contenders(one_pixel(experiment))
+        calls |= core_contenders(experiment) | {f"{contender}, fixed": call for contender, call in small.items()}
         times: dict[str, list[float]] = {contender: [] for contender in calls}
         for call in calls.values():
             call()
         for _ in range(options.rounds):
             for contender, call in calls.items():
                 times[contender].append(cpu_time(call, options.device))
+        for contender in small:
+            fixed = times.pop(f"{contender}, fixed")
+            times[contender] = [t - f for t, f in zip(times[contender], fixed, strict=True)]
         table[name] = {c: statistics.median(t) / evaluations * 1e9 for c, t in times.items()}
         table[name]["evaluations"] = evaluations
+        for contender, base in ((GRADIENTS, FORWARD), (JACOBIAN, FORWARD)):
+            pairs = zip(times[contender], times[base], strict=True)
+            ratios.setdefault(f"({contender})/({base})", []).append(statistics.median(a / b for a, b in pairs))
     print(
         f"\n{platform.processor() or platform.machine()}, torch {torch.__version__}, {options.rounds} rounds, {options.device}\n"
     )
@@ -150,9 +192,11 @@ def main() -> None:
     for contender in next(iter(table.values())):
         if contender != "evaluations":
             print(f"{contender} | " + " | ".join(f"{column[contender]:.1f}" for column in table.values()))
+    for pair, values in ratios.items():
+        print(f"{pair} | " + " | ".join(f"{ratio:.2f}" for ratio in values))
     for dtype in ("float64", "float32"):
-        ratios = [c[f"torch {dtype}, forward + 12 gradients"] / c[f"torch {dtype}"] for c in table.values()]
-        print(f"(forward + gradients)/forward, {dtype} | " + " | ".join(f"{ratio:.2f}" for ratio in ratios))
+        slower = [c[f"torch {dtype}, forward + 12 gradients"] / c[f"torch {dtype}"] for c in table.values()]
+        print(f"(forward + gradients)/forward, {dtype} | " + " | ".join(f"{ratio:.2f}" for ratio in slower))
     if options.json:
         with open(options.json, "w") as file:
             json.dump(table, file, indent=1)

@@ -29,6 +29,7 @@ typedef struct {
     ALIGNED double stretch[3][ROW], slope[3][ROW];
     ALIGNED double terms[NB_TOGETHER][ROW]; /* tangents of the sum over the orientations, without the airpath */
     ALIGNED double image[NB_TOGETHER][ROW];
+    int started; /* whether a pass has been added to the image */
     const nb_directions *directions;
     nb_motion motion[NB_TOGETHER];
 } nb_push;
@@ -55,8 +56,8 @@ static void move_lines(const nb_scene *scene, const nb_push *push, const nb_pass
     }
 }
 
-/* Add the slopes of one orientation along every direction. */
-static void add_moved(const nb_slope_row *row, int n, double lines[NB_TOGETHER][9], double (*terms)[ROW]) {
+/* Add the slopes of one orientation along every direction to what `started` says is there. */
+static void add_moved(const nb_slope_row *row, int n, double lines[NB_TOGETHER][9], int started, double (*terms)[ROW]) {
     for (int i = 0; i < row->row.n; i += LANES) {
         const vd inverse = vd_load(row->row.inverse + i), along_inverse = vd_load(row->along_inverse + i);
         vd parts[9];
@@ -65,7 +66,7 @@ static void add_moved(const nb_slope_row *row, int n, double lines[NB_TOGETHER][
             parts[3 * j] = slope * inverse, parts[3 * j + 1] = slope * along_inverse, parts[3 * j + 2] = slope;
         }
         for (int k = 0; k < n; k++) {
-            vd sum = vd_load(terms[k] + i);
+            vd sum = started ? vd_load(terms[k] + i) : vd_all(0.0);
             for (int j = 0; j < 9; j++)
                 sum = vd_fma(parts[j], vd_all(lines[k][j]), sum);
             vd_store(terms[k] + i, sum);
@@ -73,8 +74,9 @@ static void add_moved(const nb_slope_row *row, int n, double lines[NB_TOGETHER][
     }
 }
 
-static void push_orientations(const nb_scene *scene, const nb_model *model, nb_push *push, const nb_pass *pass,
-                              int64_t begin, int64_t end, const nb_slope_row *row, double (*terms)[ROW]) {
+/* The orientations [begin, end) for the pixels of a row; returns whether there is anything in `terms` now. */
+static int push_orientations(const nb_scene *scene, const nb_model *model, nb_push *push, const nb_pass *pass,
+                             int64_t begin, int64_t end, const nb_slope_row *row, int started, double (*terms)[ROW]) {
     for (int64_t at = begin; at < end; at++) {
         nb_line hkl[3];
         double lines[NB_TOGETHER][9];
@@ -83,8 +85,10 @@ static void push_orientations(const nb_scene *scene, const nb_model *model, nb_p
         if (lookup == CONSTANT && model->outside == 0.0) continue;
         SLOPES[model->lattice][lookup](model, row, hkl);
         move_lines(scene, push, pass, at, lines);
-        add_moved(row, push->directions->n, lines, terms);
+        add_moved(row, push->directions->n, lines, started, terms);
+        started = 1;
     }
+    return started;
 }
 
 /* The same without the pixels where every term is exactly 0. */
@@ -97,13 +101,13 @@ static void push_groups(const nb_scene *scene, const nb_model *model, nb_push *p
         sparse.n = find_kept(scene, model, &push->block, pass, group, sparse.kept);
         if (sparse.n == 0) continue;
         if (2 * sparse.n > push->block.n) {
-            push_orientations(scene, model, push, pass, group->begin, group->end, whole, push->terms);
+            push_orientations(scene, model, push, pass, group->begin, group->end, whole, 1, push->terms);
             continue;
         }
         const nb_slope_row row = sparse_take(&sparse, whole);
         for (int k = 0; k < push->directions->n; k++)
             fill(terms[k], row.row.n, 0.0);
-        push_orientations(scene, model, push, pass, group->begin, group->end, &row, terms);
+        push_orientations(scene, model, push, pass, group->begin, group->end, &row, 1, terms);
         sparse_give(&sparse, whole);
         for (int k = 0; k < push->directions->n; k++) {
             for (int i = 0; i < sparse.n; i++)
@@ -233,13 +237,16 @@ NB_INLINE vd find_causes(const nb_scene *scene, const nb_push *push, double weig
 static void add_tangents(const nb_scene *scene, nb_push *push, int64_t source, int32_t layer) {
     const line_lanes normal = line_lanes_of(scene, &push->block, scene->normal, 0.0);
     const int n_causes = scene->has_sensor ? N_CAUSES : scene->polarized ? ABSORPTION : POLAR;
+    const int started = push->started;
+    push->started = 1;
     for (int i = 0; i < push->block.row.n; i += LANES) {
         vd causes[N_CAUSES];
         const vd weight = find_causes(scene, push, scene->weight[source], &normal, layer, i, causes);
         if (!scene->polarized) causes[POLAR] = causes[POLAR + 1] = causes[POLAR + 2] = vd_all(0.0);
         for (int k = 0; k < push->directions->n; k++) {
             const double *effect = push->motion[k].effect;
-            vd sum = vd_fma(weight, vd_load(push->terms[k] + i), vd_load(push->image[k] + i));
+            const vd before = started ? vd_load(push->image[k] + i) : vd_all(0.0);
+            vd sum = vd_fma(weight, vd_load(push->terms[k] + i), before);
             for (int c = 0; c < POLAR; c++)
                 sum = vd_fma(causes[c], vd_all(effect[c]), sum);
             for (int c = POLAR; c < n_causes; c++)
@@ -247,6 +254,11 @@ static void add_tangents(const nb_scene *scene, nb_push *push, int64_t source, i
             vd_store(push->image[k] + i, sum);
         }
     }
+}
+
+static void clear_terms(nb_push *push) {
+    for (int k = 0; k < push->directions->n; k++)
+        fill(push->terms[k], push->block.row.n, 0.0);
 }
 
 static void push_source(const nb_scene *scene, const nb_model *model, nb_push *push, int64_t source, int32_t layer) {
@@ -258,8 +270,7 @@ static void push_source(const nb_scene *scene, const nb_model *model, nb_push *p
     fill(push->radial, block->row.n, 0.0);
     for (int j = 0; scene->shape != NB_SQUARE && j < 3; j++)
         fill(push->stretch[j], block->row.n, 0.0);
-    for (int k = 0; k < push->directions->n; k++)
-        fill(push->terms[k], block->row.n, 0.0);
+    if (!any || model->n_groups > 0) clear_terms(push);
     move_source(scene, push, source);
     if (any) {
         const nb_pass pass = pass_of(scene, block, source);
@@ -272,8 +283,9 @@ static void push_source(const nb_scene *scene, const nb_model *model, nb_push *p
                                   {push->slope[0], push->slope[1], push->slope[2]}};
         if (model->n_groups > 0)
             push_groups(scene, model, push, &pass, &row);
-        else
-            push_orientations(scene, model, push, &pass, 0, scene->n_phi * scene->n_domains, &row, push->terms);
+        else if (!push_orientations(scene, model, push, &pass, 0, scene->n_phi * scene->n_domains, &row, 0,
+                                    push->terms))
+            clear_terms(push);
     }
     if (scene->shape != NB_SQUARE || scene->f_table == NULL) move_spot(scene, push);
     add_tangents(scene, push, source, layer);
@@ -285,8 +297,7 @@ static int push_block(const nb_scene *scene, const nb_model *model, nb_push *pus
     block->row.n = (block->n + NB_SIMD_PAD - 1) / NB_SIMD_PAD * NB_SIMD_PAD;
     take_indices(scene, block);
     fill(push->weight, block->row.n, 1.0);
-    for (int k = 0; k < push->directions->n; k++)
-        fill(push->image[k], block->row.n, 0.0);
+    push->started = 0;
     if (scene->d_min > 0.0) fill(block->seen, block->row.n, 0.0);
     for (int32_t layer = 0; layer < scene->n_layers; layer++) {
         for (int32_t sub_slow = 0; sub_slow < scene->oversample; sub_slow++) {

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nanobragg import _core
 from nanobragg.derivation.scene import Scene
-from nanobragg.errors import BackendUnavailableError, ConfigError
+from nanobragg.errors import BackendUnavailableError, ConfigError, CoreError
 
 _LEAST_EVALUATIONS = 1 << 20
 # in a chunk: some 10 ms
@@ -35,7 +35,7 @@ def pull_back(
     scene: Scene, cotangent: NDArray[Any], wanted: Collection[str], kernel: str, n_threads: int
 ) -> dict[str, NDArray[np.float64]]:
     """See `nanobragg.engines.engine.Engine.pull_back`."""
-    core, weights = _differentiable(scene), _weights(scene, cotangent)
+    core, weights = _differentiable(scene), np.ascontiguousarray(cotangent, dtype=np.float64)
     flag = _core.CancelFlag()
 
     def part(begin: int, end: int) -> _core.Gradients:
@@ -45,9 +45,13 @@ def pull_back(
 
     total = {name: np.zeros(np.shape(getattr(scene, name))) for name in wanted}
     size = sum(value.nbytes for value in total.values())
-    for found in _in_order(part, _chunks(scene, size), n_threads, flag):
-        for name, value in total.items():
-            value += found.values[name].reshape(value.shape)
+    try:
+        for found in _in_order(part, _chunks(scene, size), n_threads, flag):
+            for name, value in total.items():
+                value += found.values[name].reshape(value.shape)
+    except CoreError:
+        _require_finite(scene, weights)
+        raise
     return total
 
 
@@ -78,19 +82,18 @@ def _differentiable(scene: Scene) -> _core.CoreScene:
     return core
 
 
-def _weights(scene: Scene, cotangent: NDArray[Any]) -> NDArray[np.float64]:
-    weights = np.ascontiguousarray(cotangent, dtype=np.float64)
-    finite = np.isfinite(weights)
+def _require_finite(scene: Scene, cotangent: NDArray[np.float64]) -> None:
+    """Name the first pixel whose cotangent is not finite, if there is one."""
+    finite = np.isfinite(cotangent)
     if not finite.all():
         place = int(np.argmin(finite))
         slow, fast = divmod(int(scene.pixels[place]), scene.n_fast)
         raise ConfigError(
             "cotangent",
-            float(weights[place]),
+            float(cotangent[place]),
             f"must be finite everywhere; it is not at the pixel (slow {slow}, fast {fast})",
             "look for the logarithm of 0, or a division by 0, in what is computed from the image",
-        )
-    return weights
+        ) from None
 
 
 def _chunks(scene: Scene, size: int) -> list[tuple[int, int]]:
