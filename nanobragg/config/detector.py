@@ -12,6 +12,7 @@ from nanobragg.config.conventions import CONVENTIONS
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.config.image_chain.presets import preset
 from nanobragg.errors import ConfigError
+from nanobragg.sensor_materials import MATERIALS
 
 _NOT_ZERO = (lambda v: v != 0, "must not be 0")
 
@@ -28,8 +29,11 @@ class Sensor(Config):
     thickness_um: Any = setting(0.0, **_SCALAR, unit="um", flags="-detector_thick")
     attenuation_um: Any = setting(
         None, **_SCALAR, unit="um", flags="-detector_abs", check=NOT_NEGATIVE, infinite_ok=True,
-        doc="1/e depth; inf or 0: no sensor",
+        doc="1/e depth; inf or 0: no sensor; None: that of the material",
     )  # fmt: skip
+    material: str | None = setting(
+        None, kind="enum", choices=MATERIALS, doc="decides attenuation_um where it is None, at the energy of the beam"
+    )
     n_layers: int | None = setting(None, kind="int", flags="-detector_thicksteps -thicksteps", check=AT_LEAST_ONE)
 
 

@@ -237,8 +237,9 @@ class StructureFactors:
         path : path
             The file.
         label : str, optional
-            Column; None: the first of FMODEL, FC, F-model, FP or F, any one other amplitude, F(+)/F(-), and the square
-            root of an intensity. Where there was a choice, a warning says what was taken.
+            Column; None: the first of FMODEL, F-model, FC_ALL, FC (single or a pair), FP or F, any one other amplitude,
+            F(+)/F(-), and the square root of an intensity. Where there was a choice, a warning says what was taken.
+            Differences and map coefficients have to be asked for.
         anomalous : bool, optional
             True: insist on separate values for Friedel mates; False: take their mean; None: as the columns are.
         space_group : str, optional
@@ -263,10 +264,11 @@ class StructureFactors:
         cls, path: str | PathLike[str], label: str | None = None, *, anomalous: bool | None = None,
         space_group: str | None = None, block: str | None = None, default_F: Any = 0.0, max_bytes: int = MAX_TABLE_BYTES,
     ) -> StructureFactors:  # fmt: skip
-        """Read a structure-factor mmCIF (``r1abcsf.ent``, ``1abc-sf.cif``) and apply its symmetry.
+        """Read a structure-factor mmCIF (``r1abcsf.ent``, ``1abc-sf.cif``) or a list of SHELXL (``.fcf``), with its symmetry.
 
-        Parameters are those of `from_mtz`, labels too (F_meas_au is FP, F_calc_au FC, intensity_meas I); `block` names
-        the data block, None takes the first that holds reflections.
+        Parameters are those of `from_mtz`, labels too (F_meas_au is FP, F_calc_au FC, intensity_meas I); of a ``.fcf`` they
+        are F_calc, F_squared_calc, F_meas and F_squared_meas, the calculated ones first. `block` names the data block, None
+        takes the first that holds reflections.
         """
         listed = files.read_refln_cif(path, label, anomalous=anomalous, space_group=space_group, block=block)
         return _expanded(cls, listed, default_F, max_bytes)

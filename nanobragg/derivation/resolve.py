@@ -12,17 +12,19 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from nanobragg.arrays import detached, elements, is_tensor
-from nanobragg.config import Beam, Crystal, Divergence, Experiment, Goniometer, Sampling, UnitCell
+from nanobragg.config import Beam, Crystal, Detector, Divergence, Experiment, Goniometer, Sampling, UnitCell
 from nanobragg.config.experiment import check_experiment
 from nanobragg.config.fields import Config, check_tensors
 from nanobragg.config.quirks import Quirk
-from nanobragg.constants import RTD
+from nanobragg.constants import EV_ANGSTROM, RTD
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.decisions.limits import check_limits, refusing_degenerate_geometry
 from nanobragg.derivation.decisions.notes import Notes
 from nanobragg.derivation.placement import Placement, convention_in_force, place
+from nanobragg.derivation.sources import wavelength_m
 from nanobragg.derivation.vectors import FLOAT_OPS, cross, dot
 from nanobragg.errors import ConfigError
+from nanobragg.sensor_materials import attenuation_um
 
 C = TypeVar("C", bound=Config)
 
@@ -46,7 +48,7 @@ def resolve(experiment: Experiment) -> Decided:
     ConfigError
         For combinations that cannot be simulated under the quirks in force.
     """
-    notes = Notes()
+    notes, typed = Notes(), experiment
     check_experiment(experiment)
     if isinstance(experiment.detector, tuple):
         raise ConfigError(
@@ -60,7 +62,8 @@ def resolve(experiment: Experiment) -> Decided:
         _check_detector(experiment, notes)
         goniometer, beam = _resolve_phi(experiment, notes), _resolve_beam(experiment, notes)
         crystal = _resolve_crystal(experiment, notes)
-        decided = Decided(experiment, _changed(experiment, goniometer=goniometer, beam=beam, crystal=crystal), notes)
+        experiment = _changed(experiment, goniometer=goniometer, beam=beam, crystal=crystal)
+        decided = Decided(typed, _changed(experiment, detector=_with_attenuation(experiment, notes)), notes)
         _check_cell(decided)
         sized = _changed(crystal, n_cells=decided.size.n_cells)
         decided = decided.carried(_changed(decided.experiment, crystal=sized), {"cell", "size"})
@@ -94,15 +97,29 @@ def _check_detector(experiment: Experiment, notes: Notes) -> None:
         if Quirk.THICK_ABS_INTERPLAY not in quirks:
             if thickness < 0:
                 raise ConfigError("detector.sensor.thickness_um", thickness, "must be >= 0")
-            if thickness > 0 and sensor.attenuation_um is None:
+            if thickness > 0 and sensor.attenuation_um is None and sensor.material is None:
                 raise ConfigError(
                     "detector.sensor.attenuation_um",
                     None,
                     "is required with a sensor thickness",
-                    "give the 1/e depth (-detector_abs), or inf for no sensor",
+                    "give the 1/e depth (-detector_abs), the material, or inf for no sensor",
                 )
         if sensor_counts(experiment) and sensor.n_layers is None:
             notes.decide("detector.sensor.n_layers", 2, "a thickness alone: two layers")
+
+
+def _with_attenuation(experiment: Experiment, notes: Notes) -> Detector:
+    """The detector, its sensor with the attenuation of its material where none is given."""
+    detector, sensor = experiment.detector, experiment.detector.sensor
+    if sensor is None or sensor.material is None or sensor.attenuation_um is not None:
+        return detector
+    energy = EV_ANGSTROM / (wavelength_m(experiment, FLOAT_OPS) * 1e10)
+    try:
+        depth = attenuation_um(sensor.material, energy)
+    except ValueError as error:
+        raise ConfigError("detector.sensor.material", sensor.material, str(error), "give attenuation_um") from None
+    notes.decide("detector.sensor.attenuation_um", depth, f"{sensor.material} at {energy:.0f} eV")
+    return _changed(detector, sensor=_changed(sensor, attenuation_um=depth))
 
 
 def sensor_counts(experiment: Experiment) -> bool:

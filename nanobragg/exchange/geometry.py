@@ -24,6 +24,7 @@ from nanobragg.errors import BackendUnavailableError, ConfigError, FileFormatErr
 from nanobragg.io.geometry.axes import FROM_MOSFLM, FROM_XDS, Array
 from nanobragg.io.geometry.record import Geometry, Panel, Path, reciprocal
 from nanobragg.io.space_groups import group_name, hall_symbol
+from nanobragg.sensor_materials import material_of
 
 _NEED_VECTORS = (Quirk.PIX0_IGNORED, Quirk.CUSTOM_CHANGES_CENTRE)
 
@@ -68,7 +69,7 @@ def of_decided(decided: Sequence[Decided], n_images: int = 1) -> Geometry:
                 origin=frame @ (1000 * np.array(p.pix0)), fast=frame @ np.array(p.fast), slow=frame @ np.array(p.slow),
                 name="panel" if len(decided) == 1 else f"panel_{i}", mask=part.detector.mask,
                 thickness_mm=detached(sensor.thickness_um) / 1000,
-                mu_per_mm=1000 / depth if depth is not None and 0 < depth < np.inf else 0.0,
+                mu_per_mm=1000 / depth if depth is not None and 0 < depth < np.inf else 0.0, material=sensor.material or "",
             )
         )  # fmt: skip
     gonio, beam = first.goniometer, first.beam
@@ -207,9 +208,13 @@ def _goniometer(lab: Geometry, old: Goniometer) -> Goniometer:
 
 def _detector(panel: Panel, model: Detector | None, convention: str) -> Detector:
     sensor = None if model is None else model.sensor
+    material = material_of(panel.material)
     if panel.thickness_mm > 0 and panel.mu_per_mm > 0:
         layers = None if sensor is None else sensor.n_layers
-        sensor = Sensor(thickness_um=1000 * panel.thickness_mm, attenuation_um=1000 / panel.mu_per_mm, n_layers=layers)
+        sensor = Sensor(thickness_um=1000 * panel.thickness_mm, attenuation_um=1000 / panel.mu_per_mm, n_layers=layers,
+                        material=material)  # fmt: skip
+    elif panel.thickness_mm > 0 and sensor is None and material is not None:
+        sensor = Sensor(thickness_um=1000 * panel.thickness_mm, material=material)
     shape = (panel.n_slow, panel.n_fast)
     mask = panel.mask
     if mask is None and model is not None and model.mask is not None and model.mask.shape == shape:

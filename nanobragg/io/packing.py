@@ -60,7 +60,7 @@ def _unpacked(path: str | PathLike[str], data: bytes, most: int, *, whole: bool)
             parts.append(unpacker.decompress(data, most + 1 - size))
             size += len(parts[-1])
             if not unpacker.eof:
-                if whole and size <= most:
+                if size < most or (whole and size == most):
                     raise FileFormatError(path, "its packed content ends early; is it truncated?")
                 break
             data = unpacker.unused_data

@@ -23,7 +23,7 @@ TORCH = ROOT / "torch_backend"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "_core", "_imaging", "_random", "lazy", "version"),
     ("constants",),
-    ("arrays", "streams"),
+    ("arrays", "streams", "sensor_materials"),
     ("io",),
     ("config",),
     ("derivation",),

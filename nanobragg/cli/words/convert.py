@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -26,6 +27,9 @@ from nanobragg.io.geometry.record import Geometry
 from nanobragg.io.images.hdf5 import find_data, open_hdf5, read_frame
 from nanobragg.io.images.image_file import embedded_text, image_format, read_image
 
+_OPTIONS = {"camera_length_m": "--camera-length", "wavelength_angstrom": "--wavelength", "index": "--index",
+            "image": "--image", "stream": "--stream"}  # fmt: skip
+"""Options by the arguments that messages of the readers name."""
 IMAGES = (".nxs", ".h5", ".hdf5", ".cbf", ".img", ".smv", ".tif", ".tiff", ".edf")
 
 
@@ -43,6 +47,9 @@ def run_convert(args: Sequence[str]) -> int:
     options.add_argument("--image", type=int, help="which image of the scan the geometry is of")
     options.add_argument("--stream", metavar="FILE", help="CrystFEL stream that goes with a .geom")
     options.add_argument("--wavelength", type=float, metavar="ANGSTROM", help="where the input does not hold it")
+    options.add_argument(
+        "--camera-length", type=float, metavar="METERS", help="clen of a .geom, where it stands in the images"
+    )
     options.add_argument("--compression", default="gzip", help="of .nxs: gzip, bitshuffle-lz4, none")
     options.add_argument("--expt", action="store_true", help="also write a DIALS experiment list beside images")
     return carried_out(_convert, options, args)
@@ -62,9 +69,22 @@ def _read(path: str, typed: Any) -> Geometry:
     """Geometry of any file that is known; the content decides."""
     if not path.endswith(".toml") and kind_of_file(path) == "matrix" and typed.wavelength is None:
         raise UsageError(f"{path}: a matrix holds the wavelength as a factor; write --wavelength ANGSTROM")
-    return geometry_in(
-        path, image=typed.image, index=typed.index, stream=typed.stream, wavelength_angstrom=typed.wavelength
-    )
+    try:
+        return geometry_in(
+            path, image=typed.image, index=typed.index, stream=typed.stream, wavelength_angstrom=typed.wavelength,
+            camera_length_m=typed.camera_length,
+        )  # fmt: skip
+    except FileFormatError as error:
+        raise _in_options(error) from None
+
+
+def _in_options(error: FileFormatError) -> FileFormatError:
+    """The error with the arguments of Python named as the options here."""
+    problem = error.problem
+    for argument, option in _OPTIONS.items():
+        problem = re.sub(rf"\b{argument}=$", option, problem)
+        problem = re.sub(rf"\b{argument}=", f"{option} ", problem)
+    return FileFormatError(error.path, problem, error.line)
 
 
 def _write(path: str, geometry: Geometry, source: str) -> None:

@@ -47,7 +47,7 @@ class Panel:
     mu_per_mm: float = 0.0
     """absorption of the sensor; 0: the file does not say"""
     material: str = ""
-    """of the sensor, as `nanobragg.constants.SENSOR_MATERIALS` spells it; empty: the file does not say"""
+    """of the sensor, as the file spells it; empty: the file does not say"""
 
     @property
     def normal(self) -> Array:

@@ -171,7 +171,7 @@ def _write_detector(detector: Any, geometry: Geometry) -> None:
     detector["description"] = "simulated detector"
     detector["type"] = "PIXEL"
     detector["depends_on"] = f"{root}/transformations/translation"
-    detector["sensor_material"] = "Si"
+    detector["sensor_material"] = first.material or "Si"
     _value(detector, "sensor_thickness", first.thickness_mm or _NO_SENSOR_MM, "mm")
     detector["saturation_value"], detector["underload_value"] = np.int64(2**31 - 1), np.int64(-1)
     detector["bit_depth_readout"] = np.int64(32)

@@ -1,12 +1,14 @@
-"""Structure factors in mmCIF files as the Protein Data Bank keeps them (gemmi)."""
+"""Structure factors in CIF: mmCIF as the Protein Data Bank keeps them, and the lists of SHELXL (gemmi)."""
 
 from __future__ import annotations
 
 import warnings
 from os import PathLike, fspath
+from typing import Any
 
 from nanobragg.errors import FileFormatError, NanoBraggWarning
 from nanobragg.io.optional import needed
+from nanobragg.io.reflections.fcf import read_fcf
 from nanobragg.io.reflections.mtz import from_gemmi
 from nanobragg.io.reflections.symmetry import ReflectionList
 
@@ -41,6 +43,9 @@ def read_refln_cif(
         ) from None
     except (RuntimeError, ValueError) as error:
         raise FileFormatError(path, f"is not a CIF file that can be read: {error}") from None
+    shelx = [b for b in document if b.find_values("_refln_index_h")]
+    if shelx:
+        return read_fcf(path, _of_name(path, shelx, block), label, anomalous, space_group)
     names = ", ".join(b.name for b in document) or "none"
     blocks = [b for b in gemmi.as_refln_blocks(document) if b.default_loop is not None]
     if not blocks:
@@ -66,3 +71,13 @@ def read_refln_cif(
             path, f"data_{chosen.block.name}/_refln: {error}; the table has: {', '.join(chosen.column_labels())}"
         ) from None
     return from_gemmi(path, mtz, label, anomalous, space_group)
+
+
+def _of_name(path: str | PathLike[str], blocks: list[Any], name: str | None) -> Any:
+    """The data block of a name; None: the first."""
+    for block in blocks:
+        if name in (None, block.name):
+            return block
+    raise FileFormatError(
+        path, f"has no data block {name!r} with reflections; there is: " + ", ".join(b.name for b in blocks)
+    )

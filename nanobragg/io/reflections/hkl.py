@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from nanobragg import _core
 from nanobragg.arrays import float_array
-from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io import text
 from nanobragg.io.atomic import read_bytes, write_bytes
+from nanobragg.io.reflections.intensity_lists import hklf4, refuse_unmerged
 
 Reflections = tuple[NDArray[np.int64], NDArray[np.float64]]
 _MAX_INDEX = 2**31 - 1
@@ -32,6 +33,9 @@ _INTEGER_RECORD = re.compile((3 * f"[{text.SPACE}]*({text.INTEGER})" + _REAL).en
 def read_hkl(path: str | PathLike[str]) -> Reflections:
     """Read reflections, one on each line: ``h k l F`` and perhaps more columns, which are passed over.
 
+    A list of SHELX in the format HKLF 4 (fixed columns, intensities) is seen and read as such, with a warning; its symmetry
+    is not known, so that only what it lists is there.
+
     Indices may be written 1 or 1.0. Blank lines and whatever follows ``#``, ``!`` or ``;`` are passed over.
 
     Returns
@@ -44,12 +48,28 @@ def read_hkl(path: str | PathLike[str]) -> Reflections:
     Raises
     ------
     FileFormatError
-        When the file is missing, empty or binary, or a line is short, not numeric, or has an index that is no integer.
+        When the file is missing, empty or binary, is an unmerged list of XDS, or a line is short, not numeric, or has an
+        index that is no integer.
     """
     data = read_bytes(path)
+    refuse_unmerged(path, data)
+    fixed = hklf4(path, data)
+    return _told(path, *(_read(path, data) if fixed is None else fixed))
+
+
+def _told(path: str | PathLike[str], hkl: NDArray[np.int64], amplitude: NDArray[np.float64]) -> Reflections:
+    """With a warning of negative values, which no amplitude has."""
+    negative = int((amplitude < 0).sum())
+    if negative:
+        warnings.warn(f"{path}: {negative} of {len(amplitude)} amplitudes are negative; are they intensities?",
+                      NanoBraggWarning, stacklevel=3)  # fmt: skip
+    return hkl, amplitude
+
+
+def _read(path: str | PathLike[str], data: bytes) -> Reflections:
     plain = _core.read_plain_hkl(data)
     if plain is not None:
-        return plain[:2]
+        return plain[0], plain[1]
     table = _clean_table(data)
     if table is not None:
         hkl, amplitude = table[:, :3], table[:, 3]

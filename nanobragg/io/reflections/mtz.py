@@ -17,11 +17,12 @@ from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.optional import needed
 from nanobragg.io.reflections.symmetry import Cell, ReflectionList, codes, spacegroup_or_error
 
-PREFERENCE = (
-    ("FMODEL",), ("FC", "FCALC", "FC_ALL"), ("F-MODEL", "F_MODEL"), ("FP", "F", "FOBS", "F-OBS", "FOBS_X"),
-)  # fmt: skip
-"""Labels of amplitudes by rank, compared without case; then any one other amplitude, F(+)/F(-), and intensities."""
-_MAP_COEFFICIENTS = re.compile(r"FWT|DELFWT|FOFC|FDM|FEM|FAN|DELFAN|FREE|FOM", re.IGNORECASE)
+CALCULATED = (("FMODEL",), ("F-MODEL", "F_MODEL"), ("FC_ALL",), ("FC", "FCALC"), ("FC_ALL_LS",))
+"""Labels of calculated amplitudes by rank, compared without case; of a pair without its signs."""
+PREFERENCE = (*CALCULATED, ("FP", "F", "FOBS", "F-OBS", "FOBS_X"))
+"""Then measured ones; then any one other amplitude, F(+)/F(-), and intensities."""
+_NOT_AMPLITUDES = re.compile(r"FWT|FOFC|FDM|FEM|FAN|FREE|FOM|ANOM|DANO|EARLY|LATE|DIFF|DELTA|^D_?F", re.IGNORECASE)
+"""Differences and map coefficients, which are never taken unasked."""
 _MATES = (("(+)", "(-)"), ("+", "-"), ("_plus", "_minus"), ("PLUS", "MINUS"))
 _AMPLITUDE, _AMPLITUDE_PAIR, _INTENSITY, _INTENSITY_PAIR = "F", "G", "J", "K"
 
@@ -53,8 +54,9 @@ def read_mtz(
     path : path
         The file.
     label : str, optional
-        Column (of a pair, either one). None: the first of FMODEL, FC, F-model, FP or F, F(+)/F(-), and the square root
-        of an intensity; the choice is said in a warning when there was one.
+        Column (of a pair, either one). None: the first of FMODEL, F-model, FC_ALL, FC (single or a pair), FP or F,
+        F(+)/F(-), and the square root of an intensity; the choice is said in a warning when there was one. Differences
+        and map coefficients have to be asked for.
     anomalous : bool, optional
         True: insist on a pair of columns for the Friedel mates. False: their mean. None: as the columns are.
     space_group : str, optional
@@ -92,6 +94,7 @@ def _from_gemmi(
         raise FileFormatError(
             path, f"holds unmerged data ({len(mtz.batches)} batches); merge it first, e.g. with aimless"
         )
+    indices = _indices(path, mtz)
     choice = _chosen(path, mtz, label, anomalous)
     group = spacegroup_or_error(path, mtz.spacegroup, space_group)
     cell: Cell = tuple(mtz.cell.parameters)
@@ -119,15 +122,31 @@ def _from_gemmi(
     if missing:
         warnings.warn(f"{path}: {missing} of {len(plus)} reflections have no value in {choice.name} and get default_F",
                       NanoBraggWarning, stacklevel=2)  # fmt: skip
-    hkl = np.array(mtz.make_miller_array(), dtype=np.int64)
-    return ReflectionList(path=path, hkl=hkl, plus=plus, minus=minus, cell=cell, space_group=group, label=choice.name)
+    return ReflectionList(
+        path=path, hkl=indices, plus=plus, minus=minus, cell=cell, space_group=group, label=choice.name
+    )
+
+
+def _indices(path: str | PathLike[str], mtz: Any) -> NDArray[np.int64]:
+    """(n, 3) from the columns of type H with the names H, K, L, wherever they stand."""
+    found = {column.label.upper(): column for column in mtz.columns if column.type == "H"}
+    if not {"H", "K", "L"} <= set(found):
+        raise FileFormatError(
+            path, f"has no columns H, K and L of type H; of this type it has: {', '.join(found) or 'none'}"
+        )
+    values = np.stack([np.array(found[name].array, dtype=np.float64) for name in "HKL"], 1)
+    if not (np.isfinite(values).all() and (values == np.rint(values)).all()):
+        raise FileFormatError(path, "columns H, K, L: hold a value that is no whole number")
+    return values.astype(np.int64)
 
 
 def _chosen(path: str | PathLike[str], mtz: Any, label: str | None, anomalous: bool | None) -> _Choice:
-    choices = _choices(mtz)
-    present = ", ".join(f"{column.label} ({column.type})" for column in mtz.columns[3:]) or "none"
+    choices = _choices(mtz, asked=label is not None)
+    present = ", ".join(f"{column.label} ({column.type})" for column in mtz.columns if column.type != "H") or "none"
     if not choices:
-        raise FileFormatError(path, f"has no column of amplitudes or intensities; it has: {present}")
+        others = ", ".join(choice.name for choice in _choices(mtz, asked=True))
+        hint = f"; differences and map coefficients have to be asked for with label=: {others}" if others else ""
+        raise FileFormatError(path, f"has no column of amplitudes or intensities; it has: {present}{hint}")
     if label is not None:
         same = [c for c in choices if label in c.labels or label == c.name] or [
             c for c in choices if label.lower() in (x.lower() for x in (*c.labels, c.name))
@@ -158,22 +177,35 @@ def _chosen(path: str | PathLike[str], mtz: Any, label: str | None, anomalous: b
     return best[0]
 
 
-def _choices(mtz: Any) -> list[_Choice]:
-    """Usable columns, best rank first."""
+def _choices(mtz: Any, *, asked: bool) -> list[_Choice]:
+    """Usable columns, best rank first; differences and map coefficients only when they are asked for."""
     labels = {column.label: column.type for column in mtz.columns}
     found = []
     for name, kind in labels.items():
-        if kind == _AMPLITUDE and not _MAP_COEFFICIENTS.search(name):
-            ranks = [i for i, names in enumerate(PREFERENCE) if name.upper() in names]
-            found.append(_Choice((name,), False, ranks[0] if ranks else len(PREFERENCE)))
+        if kind == _AMPLITUDE and (asked or not _NOT_AMPLITUDES.search(name)):
+            found.append(_Choice((name,), False, _rank(name, PREFERENCE, len(PREFERENCE))))
         elif kind == _INTENSITY:
             found.append(_Choice((name,), True, len(PREFERENCE) + (2 if name.upper() in _USUAL_INTENSITY else 3)))
         elif kind in (_AMPLITUDE_PAIR, _INTENSITY_PAIR):
             mate = _minus_mate(name, labels)
             if mate is not None:
                 intensity = kind == _INTENSITY_PAIR
-                found.append(_Choice((name, mate), intensity, len(PREFERENCE) + (4 if intensity else 1)))
+                rank = len(PREFERENCE) + (4 if intensity else 1)
+                found.append(
+                    _Choice((name, mate), intensity, rank if intensity else _rank(_base(name), CALCULATED, rank))
+                )
     return sorted(found, key=lambda choice: choice.rank)
+
+
+def _rank(name: str, preference: Any, other: int) -> int:
+    return next((i for i, names in enumerate(preference) if name.upper() in names), other)
+
+
+def _base(name: str) -> str:
+    """The label of a pair without its sign."""
+    for plus, _ in _MATES:
+        name = name.replace(plus, "")
+    return name
 
 
 _USUAL_INTENSITY = ("I", "IMEAN", "I-OBS", "IOBS")

@@ -13,6 +13,7 @@ from nanobragg.io.geometry.axes import Array
 from nanobragg.io.geometry.headers.flat import FAST, SLOW, SPINDLE, flat
 from nanobragg.io.geometry.record import Geometry, Path
 from nanobragg.io.units import ANGSTROMS, MILLIMETRES, SECONDS, known
+from nanobragg.sensor_materials import material_of
 
 _REAL = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _UNIT = r"\s+([^\s,)]+)"
@@ -43,15 +44,17 @@ def minicbf_geometry(path: Path, header: str, shape: tuple[int, int]) -> Geometr
         raise FileFormatError(path, "Detector_2theta is not 0, about an axis that the header does not name; take the "
                               "geometry from an experiment list (.expt) or NXmx")  # fmt: skip
     polarization = lines.number("Polarization")
-    thickness = lines.values("Silicon sensor", rf",?\s*thickness\s+{_REAL}{_UNIT}", None)
+    sensor = re.search(r"^#\s*([\w ]+?) sensor,", header, re.MULTILINE)
+    name = f"{sensor[1]} sensor" if sensor else "Silicon sensor"
+    thickness = lines.values(name, rf",?\s*thickness\s+{_REAL}{_UNIT}", None)
     geometry = flat(
         path, "Pixel_size", shape, (size[0], size[1]), (beam[0] * size[0], beam[1] * size[1]),
         lines.measure("Detector_distance", MILLIMETRES, "0.2 m"), wavelength=lines.measure("Wavelength", ANGSTROMS, "0.9793 A"),
         spindle=lines.spindle(), start=lines.number("Start_angle"), width=lines.number("Angle_increment"),
         exposure_s=lines.measure("Exposure_time", SECONDS, None) or None,
         polarization=polarization or None,  # 0 stands for none
-        thickness_mm=float(thickness[0]) * lines.factor("Silicon sensor", thickness[1], MILLIMETRES) if thickness else 0.0,
-        material="Si" if thickness else "",
+        thickness_mm=float(thickness[0]) * lines.factor(name, thickness[1], MILLIMETRES) if thickness else 0.0,
+        material=(material_of(name.removesuffix(" sensor")) or "") if thickness else "",
     )  # fmt: skip
     lines.tell_unused()
     return geometry

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.errors import FileFormatError
+from nanobragg.io.images.cbf.packed import unpack
 from nanobragg.io.optional import needed
 from nanobragg.io.packing import read_unpacked
 
@@ -20,7 +21,7 @@ _TYPES = {"signed 8-bit integer": "i1", "signed 16-bit integer": "i2", "signed 3
 
 
 def read_cbf(path: str | PathLike[str]) -> tuple[NDArray[Any], str]:
-    """Read a CBF image with byte-offset compression, perhaps in a file that is packed as a whole.
+    """Read a CBF image, byte offset or packed, perhaps in a file that is packed as a whole (.gz, .bz2).
 
     Returns
     -------
@@ -37,9 +38,9 @@ def read_cbf(path: str | PathLike[str]) -> tuple[NDArray[Any], str]:
     header, data = _parts(path)
     scheme = re.search(r"conversions\s*=\s*\"?([\w.-]+)", header, re.IGNORECASE)
     name = scheme[1] if scheme else "none"
-    if name.lower() != "x-cbf_byte_offset":
-        raise FileFormatError(path, f"is compressed with {name}; only x-CBF_BYTE_OFFSET is read: rewrite it with cif2cbf of "
-                              "CBFlib (cif2cbf -c byte_offset)")  # fmt: skip
+    if name.lower() not in ("x-cbf_byte_offset", "x-cbf_packed") or "uncorrelated" in header:
+        raise FileFormatError(path, f"is compressed with {name}; x-CBF_BYTE_OFFSET and x-CBF_PACKED are read: rewrite it with "
+                              "cif2cbf of CBFlib (cif2cbf -c byte_offset)")  # fmt: skip
     size, n_fast, n_slow = (
         _number(path, header, key)
         for key in ("X-Binary-Size", "X-Binary-Size-Fastest-Dimension", "X-Binary-Size-Second-Dimension")
@@ -50,6 +51,11 @@ def read_cbf(path: str | PathLike[str]) -> tuple[NDArray[Any], str]:
     kind_name = kind[1] if kind else "signed 32-bit integer"
     if kind_name not in _TYPES:
         raise FileFormatError(path, f"holds {kind_name} pixels; only integers are read")
+    if name.lower() == "x-cbf_packed":
+        try:
+            return unpack(data[:size], n_slow, n_fast).astype(_TYPES[kind_name]), header
+        except ValueError as error:
+            raise FileFormatError(path, f"its packed pixels cannot be read: {error}; is it damaged?") from None
     if n_fast * n_slow > size:  # every pixel takes a byte at least
         raise FileFormatError(path, f"{size} bytes are too few for {n_fast} x {n_slow} pixels; is it damaged?")
     compression = needed("fabio.compression", "reading CBF")

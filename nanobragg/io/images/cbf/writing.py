@@ -20,6 +20,8 @@ from nanobragg.io.optional import needed
 
 _START = b"\x0c\x1a\x04\xd5"
 """What comes before the compressed data."""
+_SENSORS = {"": "Silicon", "Si": "Silicon"}
+"""Names of materials as headers have them, where they are not their formulas."""
 _MASKED = -1
 """Value of a pixel that was not measured."""
 
@@ -57,9 +59,10 @@ def save_cbf(
     data = compression.compByteOffset(pixels.ravel())
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.000")
     width = geometry.osc or 0.0
+    sensor = _SENSORS.get(panel.material, panel.material)
     comments = [
         "Detector: nanobragg simulation, S/N 0", now, f"Pixel_size {panel.pixel_mm / 1000:.9g} m x {panel.pixel_mm / 1000:.9g} m",
-        *([f"Silicon sensor, thickness {panel.thickness_mm / 1000:.6f} m"] if panel.thickness_mm else []),
+        *([f"{sensor} sensor, thickness {panel.thickness_mm / 1000:.6f} m"] if panel.thickness_mm else []),
         f"Exposure_time {geometry.exposure:.7f} s", f"Exposure_period {geometry.exposure:.7f} s", "Tau = 0 s",
         "Count_cutoff 2147483647 counts", f"Wavelength {geometry.wavelength:.12g} A",
         f"Detector_distance {distance / 1000:.12g} m",
