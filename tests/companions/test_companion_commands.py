@@ -46,6 +46,7 @@ CRASHES = {
     "nonbragg -stol table.stol -energy 0": ("energy",),
     "nonbragg -stol table.stol -beam_vector 0 0 0": ("-beam_vector",),
     "nonbragg": ("-stol FILE",),
+    "nonbragg -stol table.stol -divergence nan": ("divergence", "finite"),
     "noisify --fidelity exact -floatfile flat.bin": ("--fidelity exact",),
 }
 

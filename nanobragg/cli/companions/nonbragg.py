@@ -55,6 +55,8 @@ def run_nonbragg(args: Sequence[str]) -> int:
     seed = int(settings.get("seed", time.time()))
     for text in _report(settings, setup, seed):
         _say(text)
+    if counts is not None and not counts[setup.region].size:
+        raise UsageError("nonBragg: the region of -roi holds no pixel of -img")
     image = amorphous_image(setup.body, setup.inside, keep_last="printout" in settings or counts is not None)
     if "printout" in settings:
         lines = _printout(settings, setup, image)

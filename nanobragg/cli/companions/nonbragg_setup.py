@@ -56,6 +56,8 @@ class Axis:
     @staticmethod
     def settled(n: int, width: float, step: float) -> Axis:
         """Fill in what was not typed (below 0) by the original's rules; a range that ends at 0 is one point."""
+        if not (math.isfinite(width) and math.isfinite(step)):
+            raise UsageError("nonBragg: divergence and dispersion must be finite numbers")
         if n <= 0:
             if width < 0:
                 n, width, step = (2, step, step) if step > 0 else (1, 0.0, 0.0)
