@@ -179,6 +179,9 @@ def check_tensors(config: Config) -> None:
         value = getattr(config, field.name)
         if isinstance(value, Config):
             check_tensors(value)
+        elif isinstance(value, tuple) and any(isinstance(item, Config) for item in value):
+            for item in value:
+                check_tensors(item)
         elif field.metadata["differentiable"] and _holds_tensor(value) and not _holds_transformed(value):
             _converted(_without_gradient(value), field.metadata, f"{config._path}.{field.name}")
 

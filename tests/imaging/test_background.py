@@ -245,6 +245,13 @@ def test_module_refines_the_thickness() -> None:
     np.testing.assert_allclose(image.detach().numpy(), nb.simulate(e), rtol=1e-10)
 
 
+def test_tensors_are_checked() -> None:
+    torch = pytest.importorskip("torch", reason="needs torch: pip install '.[torch]'")
+    for wrong in (-1.0, float("nan")):
+        with pytest.raises(ConfigError, match=r"background\.components\.thickness_mm"):
+            nb.simulate(experiment(nb.Amorphous(thickness_mm=torch.tensor(wrong))))
+
+
 @pytest.mark.parametrize("name", table_maker.TABLES)
 def test_packaged_tables_are_what_the_maker_makes(name: str) -> None:
     folder = Path(importlib.util.find_spec("nanobragg.config.image_chain").origin).parent / "tables"
