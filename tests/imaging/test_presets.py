@@ -82,6 +82,18 @@ def test_circle_rectangle_polygon() -> None:
             make()
 
 
+def test_masks_from_files(tmp_path) -> None:
+    pixels = np.zeros((20, 30), np.uint16)
+    pixels[3:5, 7] = 1
+    nb.io.write_smv(tmp_path / "bad.img", pixels)
+    assert np.array_equal(nb.Mask.from_file(tmp_path / "bad.img"), pixels == 0)
+    assert np.array_equal(nb.Mask.from_file(tmp_path / "bad.img", masked="zero"), pixels == 1)
+    with pytest.raises(nb.ConfigError, match="masked"):
+        nb.Mask.from_file(tmp_path / "bad.img", masked="ones")
+    with pytest.raises(nb.FileFormatError, match="missing"):
+        nb.Mask.from_file(tmp_path / "missing.edf")
+
+
 def test_presets_in_experiment_files(tmp_path) -> None:
     from nanobragg.exchange.toml import read_toml
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.errors import ConfigError
+from nanobragg.io.images.image_file import read_image
 
 Shape = tuple[int, int]
 
@@ -57,6 +59,25 @@ class Mask:
             crossing = x0 + (slow - y0) * (x1 - x0) / (y1 - y0)
             inside ^= ((y0 > slow) != (y1 > slow)) & (fast < crossing)
         return ~inside
+
+    @staticmethod
+    def from_file(path: str | PathLike[str], *, masked: str = "nonzero") -> NDArray[np.bool_]:
+        """A mask from an image file: EDF and TIFF of pyFAI, SMV, CBF, NXmx, the mask data of CrystFEL's bad pixels ...
+
+        Parameters
+        ----------
+        path : path
+            Anything that `nanobragg.io.read_image` reads, of one panel.
+        masked : {"nonzero", "zero"}
+            Pixels that are not rendered: those that are not 0, as pyFAI, NXmx and CrystFEL write them, or those that are 0, as
+            for the command's -mask. Of a count image negative pixels are masked in any case.
+        """
+        if masked not in ("nonzero", "zero"):
+            raise ConfigError("masked", masked, "must be 'nonzero' or 'zero'")
+        pixels = np.asarray(read_image(path))
+        if pixels.ndim != 2:
+            raise ConfigError("path", path, f"holds an array of shape {pixels.shape}, must be one image")
+        return np.asarray(pixels == 0 if masked == "nonzero" else pixels > 0)
 
 
 def _middles(shape: Any) -> tuple[NDArray[Any], NDArray[Any]]:
