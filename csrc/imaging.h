@@ -98,4 +98,19 @@ NB_WARN_UNUSED int nb_original_spread(nb_psf_kind kind, double width, int64_t ra
                                       int64_t n_slow, const float *photons, double *kernel, float *spread,
                                       double *lost);
 
+/* stored.c: from photons to stored numbers. */
+typedef struct {
+    int64_t n; /* rendered pixels */
+    double sum, squares, deviations;
+    float maximum;
+    int64_t position; /* of the maximum */
+} nb_statistics;
+
+NB_WARN_UNUSED int nb_image_statistics(int64_t n_slow, int64_t n_fast, const float *image, const int64_t roi[4],
+                                       const uint8_t *mask, nb_statistics *statistics);
+NB_WARN_UNUSED int nb_integer_image(int64_t n_slow, int64_t n_fast, const float *image, const int64_t roi[4],
+                                    double scale, double offset, int32_t as_original, uint16_t *counts);
+NB_WARN_UNUSED int nb_grey_image(int64_t n_slow, int64_t n_fast, const float *image, const int64_t roi[4], double scale,
+                                 uint8_t *grey);
+
 #endif

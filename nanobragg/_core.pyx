@@ -1,11 +1,11 @@
 # cython: language_level=3, boundscheck=True, wraparound=False, embedsignature=True
 """The C core, thinly: scenes are checked and converted here, arrays are numpy arrays, errors are exceptions.
 
-The only Cython module (with _core_derivatives.pxi). Nothing in it computes.
+With _core_fields.pxi, _core_derivatives.pxi and _core_stored.pxi; nothing in them computes.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint32_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
 import numpy as np
 
@@ -236,7 +236,7 @@ cdef class CoreScene:
 
     def render(self, int64_t begin, int64_t end, double[::1] out, CancelFlag cancel not None, str kernel="scalar",
                const double[:, ::1] weights=None, double[:, ::1] channels=None):
-        """Render the pixels [begin, end) of `pixels` into out[begin:end], without the GIL.
+        """Render the pixels [begin, end) of `pixels` into `out` (end - begin,), without the GIL.
 
         Parameters
         ----------
@@ -252,11 +252,11 @@ cdef class CoreScene:
         """
         if not 0 <= begin <= end <= self.c.n_pixels:
             raise CoreError(f"block [{begin}, {end}) lies outside the {self.c.n_pixels} rendered pixels")
-        if out.shape[0] != self.c.n_pixels:
-            raise CoreError(f"out has {out.shape[0]} elements, not one for each of the {self.c.n_pixels} rendered pixels")
+        if out.shape[0] != end - begin:
+            raise CoreError(f"out has {out.shape[0]} elements, not one for each of the {end - begin} pixels of the block")
         if begin == end:
             return True
-        cdef double *target = &out[begin]
+        cdef double *target = &out[0]
         cdef nb_kernel number = <nb_kernel><int>_KERNEL_NUMBERS[kernel]
         cdef int status
         cdef nb_channels more
@@ -418,3 +418,4 @@ cdef int _check(int status) except -1:
 
 
 include "_core_derivatives.pxi"
+include "_core_stored.pxi"

@@ -152,8 +152,8 @@ class CEngine(Engine):
         if out is not None and _fits(out, shape):
             image = out
         else:
-            image = np.empty(shape) if whole else np.zeros(shape)
-        values = image.reshape(-1) if whole else np.empty(core.n_pixels)
+            image = np.empty(shape, self._dtype) if whole else np.zeros(shape, self._dtype)
+        values = image.reshape(-1) if whole else np.empty(core.n_pixels, image.dtype)
         channels = self._render(core, scene, values, progress, cancel, block, weights)
         if not whole:
             image[...] = 0.0
@@ -161,8 +161,6 @@ class CEngine(Engine):
         if out is not None and image is not out:
             out[...] = image
             image = out
-        if out is None and self._dtype is not None:
-            image = image.astype(self._dtype)
         if channels is None:
             return image
         spread = np.zeros((len(channels), scene.n_slow * scene.n_fast), image.dtype)
@@ -178,13 +176,16 @@ class CEngine(Engine):
         self,
         core: _core.CoreScene,
         scene: Scene,
-        values: NDArray[np.float64],
+        values: NDArray[Any],
         progress: Progress | None,
         cancel: Callable[[], bool] | None,
         block: int | None = None,
         weights: NDArray[np.float64] | None = None,
     ) -> NDArray[np.float64] | None:
-        """Render into `values` (n_pixels,), in the calling thread where that is quick enough; returns the channels."""
+        """Render into `values` (n_pixels,), rounded to their type, in the calling thread where that is quick enough.
+
+        Returns the channels.
+        """
         kernel = "scalar" if core.simd_obstacle else self._kernel
         n_threads = self._n_threads
         block = block_size(scene, n_threads, kernel) if block is None else at_least_one("block", block)
@@ -239,7 +240,7 @@ def _fits(out: Any, shape: tuple[int, int]) -> bool:
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype.kind != "f" or not out.flags.writeable:
         found = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ConfigError("out", found, f"must be a writable array of floats with the shape {shape}")
-    return out.dtype == np.float64 and out.flags.c_contiguous
+    return bool(out.flags.c_contiguous)
 
 
 def render(
@@ -268,7 +269,7 @@ class _Run:
         self,
         core: _core.CoreScene,
         kernel: str,
-        values: NDArray[np.float64],
+        values: NDArray[Any],
         block: int,
         progress: Progress | None,
         cancel: Callable[[], bool] | None,
@@ -283,9 +284,10 @@ class _Run:
 
     def here(self) -> None:
         """Render in the calling thread."""
+        room = self._room()
         for begin in range(0, self.n_pixels, self.block):
             self._check_cancelled()
-            self._render(begin)
+            self._render(begin, room)
             self._tell(begin + self.block)
 
     def on_threads(self, n_threads: int) -> None:
@@ -296,10 +298,11 @@ class _Run:
 
         def work() -> None:
             try:
+                room = self._room()
                 while True:
                     with next_block:
                         begin = next(begins, None)
-                    if begin is None or self.flag or not self._render(begin):
+                    if begin is None or self.flag or not self._render(begin, room):
                         return
                     reports.put(begin)
             except BaseException as error:
@@ -319,10 +322,19 @@ class _Run:
                 if thread.ident is not None:
                     thread.join()
 
-    def _render(self, begin: int) -> bool:
+    def _room(self) -> NDArray[np.float64] | None:
+        """Where a block is rendered to before it is rounded; None: into `values` themselves."""
+        return None if self.values.dtype == np.float64 else np.empty(min(self.block, self.n_pixels))
+
+    def _render(self, begin: int, room: NDArray[np.float64] | None) -> bool:
         """Render a block; False: cancelled."""
         end = min(begin + self.block, self.n_pixels)
-        return self.core.render(begin, end, self.values, self.flag, self.kernel, self.weights, self.channels)
+        out = self.values[begin:end] if room is None else room[: end - begin]
+        done = self.core.render(begin, end, out, self.flag, self.kernel, self.weights, self.channels)
+        if done and room is not None:
+            with np.errstate(over="ignore"):
+                self.values[begin:end] = out
+        return done
 
     def _wait(self, reports: queue.SimpleQueue[int | BaseException]) -> None:
         """Wait until every block has been reported, and tell how far the run is."""

@@ -21,7 +21,7 @@ from nanobragg import _core
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.scene import FactorMode, Shape
 from nanobragg.engines import c as backend_c
-from nanobragg.engines.engine import CANCELLED
+from nanobragg.engines.engine import CANCELLED, RenderOptions
 from nanobragg.engines.names import KERNELS
 from nanobragg.errors import BackendUnavailableError, ConfigError, CoreError
 
@@ -244,7 +244,7 @@ def test_core_scene_guards_its_own_calls():
         with pytest.raises(CoreError):
             core.render(begin, end, np.zeros(n), flag)
     with pytest.raises(CoreError):
-        core.render(0, 1, np.zeros(n - 1), flag)
+        core.render(0, 2, np.zeros(n), flag)
     with pytest.raises(ValueError):
         core.render(0, 1, np.zeros((n, 1)), flag)
     with pytest.raises(ValueError):
@@ -396,3 +396,14 @@ def test_extension_loads_no_openmp_runtime():
     maps = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout
     assert "_core" in maps
     assert not [name for name in ("libgomp", "libomp", "libiomp") if name in maps]
+
+
+@pytest.mark.parametrize("block", [None, 7])
+@pytest.mark.parametrize("changes", [{}, {"pixels": np.arange(3, 300, 2)}], ids=["whole", "part"])
+def test_a_result_in_single_precision_is_the_double_one_rounded(changes, block):
+    scene = busy(**changes)
+    image = backend_c.render(scene, block=block)
+    single = backend_c.CEngine(RenderOptions(n_threads=2, dtype="float32")).image(scene, block=block)
+    given = backend_c.CEngine(RenderOptions(n_threads=2)).image(scene, block=block, out=np.empty((17, 23), np.float32))
+    assert single.dtype == given.dtype == np.float32
+    assert np.array_equal(single, image.astype(np.float32)) and np.array_equal(given, single)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg import _core
+from nanobragg.errors import ConfigError, CoreError, FileFormatError
 from nanobragg.io import read_float, read_pgm, read_png, read_smv, write_float, write_pgm, write_png
 from nanobragg.io.images.counts import (
     automatic_pgm_scale,
@@ -91,6 +92,29 @@ def test_statistics_by_hand():
     assert statistics.mean == 2 and statistics.rms == np.sqrt(14 / 2)
     assert statistics.rmsd == np.sqrt((1 + 0 + 1 + 4) / 3)  # the masked pixel counts here
     assert statistics.maximum == 3 and statistics.position == (1, 0)
+
+
+def test_numbers_that_are_none_and_images_that_do_not_fit():
+    image = np.array([[np.nan, np.inf, -np.inf]], np.float32)
+    for as_original in (False, True):
+        assert integer_image(image, scale=1.0, as_original=as_original).tolist() == [[0, 65535, 0]]
+    assert grey_image(image, scale=1.0).tolist() == [[0, 255, 0]]
+    assert not np.isfinite(image_statistics(image).mean)
+    assert image_statistics(np.empty((0, 3))).rms == 0 and integer_image(np.empty((0, 3)), scale=1.0).shape == (0, 3)
+    everything = (slice(0, 1), slice(0, 3))
+    for region in ((slice(0, 2), slice(0, 3)), (slice(0, 1), slice(-1, 3)), (slice(1, 0), slice(0, 3))):
+        with pytest.raises(CoreError):
+            _core.image_statistics(image, region)
+        with pytest.raises(CoreError):
+            _core.integer_image(image, region, 1.0, 0.0, False, np.empty((1, 3), np.uint16))
+        with pytest.raises(CoreError):
+            _core.grey_image(image, region, 1.0, np.empty((1, 3), np.uint8))
+    with pytest.raises(CoreError, match="mask"):
+        _core.image_statistics(image, everything, np.ones((3, 1), np.uint8))
+    with pytest.raises(CoreError, match="shape"):
+        _core.integer_image(image, everything, 1.0, 0.0, False, np.empty((1, 2), np.uint16))
+    with pytest.raises(CoreError, match="shape"):
+        _core.grey_image(image, everything, 1.0, np.empty((2, 3), np.uint8))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,14 @@ from nanobragg.exchange.command_line.reading import CommandLine, Output
 from nanobragg.exchange.images.smv_geometry import smv_geometry
 from nanobragg.imaging.noise import NoiseImage, noise_image
 from nanobragg.inspection.solid_angle import detector_solid_angle
-from nanobragg.io.images.counts import automatic_pgm_scale, automatic_scale, grey_image, image_statistics, integer_image
+from nanobragg.io.images.counts import (
+    as_array,
+    automatic_pgm_scale,
+    automatic_scale,
+    grey_image,
+    image_statistics,
+    integer_image,
+)
 from nanobragg.io.images.embedded import SMV_KEY, packed
 from nanobragg.io.images.float_image import write_float
 from nanobragg.io.images.pgm import write_pgm
@@ -51,11 +58,13 @@ def write_images(line: CommandLine, output: Output, d: Derivation, image: Any, s
     NanoBraggError
         When the image holds numbers that are not finite, or a file cannot be written.
     """
-    pixels = _float32(image)
+    pixels = _stored(image)
     experiment = d.experiment
     roi, mask = experiment.sampling.roi, experiment.detector.mask
     nothing = d.scene.n_pixels == 0 and (mask is None or not mask.any())
     statistics = image_statistics(pixels, roi=roi, mask=mask)
+    if not math.isfinite(statistics.mean):
+        raise _not_finite(pixels, image)
     say("")
     omega = detector_solid_angle(d.scene, line.as_original)
     say(f"solid angle subtended by detector = {omega:g} steradian ( {100 * omega / 4 / math.pi:g}% sphere)")
@@ -103,18 +112,19 @@ def recorded_entries(d: Derivation, **more: Any) -> list[tuple[str, object]]:
     return [(SMV_KEY, packed(exchange.provenance_json(d.experiment, **more))), *smv_geometry(d.decided).entries()]
 
 
-def _float32(image: Any) -> np.ndarray:
-    array = np.asarray(image.detach().cpu() if hasattr(image, "detach") else image)
+def _stored(image: Any) -> np.ndarray:
+    """The image as the files hold it."""
     with np.errstate(over="ignore"):
-        pixels = array.astype(np.float32)
-    bad = ~np.isfinite(pixels)
-    if bad.any():
-        slow, fast = np.argwhere(bad)[0]
-        raise NanoBraggError(
-            f"{int(bad.sum())} pixels are not finite, the first at fast {fast}, slow {slow} "
-            f"({array[slow, fast]:g}); nothing is written; look at wavelength, fluence and geometry"
-        )
-    return pixels
+        return np.ascontiguousarray(as_array(image), dtype=np.float32)
+
+
+def _not_finite(pixels: np.ndarray, image: Any) -> NanoBraggError:
+    bad = np.argwhere(~np.isfinite(pixels))
+    slow, fast = bad[0]
+    return NanoBraggError(
+        f"{len(bad)} pixels are not finite, the first at fast {fast}, slow {slow} "
+        f"({float(image[slow, fast]):g}); nothing is written; look at wavelength, fluence and geometry"
+    )
 
 
 def _last_sub_pixel(d: Derivation, position: tuple[int, int] | None) -> tuple[float, float]:

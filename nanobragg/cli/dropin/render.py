@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from nanobragg.cli.dropin.printout import printout
 from nanobragg.cli.dropin.report import out_of_range
 from nanobragg.cli.progress import ProgressReport
@@ -64,7 +66,9 @@ def render(line: CommandLine, chosen: Engine, output: Output, d: Derivation, say
         d.scene.n_pixels, n_roi, shown=output.progress and not output.printout, message=out_of_range(d), message_at=off
     ) as progress:
         scene = d.scene if chosen.ops.is_float else derive(d.decided, chosen.ops)
-        image = chosen.image(scene, progress=progress)
+        # the files hold float32: what is in numpy anyhow is rounded block by block
+        files_hold = np.empty((scene.n_slow, scene.n_fast), np.float32) if chosen.ops.is_float else None
+        image = chosen.image(scene, progress=progress, out=files_hold)
         progress(d.scene.n_pixels, d.scene.n_pixels)
     if output.printout:
         for text in printout(d, output.printout_pixel):

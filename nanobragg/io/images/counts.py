@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg import _core
 from nanobragg.arrays import is_tensor
 from nanobragg.errors import ConfigError
 
@@ -19,8 +20,6 @@ _AUTO_FULL_SCALE = 55000.0
 """Count that the brightest pixel gets when no scale is given."""
 _PGM_GREY, _PGM_SIGMAS = 250.0, 5.0
 """Grey of a pixel this many rmsd above 0 when no scale is given."""
-_BLOCK = 1 << 16
-"""Pixels that are worked on together: few enough to stay in the cache."""
 
 
 def as_array(image: Any) -> NDArray[Any]:
@@ -94,27 +93,17 @@ def image_statistics(image: Any, *, roi: Region | None = None, mask: Any = None)
     Sums run over the pixels one after the other, so that they agree with the original to the last bit
     (docs/model.md, Statistics and counts).
     """
-    pixels = as_array(image).astype(np.float32, copy=False)
+    pixels = _float32(image)
     region = checked_region(roi, pixels.shape)
-    inside = np.ascontiguousarray(pixels[region]).ravel()
-    rendered = inside if mask is None else inside[np.asarray(mask, bool)[region].ravel()]
-    mean = _running_sum(rendered, lambda v: v) / max(len(rendered), 1)
-    squares = _running_sum(rendered, lambda v: v * v)
-    deviations = _running_sum(inside, lambda v: (v.astype(np.float64) - mean) ** 2)
-    position = None
-    maximum = 0.0
-    if len(rendered):
-        shown = pixels[region] if mask is None else np.where(np.asarray(mask, bool)[region], pixels[region], -np.inf)
-        slow, fast = np.unravel_index(int(np.argmax(shown)), shown.shape)
-        if shown[slow, fast] > 0:
-            maximum = float(shown[slow, fast])
-            position = (int(slow) + region[0].start, int(fast) + region[1].start)
+    shown = None if mask is None else np.ascontiguousarray(mask, bool).view(np.uint8)
+    n, total, squares, deviations, maximum, at = _core.image_statistics(pixels, region, shown)
+    inside = (region[0].stop - region[0].start) * (region[1].stop - region[1].start)
     return ImageStatistics(
         maximum=maximum,
-        position=position,
-        mean=mean,
-        rms=float(np.sqrt(squares / (max(len(rendered), 2) - 1))),
-        rmsd=float(np.sqrt(deviations / (max(len(inside), 2) - 1))),
+        position=None if at < 0 else divmod(at, pixels.shape[1]),
+        mean=total / max(n, 1),
+        rms=math.sqrt(squares / (max(n, 2) - 1)),
+        rmsd=math.sqrt(deviations / (max(inside, 2) - 1)),
     )
 
 
@@ -136,53 +125,30 @@ def integer_image(
     Parameters
     ----------
     image : (n_slow, n_fast) array or tensor
-        Expected photons.
+        Expected photons; rounded to float32 first.
     scale, adc_offset : float
         ``count = round(image scale + adc_offset)``.
     roi : (slow slice, fast slice), optional
         Rendered region, half-open; masked pixels in it get the offset.
     as_original : bool
-        Start from the float32 image and round count + 1/2 to float32 before taking the floor, as the original does
-        (INT_F32_ROUND).
+        Round count + 1/2 to float32 before taking the floor, as the original does (INT_F32_ROUND).
     """
-    pixels = as_array(image)
+    pixels = _float32(image)
     region = checked_region(roi, pixels.shape)
-    counts = np.zeros(pixels.shape, np.uint16)
-    for target, inside in _row_blocks(counts[region], pixels[region]):
-        z = (inside.astype(np.float32) if as_original else inside).astype(np.float64)
-        z *= scale
-        z += adc_offset
-        np.clip(z, 0.0, MAX_COUNT, out=z)
-        z += 0.5
-        rounded = np.floor(z.astype(np.float32) if as_original else z)
-        target[...] = np.minimum(rounded, MAX_COUNT, out=rounded)
+    counts = np.empty(pixels.shape, np.uint16)
+    _core.integer_image(pixels, region, scale, adc_offset, as_original, counts)
     return counts
 
 
 def grey_image(image: Any, *, scale: float, roi: Region | None = None) -> NDArray[np.uint8]:
     """Grey values of a PGM: the float32 image times `scale`, truncated, at most 255; 0 outside the region."""
-    pixels = as_array(image)
+    pixels = _float32(image)
     region = checked_region(roi, pixels.shape)
-    grey = np.zeros(pixels.shape, np.uint8)
-    for target, inside in _row_blocks(grey[region], pixels[region]):
-        z = inside.astype(np.float32).astype(np.float64)
-        z *= scale
-        target[...] = np.clip(z, 0.0, 255.0, out=z)
+    grey = np.empty(pixels.shape, np.uint8)
+    _core.grey_image(pixels, region, scale, grey)
     return grey
 
 
-def _row_blocks(*images: NDArray[Any]) -> Iterator[tuple[NDArray[Any], ...]]:
-    """The same few rows of every image, one block after the other."""
-    rows = max(1, _BLOCK // max(1, images[0].shape[1]))
-    for start in range(0, len(images[0]), rows):
-        yield tuple(image[start : start + rows] for image in images)
-
-
-def _running_sum(values: NDArray[np.float32], term: Callable[[Any], Any]) -> float:
-    """Sum of term(v) in float64, one after the other; in blocks, to spare memory."""
-    total = 0.0
-    for start in range(0, len(values), _BLOCK):
-        terms = term(values[start : start + _BLOCK]).astype(np.float64)
-        terms[0] += total
-        total = float(np.add.accumulate(terms)[-1])
-    return total
+def _float32(image: Any) -> NDArray[np.float32]:
+    """The image as the C core takes it."""
+    return np.ascontiguousarray(as_array(image), dtype=np.float32)

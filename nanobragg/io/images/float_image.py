@@ -44,4 +44,4 @@ def write_float(path: str | PathLike[str], image: Any) -> None:
     FileFormatError
         When the file cannot be written.
     """
-    write_bytes(path, [as_array(image).astype(np.float32).tobytes()])
+    write_bytes(path, [np.ascontiguousarray(as_array(image), dtype=np.float32).data])

@@ -65,4 +65,4 @@ def write_pgm(path: str | PathLike[str], grey: Any, *, scale: float = 1.0) -> No
         raise ConfigError("grey", f"{pixels.dtype} array of shape {pixels.shape}", "must be (n_slow, n_fast) uint8")
     n_slow, n_fast = pixels.shape
     header = f"P5\n{n_fast} {n_slow}\n# pixels scaled by {scale:g}\n255\n"
-    write_bytes(path, [header.encode(), pixels.tobytes()])
+    write_bytes(path, [header.encode(), np.ascontiguousarray(pixels).data])

@@ -183,7 +183,7 @@ def save_smv(
     if not isinstance(header, bytes):
         n_slow, n_fast = pixels.shape
         header = padded_header([*mandatory_entries(n_fast, n_slow), *entries_of(header)])
-    write_bytes(path, [header, pixels.astype(np.uint16).tobytes()])
+    write_bytes(path, [header, np.ascontiguousarray(pixels, dtype=np.uint16).data])
 
 
 def entries_of(header: Mapping[str, object] | Iterable[tuple[str, object]]) -> list[tuple[str, object]]:
