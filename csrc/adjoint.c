@@ -172,7 +172,8 @@ NB_WARN_UNUSED int nb_pull_back(const nb_scene *scene, nb_kernel kernel, int64_t
         weight_sum += scene->weight[source];
     const double n = (double)scene->oversample * (double)scene->oversample, unit = scene->r_e_sqr / scene->steps;
     nb_pull_sums sums = {.scale = unit * scene->fluence, .share = 1.0 / (n * weight_sum)};
-    nb_pull_function *pull = nb_simd_adjoint_obstacle(scene, gradient) == NULL ? nb_simd_pull(kernel) : NULL;
+    sums.table = scene->f_table != NULL && (gradient->f_table != NULL || gradient->default_F != NULL);
+    nb_pull_function *pull = nb_simd_adjoint_obstacle(scene) == NULL ? nb_simd_pull(kernel) : NULL;
     if (pull == NULL) pull = pull_pixels;
     int status = pull(scene, pixel_begin, pixel_end, cotangent, &g, &sums, cancel == NULL ? &never : cancel);
     if (status != NB_OK) return status;

@@ -9,6 +9,7 @@ typedef struct {
     double scale;                 /* photons per unit of I */
     double share;                 /* 1/(n W): n sub-pixels, W the sum of the weights */
     double intensity, background; /* sums of c I and c B */
+    int table;                    /* whether the gradient of the structure factors in a table is wanted */
 } nb_pull_sums;
 
 /* As nb_pull_back for checked arguments and a gradient whose small fields are not NULL. */
@@ -24,6 +25,7 @@ typedef struct {
     double scale, share;         /* as in nb_pull_sums */
     double d_scale[NB_TOGETHER]; /* tangents of the scale */
     double d_weight_sum[NB_TOGETHER];
+    int table; /* whether the structure factors of a table move */
 } nb_directions;
 
 /* As nb_push_forward for checked arguments and few directions. */
@@ -34,7 +36,7 @@ typedef int nb_push_function(const nb_scene *scene, int64_t pixel_begin, int64_t
 nb_pull_function *nb_simd_pull(nb_kernel kernel);
 nb_push_function *nb_simd_push(nb_kernel kernel);
 
-/* Why the vector versions leave a scene and these gradients or tangents to the reference; NULL where they do not. */
-const char *nb_simd_adjoint_obstacle(const nb_scene *scene, const nb_gradient *gradient);
+/* Why the vector versions leave a scene to the reference one; NULL where they do not. */
+const char *nb_simd_adjoint_obstacle(const nb_scene *scene);
 
 #endif

@@ -41,12 +41,10 @@ nb_push_function *nb_simd_push(nb_kernel kernel) {
     return VERSIONS[in_double(kernel)].push;
 }
 
-const char *nb_simd_adjoint_obstacle(const nb_scene *scene, const nb_gradient *gradient) {
+const char *nb_simd_adjoint_obstacle(const nb_scene *scene) {
     if (nb_simd_obstacle(scene) != NULL) return nb_simd_obstacle(scene);
     if (scene->curved) return "the detector is curved";
     if (scene->tricubic && scene->f_table != NULL) return "structure factors are interpolated";
     if (scene->pixel_area == 0.0 || scene->close_distance == 0.0) return "the solid angle is 0";
-    if (scene->f_table != NULL && (gradient->f_table != NULL || gradient->default_F != NULL))
-        return "the gradient of the structure factors is wanted";
     return NULL;
 }

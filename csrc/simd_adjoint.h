@@ -26,6 +26,7 @@ typedef struct {
     ALIGNED double radial[ROW];
     ALIGNED double logarithmic[ROW]; /* derivative by log(1/airpath) through solid angle and polarization */
     ALIGNED double by_capture[ROW];
+    ALIGNED double terms[ROW]; /* of one orientation, where the table's gradient is wanted */
     ALIGNED double stretch[3][ROW];
     ALIGNED double slope[3][ROW];
     nb_gradient gradient; /* complete */
@@ -56,6 +57,52 @@ static void spread(const nb_scene *scene, nb_pull *pull, const nb_pass *pass, in
     }
 }
 
+/* Where the structure factors of a vector of terms stand in the table, and 2/F, which makes of a term its derivative by
+ * F; 0 where F is. Returns the lanes that are in the table; the others have default_F. */
+NB_INLINE vi entries(const nb_model *model, const nb_slope_row *row, const line_lanes lines[3], int i, vi *at,
+                     vd *per_term) {
+    vd place[3];
+    vi inside = vi_all(-1);
+    for (int k = 0; k < 3; k++) {
+        const vd nearest = vd_round(line_value(&row->row, lines + k, i, 0));
+        place[k] = vd_clamp(nearest, vd_all(model->first[k]), vd_all(model->last[k]));
+        inside &= place[k] == nearest;
+    }
+    *at = table_index(model, place);
+    const vd f_cell = vd_select(inside, vd_gather(model->table, *at), vd_all(model->outside));
+    *per_term = vd_select(f_cell == vd_all(0.0), vd_all(0.0), vd_all(2.0) / f_cell);
+    return inside;
+}
+
+/* What the structure factors get from the terms of one orientation. */
+static void pull_table(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3], const double *terms,
+                       const nb_gradient *g) {
+    const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
+    for (int i = 0; i < row->row.n; i += LANES) {
+        vi at;
+        vd per_term;
+        const vi inside = entries(model, row, lines, i, &at, &per_term);
+        const vd parts = vd_load(row->weight + i) * vd_load(terms + i) * per_term;
+        for (int lane = 0; lane < LANES; lane++) {
+            if (!inside[lane])
+                *g->default_F += parts[lane];
+            else if (g->f_table != NULL)
+                g->f_table[at[lane]] += parts[lane];
+        }
+    }
+}
+
+/* The terms of one orientation on their own, added to the sum of the row as well. */
+static void evaluate_apart(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3], int lookup,
+                           double *terms) {
+    nb_slope_row apart = *row;
+    apart.sum = terms;
+    fill(terms, row->row.n, 0.0);
+    SLOPES[model->lattice][lookup](model, &apart, hkl);
+    for (int i = 0; i < row->row.n; i += LANES)
+        vd_store(row->sum + i, vd_load(row->sum + i) + vd_load(terms + i));
+}
+
 /* The orientations [begin, end) for the pixels of a row, all or some of the block's. */
 static void pull_orientations(const nb_scene *scene, const nb_model *model, nb_pull *pull, const nb_pass *pass,
                               int64_t begin, int64_t end, const nb_slope_row *row) {
@@ -65,7 +112,12 @@ static void pull_orientations(const nb_scene *scene, const nb_model *model, nb_p
         hkl_lines(scene, &pull->block, pass, scene->orientations + 9 * at, hkl);
         const int lookup = model->table == NULL ? CONSTANT : choose_lookup(model, &pull->block, hkl, pass->reach);
         if (lookup == CONSTANT && model->outside == 0.0) continue;
-        SLOPES[model->lattice][lookup](model, row, hkl);
+        if (pull->sums->table) {
+            evaluate_apart(model, row, hkl, lookup, pull->terms);
+            pull_table(model, row, hkl, pull->terms, &pull->gradient);
+        } else {
+            SLOPES[model->lattice][lookup](model, row, hkl);
+        }
         sum_slopes(row, sums);
         spread(scene, pull, pass, at, sums);
     }

@@ -130,6 +130,7 @@ static void directions_make(const nb_scene *scene, const nb_gradient *tangents, 
     const double unit = scene->r_e_sqr / scene->steps;
     double weight_sum = 0.0;
     directions->n = n;
+    directions->table = scene->f_table != NULL && (tangents->f_table != NULL || tangents->default_F != NULL);
     directions->scale = unit * scene->fluence;
     for (int64_t source = 0; source < scene->n_sources; source++)
         weight_sum += scene->weight[source];
@@ -178,7 +179,7 @@ NB_WARN_UNUSED int nb_push_forward(const nb_scene *scene, nb_kernel kernel, int6
     if (pixel_begin < 0 || pixel_end < pixel_begin || pixel_end > scene->n_pixels) return NB_ERR_PIXEL_RANGE;
     if (!nb_kernel_available(kernel) || nb_adjoint_obstacle(scene) != NULL) return NB_ERR_KERNEL;
     if (cancel == NULL) cancel = &never;
-    nb_push_function *push = nb_simd_adjoint_obstacle(scene, tangents) == NULL ? nb_simd_push(kernel) : NULL;
+    nb_push_function *push = nb_simd_adjoint_obstacle(scene) == NULL ? nb_simd_push(kernel) : NULL;
     if (push == NULL) push = push_pixels;
     nb_directions directions;
     for (int64_t first = 0; first < n_tangents; first += NB_TOGETHER) {

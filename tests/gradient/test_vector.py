@@ -25,8 +25,6 @@ from nanobragg import _core
 ROWS = grid.rows()
 VECTOR = [name for name in _core.available_kernels if name.startswith("simd-")]
 WITH_FMA = [name for name in VECTOR if name != "simd-baseline"]
-WITHOUT_TABLE = [name for name in NAMES if name not in ("f_table", "default_F")]
-"""what the vector versions cover where there is a table"""
 pytestmark = [
     pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning"),
     pytest.mark.skipif(not VECTOR, reason="this build has no vector kernels"),
@@ -43,7 +41,7 @@ def wide(experiment):
     return nearest(experiment.replace("detector.n_fast", 700).replace("detector.pixel_size_mm", 0.1))
 
 
-def compare(scene, kernel, names=WITHOUT_TABLE):
+def compare(scene, kernel, names=NAMES):
     cotangent = cotangent_of(scene)
     photons = np.abs(cotangent * image(scene)).sum()
     ours, theirs = gradients(scene, cotangent, names, kernel), gradients(scene, cotangent, names)
@@ -78,9 +76,15 @@ def test_structure_factors_all_alike(kernel):
 
 
 @pytest.mark.parametrize("kernel", VECTOR)
-def test_gradients_of_the_table_are_those_of_the_scalar_kernel(kernel):
+def test_structure_factors_of_zero_get_no_gradient(kernel):
+    """A term goes with the square."""
     scene = nearest(VARIANTS["square"])
-    compare(scene, kernel, ["f_table", "default_F", "orientations"])
+    table = scene.f_table.copy()
+    table[::2] = 0.0
+    scene = replace(scene, f_table=table, default_F=0.0)
+    found = gradients(scene, cotangent_of(scene), ["f_table", "default_F"], kernel)
+    assert found["f_table"].any() and not found["f_table"][::2].any() and found["default_F"] == 0.0
+    compare(scene, kernel)
 
 
 @pytest.mark.parametrize("shape", ["gauss", "tophat"])
@@ -100,15 +104,15 @@ SCENES = [nearest(corrected_row(row)) for row in ROWS[1::4]] + [wide(variant) fo
 @pytest.mark.parametrize("scene", SCENES, ids=range(len(SCENES)))
 def test_instruction_sets_agree_to_the_bit(scene):
     cotangent = cotangent_of(scene)
-    one, other = (gradients(scene, cotangent, WITHOUT_TABLE, kernel) for kernel in WITH_FMA[:2])
-    for name in WITHOUT_TABLE:
+    one, other = (gradients(scene, cotangent, NAMES, kernel) for kernel in WITH_FMA[:2])
+    for name in NAMES:
         assert np.array_equal(one[name], other[name]), name
-    tangents = random_tangents(scene, 18, WITHOUT_TABLE)
+    tangents = random_tangents(scene, 18, NAMES)
     assert np.array_equal(*(push(scene, tangents, kernel) for kernel in WITH_FMA[:2]))
 
 
 @pytest.mark.parametrize("kernel", VECTOR)
-@pytest.mark.parametrize("name", WITHOUT_TABLE)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_field_moves_on_its_own(name, kernel):
     scene = nearest(VARIANTS["gauss"])
     tangents = random_tangents(scene, 2, [name])
@@ -123,6 +127,6 @@ def test_an_index_exactly_on_a_lattice_point(kernel):
         scene, pixels=np.array([0]), pix0=np.array([0.1, 0.0, 0.0]), fast=np.zeros(3), slow=np.zeros(3),
         incident=np.array([[1.0, 0.0, 0.0]] * 2), layer_thickness=0.0, interpolation_off=(1, 0),
     )  # fmt: skip
-    found = gradients(scene, np.ones(1), WITHOUT_TABLE, kernel)
+    found = gradients(scene, np.ones(1), NAMES, kernel)
     assert not found["orientations"].any()
     assert all(np.isfinite(values).all() for values in found.values())
