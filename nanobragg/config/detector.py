@@ -99,7 +99,7 @@ class Detector(Config):
 
     @classmethod
     def preset(cls, name: str, **fields: Any) -> Detector:
-        """A detector by name: pixels, their size, and the mask of its gaps.
+        """A detector by name: pixels, their size, the mask of its gaps, and the sensor where its thickness is known.
 
         Parameters
         ----------
@@ -115,11 +115,13 @@ class Detector(Config):
             For an unknown name, with the nearest ones; for fields that do not fit.
         """
         found = preset(name)
+        known = found.sensor["material"] in MATERIALS and "thickness_um" in found.sensor
         own = {
             "n_fast": found.n_fast,
             "n_slow": found.n_slow,
             "pixel_size_mm": found.pixel_um / 1000,
             "mask": found.mask,
+            "sensor": Sensor(**found.sensor) if known else None,
         }
         given = fields.get("mask")
         if given is not None and found.mask is not None and np.shape(given) == found.mask.shape:

@@ -229,7 +229,7 @@ def _detector(table: Any, folder: str) -> Any:
     if name is None:
         return table
     own = config.Detector.preset(name, **{key: table[key] for key in ("mask",) if key in table})
-    fields = ("n_fast", "n_slow", "pixel_size_mm", "mask")
+    fields = ("n_fast", "n_slow", "pixel_size_mm", "mask", "sensor")
     return {**{field: getattr(own, field) for field in fields}, **{k: v for k, v in table.items() if k != "mask"}}
 
 

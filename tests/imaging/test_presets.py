@@ -41,6 +41,7 @@ def test_own_fields_win_and_masks_are_combined() -> None:
     shape = (1679, 1475)
     detector = nb.Detector.preset("pilatus_2m", pixel_size_mm=0.2, mask=nb.Mask.circle(shape, (700.0, 800.0), 20.0))
     assert detector.pixel_size_mm == 0.2 and not detector.mask[800, 700] and not detector.mask[:, 487:494].any()
+    assert nb.Detector.preset("pilatus_2m").sensor.material == "Si" and nb.Detector.preset("agipd_1m").sensor is None
     assert nb.Readout.preset("adsc_q315r", offset_adu=41.0).offset_adu == 41.0
     assert nb.Readout.preset("adsc_q315r").psf.fwhm_um == 41.0
 
