@@ -97,7 +97,7 @@ NB_INLINE void grating_sqr_small(const nb_model *model, const vd f[3][GROUP], do
         }
         for (int v = 0; v < GROUP; v++) {
             vd c = vd_fnma(vd_all(model->parity[k] * shrink), s[v], vd_all(1.0));
-            cosine_sqr[k][v] = vd_select(c > vd_all(0.0), c, vd_all(0.0)); /* rounding may push it below 0 */
+            cosine_sqr[k][v] = vd_positive(c); /* rounding may push it below 0 */
         }
     }
     for (int v = 0; v < GROUP; v++) {

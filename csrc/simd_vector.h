@@ -124,6 +124,17 @@ NB_INLINE vd vd_clamp(vd x, vd low, vd high) {
 #endif
 }
 
+/* x where it is above 0, else 0; 0 for NaN. */
+NB_INLINE vd vd_positive(vd x) {
+#if LANES == 8
+    return (vd)_mm512_max_pd((__m512d)x, _mm512_setzero_pd());
+#elif LANES == 4
+    return (vd)_mm256_max_pd((__m256d)x, _mm256_setzero_pd());
+#else
+    return vd_select(x > vd_all(0.0), x, vd_all(0.0));
+#endif
+}
+
 /* Nearest whole number, for |x| < 2^51; the even one of two. */
 NB_INLINE vd vd_round(vd x) {
 #if LANES == 8
