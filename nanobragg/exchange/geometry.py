@@ -123,6 +123,16 @@ def to_experiment(
         if template is None
         else (template.detector if isinstance(template.detector, tuple) else (template.detector,))
     )
+    try:
+        return _experiment(geometry, path, template, structure_factors, models)
+    except ConfigError as error:  # what the file says fits no field
+        raise FileFormatError(path, str(error)) from None
+
+
+def _experiment(
+    geometry: Geometry, path: Path, template: Experiment | None, structure_factors: StructureFactors | None,
+    models: tuple[Detector, ...],
+) -> Experiment:  # fmt: skip
     convention = models[0].convention if models else "mosflm"
     lab = geometry.turned(from_lab(convention).T)
     parts: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Target: mutated HKL, matrix, SMV, Fdump and source files through the readers.
+"""Target: mutated files of structure factors, geometry and images through the readers.
 
 A reader returns finite numbers or raises a FileFormatError that names the file.
 """
@@ -15,7 +15,7 @@ import mutated_bytes
 import numpy as np
 from fuzz_finding import require
 
-from nanobragg import StructureFactors, io
+from nanobragg import Crystal, Experiment, StructureFactors, UnitCell, io, read_geometry
 from nanobragg.errors import FileFormatError
 from nanobragg.io.images.smv import header_values, load_smv
 from nanobragg.io.matrix import read_matrix_legacy
@@ -23,6 +23,10 @@ from nanobragg.io.reflections.hkl import read_hkl_legacy
 from nanobragg.io.sourcefile import read_sourcefile_legacy
 
 INPUTS = Path(__file__).resolve().parents[2] / "golden" / "inputs"
+FIELD = Path(__file__).resolve().parents[1] / "data" / "field"
+_TEMPLATE = Experiment(
+    crystal=Crystal(unit_cell=UnitCell(50, 60, 70, 90, 90, 90), structure_factors=StructureFactors.constant(1.0))
+)
 _TABLE = 2**21
 _KEYS = ("SIZE1", "PIXEL_SIZE", "DISTANCE", "BEAM_CENTER_X", "ORGX", "PHI")
 _PGM = b"P5\n4 3\n# pixels scaled by 1\n255\n" + bytes(range(12))
@@ -48,6 +52,22 @@ def _fdump(path: Path) -> None:
     _strictly_finite(StructureFactors.from_fdump(path, max_bytes=_TABLE).amplitude)
 
 
+def _geometry(path: Path) -> None:
+    experiment = read_geometry(path, template=_TEMPLATE, wavelength_angstrom=1.0, camera_length_m=0.1)
+    for panel in experiment.detector if isinstance(experiment.detector, tuple) else (experiment.detector,):
+        for vector in (panel.pix0_mm, panel.fast_axis, panel.slow_axis):
+            if vector is not None:
+                _strictly_finite(vector)
+
+
+def _of_list(path: Path) -> None:
+    _strictly_finite(Experiment.from_dials(path, _TEMPLATE, index=0).beam.direction)
+
+
+def _in(folder: str, *names: str) -> tuple[bytes, ...]:
+    return tuple((FIELD / folder / name).read_bytes() for name in names)
+
+
 _READERS: dict[str, tuple[tuple[str | bytes, ...], Callable[[Path], Any]]] = {
     "hkl": (("p1_small.hkl", "p1_text.hkl"), _hkl),
     "hkl lenient": (("p1_small.hkl", "p1_text.hkl"), read_hkl_legacy),
@@ -60,6 +80,27 @@ _READERS: dict[str, tuple[tuple[str | bytes, ...], Callable[[Path], Any]]] = {
     "smv lenient": (("header_full.img", "mask.img"), _smv(False)),
     "smv image": (("header_plain.img",), io.read_smv),
     "pgm": ((_PGM,), io.read_pgm),
+    "dials": (_in("f01_scan_varying", "beam_varies.expt", "crystal_varies.expt", "goniometer_varies.expt"), _of_list),
+    "xds": ((*_in("m04_xds_segments", "XPARM.XDS", "XDS.INP"), *_in("m06_old_xparm", "XPARM.XDS")), _geometry),
+    "crystfel": ((*_in("f04_detector_shift", "shift_mm.geom"), *_in("m08_stream_geometry", "block.stream")), _geometry),
+    "headers": (
+        (
+            *_in("f14_lists_and_headers", "not_read_0001.cbf", "crlf_0001.img"),
+            *_in("m01_imgcif", "axes_0001.cbf"),
+            *_in("m05_dtrek", "swing_0001.img"),
+        ),
+        _geometry,
+    ),
+    "images": (
+        (
+            *_in("f13_messages", "image_0001.cbf", "image_0001.cbf.gz", "image_0001.cbf.bz2"),
+            *_in("m09_packed", "packed_0001.cbf"),
+        ),
+        lambda path: io.read_image(path),
+    ),
+    "fcf": (_in("m07_fcf", "list4.fcf", "list6.fcf"), lambda path: StructureFactors.from_cif(path, max_bytes=_TABLE)),
+    "mtz": (_in("f08_mtz_anomalous", "phenix.mtz"), lambda path: StructureFactors.from_mtz(path, max_bytes=_TABLE)),
+    "shelx": (_in("f14_lists_and_headers", "hklf4.hkl"), _hkl),
     "float": ((bytes(48),), lambda path: io.read_float(path, (3, 4))),
 }
 

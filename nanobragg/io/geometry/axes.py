@@ -29,9 +29,10 @@ def unit(vector: Any) -> Array:
         When it has no direction.
     """
     array = np.array(vector, dtype=np.float64)
-    if array.shape != (3,) or not np.isfinite(array).all() or not array.any():
+    length = float(np.linalg.norm(array)) if array.shape == (3,) else 0.0
+    if not 0 < length < np.inf:
         raise ValueError(f"{vector} is no direction")
-    return np.asarray(array / np.linalg.norm(array))
+    return np.asarray(array / length)
 
 
 def rotation(axis: Array, degrees: float) -> Array:

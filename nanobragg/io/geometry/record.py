@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
-from nanobragg.io.geometry.axes import Array, rotation, turning
+from nanobragg.io.geometry.axes import Array, rotation, turning, unit
 
 Path = str | PathLike[str]
 BEAM = np.array([0.0, 0.0, -1.0])
@@ -21,6 +23,35 @@ _PARALLEL = 1e-6
 _TOLD_MOVED, _MOST_MOVED = 0.1, 0.6
 """How far square pixels may move the corners of a panel of oblong ones [pixels]: above the first it is said, above the
 second refused."""
+
+
+_MAX_PIXELS = 2**28
+"""Of one panel: many times the largest detector."""
+R = TypeVar("R")
+
+
+def reader(function: Callable[..., R]) -> Callable[..., R]:
+    """A reader of geometry: numbers that overflow on the way are found where they end up, not told by numpy."""
+
+    @functools.wraps(function)
+    def read(*args: Any, **options: Any) -> R:
+        with np.errstate(all="ignore"):
+            return function(*args, **options)
+
+    return read
+
+
+def check_size(path: Path, where: str, n_fast: int, n_slow: int) -> None:
+    """Refuse a panel without pixels, or with more than any detector has.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    if not (n_fast >= 1 and n_slow >= 1 and n_fast * n_slow <= _MAX_PIXELS):
+        raise FileFormatError(
+            path, f"{where}: {n_fast} x {n_slow} pixels; must be at least 1 x 1 and at most {_MAX_PIXELS}"
+        )
 
 
 def reciprocal(rows: Array) -> Array:
@@ -181,17 +212,16 @@ def panel_of(
     FileFormatError
         For axes that are parallel, pixels that are too oblong, and numbers that are not finite.
     """
-    if not (1 <= n_fast < 2**31 and 1 <= n_slow < 2**31):
-        raise FileFormatError(path, f"{where}: {n_fast} x {n_slow} pixels; must be at least 1 x 1")
+    check_size(path, where, n_fast, n_slow)
     vectors = [np.asarray(v, dtype=np.float64) for v in (origin, fast, slow)]
     if not np.isfinite([*edges, *(x for v in vectors for x in v)]).all():
         raise FileFormatError(
             path, f"{where}: holds a number that is not finite; correct the origin, the axes or the pixels"
         )
     origin, fast, slow = vectors
-    if not fast.any() or not slow.any():
+    if not all(0 < np.linalg.norm(axis) < np.inf for axis in (fast, slow)):
         raise FileFormatError(path, f"{where}: an axis has no length; correct fs (fast) and ss (slow)")
-    fast, slow = fast / np.linalg.norm(fast), slow / np.linalg.norm(slow)
+    fast, slow = unit(fast), unit(slow)
     if np.linalg.norm(np.cross(fast, slow)) < _PARALLEL:
         raise FileFormatError(path, f"{where}: fs (fast) and ss (slow) of panel {more.get('name', 'panel')} are "
                               "parallel; a panel needs two directions")  # fmt: skip

@@ -45,7 +45,10 @@ def read_refln_cif(
         raise FileFormatError(path, f"is not a CIF file that can be read: {error}") from None
     shelx = [b for b in document if b.find_values("_refln_index_h")]
     if shelx:
-        return read_fcf(path, _of_name(path, shelx, block), label, anomalous, space_group)
+        try:
+            return read_fcf(path, _of_name(path, shelx, block), label, anomalous, space_group)
+        except UnicodeDecodeError as error:
+            raise FileFormatError(path, f"holds bytes that are no text: {error}; is it damaged?") from None
     names = ", ".join(b.name for b in document) or "none"
     blocks = [b for b in gemmi.as_refln_blocks(document) if b.default_loop is not None]
     if not blocks:

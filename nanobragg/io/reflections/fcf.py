@@ -43,10 +43,13 @@ def read_fcf(
     if label is None and len(found) > 1:
         warnings.warn(f"{path}: structure factors are taken from {chosen[0]}; also there: {', '.join(found[1:])} (label=)",
                       NanoBraggWarning, stacklevel=2)  # fmt: skip
-    hkl = np.stack([_numbers(path, block, f"_refln_index_{letter}") for letter in "hkl"], 1)
+    columns = [_numbers(path, block, f"_refln_index_{letter}") for letter in "hkl"]
     values = _numbers(path, block, f"_refln_{chosen[0]}")
-    if len(values) != len(hkl) or not np.isfinite(hkl).all() or (hkl != np.rint(hkl)).any():
-        raise FileFormatError(path, "_refln_index_h, _k, _l: must be whole numbers, one row for each amplitude")
+    if any(len(column) != len(values) for column in columns):
+        raise FileFormatError(path, f"_refln_index_h, _k, _l: must have a row for each value of {chosen[0]}")
+    hkl = np.stack(columns, 1)
+    if not np.isfinite(hkl).all() or (hkl != np.rint(hkl)).any() or (np.abs(hkl) >= 2**20).any():
+        raise FileFormatError(path, "_refln_index_h, _k, _l: must be whole numbers below 2^20")
     if "squared" in chosen[0]:
         negative = int((values < 0).sum())
         if negative:

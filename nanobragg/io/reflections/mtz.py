@@ -23,6 +23,8 @@ PREFERENCE = (*CALCULATED, ("FP", "F", "FOBS", "F-OBS", "FOBS_X"))
 """Then measured ones; then any one other amplitude, F(+)/F(-), and intensities."""
 _NOT_AMPLITUDES = re.compile(r"FWT|FOFC|FDM|FEM|FAN|FREE|FOM|ANOM|DANO|EARLY|LATE|DIFF|DELTA|^D_?F", re.IGNORECASE)
 """Differences and map coefficients, which are never taken unasked."""
+_SIZE = re.compile(rb"NCOL\s+(\d+)\s+(\d+)")
+"""Columns and reflections in the header."""
 _MATES = (("(+)", "(-)"), ("+", "-"), ("_plus", "_minus"), ("PLUS", "MINUS"))
 _AMPLITUDE, _AMPLITUDE_PAIR, _INTENSITY, _INTENSITY_PAIR = "F", "G", "J", "K"
 
@@ -69,7 +71,16 @@ def read_mtz(
         message lists what there is.
     """
     gemmi = needed("gemmi", "reading MTZ files")
-    read_bytes(path)  # the errors of opening, in our words
+    data = read_bytes(path)
+    places = {int.from_bytes(data[4:8], order, signed=True) for order in ("little", "big")}
+    if -1 not in places and not any(0 < place <= len(data) // 4 for place in places):
+        raise FileFormatError(
+            path, "is not an MTZ file that can be read: its header lies beyond its end; is it truncated?"
+        )
+    promised = _SIZE.search(data)
+    if promised is not None and 4 * int(promised[1]) * int(promised[2]) > len(data):  # gemmi makes room first
+        raise FileFormatError(path, f"promises {int(promised[1])} columns of {int(promised[2])} reflections, more than its "
+                              f"{len(data)} bytes hold; is it truncated?")  # fmt: skip
     try:
         mtz = gemmi.read_mtz_file(fspath(path))
     except (RuntimeError, ValueError) as error:
@@ -100,7 +111,8 @@ def _from_gemmi(
     cell: Cell = tuple(mtz.cell.parameters)
     if not mtz.cell.is_crystal():
         raise FileFormatError(path, f"has no unit cell ({' '.join(f'{x:g}' for x in cell)}); add it to the file")
-    columns = [np.array(mtz.column_with_label(name).array, dtype=np.float64) for name in choice.labels]
+    with np.errstate(invalid="ignore"):
+        columns = [np.array(mtz.column_with_label(name).array, dtype=np.float64) for name in choice.labels]
     if np.isinf(columns).any():
         raise FileFormatError(path, f"column {choice.name}: holds an infinite value")
     if choice.intensity:
@@ -134,9 +146,10 @@ def _indices(path: str | PathLike[str], mtz: Any) -> NDArray[np.int64]:
         raise FileFormatError(
             path, f"has no columns H, K and L of type H; of this type it has: {', '.join(found) or 'none'}"
         )
-    values = np.stack([np.array(found[name].array, dtype=np.float64) for name in "HKL"], 1)
-    if not (np.isfinite(values).all() and (values == np.rint(values)).all()):
-        raise FileFormatError(path, "columns H, K, L: hold a value that is no whole number")
+    with np.errstate(invalid="ignore"):  # signalling NaN in a damaged file
+        values = np.stack([np.array(found[name].array, dtype=np.float64) for name in "HKL"], 1)
+    if not (np.isfinite(values).all() and (values == np.rint(values)).all() and (np.abs(values) < 2**20).all()):
+        raise FileFormatError(path, "columns H, K, L: hold a value that is no whole number below 2^20")
     return values.astype(np.int64)
 
 

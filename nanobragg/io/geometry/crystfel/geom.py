@@ -13,7 +13,7 @@ from nanobragg.io.atomic import read_bytes
 from nanobragg.io.geometry.axes import FROM_NEXUS, Array
 from nanobragg.io.geometry.crystfel import units
 from nanobragg.io.geometry.crystfel.stream import crystal, is_stream, quoted
-from nanobragg.io.geometry.record import Geometry, Panel, Path, panel_of
+from nanobragg.io.geometry.record import Geometry, Panel, Path, check_size, panel_of, reader
 
 _TERM = re.compile(r"\s*([+-]?)\s*([0-9.]+(?:[eE][+-]?\d+)?)?\s*([xyz])")
 _NOT_PANELS = ("rigid_group", "group")
@@ -21,6 +21,7 @@ _ONCE = ("clen", "photon_energy", "wavelength", "electron_voltage", "detector_sh
 """Keys of the whole detector, which hold wherever they stand; others hold for the panels below them."""
 
 
+@reader
 def read_crystfel(
     geom: Path | None, stream: Path | None = None, *, index: int | None = None, wavelength: float | None = None,
     camera_length: float | None = None,
@@ -171,6 +172,7 @@ class _Geom:
         n_fast, n_slow = bounds["max_fs"] - bounds["min_fs"] + 1, bounds["max_ss"] - bounds["min_ss"] + 1
         if n_fast < 1 or n_slow < 1:
             raise FileFormatError(self.path, f"{name}: max_fs and max_ss must not be below min_fs and min_ss")
+        check_size(self.path, name, n_fast, n_slow)
         corner = [1000 * self.number(name, f"corner_{axis}") / resolution for axis in "xy"]
         origin = np.array([corner[0] + shift[0], corner[1] + shift[1], z])
         return panel_of(

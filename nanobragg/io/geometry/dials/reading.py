@@ -17,7 +17,17 @@ from nanobragg.errors import BackendUnavailableError, FileFormatError, NanoBragg
 from nanobragg.io.atomic import read_bytes
 from nanobragg.io.geometry.axes import Array, rotation, unit
 from nanobragg.io.geometry.masks import mask_without
-from nanobragg.io.geometry.record import Geometry, Panel, Path, forwards, mounted, panel_of, reciprocal
+from nanobragg.io.geometry.record import (
+    Geometry,
+    Panel,
+    Path,
+    check_size,
+    forwards,
+    mounted,
+    panel_of,
+    reader,
+    reciprocal,
+)
 from nanobragg.io.space_groups import as_hall, hall_symbol
 
 _POLY_BEAMS = ("polychromatic", "PolychromaticBeam", "laue")
@@ -25,6 +35,7 @@ _NOT_SAID: float | None = None
 _IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 
 
+@reader
 def read_expt(path: Path, index: int | None = None, image: int | None = None) -> Geometry:
     """Read one experiment of a list.
 
@@ -145,6 +156,7 @@ class _Reader:
             width, height = model["pixel_size"]
             n_fast, n_slow = (int(n) for n in model["image_size"])
             corrected = model.get("px_mm_strategy", {}).get("type", "").endswith("ParallaxCorrectedPxMmStrategy")
+            check_size(self.path, self.where, n_fast, n_slow)
             name = model.get("name") or f"panel_{i}"
             if model.get("px_mm_strategy", {}).get("type", "").startswith("Offset"):
                 warnings.warn(f"{self.path}: {self.where} {name}: the offsets of its pixels (dx, dy) are not read",

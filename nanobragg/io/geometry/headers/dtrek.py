@@ -39,8 +39,9 @@ class _Header:
 
     def numbers(self, key: str, n: int) -> list[float]:
         """The first n numbers of an entry."""
+        words = self.text(key).split()
         try:
-            values = [float(word) for word in self.text(key).split()]
+            values = [float(word) for word in words]
         except ValueError:
             raise FileFormatError(self.path, f"{key}={self.header[key]}: are not numbers") from None
         if len(values) < n or not np.isfinite(values[:n]).all():

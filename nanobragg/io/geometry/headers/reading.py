@@ -12,7 +12,7 @@ from nanobragg.io.geometry.headers.minicbf import minicbf_geometry
 from nanobragg.io.geometry.headers.smv import smv_geometry
 from nanobragg.io.geometry.mosflm import is_matrix
 from nanobragg.io.geometry.nexus.reading import read_nxmx
-from nanobragg.io.geometry.record import Geometry, Path
+from nanobragg.io.geometry.record import Geometry, Path, reader
 from nanobragg.io.geometry.xds.reading import is_old_xparm
 from nanobragg.io.images.cbf.reading import cbf_header
 from nanobragg.io.images.image_file import image_format
@@ -20,6 +20,7 @@ from nanobragg.io.images.smv import load_smv
 from nanobragg.io.packing import first_bytes
 
 
+@reader
 def geometry_of_image(path: str | PathLike[str], image: int | None = None) -> Geometry:
     """Geometry of an image file.
 

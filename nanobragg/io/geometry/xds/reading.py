@@ -15,7 +15,7 @@ import numpy as np
 from nanobragg.errors import BackendUnavailableError, FileFormatError, NanoBraggWarning
 from nanobragg.io.atomic import read_bytes
 from nanobragg.io.geometry.axes import FROM_XDS, Array, unit
-from nanobragg.io.geometry.record import Geometry, Panel, Path, forwards, panel_of, reciprocal
+from nanobragg.io.geometry.record import Geometry, Panel, Path, forwards, panel_of, reader, reciprocal
 from nanobragg.io.space_groups import hall_symbol
 
 _KEYWORD = re.compile(r"([A-Z][A-Z0-9_'/.\-]*)=")
@@ -25,6 +25,7 @@ _OLD_LINES = (6, 4, 4, 3, 3, 3, 3, 7, 3, 3, 3)
 """Before 2012."""
 
 
+@reader
 def read_xds(path: Path, image: int | None = None) -> Geometry:
     """Read XPARM.XDS, GXPARM.XDS or XDS.INP; which one is seen from the content.
 
