@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import format_table
+
 import nanobragg as nb
 from nanobragg.cli.dropin.usage import SUBCOMMANDS, described, unit_of
 from nanobragg.config.fields import Config
@@ -24,7 +26,7 @@ def write(folder: Path) -> None:
     tables = {
         "flags": flags(), "words": words(), "never_worked": never_worked(), "quirks": quirks(), "fields": fields(),
         "golden": golden(), "twin": twin(), "gemmi": gemmi(), "dials": dials(),
-        "calls": calls(), "records": records(), "io": readers_and_writers(),
+        "formats": formats(), "calls": calls(), "records": records(), "io": readers_and_writers(),
     }  # fmt: skip
     for name, lines in tables.items():
         (folder / f"{name}.md").write_text("\n".join(lines) + "\n")
@@ -44,6 +46,13 @@ def _flag(flag: Flag, left: str, text: str, default: str) -> str:
     if flag.no_effect:
         text += f" (no effect: {flag.no_effect})"
     return _row(f"`{left}`", unit_of(flag), default, text, others)
+
+
+def formats() -> Iterator[str]:
+    """What each geometry format keeps."""
+    yield from _head("format", "written and read back", "lost")
+    for row in format_table.rows():
+        yield _row(*row)
 
 
 def words() -> Iterator[str]:

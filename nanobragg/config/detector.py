@@ -93,6 +93,7 @@ class Detector(Config):
     curved: bool = setting(False, kind="bool", flags="-curved_det", doc="all pixels equidistant from the sample")
     point_pixel: bool = setting(False, kind="bool", flags="-point_pixel", doc="no obliquity in the solid angle")
     sensor: Sensor | None = setting(None, part=Sensor)
+    name: Any = setting(None, kind="symbol", doc="of the panel, in files that name panels")
     mask: Any = setting(
         None, kind="other", flags="-mask", doc="(n_slow, n_fast) bool, True = rendered; kept as a read-only copy"
     )

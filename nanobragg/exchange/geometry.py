@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +27,8 @@ from nanobragg.io.geometry.record import Geometry, Panel, Path, reciprocal
 from nanobragg.io.space_groups import group_name, hall_symbol
 from nanobragg.sensor_materials import material_of
 
+_NO_NAME = re.compile(r"panel(_\d+)?|module(_\d+)?|segment_\d+")
+"""Names that readers and writers here make up."""
 _NEED_VECTORS = (Quirk.PIX0_IGNORED, Quirk.CUSTOM_CHANGES_CENTRE)
 
 
@@ -67,7 +70,7 @@ def of_decided(decided: Sequence[Decided], n_images: int = 1) -> Geometry:
             Panel(
                 n_fast=part.detector.n_fast, n_slow=part.detector.n_slow, pixel_mm=1000 * p.pixel_size,
                 origin=frame @ (1000 * np.array(p.pix0)), fast=frame @ np.array(p.fast), slow=frame @ np.array(p.slow),
-                name="panel" if len(decided) == 1 else f"panel_{i}", mask=part.detector.mask,
+                name=str(part.detector.name or ("panel" if len(decided) == 1 else f"panel_{i}")), mask=part.detector.mask,
                 thickness_mm=detached(sensor.thickness_um) / 1000,
                 mu_per_mm=1000 / depth if depth is not None and 0 < depth < np.inf else 0.0, material=sensor.material or "",
             )
@@ -235,6 +238,7 @@ def _detector(panel: Panel, model: Detector | None, convention: str) -> Detector
         pix0_mm=tuple(panel.origin.tolist()), fast_axis=tuple(panel.fast.tolist()), slow_axis=tuple(panel.slow.tolist()),
         normal_axis=tuple(normal.tolist()), sensor=sensor, mask=mask,
         point_pixel=model is not None and model.point_pixel,
+        name=None if _NO_NAME.fullmatch(panel.name) else panel.name,
     )  # fmt: skip
 
 

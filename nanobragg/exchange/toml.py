@@ -318,6 +318,7 @@ _INSTANCES: dict[str, Any] = {
     "detector.fast_axis": (0.0, 0.0, 1.0), "detector.slow_axis": (0.0, -1.0, 0.0), "detector.normal_axis": (1.0, 0.0, 0.0),
     "detector.pix0_mm": (100.0, 51.2, -51.2), "detector.mask": "mask.img",
     "detector.sensor.attenuation_um": 234.0, "detector.sensor.n_layers": 5, "detector.sensor.material": "Si",
+    "detector.name": "D0q1",
     "goniometer.osc_deg": 0.5, "goniometer.step_deg": 0.1, "goniometer.n_steps": 5, "goniometer.axis": (0.0, 0.0, 1.0),
     "sampling.oversample": 2, "sampling.interpolate": "nearest", "sampling.d_min_angstrom": 1.8,
     "sampling.roi": ((200, 300), (200, 300)),

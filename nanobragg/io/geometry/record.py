@@ -14,6 +14,7 @@ import numpy as np
 
 from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io.geometry.axes import Array, rotation, turning, unit
+from nanobragg.io.space_groups import P1, group_name
 
 Path = str | PathLike[str]
 BEAM = np.array([0.0, 0.0, -1.0])
@@ -241,6 +242,13 @@ def panel_of(
                       NanoBraggWarning, stacklevel=2)  # fmt: skip
     origin = origin + moved[0] * fast + moved[1] * slow
     return Panel(n_fast=n_fast, n_slow=n_slow, pixel_mm=pixel, origin=origin, fast=fast, slow=slow, **more)
+
+
+def tell_lost_group(path: Path, geometry: Geometry) -> None:
+    """Warn of a space group that the format does not hold."""
+    if geometry.space_group not in (None, P1):
+        warnings.warn(f"{path}: the space group ({group_name(geometry.space_group)}) is not part of the file",
+                      NanoBraggWarning, stacklevel=3)  # fmt: skip
 
 
 def mounted(matrix: Array) -> Array | None:

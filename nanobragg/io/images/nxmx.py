@@ -76,6 +76,8 @@ def save_nxmx(
         own = _group(entry, "nanobragg", "NXcollection")
         if text is not None:
             own["provenance"] = text
+        if geometry.space_group is not None:
+            own["space_group_hall"] = geometry.space_group
         if geometry.a_star is not None:
             own["real_space_vectors"] = geometry.axes @ FROM_NEXUS
             own["real_space_vectors"].attrs["units"] = "angstrom"

@@ -10,7 +10,7 @@ from nanobragg.errors import FileFormatError
 from nanobragg.io.atomic import write_bytes
 from nanobragg.io.geometry.axes import FROM_NEXUS, Array
 from nanobragg.io.geometry.masks import rectangles
-from nanobragg.io.geometry.record import Geometry, Path
+from nanobragg.io.geometry.record import Geometry, Path, tell_lost_group
 
 _OF_ALL = ("data = /entry/data/data", "dim0 = %", "dim1 = ss", "dim2 = fs", "adu_per_photon = 1")
 """Of the NXmx files here, whose panels stand below each other."""
@@ -65,6 +65,7 @@ def write_stream(path: Path, geometry: Geometry) -> None:
     lab = geometry.as_still().along_beam().turned(FROM_NEXUS)
     if lab.a_star is None or lab.wavelength is None:
         raise FileFormatError(path, "a stream needs a crystal and a wavelength")
+    tell_lost_group(path, geometry)
     stars = "\n".join(
         f"{name}star = {' '.join(f'{x:+.17g}' for x in 10 * row)} nm^-1"
         for name, row in zip("abc", lab.a_star, strict=True)

@@ -66,10 +66,11 @@ class _Nexus(Places):
             return self.eiger(entry, detector, wavelength, index, n)
         panels = tuple(self.panels(detector, index, shape))
         axis, kahn = self.polarization(beam)
-        vectors = self.item("/entry/nanobragg/real_space_vectors")
+        vectors, group = (self.item(f"/entry/nanobragg/{name}") for name in ("real_space_vectors", "space_group_hall"))
         return Geometry(
             panels=panels, wavelength=wavelength, beam=np.array([0.0, 0.0, 1.0]), polarization_axis=axis,
             kahn_factor=kahn, **self.scan(entry, index), n_images=n, exposure_s=self.exposure(detector),
+            space_group=None if group is None else text_of(group[()]),
             a_star=None if vectors is None else reciprocal(np.asarray(vectors[()], dtype=np.float64)),
         ).turned(FROM_NEXUS)  # fmt: skip
 
