@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stddef.h>
 
-static const double PI = 3.14159265358979323846;
 #define FIBER_WIDTH 0.652383013252053 /* distance of the fiber's face in units of the FWHM: 1/(2 sqrt(2^(2/3) - 1)) */
 #define LOST_SIGMAS 0.1               /* photons that may be lost, in units of sqrt(photons) */
 #define FAINTEST 0.01                 /* photons at which the formula for the radius ends (NF_PSF_GAUSS_FAINT) */
@@ -54,7 +53,7 @@ static double corner(nb_psf_kind kind, double width, double x, double y) {
         return 0.125 * (erf(2.0 * x * sqrt(log(2.0))) * erf(y * sqrt(log(16.0))) * sqrt(log(16.0) / log(2.0)));
     }
     double g = FIBER_WIDTH * width;
-    return atan((x * y) / (g * sqrt(g * g + x * x + y * y))) / 2.0 / PI;
+    return atan((x * y) / (g * sqrt(g * g + x * x + y * y))) / 2.0 / NB_PI;
 }
 
 /* Fraction of the photons that falls outside a circle. */

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from nanobragg.torch_backend.function import Progress
 from torch import Tensor
 
 from nanobragg.derivation.scene import CONTINUOUS, Scene
-from nanobragg.engines.engine import Engine
+from nanobragg.engines.engine import Engine, Progress
 
 
 def continuous(scene: Scene) -> tuple[Tensor, ...]:

@@ -16,10 +16,10 @@ from nanobragg.torch_backend.trace import tracer
 from torch import Tensor
 
 from nanobragg.arrays import is_transformed
+from nanobragg.backends import KERNELS
 from nanobragg.config import Experiment
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.engine import Engine, Progress, Record, RenderOptions, cancelled
-from nanobragg.engines.names import KERNELS
 from nanobragg.errors import BackendUnavailableError, ConfigError
 
 BYTES_PER_EVALUATION = 352

@@ -8,7 +8,7 @@ machine) and a refusal to be differentiated again, so that second derivatives ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.autograd import Function, forward_ad
 
 from nanobragg.arrays import is_transformed
+from nanobragg.engines.engine import Progress
 
-Progress = Callable[[int, int], object]
 AGAIN = (
     "the image can be differentiated once; for second derivatives pass twice_differentiable=True to "
     "nanobragg.simulate, prepare or ExperimentModule (plain autograd, with a tape of the whole sum)"

@@ -1,6 +1,6 @@
-"""What turns a Scene into photons. The only room that knows names of engines and kernels.
+"""What turns a Scene into photons. The only room where the name of an engine or kernel decides anything.
 
-`names` states them, `engine` is the face that every engine has, `choice` picks one; `c` is the C engine and
+`engine` is the face that every engine has, `choice` picks one; `c` is the C engine and
 `nanobragg.torch_backend.engine` the one in torch.
 """
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from nanobragg import _core
 from nanobragg.arrays import available_cores
+from nanobragg.backends import KERNELS
 from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.engines import derivatives
 from nanobragg.engines.engine import Engine, Progress, Record, RenderOptions, at_least_one, cancelled
-from nanobragg.engines.names import KERNELS
 from nanobragg.errors import BackendUnavailableError, ConfigError
 
 _BLOCK_EVALUATIONS = 65536

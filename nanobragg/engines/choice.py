@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nanobragg import engines
+from nanobragg.backends import BACKENDS
 from nanobragg.engines.c import beneath
 from nanobragg.engines.engine import Engine, RenderOptions
-from nanobragg.engines.names import BACKENDS
 from nanobragg.errors import ConfigError
 
 
@@ -17,7 +17,7 @@ def engine(name: str, options: RenderOptions | None = None, *, lenient: bool = F
     Parameters
     ----------
     name : str
-        One of `nanobragg.engines.names.BACKENDS`.
+        One of `nanobragg.backends.BACKENDS`.
     options : RenderOptions, optional
     lenient : bool
         Leave a device out that the engine does not have, because the options are meant for several engines.

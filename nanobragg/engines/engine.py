@@ -36,7 +36,7 @@ class RenderOptions:
     """
 
     kernel: str = "auto"
-    """one of `nanobragg.engines.names.KERNELS`"""
+    """one of `nanobragg.backends.KERNELS`"""
     precision: str = "double"
     """"mixed": lattice factors in single precision, sums and indices in double"""
     n_threads: int | None = None

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from nanobragg import config
+from nanobragg.backends import BACKENDS, DEFAULT_BACKEND
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.config.image_chain.background import PACKAGED
 from nanobragg.config.image_chain.presets import preset
@@ -99,7 +100,7 @@ class Run(Config):
     dialect: str = setting("dxtbx", kind="enum", choices=("dxtbx", "nanobragg"), doc="of SMV headers")
     compression: str = setting("gzip", kind="enum", choices=("gzip", "bitshuffle-lz4", "none"), doc="of nxs")
     sidecar: bool = setting(False, kind="bool", doc="also write a DIALS experiment list (.expt)")
-    backend: str = setting("c", kind="enum", choices=("c", "torch"), doc="engine")
+    backend: str = setting(DEFAULT_BACKEND, kind="enum", choices=BACKENDS, doc="engine")
     kernel: str = setting("auto", doc="of the C engine")
     n_threads: int | None = setting(None, kind="int", check=AT_LEAST_ONE, doc="None: all cores")
 
@@ -109,7 +110,7 @@ class Run(Config):
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """A TOML file: the experiment and what to do with it."""
 
     experiment: config.Experiment
@@ -122,7 +123,7 @@ _TABLES = ("crystal", "beam", "detector", "detector_pose", "goniometer", "sampli
 _TOP = (*_TABLES, "readout", "run", "fidelity", "quirks")
 
 
-def read_toml(path: str | PathLike[str], changes: Iterable[str] = ()) -> Plan:
+def read_toml(path: str | PathLike[str], changes: Iterable[str] = ()) -> RunPlan:
     """Read an experiment file.
 
     Parameters
@@ -159,7 +160,7 @@ def read_toml(path: str | PathLike[str], changes: Iterable[str] = ()) -> Plan:
     return plan
 
 
-def _plan(data: dict[str, Any], folder: str) -> Plan:
+def _plan(data: dict[str, Any], folder: str) -> RunPlan:
     for key in data:
         if key not in _TOP:
             near = get_close_matches(key, _TOP, n=1)
@@ -182,12 +183,12 @@ def _plan(data: dict[str, Any], folder: str) -> Plan:
     experiment = built(config.Experiment, "", {**tables, "quirks": quirks})
     run = built(Run, "run", _table(data, "run"))
     if "readout" not in data:
-        return Plan(experiment, run)
+        return RunPlan(experiment, run)
     if run.adc_offset:
         raise ConfigError("run.adc_offset", run.adc_offset, "is readout.offset_adu where there is a [readout]")
     table = dict(_table(data, "readout"))
     name = table.pop("preset", None)
-    return Plan(
+    return RunPlan(
         experiment, run, built(Readout, "readout", table if name is None else {**preset(name).readout, **table})
     )
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.arrays import available_cores
+from nanobragg.backends import DEFAULT_BACKEND
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine, RenderOptions
-from nanobragg.engines.names import DEFAULT_BACKEND
 
 _SAMPLE_SECONDS = 0.05
 _NOMINAL_SECONDS = 5e-8

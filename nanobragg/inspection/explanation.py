@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nanobragg.arrays import available_cores
+from nanobragg.backends import DEFAULT_BACKEND
 from nanobragg.config import Experiment
 from nanobragg.derivation.decisions.notes import Decision, Ineffective
 from nanobragg.derivation.derive import Derivation, derivation
@@ -13,7 +14,6 @@ from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine
-from nanobragg.engines.names import DEFAULT_BACKEND
 from nanobragg.inspection.coarse import estimated_seconds
 from nanobragg.inspection.quirk_cost import QuirkCost, quirk_costs
 from nanobragg.inspection.triggers import Trigger, triggered

@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from handmade_scene import busy, corrected, table, without, worked_example
 
 from nanobragg import _core
+from nanobragg.backends import KERNELS
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.scene import FactorMode, Shape
 from nanobragg.engines import c as backend_c
 from nanobragg.engines.engine import CANCELLED, RenderOptions
-from nanobragg.engines.names import KERNELS
 from nanobragg.errors import BackendUnavailableError, ConfigError, CoreError
 
 WORKED_EXAMPLE_BITS = """

@@ -12,11 +12,11 @@ from handmade_scene import busy
 from small import small
 
 import nanobragg as nb
+from nanobragg.backends import BACKENDS, KERNELS
 from nanobragg.derivation.derive import derive
 from nanobragg.derivation.resolve import resolve
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import RenderOptions
-from nanobragg.engines.names import BACKENDS, KERNELS
 
 torch = pytest.importorskip("torch", reason="the torch engine needs torch")
 

@@ -22,7 +22,7 @@ TORCH = ROOT / "torch_backend"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "_core", "_imaging", "_random", "lazy", "version"),
-    ("constants",),
+    ("constants", "backends"),
     ("arrays", "streams", "sensor_materials"),
     ("io",),
     ("config",),

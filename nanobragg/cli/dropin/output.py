@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanobragg import exchange
+from nanobragg.backends import DEFAULT_BACKEND
 from nanobragg.config.quirks import REFERENCE
 from nanobragg.derivation.derive import Derivation
 from nanobragg.derivation.orientations import legacy_streams
@@ -100,7 +101,9 @@ def _header(line: CommandLine, output: Output, d: Derivation, seed: int) -> byte
     if line.as_original and line.quirks == REFERENCE:
         return nanobragg_header(smv_geometry(d.decided), as_original=True)
     noise_seed = None if output.noise_file is None else seed
-    return recorded_entries(d, backend=line.own.get("backend", "c"), noise_seed=noise_seed, adc_offset=output.adc)
+    return recorded_entries(
+        d, backend=line.own.get("backend", DEFAULT_BACKEND), noise_seed=noise_seed, adc_offset=output.adc
+    )
 
 
 def recorded_entries(d: Derivation, **more: Any) -> list[tuple[str, object]]:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from nanobragg.backends import DEFAULT_BACKEND
 from nanobragg.cli.dropin.printout import printout
 from nanobragg.cli.dropin.report import out_of_range
 from nanobragg.cli.progress import ProgressReport
 from nanobragg.derivation.derive import Derivation, derive
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine, RenderOptions
-from nanobragg.engines.names import DEFAULT_BACKEND
 from nanobragg.errors import UsageError
 from nanobragg.exchange.command_line.reading import CommandLine, Output
 

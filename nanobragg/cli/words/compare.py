@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.backends import BACKENDS
 from nanobragg.cli.dropin.render import engine_of
 from nanobragg.cli.words.common.raw_shape import add_shape
 from nanobragg.cli.words.common.reference_run import (
@@ -31,7 +32,6 @@ from nanobragg.config import Experiment
 from nanobragg.derivation.derive import derive
 from nanobragg.derivation.orientations import seeded
 from nanobragg.derivation.resolve import resolve
-from nanobragg.engines.names import BACKENDS
 from nanobragg.errors import FileFormatError, UsageError
 from nanobragg.exchange.command_line.reading import read_command
 from nanobragg.inspection.comparison import Gates, ImageComparison, compare

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from nanobragg.backends import BACKENDS, DEFAULT_BACKEND
 from nanobragg.cli.words.common.tool import AGREE, DIFFER, Options, with_status
 from nanobragg.config import Experiment
 from nanobragg.derivation.orientations import seeded
-from nanobragg.engines.names import BACKENDS, DEFAULT_BACKEND
 from nanobragg.errors import FileFormatError, UsageError
 from nanobragg.inspection.tracing.printout import as_trace, read_printout, with_printed
 from nanobragg.inspection.tracing.scaling import audit_lines

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nanobragg.errors import ConfigError
 from nanobragg.io.images.image_file import read_image
 
-Shape = tuple[int, int]
+ImageShape = tuple[int, int]
 
 
 class Mask:
@@ -29,7 +29,7 @@ class Mask:
     """
 
     @staticmethod
-    def circle(shape: Shape, center: Sequence[float], radius: float) -> NDArray[np.bool_]:
+    def circle(shape: ImageShape, center: Sequence[float], radius: float) -> NDArray[np.bool_]:
         """Pixels whose middle lies within a circle, as of a beam stop, are not rendered."""
         slow, fast = _middles(shape)
         x, y = _pair("center", center)
@@ -38,7 +38,7 @@ class Mask:
         return np.asarray((fast - x) ** 2 + (slow - y) ** 2 > radius * radius)
 
     @staticmethod
-    def rectangle(shape: Shape, corner: Sequence[float], opposite: Sequence[float]) -> NDArray[np.bool_]:
+    def rectangle(shape: ImageShape, corner: Sequence[float], opposite: Sequence[float]) -> NDArray[np.bool_]:
         """Pixels whose middle lies between two corners (fast, slow) are not rendered."""
         slow, fast = _middles(shape)
         (a, b), (c, d) = _pair("corner", corner), _pair("opposite", opposite)
@@ -46,7 +46,7 @@ class Mask:
         return np.asarray(~inside)
 
     @staticmethod
-    def polygon(shape: Shape, corners: Sequence[Sequence[float]]) -> NDArray[np.bool_]:
+    def polygon(shape: ImageShape, corners: Sequence[Sequence[float]]) -> NDArray[np.bool_]:
         """Pixels whose middle lies inside a polygon of corners (fast, slow) are not rendered; even-odd rule."""
         slow, fast = _middles(shape)
         points = [_pair(f"corners[{i}]", corner) for i, corner in enumerate(corners)]

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from nanobragg.backends import BACKENDS, DEFAULT_BACKEND
+
 Kind = Literal["d", "i", "s"]
 """d: floating number, i: integer, s: text."""
 
@@ -342,7 +344,7 @@ OWN_OPTIONS: tuple[Flag, ...] = (
          help="compute structure factors from coordinates, with bulk "
          "solvent; also gives the cell: PDB or mmCIF"),
     Flag("--d-min", CRYSTAL, ("model_d_min",), "d", unit="Angstrom", help="resolution of --model"),
-    Flag("--backend", OWN, ("backend",), "s", metavar="c|torch", default="c", help="engine"),
+    Flag("--backend", OWN, ("backend",), "s", metavar="|".join(BACKENDS), default=DEFAULT_BACKEND, help="engine"),
     Flag("--device", OWN, ("device",), "s", default="cpu", help="device of the torch backend"),
     Flag("--dtype", OWN, ("dtype",), "s", metavar="float32|float64", default="float64",
          help="number type of the intensities"),

@@ -1,4 +1,4 @@
-"""The names of the engines and of their kernels: the only place where they are written."""
+"""The names of the engines and of their kernels, for those who offer the choice and for `nanobragg.engines`, which makes it."""
 
 from __future__ import annotations
 
