@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields, replace
 import torch
 from nanobragg.torch_backend.kernels.phase import Scales, scales
 from nanobragg.torch_backend.kernels.polarization import polarization_matrices
+from nanobragg.torch_backend.kernels.shapes import RADIAL, metric
 from torch import Tensor
 
-from nanobragg import constants
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.scene import FactorMode, Scene, Shape
 
@@ -50,7 +50,7 @@ class Inputs:
     cells: Tensor
     """(n_axes, n_orientations, 3) a, b, c [m] of every phi step and domain; only the axes that the image depends on"""
     spot: Tensor
-    """(3, 3) round, gauss, tophat: squared distance from the spot = |spot . offset|^2 fudge"""
+    """(3, 3) shapes other than square: squared distance from the spot = |spot . offset|^2 fudge"""
     fudge: Tensor
     """()"""
     table: Tensor
@@ -251,17 +251,11 @@ def _background(scene: Scene, plan: Plan, scale: Tensor) -> Tensor:
 
 def _spot(scene: Scene, scale: Tensor) -> dict[str, Tensor]:
     """The metric of the spot and the scale with the height of the lattice factor (docs/model.md, Lattice factor)."""
-    n, fudge = scene.n_cells, scene.fudge
-    cells = n.prod()
     if scene.shape is Shape.SQUARE:
-        return {"spot": scene.pix0.new_zeros(3, 3), "fudge": fudge, "scale": scale}
-    height = cells * constants.ROUND_SCALE if scene.shape is Shape.ROUND else cells
-    if scene.shape is not Shape.ROUND and Quirk.GAUSS_TOPHAT_WIDTH in scene.quirks:
-        spot = scene.a_star.T * cells
-    else:
-        spot = torch.diag(n)
-    unit = {Shape.ROUND: math.pi**2, Shape.GAUSS: 1 / constants.GAUSS_WIDTH, Shape.TOPHAT: 1.0}[scene.shape]
-    return {"spot": spot, "fudge": fudge * unit, "scale": scale * height * height}
+        return {"spot": scene.pix0.new_zeros(3, 3), "fudge": scene.fudge, "scale": scale}
+    radial = RADIAL[scene.shape]
+    height = scene.n_cells.prod() * radial.height
+    return {"spot": metric(scene), "fudge": scene.fudge * radial.unit, "scale": scale * height * height}
 
 
 def signed_table(scene: Scene, plan: Plan) -> Tensor:

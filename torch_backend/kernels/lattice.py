@@ -1,15 +1,11 @@
-"""Squared lattice factors of the four crystal shapes and their slopes, from the offset to the nearest lattice point.
+"""Squared lattice factors of the crystal shapes and their slopes, from the offset to the nearest lattice point.
 
 With f the offsets (h - h0, k - k0, l - l0), the form is
 
     square   product of sin^2(pi N f)/sin^2(pi f) over the axes with N > 1        (F_latt^2 itself)
-    round    s3(x)^2, x^2 = y        s3(x) = 3 (sin x/x - cos x)/x^2
-    gauss    exp(-2 y)
-    tophat   1 where y < TOPHAT_CUT, else 0
+    others   a function of y = fudge |spot f|^2, in `shapes`; the height (Na Nb Nc)^2 is in `Inputs.scale`
 
-with y = fudge |spot f|^2 (`inputs._spot` has the metric); the height (Na Nb Nc)^2, times pi/6 for round, is in `Inputs.scale`.
-A top-hat has no slope: its edge passes no gradient. Reference: docs/model.md; docs/quirks.md, SINCG_ROUNDOFF and
-SINC3_CANCELLATION are not reproduced here, in any fidelity.
+Reference: docs/model.md; docs/quirks.md, SINCG_ROUNDOFF is not reproduced here, in any fidelity.
 """
 
 from __future__ import annotations
@@ -20,16 +16,15 @@ from dataclasses import dataclass
 import torch
 from nanobragg.torch_backend.kernels.algebra import dot
 from nanobragg.torch_backend.kernels.inputs import Inputs, Plan
+from nanobragg.torch_backend.kernels.shapes import RADIAL
 from torch import Tensor
 
-from nanobragg.constants import TOPHAT_CUT
 from nanobragg.derivation.scene import Shape
 
 _TINY = {torch.float64: 1e-200, torch.float32: 1e-30}
 """added to every phase: it replaces 0 alone, where the grating function then has its limit N"""
 _NEAR = {torch.float64: 1e-5, torch.float32: 1e-2}
 """N x below which the slope of the grating function is taken as proportional to x (error: its square)"""
-_SERIES_BELOW = 4.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ def form(plan: Plan, inputs: Inputs, offset: Tensor, smooth: bool) -> Tensor:
         ratio = _grating_sqr(f, plan.counts) if smooth else _grating(f, plan.counts)
         product = _product(ratio)
         return product if smooth else product.mul_(product)
-    return _round_form(plan, _radius(inputs, offset)[0] * inputs.fudge.to(offset.dtype))
+    return RADIAL[plan.shape].form(_radius(inputs, offset)[0] * inputs.fudge.to(offset.dtype))
 
 
 def slopes(plan: Plan, inputs: Inputs, offset: Tensor) -> Slopes:
@@ -66,7 +61,9 @@ def slopes(plan: Plan, inputs: Inputs, offset: Tensor) -> Slopes:
         return _square_slopes(plan, offset)
     radius, spot = _radius(inputs, offset)
     fudge = inputs.fudge.to(offset.dtype)
-    value, rate = _round_rate(plan, radius * fudge)
+    y = radius * fudge
+    value = RADIAL[plan.shape].form(y)
+    rate = RADIAL[plan.shape].rate(y, value)
     toward = inputs.spot.to(offset.dtype).T @ spot.flatten(1)
     return Slopes(value, toward.view_as(offset) * (rate * (2 * fudge)), spot, radius, rate)
 
@@ -78,8 +75,13 @@ def axis_factors(plan: Plan, offset: Tensor) -> Tensor:
 
 def sign(plan: Plan, inputs: Inputs, offset: Tensor) -> float:
     """Other shapes: the sign of F_latt, for one evaluation (3, 1, 1); for traces."""
-    negative = plan.shape is Shape.ROUND and bool(_sphere(_radius(inputs, offset)[0] * inputs.fudge)[0, 0] < 0)
-    return -1.0 if negative else 1.0
+    return math.copysign(1.0, float(RADIAL[plan.shape].signed(_radius(inputs, offset)[0] * inputs.fudge)))
+
+
+def _radius(inputs: Inputs, offset: Tensor) -> tuple[Tensor, Tensor]:
+    """|spot offset|^2 and spot offset."""
+    spot = (inputs.spot.to(offset.dtype) @ offset.flatten(1)).view_as(offset)
+    return dot(spot, spot), spot
 
 
 # --- square -------------------------------------------------------------------------------------------------------------
@@ -147,59 +149,3 @@ def _square_slopes(plan: Plan, offset: Tensor) -> Slopes:
         full[list(plan.lattice_axes)] = slope
         slope = full
     return Slopes(value, slope)
-
-
-# --- round, gauss, tophat -----------------------------------------------------------------------------------------------
-
-
-def _radius(inputs: Inputs, offset: Tensor) -> tuple[Tensor, Tensor]:
-    """|spot offset|^2 and spot offset."""
-    spot = (inputs.spot.to(offset.dtype) @ offset.flatten(1)).view_as(offset)
-    return dot(spot, spot), spot
-
-
-def _round_form(plan: Plan, y: Tensor) -> Tensor:
-    if plan.shape is Shape.TOPHAT:
-        return (y < TOPHAT_CUT).to(y.dtype)
-    if plan.shape is Shape.GAUSS:
-        return torch.exp(-2 * y)
-    sphere = _sphere(y)
-    return sphere * sphere
-
-
-def _round_rate(plan: Plan, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The form and its derivative by y."""
-    value = _round_form(plan, y)
-    if plan.shape is Shape.TOPHAT:
-        return value, torch.zeros_like(value)
-    if plan.shape is Shape.GAUSS:
-        return value, -2 * value
-    sphere = _sphere(y)
-    return value, 2 * sphere * _sphere_rate(y)
-
-
-def _split(y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where the series serves, y for the series, and y for the closed formula."""
-    small = y < _SERIES_BELOW
-    return small, torch.where(small, y, torch.zeros_like(y)), torch.where(small, torch.full_like(y, _SERIES_BELOW), y)
-
-
-def _sphere(y: Tensor) -> Tensor:
-    """s3(sqrt(y)); for small y the series sum_m (-1)^m 6 (m+1) y^m/(2m+3)!, as in csrc/lattice.c."""
-    small, low, high = _split(y)
-    series = torch.ones_like(y)
-    for m in range(13, -1, -1):
-        series = 1 - series * low / ((m + 1) * (4 * m + 10))
-    x = torch.sqrt(high)
-    return torch.where(small, series, 3 * (torch.sin(x) / x - torch.cos(x)) / high)
-
-
-def _sphere_rate(y: Tensor) -> Tensor:
-    """d s3(sqrt(y))/dy = 3 (sin x/x - s3)/(2 y), or the derivative of the series."""
-    small, low, high = _split(y)
-    series = torch.zeros_like(y)
-    for m in range(13, 0, -1):
-        series = series * low + (-1) ** m * 6 * (m + 1) * m / math.factorial(2 * m + 3)
-    x = torch.sqrt(high)
-    sinc = torch.sin(x) / x
-    return torch.where(small, series, 1.5 * (sinc - 3 * (sinc - torch.cos(x)) / high) / high)
