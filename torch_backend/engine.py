@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from nanobragg.torch_backend.core import CoreSum, continuous, discrete
 from nanobragg.torch_backend.function import differentiable, image_values, watched
+from nanobragg.torch_backend.kernels.evaluations import evaluations
 from nanobragg.torch_backend.kernels.inputs import prepare
 from nanobragg.torch_backend.ops import TORCH_OPS
 from nanobragg.torch_backend.trace import tracer
@@ -94,15 +95,16 @@ class TorchEngine(Engine):
         ask = _asking(progress, cancel)
         if self._takes_core(scene):
             return self._by_core(scene, weights, ask)
-        compiled, options = self.chosen == "compiled", self.options
+        options = self.options
         with _threads(options.n_threads):
-            plan, inputs = prepare(scene, self.device, self.working_dtype, options.phase, self._block(), compiled)
-            values = image_values(plan, inputs, options.twice_differentiable, ask).to(self.dtype)
+            plan, inputs = prepare(scene, self.device, self.working_dtype, options.phase, self._block())
+            kernel = evaluations(self.chosen, plan)
+            values = image_values(plan, inputs, kernel, options.twice_differentiable, ask).to(self.dtype)
             if weights is None:
                 return values
             spots = replace(inputs, background=torch.zeros_like(inputs.background))
             channels = [
-                image_values(plan, replace(spots, weight=spots.weight * row), options.twice_differentiable, ask)
+                image_values(plan, replace(spots, weight=spots.weight * row), kernel, options.twice_differentiable, ask)
                 for row in weights.to(self.device)
             ]
             return values, torch.stack(channels).to(self.dtype)

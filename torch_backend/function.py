@@ -1,6 +1,6 @@
 """The image as one differentiable operation: `RenderImage`, with its reverse- and forward-mode sweeps.
 
-What is rendered is a `Sum`: the eager one of this room, or that of an engine which this room wraps (`core`).
+What is rendered is a `Sum`: that of this room by one of its kernels, or that of an engine which this room wraps (`core`).
 
 Every derivative is an operation of its own, with a rule for `torch.func.vmap` (the batch is a loop: blocks already fill the
 machine) and a refusal to be differentiated again, so that second derivatives are never silently zero.
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import torch
 from nanobragg.torch_backend.kernels import sweep
+from nanobragg.torch_backend.kernels.evaluations import Eager, Evaluations
 from nanobragg.torch_backend.kernels.inputs import NAMES, Inputs, Plan
 from nanobragg.torch_backend.kernels.kernel import render
 from torch import Tensor
@@ -46,27 +47,32 @@ class Sum(Protocol):
 
 
 @dataclass(frozen=True)
-class EagerSum:
-    """The sum in plain torch."""
+class TorchSum:
+    """The sum of this room by one of its kernels."""
 
     plan: Plan
+    kernel: Evaluations
     names = NAMES
 
     def photons(self, tensors: tuple[Tensor, ...], progress: Progress | None) -> Tensor:
         """See `kernel.render`."""
-        return render(self.plan, Inputs(*tensors), smooth=False, progress=progress)
+        return render(self.plan, Inputs(*tensors), self.kernel, progress)
 
     def pull_back(self, tensors: tuple[Tensor, ...], cotangent: Tensor, wanted: frozenset[str]) -> dict[str, Tensor]:
         """See `sweep.pull_back`."""
-        return sweep.pull_back(self.plan, Inputs(*tensors), cotangent, wanted)
+        return sweep.pull_back(self.plan, Inputs(*tensors), self.kernel, cotangent, wanted)
 
     def push_forward(self, tensors: tuple[Tensor, ...], tangents: dict[str, Tensor]) -> Tensor:
         """See `sweep.push_forward`."""
-        return sweep.push_forward(self.plan, Inputs(*tensors), tangents)
+        return sweep.push_forward(self.plan, Inputs(*tensors), self.kernel, tangents)
 
 
 def image_values(
-    plan: Plan, inputs: Inputs, twice_differentiable: bool = False, progress: Progress | None = None
+    plan: Plan,
+    inputs: Inputs,
+    kernel: Evaluations,
+    twice_differentiable: bool = False,
+    progress: Progress | None = None,
 ) -> Tensor:
     """Photons of the rendered pixels (n_pixels,), differentiable.
 
@@ -74,9 +80,10 @@ def image_values(
     recorded by autograd: its memory then grows with the problem.
     """
     if not plan.per_term or twice_differentiable:
-        smooth = twice_differentiable or any(watched(tensor) for tensor in inputs.tensors())
-        return render(plan, inputs, smooth=smooth, progress=progress)
-    return differentiable(EagerSum(plan), inputs.tensors(), progress)
+        if twice_differentiable or any(watched(tensor) for tensor in inputs.tensors()):
+            kernel = Eager(smooth=True)
+        return render(plan, inputs, kernel, progress)
+    return differentiable(TorchSum(plan, kernel), inputs.tensors(), progress)
 
 
 def differentiable(of: Sum, tensors: tuple[Tensor, ...], progress: Progress | None = None) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from experiments import base
 from nanobragg.torch_backend.engine import BYTES_PER_EVALUATION, TorchEngine
 from nanobragg.torch_backend.kernels import kernel, sweep
+from nanobragg.torch_backend.kernels.evaluations import Eager
 from nanobragg.torch_backend.kernels.inputs import NAMES, Inputs, prepare
 from nanobragg.torch_backend.ops import TORCH_OPS
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -57,11 +58,11 @@ def test_no_host_copies(variant, phase):
     scene = derive(resolve(grid.build(VARIANTS[variant])), TORCH_OPS)
     plan, inputs = prepare(scene, torch.device("cpu"), torch.float64, phase, 97)
     with torch.no_grad(), NoHostCopies():
-        kernel.render(plan, inputs, smooth=False)
-        kernel.render(plan, inputs, smooth=True)
+        kernel.render(plan, inputs, Eager())
+        kernel.render(plan, inputs, Eager(smooth=True))
         if plan.per_term:
-            sweep.pull_back(plan, inputs, torch.ones(plan.n_pixels, dtype=torch.float64), frozenset(NAMES))
-            sweep.push_forward(plan, inputs, {name: getattr(inputs, name)[None] for name in NAMES})
+            sweep.pull_back(plan, inputs, Eager(), torch.ones(plan.n_pixels, dtype=torch.float64), frozenset(NAMES))
+            sweep.push_forward(plan, inputs, Eager(), {name: getattr(inputs, name)[None] for name in NAMES})
     with pytest.raises(AssertionError, match="_local_scalar_dense"), NoHostCopies():
         torch.ones(()).item()
 
@@ -81,10 +82,10 @@ def test_on_a_device_without_values(variant):
         assert engine.image(scene).shape == (scene.n_slow, scene.n_fast)
         if plan.per_term:
             cotangent = torch.ones(plan.n_pixels, dtype=dtype, device=device)
-            grads = sweep.pull_back(plan, inputs, cotangent, frozenset(NAMES))
+            grads = sweep.pull_back(plan, inputs, Eager(), cotangent, frozenset(NAMES))
             assert {name: t.shape for name, t in grads.items()} == {n: getattr(inputs, n).shape for n in NAMES}
             tangents = {name: getattr(inputs, name)[None] for name in NAMES}
-            assert sweep.push_forward(plan, inputs, tangents).shape == (1, plan.n_pixels)
+            assert sweep.push_forward(plan, inputs, Eager(), tangents).shape == (1, plan.n_pixels)
 
 
 def test_no_default_is_changed():

@@ -1,7 +1,7 @@
 """The evaluation of a block in a form that torch.compile turns into single loops: polynomials in place of sines.
 
-An option for square crystals with the nearest amplitude (``compiled=True`` of `nanobragg.torch_backend.simulate`); the first call
-compiles, which takes a minute and a C++ compiler. `kernel.evaluate` and `lattice.slopes` are the same in plain operations.
+For square crystals with the nearest amplitude; the first call compiles, which takes a minute and a C++ compiler.
+`evaluations.Eager` is the same in plain operations.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import torch
 from nanobragg.torch_backend.kernels.algebra import transform
 from nanobragg.torch_backend.kernels.inputs import Inputs, Plan
 from nanobragg.torch_backend.kernels.lattice import Slopes
-from nanobragg.torch_backend.kernels.lookup import Lookup
+from nanobragg.torch_backend.kernels.lookup import Interpolate, Lookup
 from torch import Tensor
+
+from nanobragg.derivation.scene import Shape
 
 _NEAR = {torch.float64: 1e-5, torch.float32: 1e-2}
 """n pi f below which the slope of the grating function is taken as proportional to f (error: its square)"""
@@ -127,13 +129,22 @@ def _arguments(plan: Plan, inputs: Inputs) -> tuple[Any, ...]:
     return inputs.table.detach(), plan.counts, plan.lattice_axes, plan.table_shape, plan.hkl_min
 
 
-def bragg(plan: Plan, inputs: Inputs, cells: Tensor, vectors: Tensor) -> Tensor:
-    """As `kernel.evaluate`, summed over the orientations (m,)."""
-    found: Tensor = _compiled(_sums)(cells.detach(), vectors.detach(), *_arguments(plan, inputs))
-    return found
+def serves(plan: Plan) -> bool:
+    """Square crystals of more than one cell, with the nearest amplitude and float64 indices."""
+    square = plan.shape is Shape.SQUARE and bool(plan.lattice_axes)
+    return square and not plan.tricubic and plan.scales is None and not plan.cumulative
 
 
-def derivatives(plan: Plan, inputs: Inputs, cells: Tensor, vectors: Tensor) -> tuple[Slopes, Lookup]:
-    """As `lattice.slopes` and `structure_factors.look_up_slopes`."""
-    form, offset, squared, index = _compiled(_slopes)(cells.detach(), vectors.detach(), *_arguments(plan, inputs))
-    return Slopes(form, offset), Lookup(squared, None, None if index is None else index.flatten())
+class Compiled:
+    """The kernel "compiled": an `evaluations.Evaluations` for the plans that it serves."""
+
+    def total(self, plan: Plan, inputs: Inputs, cells: Tensor, vectors: Tensor, interpolate: Interpolate) -> Tensor:
+        """See `Evaluations.total`."""
+        found: Tensor = _compiled(_sums)(cells.detach(), vectors.detach(), *_arguments(plan, inputs))
+        return found
+
+    def derivatives(self, plan: Plan, inputs: Inputs, cells: Tensor, vectors: Tensor) -> tuple[Slopes, Lookup, Tensor]:
+        """See `Evaluations.derivatives`; nobody needs the offsets of a square crystal again."""
+        form, offset, squared, index = _compiled(_slopes)(cells.detach(), vectors.detach(), *_arguments(plan, inputs))
+        lookup = Lookup(squared, None, None if index is None else index.flatten())
+        return Slopes(form, offset), lookup, offset

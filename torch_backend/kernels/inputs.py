@@ -114,8 +114,6 @@ class Plan:
     """
     block: int
     """evaluations that are worked on together"""
-    compiled: bool
-    """the evaluations go through `fused`"""
 
     @property
     def index_dtype(self) -> torch.dtype:
@@ -145,16 +143,14 @@ class Plan:
         return FactorMode.CUMULATIVE in (self.capture_mode, self.polar_mode, self.omega_mode)
 
 
-def prepare(
-    scene: Scene, device: torch.device, dtype: torch.dtype, phase: str, block: int, compiled: bool = False
-) -> tuple[Plan, Inputs]:
+def prepare(scene: Scene, device: torch.device, dtype: torch.dtype, phase: str, block: int) -> tuple[Plan, Inputs]:
     """Inputs and plan of a Scene whose values are float64 tensors on the CPU.
 
     Parameters
     ----------
     scene : Scene
         From ``derive(decided, TORCH_OPS)``.
-    device, dtype, phase, block, compiled
+    device, dtype, phase, block
         As in `Plan` and `nanobragg.torch_backend.simulate`.
     """
     has_table = scene.f_table.numel() > 0
@@ -177,8 +173,6 @@ def prepare(
         background_in_sum=FactorMode.PER_TERM not in (scene.capture_mode, scene.polar_mode, scene.omega_mode),
         first_pass=scene.first_pass if scene.orientations_first_pass is not None else None,
         interpolation_off=scene.interpolation_off, dtype=dtype, block=block,
-        compiled=compiled and scene.shape is Shape.SQUARE and any(n > 1 for n in n_cells) and phase == "f64"
-        and not scene.tricubic,
         scales=_scales(scene, device) if phase == "f32x2" else None,
     )  # fmt: skip
     step = scene.pixel_size / scene.oversample

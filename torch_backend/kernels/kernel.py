@@ -1,7 +1,7 @@
 """The forward sum over blocks of (pixels x points x sources x orientations), in the order of nanobragg/derivation/scene.py.
 
-Everything here is plain torch: `render` serves the fast path without autograd and, with ``smooth=True``, as the expression
-that ordinary autograd differentiates (as often as asked, at the price of a tape of the whole sum).
+`render` serves the fast path without autograd and, with ``Eager(smooth=True)``, as the expression that ordinary autograd
+differentiates (as often as asked, at the price of a tape of the whole sum).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from itertools import pairwise
 from typing import Protocol
 
 import torch
-from nanobragg.torch_backend.kernels import detector, fused, lattice, phase
-from nanobragg.torch_backend.kernels import lookup as structure_factors
+from nanobragg.torch_backend.kernels import detector
 from nanobragg.torch_backend.kernels.algebra import dot, transform
 from nanobragg.torch_backend.kernels.detector import Points
+from nanobragg.torch_backend.kernels.evaluations import Eager, Evaluations
 from nanobragg.torch_backend.kernels.inputs import Inputs, Plan
 from nanobragg.torch_backend.kernels.lookup import Interpolate, Lookup
 from torch import Tensor
@@ -113,34 +113,17 @@ def orientation_blocks(plan: Plan, n_passes: int) -> Iterator[slice]:
         yield slice(o, min(o + together, plan.n_orientations))
 
 
-def evaluate(
-    plan: Plan,
-    inputs: Inputs,
-    cells: Tensor,
-    vectors: Tensor,
-    interpolate: Interpolate,
-    smooth: bool,
-    watcher: Watcher | None = None,
+def render(
+    plan: Plan, inputs: Inputs, kernel: Evaluations, progress: Callable[[int, int], object] | None = None
 ) -> Tensor:
-    """F_cell^2 times the form (o, m) for cells (n_axes, o, 3) and scattering vectors (3, m)."""
-    offset, nearest = phase.offsets(cells, vectors, plan.scales, plan.dtype)
-    lookup = structure_factors.look_up(plan, inputs.table, nearest, offset, interpolate)
-    squared = lookup.squared
-    form = lattice.form(plan, inputs, offset, smooth)
-    if watcher is not None:
-        watcher.evaluations(offset, nearest, form, lookup)
-    return form * squared if smooth else form.mul_(squared)
-
-
-def render(plan: Plan, inputs: Inputs, smooth: bool, progress: Callable[[int, int], object] | None = None) -> Tensor:
     """Photons of the rendered pixels.
 
     Parameters
     ----------
     plan, inputs
         From `nanobragg.torch_backend.kernels.inputs.prepare`.
-    smooth : bool
-        True: an expression that autograd can differentiate.
+    kernel : Evaluations
+        `Eager` where the plan is cumulative.
     progress : callable, optional
         Receives (pixels done, pixels in all).
 
@@ -149,9 +132,8 @@ def render(plan: Plan, inputs: Inputs, smooth: bool, progress: Callable[[int, in
     Tensor, shape (n_pixels,), of the plan's dtype
     """
     parts = []
-    one_block = _cumulative_block if plan.cumulative else _block
     for begin, end in pixel_blocks(plan):
-        parts.append(one_block(plan, inputs, begin, end, smooth).to(plan.dtype))
+        parts.append(_block(plan, inputs, begin, end, kernel).to(plan.dtype))
         if progress is not None:
             progress(end, plan.n_pixels)
     return torch.cat(parts) if parts else inputs.scale.new_zeros(0, dtype=plan.dtype)
@@ -255,12 +237,16 @@ class _Cached:
 
 def watch_pixel(plan: Plan, inputs: Inputs, position: int, watcher: Watcher) -> Tensor:
     """Photons () of the pixel at a position in `Plan.pixels`, rendered alone and watched."""
-    one_block = _cumulative_block if plan.cumulative else _block
-    return one_block(plan, inputs, position, position + 1, False, watcher).to(plan.dtype)[0]
+    return _block(plan, inputs, position, position + 1, Eager(show=watcher.evaluations), watcher).to(plan.dtype)[0]
 
 
-def _block(plan: Plan, inputs: Inputs, begin: int, end: int, smooth: bool, watcher: Watcher | None = None) -> Tensor:
+def _block(
+    plan: Plan, inputs: Inputs, begin: int, end: int, kernel: Evaluations, watcher: Watcher | None = None
+) -> Tensor:
     """Photons (P,), float64, of the pixels at positions begin ... end-1."""
+    if plan.cumulative:
+        assert isinstance(kernel, Eager)  # the others have the sum of the terms alone
+        return _cumulative_block(plan, inputs, begin, end, kernel, watcher)
     pixels = plan.pixels[begin:end]
     single = _single(plan, begin)
     total = torch.zeros(end - begin, dtype=torch.float64, device=pixels.device)
@@ -281,10 +267,7 @@ def _block(plan: Plan, inputs: Inputs, begin: int, end: int, smooth: bool, watch
             interpolate = _interpolate(plan, begin, single_pass, some, vectors)
             if watcher is not None:
                 watcher.orientations(single_pass, some, cells)
-            if plan.compiled and not smooth and watcher is None:
-                part = fused.bragg(plan, inputs, cells, vectors)
-            else:
-                part = evaluate(plan, inputs, cells, vectors, interpolate, smooth, watcher).sum(0)
+            part = kernel.total(plan, inputs, cells, vectors, interpolate)
             bragg = part if bragg is None else bragg + part
         assert bragg is not None
         photons = bragg.view(passes.shape) * inputs.scale
@@ -301,7 +284,7 @@ def _block(plan: Plan, inputs: Inputs, begin: int, end: int, smooth: bool, watch
 
 
 def _cumulative_block(
-    plan: Plan, inputs: Inputs, begin: int, end: int, smooth: bool, watcher: Watcher | None = None
+    plan: Plan, inputs: Inputs, begin: int, end: int, eager: Eager, watcher: Watcher | None
 ) -> Tensor:
     """As `_block` under OVERSAMPLE_CUMULATIVE: a term is multiplied by the factors of all evaluations after it.
 
@@ -338,10 +321,10 @@ def _cumulative_block(
             interpolate = _interpolate(plan, begin, single_pass, some, vectors)
             if watcher is not None:
                 watcher.orientations(single_pass, some, cells)
-            terms = evaluate(plan, inputs, cells, vectors, interpolate, smooth, watcher).to(torch.float64)
+            terms = eager.terms(plan, inputs, cells, vectors, interpolate).to(torch.float64)
             counted = terms.new_ones(terms.shape)
             if plan.skip_lattice_zeros:
-                counted = (_form(plan, inputs, cells, vectors, smooth) != 0).to(torch.float64)
+                counted = (eager.form(plan, inputs, cells, vectors) != 0).to(torch.float64)
             if kept is not None:
                 counted = torch.where(kept, counted, torch.zeros_like(counted))
                 terms = torch.where(kept, terms, torch.zeros_like(terms))
@@ -360,9 +343,3 @@ def _cumulative_block(
     if watcher is not None:
         watcher.total(total)
     return cached.apply(total)
-
-
-def _form(plan: Plan, inputs: Inputs, cells: Tensor, vectors: Tensor, smooth: bool) -> Tensor:
-    """The form alone, to see where the lattice factor is exactly 0 (LATTICE_ZERO_SKIP)."""
-    offset, _ = phase.offsets(cells, vectors, plan.scales, plan.dtype)
-    return lattice.form(plan, inputs, offset, smooth).detach()

@@ -17,9 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from nanobragg.torch_backend.kernels import detector, fused, lattice, phase
-from nanobragg.torch_backend.kernels import lookup as structure_factors
+from nanobragg.torch_backend.kernels import detector
 from nanobragg.torch_backend.kernels.algebra import dot, transform
+from nanobragg.torch_backend.kernels.evaluations import Evaluations
 from nanobragg.torch_backend.kernels.inputs import GEOMETRY, NAMES, Inputs, Plan
 from nanobragg.torch_backend.kernels.kernel import Passes, make_passes, orientation_blocks, pass_blocks, pixel_blocks
 from nanobragg.torch_backend.kernels.lattice import Slopes
@@ -44,14 +44,11 @@ class _Derivatives:
         return self.form.form * self.lookup.squared
 
 
-def _derivatives(plan: Plan, inputs: Inputs, cells: Tensor, vectors: Tensor) -> tuple[_Derivatives, Tensor]:
-    """Derivatives, and the offsets (n_axes, o, m), which square crystals do not need again."""
-    if plan.compiled:
-        slopes, found = fused.derivatives(plan, inputs, cells, vectors)
-        return _Derivatives(slopes, found, slopes.offset * found.squared), slopes.offset
-    offset, nearest = phase.offsets(cells, vectors, plan.scales, plan.dtype)
-    lookup = structure_factors.look_up_slopes(plan, inputs.table, nearest, offset)
-    form = lattice.slopes(plan, inputs, offset)
+def _derivatives(
+    plan: Plan, inputs: Inputs, kernel: Evaluations, cells: Tensor, vectors: Tensor
+) -> tuple[_Derivatives, Tensor]:
+    """Derivatives, and the offsets (n_axes, o, m)."""
+    form, lookup, offset = kernel.derivatives(plan, inputs, cells, vectors)
     axes = form.offset * lookup.squared
     if lookup.slope is not None:
         axes = axes + lookup.slope * form.form
@@ -71,12 +68,14 @@ class _Totals:
             self.grads[name] += value
 
 
-def pull_back(plan: Plan, inputs: Inputs, cotangent: Tensor, wanted: frozenset[str]) -> dict[str, Tensor]:
+def pull_back(
+    plan: Plan, inputs: Inputs, kernel: Evaluations, cotangent: Tensor, wanted: frozenset[str]
+) -> dict[str, Tensor]:
     """Gradients of the named inputs.
 
     Parameters
     ----------
-    plan, inputs
+    plan, inputs, kernel
         As for `kernel.render`; ``plan.per_term`` must hold.
     cotangent : Tensor, shape (n_pixels,)
         Gradient of the loss with respect to the pixels.
@@ -92,7 +91,7 @@ def pull_back(plan: Plan, inputs: Inputs, cotangent: Tensor, wanted: frozenset[s
             factor = torch.zeros_like(points.solid_angle)
             for sources in slices:
                 passes = make_passes(plan, inputs, points, sources)
-                one = _pull_passes(plan, inputs, passes, weights, totals)
+                one = _pull_passes(plan, inputs, kernel, passes, weights, totals)
                 if wanted & GEOMETRY:
                     toward, factor = toward + one[0], factor + one[1]
             if wanted & GEOMETRY:
@@ -102,7 +101,7 @@ def pull_back(plan: Plan, inputs: Inputs, cotangent: Tensor, wanted: frozenset[s
 
 
 def _pull_passes(
-    plan: Plan, inputs: Inputs, passes: Passes, cotangent: Tensor, totals: _Totals
+    plan: Plan, inputs: Inputs, kernel: Evaluations, passes: Passes, cotangent: Tensor, totals: _Totals
 ) -> tuple[Tensor, Tensor]:
     """Gradients of directions (3, V, P) and of solid angle x capture (V, P) that come through some sources."""
     points, some = passes.points, passes.sources
@@ -114,7 +113,7 @@ def _pull_passes(
         kept = torch.where(passes.kept, upon, torch.zeros_like(upon))
     else:
         kept = upon
-    sums, vectors = _pull_evaluations(plan, inputs, passes, kept * inputs.scale, totals)
+    sums, vectors = _pull_evaluations(plan, inputs, kernel, passes, kept * inputs.scale, totals)
     totals.add("scale", (kept * sums).sum())
     totals.add("background", upon.sum())
     if not totals.wanted & GEOMETRY:
@@ -156,7 +155,7 @@ def _placed(value: Tensor, like: Tensor, some: slice, axis: int) -> Tensor:
 
 
 def _pull_evaluations(
-    plan: Plan, inputs: Inputs, passes: Passes, weight: Tensor, totals: _Totals
+    plan: Plan, inputs: Inputs, kernel: Evaluations, passes: Passes, weight: Tensor, totals: _Totals
 ) -> tuple[Tensor, Tensor]:
     """Sums over the orientations (V, s, P) and gradient of the scattering vectors (3, V, s, P); `weight` is w."""
     vectors = passes.vectors.flatten(1)
@@ -167,7 +166,7 @@ def _pull_evaluations(
     back = torch.zeros_like(vectors)
     for some in orientation_blocks(plan, vectors.shape[1]):
         cells = inputs.cells[:, some]
-        found, offset = _derivatives(plan, inputs, cells, vectors)
+        found, offset = _derivatives(plan, inputs, kernel, cells, vectors)
         sums += found.value.sum(0)
         axes = found.axes
         weighted = axes * w if len(axes) else axes
@@ -200,12 +199,12 @@ def _back(cells: Tensor, weighted: Tensor) -> Tensor:
     return cells.reshape(-1, 3).T @ weighted.flatten(0, 1)
 
 
-def push_forward(plan: Plan, inputs: Inputs, tangents: dict[str, Tensor]) -> Tensor:
+def push_forward(plan: Plan, inputs: Inputs, kernel: Evaluations, tangents: dict[str, Tensor]) -> Tensor:
     """Tangents (K, n_pixels) of the image for K tangents of the inputs.
 
     Parameters
     ----------
-    plan, inputs
+    plan, inputs, kernel
         As for `kernel.render`; ``plan.per_term`` must hold.
     tangents : dict
         For the fields of `Inputs` that move, a tensor with a leading axis of K.
@@ -223,7 +222,7 @@ def push_forward(plan: Plan, inputs: Inputs, tangents: dict[str, Tensor]) -> Ten
             moved = detector.push_forward(plan, inputs, points, tangents) if moving else None
             for sources in slices:
                 passes = make_passes(plan, inputs, points, sources)
-                total += _push_passes(plan, inputs, passes, moved, tangents, count)
+                total += _push_passes(plan, inputs, kernel, passes, moved, tangents, count)
         parts.append(total.to(plan.dtype))
     return torch.cat(parts, 1)
 
@@ -231,6 +230,7 @@ def push_forward(plan: Plan, inputs: Inputs, tangents: dict[str, Tensor]) -> Ten
 def _push_passes(
     plan: Plan,
     inputs: Inputs,
+    kernel: Evaluations,
     passes: Passes,
     moved: tuple[Tensor, Tensor] | None,
     tangents: dict[str, Tensor],
@@ -246,7 +246,7 @@ def _push_passes(
         d_vectors = _moved_vectors(inputs, points.direction, some, moved[0], tangents)
         d_polarized = _moved_weights(inputs, passes, moved[0], tangents)
         d_g = d_polarized * points.factor.unsqueeze(1) + polarized * moved[1].unsqueeze(2)
-    sums, d_sums = _push_evaluations(plan, inputs, passes, d_vectors, tangents, count)
+    sums, d_sums = _push_evaluations(plan, inputs, kernel, passes, d_vectors, tangents, count)
     photons, d_photons = sums * inputs.scale, d_sums * inputs.scale
     if "scale" in tangents:
         d_photons = d_photons + sums * tangents["scale"][:, None, None, None]
@@ -285,7 +285,13 @@ def _moved_weights(inputs: Inputs, passes: Passes, d_direction: Tensor, tangents
 
 
 def _push_evaluations(
-    plan: Plan, inputs: Inputs, passes: Passes, d_vectors: Tensor | None, tangents: dict[str, Tensor], count: int
+    plan: Plan,
+    inputs: Inputs,
+    kernel: Evaluations,
+    passes: Passes,
+    d_vectors: Tensor | None,
+    tangents: dict[str, Tensor],
+    count: int,
 ) -> tuple[Tensor, Tensor]:
     """Sums over the orientations (V, s, P) and their tangents (K, V, s, P)."""
     vectors = passes.vectors.flatten(1)
@@ -295,7 +301,7 @@ def _push_evaluations(
     d_sums = vectors.new_zeros(count, vectors.shape[1])
     for some in orientation_blocks(plan, vectors.shape[1]):
         cells = inputs.cells[:, some]
-        found, offset = _derivatives(plan, inputs, cells, vectors)
+        found, offset = _derivatives(plan, inputs, kernel, cells, vectors)
         sums += found.value.sum(0)
         if "cells" in tangents and len(found.axes):
             d_sums += _along_cells(found.axes, tangents["cells"][:, :, some].to(plan.dtype), flat)
