@@ -1,5 +1,6 @@
-/* Lattice factors of the four crystal shapes. */
+/* Lattice factors of the crystal shapes. */
 #include "lattice.h"
+#include "spots.h"
 
 #include <math.h>
 
@@ -45,48 +46,6 @@ int nb_sincg_noisy(double n) {
     return frexp(n, &exponent) != 0.5;
 }
 
-/* Form factor of a sphere, 3 (sin x/x - cos x)/x^2.
- *
- * Given:    x [rad]
- * Returned: 1 at 0
- * Note: the closed formula cancels near 0; below |x| = 2 the series sum_m (-1)^m 6 (m+1) x^(2m)/(2m+3)! is used, whose
- * 16th term is below 1e-22 there. Reference: docs/model.md (ROUND); docs/quirks.md, SINC3_CANCELLATION.
- */
-double nb_sinc3(double x) {
-    if (!(fabs(x) < 2.0)) return nb_sinc3_literal(x);
-    double sum = 1.0;
-    for (int m = 13; m >= 0; m--)
-        sum = 1.0 - sum * (x * x) / ((m + 1.0) * (4.0 * m + 10.0));
-    return sum;
-}
-
-/* The same as the original evaluates it.
- *
- * Reference: docs/model.md, Lattice factor.
- */
-double nb_sinc3_literal(double x) {
-    return x == 0.0 ? 1.0 : 3.0 * (sin(x) / x - cos(x)) / (x * x);
-}
-
-/* Squared distance from the nearest reciprocal lattice point that the shapes GAUSS and TOPHAT are functions of.
- *
- * Given:    scene (n_cells, a_star [1/Angstrom]), offset (3) = hkl - nearest
- * Returned: corrected: in units of the reciprocal size of the domain; GAUSS_TOPHAT_WIDTH: |ds|^2 (Na Nb Nc)^2
- * Reference: docs/model.md, Lattice factor; docs/quirks.md, GAUSS_TOPHAT_WIDTH.
- */
-static double spot_radius_sqr(const nb_scene *scene, const double offset[3]) {
-    const double *n = scene->n_cells;
-    if (!(scene->quirks & NB_GAUSS_TOPHAT_WIDTH)) {
-        double u = offset[0] * n[0], v = offset[1] * n[1], w = offset[2] * n[2];
-        return u * u + v * v + w * w;
-    }
-    const double *a = scene->a_star, *b = a + 3, *c = a + 6;
-    double e[3];
-    for (int i = 0; i < 3; i++)
-        e[i] = offset[0] * a[i] + offset[1] * b[i] + offset[2] * c[i];
-    return (e[0] * e[0] + e[1] * e[1] + e[2] * e[2]) * n[0] * n[0] * n[1] * n[1] * n[2] * n[2];
-}
-
 /* Lattice factor F_latt.
  *
  * Given:
@@ -115,18 +74,7 @@ double nb_lattice_factor(const nb_scene *scene, const double hkl[3], const doubl
     }
     for (int i = 0; i < 3; i++)
         offset[i] = hkl[i] - nearest[i];
-    if (scene->shape == NB_ROUND) {
-        double rho_sqr = offset[0] * offset[0] * n[0] * n[0] + offset[1] * offset[1] * n[1] * n[1] +
-                         offset[2] * offset[2] * n[2] * n[2];
-        double x = NB_PI * sqrt(rho_sqr * scene->fudge);
-        double form = scene->quirks & NB_SINC3_CANCELLATION ? nb_sinc3_literal(x) : nb_sinc3(x);
-        axes[2] = n[0] * n[1] * n[2] * NB_ROUND_SCALE * form;
-    } else {
-        double r_sqr = spot_radius_sqr(scene, offset);
-        if (scene->shape == NB_GAUSS)
-            axes[2] = n[0] * n[1] * n[2] * exp(-(r_sqr / NB_GAUSS_WIDTH * scene->fudge));
-        else
-            axes[2] = r_sqr * scene->fudge < NB_TOPHAT_CUT ? n[0] * n[1] * n[2] : 0.0;
-    }
+    axes[2] =
+        n[0] * n[1] * n[2] * NB_SPOTS[scene->shape].height * nb_spot_form(scene, nb_spot_radius_sqr(scene, offset));
     return axes[2];
 }

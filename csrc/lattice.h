@@ -6,8 +6,6 @@
 
 double nb_sincg(double h, double h0, double n);
 double nb_sincg_literal(double x, double n);
-double nb_sinc3(double x);
-double nb_sinc3_literal(double x);
 int nb_sincg_noisy(double n);
 double nb_lattice_factor(const nb_scene *scene, const double hkl[3], const double nearest[3], double axes[3]);
 

@@ -64,49 +64,32 @@ NB_INLINE vd vd_exp(vd x) {
     return vd_select(x == x, value, x);
 }
 
-/* 3 (sin x/x - cos x)/x^2 below x = 1, from x^2: the series sum_m (-1)^m 6 (m+1) x^(2m)/(2m+3)! of nb_sinc3. */
-NB_INLINE vd sinc3_series(vd x_sqr) {
-    static const double S[9] = {1.0,
-                                -0.1,
-                                18.0 / 5040.0,
-                                -24.0 / 362880.0,
-                                30.0 / 39916800.0,
-                                -36.0 / 6227020800.0,
-                                42.0 / 1307674368000.0,
-                                -48.0 / 355687428096000.0,
-                                54.0 / 121645100408832000.0};
-    vd sum = vd_all(S[8]);
-    for (int term = 7; term >= 0; term--)
-        sum = vd_fma(sum, x_sqr, vd_all(S[term]));
-    return sum;
-}
-
-/* The square of 3 (sin x/x - cos x)/x^2 at x = pi y, from y^2; clears `apart` in lanes where y^2 is below `noise`. */
-NB_INLINE void sinc3_sqr(const vd y_sqr[GROUP], double noise, vd out[GROUP], vi *apart) {
-    vd y[GROUP], r[GROUP], r_sqr[GROUP], sine[GROUP], cosine[GROUP];
-    vi close = vi_all(0);
-    for (int v = 0; v < GROUP; v++) {
-        y[v] = vd_sqrt(y_sqr[v]);
-        r[v] = y[v] - vd_round(y[v]); /* sine and cosine change sign together with the parity of round(y) */
-        r_sqr[v] = r[v] * r[v];
-        close |= y_sqr[v] < vd_all(1.0 / (NB_PI * NB_PI));
+/* sin(pi x) + nudge and cos(pi x) for |x| <= 1/2. The leading coefficients are exact, so that what cancels near 0 does.
+ * Largest errors 6.9e-14 (relative) and 8.2e-13. */
+NB_INLINE void sincospi(const vd x[GROUP], vd nudge, vd sine[GROUP], vd cosine[GROUP]) {
+    static const double S[7] = {3.14159265358979324,    -5.16771277999972061,  2.5501640361298043,
+                                -0.599264435342760941,  0.0821447952625194407, -0.00736398449162243941,
+                                0.000447442954284567459};
+    static const double C[7] = {1.0,
+                                -4.93480220034120843,
+                                4.05871211056823916,
+                                -1.33526235770815407,
+                                0.235325723539175347,
+                                -0.0257772439310938816,
+                                0.00184113969636277665};
+    vd sqr[GROUP];
+    for (int v = 0; v < SLOPE_GROUP; v++) {
+        sqr[v] = x[v] * x[v];
+        sine[v] = vd_all(S[6]), cosine[v] = vd_all(C[6]);
     }
-    sinpi_over_x(r_sqr, 1.0, 0, sine);
-    cospi(r_sqr, cosine);
-    for (int v = 0; v < GROUP; v++) {
-        vd x = vd_all(NB_PI) * y[v];
-        out[v] = vd_fnma(x, cosine[v], r[v] * sine[v]) / (y[v] * y_sqr[v]);
-        out[v] = out[v] * vd_all(3.0 / (NB_PI * NB_PI * NB_PI));
-    }
-    if (vi_any(close)) {
-        for (int v = 0; v < GROUP; v++) {
-            out[v] = vd_select(y_sqr[v] < vd_all(1.0 / (NB_PI * NB_PI)), sinc3_series(vd_all(NB_PI * NB_PI) * y_sqr[v]),
-                               out[v]);
-            *apart &= ~(y_sqr[v] < vd_all(noise));
+    for (int term = 5; term >= 0; term--) {
+        for (int v = 0; v < SLOPE_GROUP; v++) {
+            sine[v] = vd_fma(sine[v], sqr[v], vd_all(S[term]));
+            cosine[v] = vd_fma(cosine[v], sqr[v], vd_all(C[term]));
         }
     }
-    for (int v = 0; v < GROUP; v++)
-        out[v] = out[v] * out[v];
+    for (int v = 0; v < SLOPE_GROUP; v++)
+        sine[v] = vd_fma(x[v], sine[v], nudge);
 }
 
 #endif

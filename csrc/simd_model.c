@@ -1,6 +1,7 @@
 /* Coefficients of the vector kernel's terms. */
 #include "simd_model.h"
 #include "lattice.h"
+#include "spots.h"
 #include "vector.h"
 
 #include <math.h>
@@ -33,7 +34,7 @@ static void quadratic(const nb_scene *scene, double gram[6]) {
     const double *n = scene->n_cells, *a = scene->a_star;
     const double volume_sqr = n[0] * n[0] * n[1] * n[1] * n[2] * n[2];
     static const int PAIRS[6][2] = {{0, 0}, {1, 1}, {2, 2}, {0, 1}, {0, 2}, {1, 2}};
-    const int skew = scene->shape != NB_ROUND && (scene->quirks & NB_GAUSS_TOPHAT_WIDTH);
+    const int skew = NB_SPOTS[scene->shape].skewed && (scene->quirks & NB_GAUSS_TOPHAT_WIDTH);
     for (int i = 0; i < 6; i++) {
         const int p = PAIRS[i][0], q = PAIRS[i][1];
         const double *u = a + 3 * p, *v = a + 3 * q;
@@ -74,8 +75,8 @@ static void make_group(const nb_scene *scene, int64_t begin, int64_t end, nb_gro
 /* Groups for skipping pixels, where a typical scattering vector would let it skip half of them. */
 static void make_groups(const nb_scene *scene, nb_model *model) {
     model->n_groups = 0;
-    if ((model->lattice != GAUSSIAN && model->lattice != SPOT) || scene->curved) return;
-    box(model->gram, model->lattice == GAUSSIAN ? GAUSSIAN_END : 1.0, model->reach);
+    if (NB_SPOTS[scene->shape].end == 0.0 || scene->curved) return;
+    box(model->gram, NB_SPOTS[scene->shape].end, model->reach);
     const int64_t n = scene->n_phi < MAX_GROUPS ? scene->n_phi : MAX_GROUPS;
     double kept = 0.0;
     for (int64_t i = 0; i < n; i++) {
@@ -92,7 +93,7 @@ static void make_groups(const nb_scene *scene, nb_model *model) {
 
 /* Which lattice factors are left to the scalar kernel, where the scene wants the original's rounding. */
 static void make_noise(const nb_scene *scene, nb_model *model) {
-    if (model->lattice == SPHERE && (scene->quirks & NB_SINC3_CANCELLATION))
+    if (scene->shape == NB_ROUND && (scene->quirks & NB_SINC3_CANCELLATION))
         model->noise = NB_SINC3_NOISE * NB_SINC3_NOISE / (NB_PI * NB_PI);
     if (scene->shape != NB_SQUARE || !(scene->quirks & NB_SINCG_ROUNDOFF)) return;
     for (int k = 0; k < 3; k++) {
@@ -111,28 +112,14 @@ void nb_model_make(const nb_scene *scene, int mixed, nb_model *model) {
     *model = (nb_model){.table = scene->f_table, .outside = scene->default_F};
     const double cells = n[0] * n[1] * n[2];
     const double most = fmax(n[0], fmax(n[1], n[2]));
-    double form = 1.0;
-    model->peak = cells * cells;
-    switch (scene->shape) {
-    case NB_ROUND:
-        model->lattice = SPHERE;
-        model->peak *= NB_ROUND_SCALE * NB_ROUND_SCALE;
-        form = scene->fudge;
-        break;
-    case NB_GAUSS:
-        model->lattice = GAUSSIAN;
-        form = 2.0 * scene->fudge / NB_GAUSS_WIDTH; /* the exponent of the square */
-        break;
-    case NB_TOPHAT:
-        model->lattice = SPOT;
-        form = scene->fudge / NB_TOPHAT_CUT;
-        break;
-    default:
-        model->lattice = most <= SMALL_CELLS ? SQUARE_SMALL : mixed && most <= MIXED_CELLS ? SQUARE_MIXED : SQUARE_ANY;
-    }
+    const nb_spot *spot = NB_SPOTS + scene->shape;
+    model->peak = cells * cells * (spot->height * spot->height);
+    model->lattice = (int)scene->shape;
+    if (scene->shape == NB_SQUARE && most <= SMALL_CELLS) model->lattice = SQUARE_SMALL;
+    if (scene->shape == NB_SQUARE && most > SMALL_CELLS && mixed && most <= MIXED_CELLS) model->lattice = SQUARE_MIXED;
     quadratic(scene, model->gram);
-    for (int i = 0; i < 6; i++)
-        model->gram[i] *= form;
+    for (int i = 0; i < 6 && scene->shape != NB_SQUARE; i++)
+        model->gram[i] *= spot->times * scene->fudge / spot->width;
     for (int k = 0; k < 3; k++) {
         model->n[k] = n[k];
         if (model->lattice == SQUARE_SMALL) chebyshev((int)n[k], model->polynomial[k], model->parity + k);

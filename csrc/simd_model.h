@@ -5,8 +5,9 @@
 #include "nanobragg.h"
 #include "pixel.h"
 
-/* Ways to evaluate the squared lattice factor. */
-enum { SQUARE_ANY, SQUARE_SMALL, SQUARE_MIXED, SPHERE, GAUSSIAN, SPOT, N_LATTICES };
+/* Ways to evaluate the squared lattice factor: those of SQUARE, and the nb_shape of the others. */
+enum { SQUARE_ANY = NB_SQUARE, SQUARE_SMALL = NB_N_SHAPES, SQUARE_MIXED, N_LATTICES };
+#define IS_SQUARE(lattice) ((lattice) == SQUARE_ANY || (lattice) >= SQUARE_SMALL)
 
 /* Ways to find the structure factor: constant, all indices of a block inside the table, each its own way, each its own
  * way and interpolated where the table goes far enough. */
@@ -20,10 +21,6 @@ enum { CONSTANT, INSIDE, MIXED, INTERPOLATED, N_LOOKUPS };
 
 /* NB_SINCG_NOISE of mixed precision, for 5e-7 in place of 5.8e-11. */
 #define MIXED_NOISE 0x1p-31
-
-/* Beyond this exponent of the squared lattice factor a GAUSSIAN is exactly 0: 3e-109 of its peak, which no image in
- * single precision shows. */
-#define GAUSSIAN_END 250.0
 
 /* Most groups of neighbouring orientations that are tested together. */
 #define MAX_GROUPS 64
@@ -41,11 +38,11 @@ typedef struct {
     double gram[6];                     /* others: quadratic form of the offsets: 00, 11, 22, 01, 02, 12 */
     double peak;                        /* others: largest value of the squared lattice factor */
     double noise;    /* where F_latt of the original is left to the scalar kernel: SQUARE: below this offset over index;
-                        SPHERE: below this value of the form; 0: nowhere */
+                        ROUND: below this value of the form; 0: nowhere */
     double noisy[3]; /* SQUARE: 1 for axes that have such offsets, else 0 */
     double longest;  /* SQUARE: not below the length of any of their cell edges [m] */
     int n_groups;    /* 0: no pixel can be skipped with profit */
-    double reach[3]; /* GAUSSIAN, SPOT: largest offset of each index at which the lattice factor is not 0 */
+    double reach[3]; /* shapes that end: largest offset of each index at which the lattice factor is not 0 */
     nb_group groups[MAX_GROUPS];
     const double *table;
     double first[3], last[3]; /* indices in the table */

@@ -153,7 +153,7 @@ static void add_all(const nb_scene *scene, const nb_model *model, nb_block *bloc
                     double wavelength, nb_noise *noise) {
     const double extent = largest(block->base) + fabs(block->along[block->n - 1]) * largest(scene->fast);
     const nb_pass pass = {incident, 1.0 / wavelength, 3.0 * (extent * block->inverse_sum + largest(incident)), noise};
-    if (noise != NULL && model->lattice != SPHERE) noise->scale = noise_scale(scene, model, block, &pass);
+    if (noise != NULL && IS_SQUARE(model->lattice)) noise->scale = noise_scale(scene, model, block, &pass);
     fill(block->pass_sum, block->row.n, 0.0);
     if (model->n_groups > 0)
         add_groups(scene, model, block, &pass);

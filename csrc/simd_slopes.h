@@ -7,12 +7,6 @@
 
 #include "simd_terms.h"
 
-/* Rows of the adjoint are padded to this many pixels and summed in as many lanes, whatever the instruction set. */
-#define SUM_LANES 16
-
-/* Vectors that go through the operations together. */
-#define SLOPE_GROUP (SUM_LANES / LANES < GROUP ? SUM_LANES / LANES : GROUP)
-
 /* The pixels of a row, and what the terms of one pass add to. */
 typedef struct {
     nb_row row;
@@ -25,34 +19,6 @@ typedef struct {
 } nb_slope_row;
 
 typedef void nb_slope_term(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3]);
-
-/* sin(pi x) + nudge and cos(pi x) for |x| <= 1/2. The leading coefficients are exact, so that what cancels near 0 does.
- * Largest errors 6.9e-14 (relative) and 8.2e-13. */
-NB_INLINE void sincospi(const vd x[GROUP], vd nudge, vd sine[GROUP], vd cosine[GROUP]) {
-    static const double S[7] = {3.14159265358979324,    -5.16771277999972061,  2.5501640361298043,
-                                -0.599264435342760941,  0.0821447952625194407, -0.00736398449162243941,
-                                0.000447442954284567459};
-    static const double C[7] = {1.0,
-                                -4.93480220034120843,
-                                4.05871211056823916,
-                                -1.33526235770815407,
-                                0.235325723539175347,
-                                -0.0257772439310938816,
-                                0.00184113969636277665};
-    vd sqr[GROUP];
-    for (int v = 0; v < SLOPE_GROUP; v++) {
-        sqr[v] = x[v] * x[v];
-        sine[v] = vd_all(S[6]), cosine[v] = vd_all(C[6]);
-    }
-    for (int term = 5; term >= 0; term--) {
-        for (int v = 0; v < SLOPE_GROUP; v++) {
-            sine[v] = vd_fma(sine[v], sqr[v], vd_all(S[term]));
-            cosine[v] = vd_fma(cosine[v], sqr[v], vd_all(C[term]));
-        }
-    }
-    for (int v = 0; v < SLOPE_GROUP; v++)
-        sine[v] = vd_fma(x[v], sine[v], nudge);
-}
 
 /* (prod sin(pi N f)/sin(pi f))^2 and its slopes for any N.
  *
@@ -119,57 +85,14 @@ NB_INLINE void grating_slopes_small(const nb_model *model, const vd f[3][GROUP],
     }
 }
 
-/* d s3/d(x^2) below x = 1, from x^2: the derivative of sinc3_series. */
-NB_INLINE vd sinc3_series_slope(vd x_sqr) {
-    static const double S[8] = {-0.1,
-                                2.0 * 18.0 / 5040.0,
-                                -3.0 * 24.0 / 362880.0,
-                                4.0 * 30.0 / 39916800.0,
-                                -5.0 * 36.0 / 6227020800.0,
-                                6.0 * 42.0 / 1307674368000.0,
-                                -7.0 * 48.0 / 355687428096000.0,
-                                8.0 * 54.0 / 121645100408832000.0};
-    vd sum = vd_all(S[7]);
-    for (int term = 6; term >= 0; term--)
-        sum = vd_fma(sum, x_sqr, vd_all(S[term]));
-    return sum;
-}
-
-/* The square of s3(x) = 3 (sin x/x - cos x)/x^2 at x = pi y, and its derivative by y^2. */
-NB_INLINE void sinc3_slopes(const vd y_sqr[GROUP], vd out[GROUP], vd rate[GROUP]) {
-    vd y[GROUP], r[GROUP], sine[GROUP], cosine[GROUP];
-    for (int v = 0; v < SLOPE_GROUP; v++) {
-        y[v] = vd_sqrt(y_sqr[v]);
-        r[v] = y[v] - vd_round(y[v]); /* sine and cosine change sign together with the parity of round(y) */
-    }
-    sincospi(r, vd_all(0.0), sine, cosine);
-    for (int v = 0; v < SLOPE_GROUP; v++) {
-        const vd x_sqr = vd_all(NB_PI * NB_PI) * y_sqr[v];
-        const vi close = x_sqr < vd_all(1.0);
-        vd sinc = sine[v] / (vd_all(NB_PI) * y[v]);
-        vd form = vd_all(3.0) * (sinc - cosine[v]) / x_sqr, slope = vd_all(1.5) * (sinc - form) / x_sqr;
-        form = vd_select(close, sinc3_series(x_sqr), form);
-        slope = vd_select(close, sinc3_series_slope(x_sqr), slope);
-        out[v] = form * form;
-        rate[v] = vd_all(2.0 * NB_PI * NB_PI) * form * slope;
-    }
-}
-
 /* The shapes that are functions of one squared distance y = sum gram f^2 from the spot. */
 NB_INLINE void spot_slopes(const nb_model *model, const vd f[3][GROUP], vd out[GROUP], vd slope[3][GROUP],
-                           const int lattice) {
-    const vd peak = vd_all(model->peak), end = vd_all(GAUSSIAN_END);
+                           const int shape) {
     vd y[GROUP], rate[GROUP];
     for (int v = 0; v < SLOPE_GROUP; v++)
         y[v] = quadratic_form(model->gram, f[0][v], f[1][v], f[2][v], 0);
-    if (lattice == SPHERE) sinc3_slopes(y, out, rate);
+    spot_form_slopes(shape, vd_all(model->peak), y, out, rate);
     for (int v = 0; v < SLOPE_GROUP; v++) {
-        if (lattice == SPHERE) out[v] = peak * out[v], rate[v] = peak * rate[v];
-        if (lattice == GAUSSIAN) {
-            out[v] = vd_select(y[v] > end, vd_all(0.0), peak * vd_exp(-y[v]));
-            rate[v] = -out[v];
-        }
-        if (lattice == SPOT) out[v] = vd_select(y[v] < vd_all(1.0), peak, vd_all(0.0)), rate[v] = vd_all(0.0);
         for (int k = 0; k < 3; k++)
             slope[k][v] = rate[v] * (vd_all(2.0 * model->gram[k]) * f[k][v]);
     }
@@ -206,7 +129,7 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
                 const vd part = weight * slope[k][v];
                 vd_store(row.slope[k] + at, part);
                 radial = vd_fma(part, t[k][v], radial);
-                if (lattice != SQUARE_ANY && lattice != SQUARE_SMALL) {
+                if (!IS_SQUARE(lattice)) {
                     double *stretch = row.stretch[k] + at;
                     vd_store(stretch, vd_fma(part, f[k][v], vd_load(stretch)));
                 }
@@ -229,16 +152,14 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
 
 SLOPE_INSTANCES(square_any_slopes, SQUARE_ANY)
 SLOPE_INSTANCES(square_small_slopes, SQUARE_SMALL)
-SLOPE_INSTANCES(sphere_slopes, SPHERE)
-SLOPE_INSTANCES(gaussian_slopes, GAUSSIAN)
-SLOPE_INSTANCES(tophat_slopes, SPOT)
+#define SPOT_INSTANCES(name, shape) SLOPE_INSTANCES(name##_slopes, shape)
+SPOT_SHAPES(SPOT_INSTANCES)
 
 /* By lattice factor and lookup. */
+#define SPOT_ENTRY(name, shape) [shape] = SLOPE_NAMES(name##_slopes),
 static nb_slope_term *const SLOPES[N_LATTICES][N_LOOKUPS] = {[SQUARE_ANY] = SLOPE_NAMES(square_any_slopes),
                                                              [SQUARE_SMALL] = SLOPE_NAMES(square_small_slopes),
-                                                             [SPHERE] = SLOPE_NAMES(sphere_slopes),
-                                                             [GAUSSIAN] = SLOPE_NAMES(gaussian_slopes),
-                                                             [SPOT] = SLOPE_NAMES(tophat_slopes)};
+                                                             SPOT_SHAPES(SPOT_ENTRY)};
 
 /* A sum over the pixels of a row, each pixel in the lane of its place modulo SUM_LANES. */
 typedef struct {

@@ -13,6 +13,7 @@
 #include "simd_math.h"
 #include "simd_mixed.h"
 #include "simd_model.h"
+#include "simd_spots.h"
 
 #include <stddef.h>
 
@@ -130,17 +131,10 @@ NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd h[3][G
         grating_sqr_mixed(model->n, h, scale, out, apart);
         return;
     }
-    vd r_sqr[GROUP];
+    vd y[GROUP];
     for (int v = 0; v < group; v++)
-        r_sqr[v] = quadratic_form(model->gram, f[0][v], f[1][v], f[2][v], lattice != SPHERE);
-    if (lattice == SPHERE) sinc3_sqr(r_sqr, model->noise, out, apart);
-    const vd peak = vd_all(model->peak);
-    for (int v = 0; v < group; v++) {
-        if (lattice == SPHERE) out[v] = peak * out[v];
-        if (lattice == GAUSSIAN)
-            out[v] = vd_select(r_sqr[v] > vd_all(GAUSSIAN_END), vd_all(0.0), peak * vd_exp(-r_sqr[v]));
-        if (lattice == SPOT) out[v] = vd_select(r_sqr[v] < vd_all(1.0), peak, vd_all(0.0));
-    }
+        y[v] = quadratic_form(model->gram, f[0][v], f[1][v], f[2][v], NB_SPOTS[lattice].skewed);
+    spot_form_sqr(lattice, vd_all(model->peak), y, model->noise, out, apart, group);
 }
 
 /* Table entries at whole numbers. Lanes that are no number read the first entry of the table. */
@@ -189,7 +183,7 @@ static __attribute__((noinline, cold)) void reproduce_noise(const nb_model *mode
             f[k] = vd_offset(h);
             noisy |= f[k] * f[k] < limit * limit;
         }
-        if (model->lattice == SPHERE) noisy = quadratic_form(model->gram, f[0], f[1], f[2], 0) < vd_all(model->noise);
+        if (!IS_SQUARE(model->lattice)) noisy = quadratic_form(model->gram, f[0], f[1], f[2], 0) < vd_all(model->noise);
         if (!vi_any(noisy)) continue;
         for (int lane = 0; lane < LANES; lane++) {
             const int i = first + lane;
@@ -210,7 +204,7 @@ NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb
     const double scale = noise != NULL ? noise->scale : 1.0;
     const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
     const vd n[3] = {vd_all(model.n[0]), vd_all(model.n[1]), vd_all(model.n[2])};
-    const int group = lattice == GAUSSIAN || lattice == SPOT ? SPARSE_GROUP : GROUP;
+    const int group = IS_SQUARE(lattice) || NB_SPOTS[lattice].end == 0.0 ? GROUP : SPARSE_GROUP;
     for (int i = 0; i < row.n; i += group * LANES) {
         vd h[3][GROUP], nearest[3][GROUP], f[3][GROUP], f_cell_sqr[GROUP], f_latt_sqr[GROUP];
         for (int k = 0; k < 3; k++) {
@@ -243,8 +237,7 @@ NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb
 }
 
 /* Whether the code without noise is worth instances of its own. */
-#define TWOFOLD(lattice, lookup, curved)                                                                               \
-    ((lattice) != SPHERE && (lattice) != GAUSSIAN && (lattice) != SPOT && (lookup) != INTERPOLATED && !(curved))
+#define TWOFOLD(lattice, lookup, curved) (IS_SQUARE(lattice) && (lookup) != INTERPOLATED && !(curved))
 #define INSTANCE(name, lattice, lookup, curved)                                                                        \
     static void name(const nb_model *model, const nb_row *row, const nb_line hkl[3], const nb_noise *noise,            \
                      double *sum) {                                                                                    \
@@ -271,13 +264,13 @@ NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb
 INSTANCES(square_any, SQUARE_ANY)
 INSTANCES(square_small, SQUARE_SMALL)
 INSTANCES(square_mixed, SQUARE_MIXED)
-INSTANCES(sphere, SPHERE)
-INSTANCES(gaussian, GAUSSIAN)
-INSTANCES(spot, SPOT)
+SPOT_SHAPES(INSTANCES)
 
 /* By lattice factor, curvature and lookup. */
-static nb_term *const TERMS[N_LATTICES][2][N_LOOKUPS] = {
-    [SQUARE_ANY] = NAMES(square_any), [SQUARE_SMALL] = NAMES(square_small), [SQUARE_MIXED] = NAMES(square_mixed),
-    [SPHERE] = NAMES(sphere),         [GAUSSIAN] = NAMES(gaussian),         [SPOT] = NAMES(spot)};
+#define ENTRY(name, shape) [shape] = NAMES(name),
+static nb_term *const TERMS[N_LATTICES][2][N_LOOKUPS] = {[SQUARE_ANY] = NAMES(square_any),
+                                                         [SQUARE_SMALL] = NAMES(square_small),
+                                                         [SQUARE_MIXED] = NAMES(square_mixed),
+                                                         SPOT_SHAPES(ENTRY)};
 
 #endif

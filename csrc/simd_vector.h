@@ -29,6 +29,11 @@
  * behind. */
 #define GROUP 4
 
+/* Rows of the adjoint are padded to this many pixels and summed in as many lanes, whatever the instruction set; so many
+ * of its vectors go through the operations together. */
+#define SUM_LANES 16
+#define SLOPE_GROUP (SUM_LANES / LANES < GROUP ? SUM_LANES / LANES : GROUP)
+
 /* Rows are padded to this many pixels: a group of the widest vectors. */
 #define NB_SIMD_PAD 32
 

@@ -1,6 +1,6 @@
-/* Derivatives of one term: the lattice factor of the four shapes, and the structure factor. */
+/* Derivatives of one term: the lattice factor, and the structure factor. */
 #include "slopes.h"
-#include "lattice.h"
+#include "spots.h"
 #include "structure_factor.h"
 #include "vector.h"
 
@@ -34,45 +34,16 @@ static double grating_slope(double f, double n, double *slope) {
     return ratio * ratio;
 }
 
-/* d s3(sqrt(y))/dy for the form factor of a sphere: 3 (sin x/x - s3)/(2 y), x = sqrt(y), and below y = 4 the derivative
- * of the series of nb_sinc3. */
-static double sphere_slope(double y) {
-    if (y < 4.0) {
-        double sum = 0.0, term = -0.1; /* (-1)^m 6 (m+1) m y^(m-1)/(2m+3)! for m = 1 */
-        for (int m = 1; m < 16; m++) {
-            sum += term;
-            term *= -y * (m + 2.0) / (m * (2.0 * m + 4.0) * (2.0 * m + 5.0));
-        }
-        return sum;
-    }
-    double x = sqrt(y);
-    return 1.5 * (sin(x) / x - nb_sinc3(x)) / y;
-}
-
 /* F_latt^2 of the shapes that are functions of one squared distance from the spot. */
 static double spot_slopes(const nb_scene *scene, const double f[3], double by_f[3], nb_slopes *slopes) {
     const double *n = scene->n_cells;
-    double u[3], r_sqr = 0.0, value, rate = 0.0; /* rate: derivative by y = r_sqr fudge */
+    const double peak = n[0] * n[1] * n[2] * NB_SPOTS[scene->shape].height, r_sqr = nb_spot_radius_sqr(scene, f);
+    const double form = nb_spot_form(scene, r_sqr), value = peak * form * peak * form;
+    const double rate = peak * peak * nb_spot_rate(scene, r_sqr, form); /* derivative by r_sqr fudge */
     for (int i = 0; i < 3; i++) {
-        u[i] = f[i] * n[i];
-        r_sqr += u[i] * u[i];
-    }
-    double peak = n[0] * n[1] * n[2], y = r_sqr * scene->fudge;
-    if (scene->shape == NB_ROUND) {
-        double form = nb_sinc3(NB_PI * sqrt(y));
-        peak = peak * NB_ROUND_SCALE;
-        value = peak * form * peak * form;
-        rate = 2.0 * peak * peak * form * sphere_slope(NB_PI * NB_PI * y) * NB_PI * NB_PI;
-    } else if (scene->shape == NB_GAUSS) {
-        double form = exp(-(y / NB_GAUSS_WIDTH));
-        value = peak * form * peak * form;
-        rate = -2.0 / NB_GAUSS_WIDTH * value;
-    } else {
-        value = y < NB_TOPHAT_CUT ? peak * peak : 0.0;
-    }
-    for (int i = 0; i < 3; i++) {
-        by_f[i] = rate * scene->fudge * 2.0 * u[i] * n[i];
-        slopes->by_n_cells[i] = 2.0 * value / n[i] + rate * scene->fudge * 2.0 * u[i] * f[i];
+        double u = f[i] * n[i];
+        by_f[i] = rate * scene->fudge * 2.0 * u * n[i];
+        slopes->by_n_cells[i] = 2.0 * value / n[i] + rate * scene->fudge * 2.0 * u * f[i];
     }
     slopes->by_fudge = rate * r_sqr;
     return value;

@@ -2,6 +2,7 @@
 #include "check.h"
 #include "lattice.h"
 #include "small_scene.h"
+#include "spots.h"
 
 static const long double PI_L = 3.14159265358979323846264338327950288L;
 
