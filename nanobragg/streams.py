@@ -7,7 +7,6 @@ Philox4x32-10 (Salmon et al., SC'11): frames may be made in any order, and a fra
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
 from numbers import Integral
@@ -106,6 +105,8 @@ def _filled(
         for part in parts:
             fill(part.start, flat[part], part)
     else:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(len(parts)) as pool:
             list(pool.map(lambda part: fill(part.start, flat[part], part), parts))
     return out

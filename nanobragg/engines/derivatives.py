@@ -7,7 +7,6 @@ order of the chunks, whichever thread had them.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
@@ -113,6 +112,8 @@ def _in_order(
         for chunk in chunks:
             yield part(*chunk)
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(min(n_threads, len(chunks)), "nanobragg") as threads:
         pending = [threads.submit(part, *chunk) for chunk in chunks]
         try:

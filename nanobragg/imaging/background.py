@@ -9,7 +9,7 @@ the slab. Numpy arrays go through the C core, tensors through torch; both do the
 from __future__ import annotations
 
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,6 @@ from nanobragg.imaging.namespace import Namespace, namespace_of
 
 _SHARE = 1 << 16
 """Pixels that a thread takes at least."""
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
-"""Where a path is evaluated, and how much that counts, on -1 ... 1: 1e-10 of 50 mm of air at 100 mm."""
 
 
 def with_background(image: Any, experiment: Experiment, scene: Scene, ops: Ops, *, n_threads: int | None = None) -> Any:
@@ -86,10 +84,12 @@ def background_photons(scene: Scene, background: BackgroundScene, *, n_threads: 
     share = max(_SHARE, -(-scene.n_pixels // n_threads))
     parts = [slice(begin, begin + share) for begin in range(0, scene.n_pixels, share)]
     for i, one in enumerate(background.components):
-        core = _imaging.Background(scene, background, one, NODES, WEIGHTS)
+        core = _imaging.Background(scene, background, one, *_nodes())
         if len(parts) == 1:
             beyond[i] = core.add(scene.pixels, photons)
             continue
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(len(parts)) as pool:
             beyond[i] = sum(pool.map(lambda part, core=core: core.add(scene.pixels[part], photons[part]), parts))
     for one, count in zip(background.components, beyond, strict=True):
@@ -99,6 +99,12 @@ def background_photons(scene: Scene, background: BackgroundScene, *, n_threads: 
                 f"sin(theta)/lambda = {one.stol[-1] / 1e10:g} 1/Angstrom; F is constant there", NanoBraggWarning, stacklevel=2,
             )  # fmt: skip
     return photons
+
+
+@cache
+def _nodes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where a path is evaluated, and how much that counts, on -1 ... 1: 1e-10 of 50 mm of air at 100 mm."""
+    return np.polynomial.legendre.leggauss(8)
 
 
 def _evaluated(scene: Scene, background: BackgroundScene, one: Component, xp: Namespace) -> Any:
@@ -128,7 +134,7 @@ def _of_point(scene: Scene, background: BackgroundScene, one: Component, x: Any,
         end = xp.where(xp.asarray(_plain(shade) < _plain(end)), shade, end)
         end = xp.where(xp.asarray(_plain(end) > _plain(first)), end, first + 0.0 * end)
     half, total = (end - first) / 2.0, 0.0
-    for node, weight in zip(NODES, WEIGHTS, strict=True):
+    for node, weight in zip(*_nodes(), strict=True):
         z = first + half * (1.0 + node)
         total = total + weight * half * _scattered(scene, background, one, x - z[:, None] * scene.beam, xp)
     return total

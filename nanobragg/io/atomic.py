@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
-import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from os import PathLike
@@ -77,6 +75,8 @@ def replacing(path: str | PathLike[str]) -> Iterator[str]:
             if _replaceable(target):
                 os.replace(temporary, target)
             else:
+                import shutil
+
                 shutil.copyfile(temporary, target)
     finally:
         with contextlib.suppress(OSError):
@@ -132,7 +132,7 @@ def _temporary(target: str, suffix: str = "") -> tuple[int, str]:
         if not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, "the file is write-protected")
         mode = stat.S_IMODE(os.stat(target).st_mode)
-    name = os.path.join(os.path.dirname(target), f".nanobragg-{secrets.token_hex(8)}{suffix}")
+    name = os.path.join(os.path.dirname(target), f".nanobragg-{os.urandom(8).hex()}{suffix}")
     handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     if mode is not None:
         os.chmod(name, mode)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -49,6 +48,8 @@ class Preset:
 @cache
 def presets() -> dict[str, Preset]:
     """All detectors of the table."""
+    import tomllib
+
     data = tomllib.loads((Path(__file__).parent / "presets.toml").read_text(encoding="utf-8"))
     return {name: _preset(name, data["family"][entry["family"]], entry) for name, entry in data["detector"].items()}
 
