@@ -7,7 +7,7 @@
 
 /* Ways to evaluate the squared lattice factor: those of SQUARE, and the nb_shape of the others. */
 enum { SQUARE_ANY = NB_SQUARE, SQUARE_SMALL = NB_N_SHAPES, SQUARE_MIXED, N_LATTICES };
-#define IS_SQUARE(lattice) ((lattice) == SQUARE_ANY || (lattice) >= SQUARE_SMALL)
+#define IS_SQUARE(lattice) ((int)(lattice) == SQUARE_ANY || (int)(lattice) >= SQUARE_SMALL)
 
 /* Ways to find the structure factor: constant, all indices of a block inside the table, each its own way, each its own
  * way and interpolated where the table goes far enough. */
