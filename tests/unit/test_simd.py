@@ -62,7 +62,7 @@ def test_the_scalar_kernel_steps_in_and_says_why(changes, reason):
         assert np.array_equal(backend_c.render(scene, kernel=kernel), backend_c.render(scene, kernel="scalar"))
     with pytest.raises(CoreError, match="NB_ERR_KERNEL"):
         core = _core.CoreScene(scene)
-        core.render(0, 1, np.zeros(core.n_pixels), _core.CancelFlag(), VECTOR_KERNELS[0])
+        core.render(0, 1, np.zeros(1), _core.CancelFlag(), VECTOR_KERNELS[0])
 
 
 # --- invariances -----------------------------------------------------------------------------------------------------
