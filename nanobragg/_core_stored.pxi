@@ -34,10 +34,12 @@ def image_statistics(const float[:, ::1] image not None, tuple region, const uin
     if n_slow * n_fast == 0:
         return 0, 0.0, 0.0, 0.0, 0.0, -1
     _edges(roi, region)
-    if mask is not None and (mask.shape[0] != n_slow or mask.shape[1] != n_fast):
-        raise CoreError(f"mask must have the shape ({n_slow}, {n_fast}) of the image")
     cdef const float *pixels = &image[0, 0]
-    cdef const uint8_t *shown = NULL if mask is None else &mask[0, 0]
+    cdef const uint8_t *shown = NULL
+    if mask is not None:
+        if mask.shape[0] != n_slow or mask.shape[1] != n_fast:
+            raise CoreError(f"mask must have the shape ({n_slow}, {n_fast}) of the image")
+        shown = &mask[0, 0]
     cdef int status
     with nogil:
         status = nb_image_statistics(n_slow, n_fast, pixels, roi, shown, &found)
