@@ -286,7 +286,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("-coherent", BEAM, ("coherent",), help="coherent addition", no_effect="amplitudes are never added"),
     # sensor
     Flag("-detector_abs", SENSOR, ("attenuation",), "s", crashes=True, also=("-detector_absorb",), metavar="UM|inf",
-         field="detector.sensor.attenuation_um"),
+         field="detector.sensor.attenuation_um", help="1/e depth; inf or 0: no sensor"),
     Flag("-detector_thick", SENSOR, ("thickness",), "d", equals=("-detector_thick",), crashes=True,
          field="detector.sensor.thickness_um", help="sensor thickness"),
     Flag("-detector_thicksteps", SENSOR, ("layers",), "i", contains=("-detector_thicksteps", "-thicksteps"),
