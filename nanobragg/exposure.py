@@ -19,6 +19,7 @@ from nanobragg.derivation.sources import wavelength_m
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.engines.engine import at_least_one
 from nanobragg.errors import ConfigError
+from nanobragg.exchange.notebook.page import images_html
 from nanobragg.imaging.readout import Conditions, Counts, counts, expected, variance
 from nanobragg.streams import checked_seed
 
@@ -41,6 +42,10 @@ class Exposure:
     frame: int
     conditions: tuple[Conditions, ...]
     """of every panel"""
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the counts as a small picture."""
+        return images_html(self.counts, f"counts of frame {self.frame}, seed {self.seed}, {self.overloads} overloads")
 
     @cached_property
     def expected(self) -> Any:

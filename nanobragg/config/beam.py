@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nanobragg.arrays import is_tensor
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.constants import DEFAULT_FLUENCE
 from nanobragg.errors import ConfigError
@@ -35,10 +36,26 @@ class Divergence(Config):
         flags="-vdivrange -divergence",
         doc="vertical range: rotations about the polarization axis",
     )
-    n_h: int | None = setting(None, kind="int", flags="-hdivsteps -divsteps", check=AT_LEAST_ONE)
-    n_v: int | None = setting(None, kind="int", flags="-vdivsteps -divsteps", check=AT_LEAST_ONE)
-    h_step_mrad: Any = setting(None, kind="scalar", unit="mrad", flags="-hdivstep", check=POSITIVE)
-    v_step_mrad: Any = setting(None, kind="scalar", unit="mrad", flags="-vdivstep", check=POSITIVE)
+    n_h: int | None = setting(
+        None,
+        kind="int",
+        flags="-hdivsteps -divsteps",
+        check=AT_LEAST_ONE,
+        doc="directions along the horizontal range; None: from the step",
+    )
+    n_v: int | None = setting(
+        None,
+        kind="int",
+        flags="-vdivsteps -divsteps",
+        check=AT_LEAST_ONE,
+        doc="directions along the vertical range; None: from the step",
+    )
+    h_step_mrad: Any = setting(
+        None, kind="scalar", unit="mrad", flags="-hdivstep", check=POSITIVE, doc="between directions, horizontal"
+    )
+    v_step_mrad: Any = setting(
+        None, kind="scalar", unit="mrad", flags="-vdivstep", check=POSITIVE, doc="between directions, vertical"
+    )
     round: bool = setting(True, kind="bool", flags="-round_div -square_div", doc="cut the grid to an ellipse")
 
 
@@ -86,7 +103,15 @@ class Beam(Config):
         flags="-lambda -wave",
         doc="None: 1 Angstrom unless energy_ev is given",
     )
-    energy_ev: Any = setting(None, kind="scalar", unit="eV", differentiable=True, check=POSITIVE, flags="-energy")
+    energy_ev: Any = setting(
+        None,
+        kind="scalar",
+        unit="eV",
+        differentiable=True,
+        check=POSITIVE,
+        flags="-energy",
+        doc="of the photons, in place of wavelength_angstrom",
+    )
     fluence_per_m2: Any = setting(
         DEFAULT_FLUENCE,
         kind="scalar",
@@ -94,6 +119,7 @@ class Beam(Config):
         differentiable=True,
         check=NOT_NEGATIVE,
         flags="-fluence",
+        doc="photons through a unit area in the whole exposure; flux_per_s replaces it",
     )
     flux_per_s: Any = setting(
         None,
@@ -104,7 +130,15 @@ class Beam(Config):
         flags="-flux",
         doc="when given: fluence = flux exposure / size^2",
     )
-    exposure_s: Any = setting(1.0, kind="scalar", unit="s", differentiable=True, check=NOT_NEGATIVE, flags="-exposure")
+    exposure_s: Any = setting(
+        1.0,
+        kind="scalar",
+        unit="s",
+        differentiable=True,
+        check=NOT_NEGATIVE,
+        flags="-exposure",
+        doc="length of the exposure; counts where flux_per_s is given",
+    )
     size_mm: Any = setting(
         None,
         kind="scalar",
@@ -128,17 +162,41 @@ class Beam(Config):
         flags="-polar_vector",
         doc="lab frame, along the electric field; None: by convention",
     )
-    kahn_factor: Any = setting(0.0, kind="scalar", differentiable=True, check=_KAHN, flags="-polar")
+    kahn_factor: Any = setting(
+        0.0,
+        kind="scalar",
+        differentiable=True,
+        check=_KAHN,
+        flags="-polar",
+        doc="degree of polarization: 1 along polarization_axis, -1 across it, 0 none",
+    )
     polarized: bool = setting(True, kind="bool", flags="-nopolar", doc="False: no polarization factor at all")
     dispersion_percent: Any = setting(
         0.0, kind="scalar", unit="%", differentiable=True, flags="-dispersion", doc="full width of the wavelength range"
     )
-    n_wavelengths: int | None = setting(None, kind="int", flags="-dispsteps", check=AT_LEAST_ONE)
-    divergence: Divergence | None = setting(None, part=Divergence)
-    sources: Sources | None = setting(None, part=Sources)
+    n_wavelengths: int | None = setting(
+        None,
+        kind="int",
+        flags="-dispsteps",
+        check=AT_LEAST_ONE,
+        doc="samples of the wavelength range; None: 1 without dispersion_percent",
+    )
+    divergence: Divergence | None = setting(None, part=Divergence, doc="spread of directions; None: none")
+    sources: Sources | None = setting(
+        None, part=Sources, doc="explicit list in place of divergence and dispersion_percent"
+    )
 
     def _check(self) -> None:
         if self.wavelength_angstrom is not None and self.energy_ev is not None:
             raise ConfigError(
                 "beam.energy_ev", self.energy_ev, "given together with wavelength_angstrom", "give one of them"
             )
+
+    @property
+    def flux_decides(self) -> bool:
+        """Whether the fluence follows from `flux_per_s`, so that `fluence_per_m2` does not count."""
+        given = self.flux_per_s is not None and (is_tensor(self.flux_per_s) or self.flux_per_s != 0)
+        return given and (is_tensor(self.exposure_s) or self.exposure_s > 0)
+
+    def _overridden(self) -> dict[str, str]:
+        return {"fluence_per_m2": "flux_per_s decides"} if self.flux_decides else {}

@@ -31,12 +31,18 @@ class UnitCell(Config):
     """Unit cell: edges a, b, c [Angstrom] and angles alpha, beta, gamma [degrees]."""
 
     _path = "crystal.unit_cell"
-    a: Any = setting(kind="scalar", unit="Angstrom", differentiable=True, flags="-cell", check=POSITIVE)
-    b: Any = setting(kind="scalar", unit="Angstrom", differentiable=True, flags="-cell", check=POSITIVE)
-    c: Any = setting(kind="scalar", unit="Angstrom", differentiable=True, flags="-cell", check=POSITIVE)
-    alpha: Any = setting(kind="scalar", unit="degrees", differentiable=True, flags="-cell", check=_ANGLE)
-    beta: Any = setting(kind="scalar", unit="degrees", differentiable=True, flags="-cell", check=_ANGLE)
-    gamma: Any = setting(kind="scalar", unit="degrees", differentiable=True, flags="-cell", check=_ANGLE)
+    a: Any = setting(kind="scalar", unit="Angstrom", differentiable=True, flags="-cell", check=POSITIVE, doc="edge a")
+    b: Any = setting(kind="scalar", unit="Angstrom", differentiable=True, flags="-cell", check=POSITIVE, doc="edge b")
+    c: Any = setting(kind="scalar", unit="Angstrom", differentiable=True, flags="-cell", check=POSITIVE, doc="edge c")
+    alpha: Any = setting(
+        kind="scalar", unit="degrees", differentiable=True, flags="-cell", check=_ANGLE, doc="angle between b and c"
+    )
+    beta: Any = setting(
+        kind="scalar", unit="degrees", differentiable=True, flags="-cell", check=_ANGLE, doc="angle between a and c"
+    )
+    gamma: Any = setting(
+        kind="scalar", unit="degrees", differentiable=True, flags="-cell", check=_ANGLE, doc="angle between a and b"
+    )
 
     def _check(self) -> None:
         angles = (self.alpha, self.beta, self.gamma)
@@ -143,12 +149,15 @@ class Crystal(Config):
         kind="enum",
         choices=tuple(shape.name.lower() for shape in Shape),
         flags="-square_xtal -round_xtal -gauss_xtal -tophat_spots",
+        doc="of the crystal, which decides the form of the spots",
     )
     fudge: Any = setting(
         1.0, kind="scalar", differentiable=True, flags="-fudge", doc="radius^2 multiplier of round, gauss and tophat"
     )
-    mosaic: Mosaic = setting(factory=Mosaic, part=Mosaic)
-    structure_factors: StructureFactors | None = setting(None, part=StructureFactors, flags="-hkl -default_F -dump")
+    mosaic: Mosaic = setting(factory=Mosaic, part=Mosaic, doc="misoriented domains")
+    structure_factors: StructureFactors | None = setting(
+        None, part=StructureFactors, flags="-hkl -default_F -dump", doc="amplitudes of the reflections; required"
+    )
     space_group: Any = setting(
         None,
         kind="symbol",

@@ -26,7 +26,9 @@ class Sensor(Config):
     """A detector sensor of finite thickness, sampled in layers."""
 
     _path = "detector.sensor"
-    thickness_um: Any = setting(0.0, **_SCALAR, unit="um", flags="-detector_thick")
+    thickness_um: Any = setting(
+        0.0, **_SCALAR, unit="um", flags="-detector_thick", doc="of the sensitive layer; 0: no sensor"
+    )
     attenuation_um: Any = setting(
         None, **_SCALAR, unit="um", flags="-detector_abs", check=NOT_NEGATIVE, infinite_ok=True,
         doc="1/e depth; inf or 0: no sensor; None: that of the material",
@@ -34,7 +36,13 @@ class Sensor(Config):
     material: str | None = setting(
         None, kind="enum", choices=MATERIALS, doc="decides attenuation_um where it is None, at the energy of the beam"
     )
-    n_layers: int | None = setting(None, kind="int", flags="-detector_thicksteps -thicksteps", check=AT_LEAST_ONE)
+    n_layers: int | None = setting(
+        None,
+        kind="int",
+        flags="-detector_thicksteps -thicksteps",
+        check=AT_LEAST_ONE,
+        doc="layers in which absorption is summed; None: two",
+    )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -42,15 +50,23 @@ class Detector(Config):
     """A flat (or curved) detector and its place in the laboratory."""
 
     _path = "detector"
-    n_fast: int = setting(1024, kind="int", flags="-detpixels -detpixels_f -detsize", check=AT_LEAST_ONE)
-    n_slow: int = setting(1024, kind="int", flags="-detpixels -detpixels_s -detsize", check=AT_LEAST_ONE)
-    pixel_size_mm: Any = setting(0.1, **_SCALAR, unit="mm", check=POSITIVE, flags="-pixel")
+    n_fast: int = setting(
+        1024, kind="int", flags="-detpixels -detpixels_f -detsize", check=AT_LEAST_ONE, doc="pixels of a row"
+    )
+    n_slow: int = setting(1024, kind="int", flags="-detpixels -detpixels_s -detsize", check=AT_LEAST_ONE, doc="rows")
+    pixel_size_mm: Any = setting(
+        0.1, **_SCALAR, unit="mm", check=POSITIVE, flags="-pixel", doc="edge of a square pixel"
+    )
     size_mm: Any = setting(
         None, kind="vector2", items_optional=True, unit="mm", flags="-detsize", check=POSITIVE,
         doc="(fast, slow) as typed, when not pixels x pixel size; used by DETSIZE_NOT_ROUNDED only",
     )  # fmt: skip
     convention: str = setting(
-        "mosflm", kind="enum", choices=tuple(CONVENTIONS), flags="-mosflm -denzo -adxv -xds -dials"
+        "mosflm",
+        kind="enum",
+        choices=tuple(CONVENTIONS),
+        flags="-mosflm -denzo -adxv -xds -dials",
+        doc="laboratory frame, vectors and rule of the beam center",
     )
     distance_mm: Any = setting(
         None, **_SCALAR, unit="mm", check=POSITIVE, flags="-distance",
@@ -79,20 +95,34 @@ class Detector(Config):
         None, kind="enum", choices=("beam", "sample"), flags="-pivot", doc="None: by convention"
     )
     rotation_deg: Any = setting(
-        (0.0, 0.0, 0.0), **_VECTOR, unit="degrees", flags="-detector_rotx -detector_roty -detector_rotz"
+        (0.0, 0.0, 0.0),
+        **_VECTOR,
+        unit="degrees",
+        flags="-detector_rotx -detector_roty -detector_rotz",
+        doc="about lab x, y, z in that order",
     )
-    twotheta_deg: Any = setting(0.0, **_SCALAR, unit="degrees", flags="-twotheta")
-    twotheta_axis: Any = setting(None, **_VECTOR, flags="-twotheta_axis")
-    fast_axis: Any = setting(None, **_VECTOR, flags="-fdet_vector")
-    slow_axis: Any = setting(None, **_VECTOR, flags="-sdet_vector")
-    normal_axis: Any = setting(None, **_VECTOR, flags="-odet_vector")
+    twotheta_deg: Any = setting(
+        0.0, **_SCALAR, unit="degrees", flags="-twotheta", doc="swing of the detector about twotheta_axis"
+    )
+    twotheta_axis: Any = setting(
+        None, **_VECTOR, flags="-twotheta_axis", doc="lab frame, of twotheta_deg; None: by convention"
+    )
+    fast_axis: Any = setting(
+        None, **_VECTOR, flags="-fdet_vector", doc="lab frame, along a row of pixels; None: by convention"
+    )
+    slow_axis: Any = setting(
+        None, **_VECTOR, flags="-sdet_vector", doc="lab frame, from row to row; None: by convention"
+    )
+    normal_axis: Any = setting(
+        None, **_VECTOR, flags="-odet_vector", doc="lab frame, from the sample to the detector; None: by convention"
+    )
     pix0_mm: Any = setting(
         None, **_VECTOR, unit="mm", flags="-pix0_vector -pix0_vector_mm",
         doc="outer corner of pixel [0, 0] before rotations, lab frame",
     )  # fmt: skip
     curved: bool = setting(False, kind="bool", flags="-curved_det", doc="all pixels equidistant from the sample")
     point_pixel: bool = setting(False, kind="bool", flags="-point_pixel", doc="no obliquity in the solid angle")
-    sensor: Sensor | None = setting(None, part=Sensor)
+    sensor: Sensor | None = setting(None, part=Sensor, doc="absorption in a layer of finite thickness; None: none")
     name: Any = setting(None, kind="symbol", doc="of the panel, in files that name panels")
     mask: Any = setting(
         None, kind="other", flags="-mask", doc="(n_slow, n_fast) bool, True = rendered; kept as a read-only copy"

@@ -25,17 +25,25 @@ class Experiment(Config):
     """Everything that decides the image, and the quirks under which it is simulated."""
 
     _path = ""
-    crystal: Crystal = setting(part=Crystal)
-    beam: Beam = setting(factory=Beam, part=Beam)
+    crystal: Crystal = setting(part=Crystal, doc="what diffracts")
+    beam: Beam = setting(factory=Beam, part=Beam, doc="what falls on it")
     detector: Any = setting(factory=Detector, part=Detector, several=True, doc="a Detector, or a tuple of panels")
     detector_pose: Pose | None = setting(None, part=Pose, doc="motion of all panels together; None: none")
-    goniometer: Goniometer = setting(factory=Goniometer, part=Goniometer)
-    sampling: Sampling = setting(factory=Sampling, part=Sampling)
-    background: Background = setting(factory=Background, part=Background)
-    quirks: frozenset[Quirk] = setting(CORRECTED, kind="other", flags="--fidelity --quirks")
+    goniometer: Goniometer = setting(factory=Goniometer, part=Goniometer, doc="rotation during the exposure")
+    sampling: Sampling = setting(factory=Sampling, part=Sampling, doc="how finely the sum is sampled")
+    background: Background = setting(factory=Background, part=Background, doc="what else scatters")
+    quirks: frozenset[Quirk] = setting(
+        CORRECTED,
+        kind="other",
+        flags="--fidelity --quirks",
+        doc='defects of the original that are reproduced: a set of Quirk, "corrected" or "reference"',
+    )
 
     def _check(self) -> None:
         object.__setattr__(self, "quirks", as_quirks(self.quirks))
+
+    def _worded(self, name: str, value: Any) -> str:
+        return repr(self.fidelity) if name == "quirks" and self.fidelity in FIDELITIES else super()._worded(name, value)
 
     @property
     def fidelity(self) -> str:

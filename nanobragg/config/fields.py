@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from nanobragg.arrays import is_complex, is_tensor, is_transformed, real_array
+from nanobragg.config.spoken.speaks import Speaks
 from nanobragg.errors import ConfigError
 
 Check = tuple[Callable[[float], bool], str]
@@ -92,7 +93,7 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-class Config:
+class Config(Speaks):
     """Base of the config objects: checks every field against its metadata when the object is built."""
 
     _path: ClassVar[str] = ""

@@ -14,10 +14,37 @@ class Goniometer(Config):
     """The rotation of the crystal during the exposure."""
 
     _path = "goniometer"
-    phi_start_deg: Any = setting(0.0, kind="scalar", unit="degrees", differentiable=True, flags="-phi")
-    osc_deg: Any = setting(None, kind="scalar", unit="degrees", differentiable=True, flags="-osc")
-    step_deg: Any = setting(None, kind="scalar", unit="degrees", differentiable=True, flags="-phistep")
-    n_steps: int | None = setting(None, kind="int", flags="-phisteps", check=AT_LEAST_ONE)
+    phi_start_deg: Any = setting(
+        0.0,
+        kind="scalar",
+        unit="degrees",
+        differentiable=True,
+        flags="-phi",
+        doc="spindle angle at which the exposure begins",
+    )
+    osc_deg: Any = setting(
+        None,
+        kind="scalar",
+        unit="degrees",
+        differentiable=True,
+        flags="-osc",
+        doc="width of the rotation; None: a still",
+    )
+    step_deg: Any = setting(
+        None,
+        kind="scalar",
+        unit="degrees",
+        differentiable=True,
+        flags="-phistep",
+        doc="between the angles that are summed",
+    )
+    n_steps: int | None = setting(
+        None,
+        kind="int",
+        flags="-phisteps",
+        check=AT_LEAST_ONE,
+        doc="angles that are summed; None: from osc_deg and step_deg",
+    )
     axis: Any = setting(None, kind="vector3", differentiable=True, flags="-spindle_axis", doc="None: by convention")
 
 
@@ -40,7 +67,14 @@ class Sampling(Config):
         flags="-interpolate -nointerpolate",
         doc="None: tricubic when any of n_cells is <= 2",
     )
-    d_min_angstrom: float | None = setting(None, kind="scalar", unit="Angstrom", flags="-dmin", check=POSITIVE)
+    d_min_angstrom: float | None = setting(
+        None,
+        kind="scalar",
+        unit="Angstrom",
+        flags="-dmin",
+        check=POSITIVE,
+        doc="nothing is rendered beyond this resolution",
+    )
     roi: Any = setting(None, kind="other", flags="-roi", doc="(slow slice, fast slice), half-open")
     oversample_thick: bool = setting(False, kind="bool", flags="-oversample_thick", doc="reference quirk only")
     oversample_polar: bool = setting(False, kind="bool", flags="-oversample_polar", doc="reference quirk only")

@@ -19,6 +19,7 @@ from nanobragg.arrays import (
     number,
     too_large_in,
 )
+from nanobragg.config.spoken.speaks import shown_value
 from nanobragg.config.table_checks import (
     PATH,
     amplitudes,
@@ -107,6 +108,16 @@ class StructureFactors:
             store(self, "d_min_angstrom", d_min := number(self.d_min_angstrom, f"{PATH}.d_min_angstrom"))
             if not d_min > 0:
                 raise ConfigError(f"{PATH}.d_min_angstrom", d_min, "must be > 0")
+
+    def __repr__(self) -> str:
+        fill = "default_F=" + shown_value(self.default_F)
+        if not self.has_table:
+            return f"StructureFactors({fill})"
+        box = " ".join(f"{low}..{high}" for low, high in zip(self.hkl_min, self.hkl_max, strict=True))
+        kind = shown_value(self.amplitude) if is_tensor(self.amplitude) else ""
+        group = "" if self.space_group is None else f"file in {self.space_group}"
+        known = (f"{self.n_reflections} reflections", f"hkl {box}", kind, fill, group)
+        return f"StructureFactors({', '.join(text for text in known if text)})"
 
     @property
     def has_table(self) -> bool:

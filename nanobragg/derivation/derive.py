@@ -260,8 +260,7 @@ def sampled_rotation(experiment: Experiment, ops: Ops) -> Rotation:
 def _fluence(experiment: Experiment, ops: Ops) -> Any:
     """flux exposure / size^2 when a flux is given (docs/model.md, Fluence and scale)."""
     beam = experiment.beam
-    given = beam.flux_per_s is not None and (is_tensor(beam.flux_per_s) or beam.flux_per_s != 0)
-    if given and (is_tensor(beam.exposure_s) or beam.exposure_s > 0):
+    if beam.flux_decides:
         size = ops.lift(DEFAULT_BEAM_SIZE) if beam.size_mm is None else ops.lift(beam.size_mm) / 1000
         return ops.lift(beam.flux_per_s) * ops.lift(beam.exposure_s) / size / size
     return ops.lift(beam.fluence_per_m2)

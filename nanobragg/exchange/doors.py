@@ -12,6 +12,7 @@ from typing import Any
 from nanobragg import exchange, lazy
 from nanobragg.config import Experiment
 from nanobragg.config.experiment import File
+from nanobragg.config.fields import Config
 from nanobragg.errors import ConfigError
 from nanobragg.io import geometry
 
@@ -180,9 +181,21 @@ DOORS: tuple[Any, ...] = (
 )
 
 
+def _part_page(self: Config) -> str:
+    """What a notebook shows of a part of an experiment."""
+    return exchange.part_html(self)
+
+
+def _experiment_page(self: Experiment) -> str:
+    """What a notebook shows of an experiment."""
+    return exchange.experiment_html(self)
+
+
 def attach() -> None:
-    """Give the class its doors, and `nanobragg.io` the writers that take an Experiment."""
+    """Give the class its doors, notebooks their pages, and `nanobragg.io` the writers that take an Experiment."""
     lazy.supply("nanobragg.io", "nanobragg.exchange")
+    Config._repr_html_ = _part_page  # type: ignore[attr-defined]
+    Experiment._repr_html_ = _experiment_page  # type: ignore[attr-defined]
     for door in DOORS:
         door.__qualname__ = f"Experiment.{door.__name__}"
         setattr(Experiment, door.__name__, classmethod(door) if door.__name__.startswith("from_") else door)

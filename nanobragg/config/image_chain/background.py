@@ -33,7 +33,7 @@ class Beamstop(Config):
     """A disk that keeps what is scattered before it, along the beam, from the detector."""
 
     _path = "background.components.beamstop"
-    radius_mm: float = setting(kind="scalar", unit="mm", check=POSITIVE)
+    radius_mm: float = setting(kind="scalar", unit="mm", check=POSITIVE, doc="of the disk")
     distance_mm: float = setting(kind="scalar", unit="mm", check=POSITIVE, doc="from the sample along the beam")
 
 
@@ -67,8 +67,10 @@ class Amorphous(Config):
     attenuation_mm: Any = setting(
         None, **_SCALAR, unit="mm", check=POSITIVE, doc="1/e depth in the slab, of both rays; None: none"
     )
-    beamstop: Beamstop | None = setting(None, part=Beamstop)
-    scale: Any = setting(1.0, **_SCALAR, check=NOT_NEGATIVE)
+    beamstop: Beamstop | None = setting(
+        None, part=Beamstop, doc="keeps what is scattered before it from the detector; None: none"
+    )
+    scale: Any = setting(1.0, **_SCALAR, check=NOT_NEGATIVE, doc="factor on the whole component")
     interpolation: str = setting(
         "pchip", kind="enum", choices=("pchip", "linear"), doc="between the rows; constant outside"
     )

@@ -24,7 +24,9 @@ class Psf(Config):
     """The point spread: of charge between pixels, or of light in a phosphor and its fibers."""
 
     _path = "readout.psf"
-    kind: str = setting("none", kind="enum", choices=("none", "gauss", "fiber", "array"), flags="-psf")
+    kind: str = setting(
+        "none", kind="enum", choices=("none", "gauss", "fiber", "array"), flags="-psf", doc="form of the spread"
+    )
     fwhm_um: Any = setting(
         None, **_SCALAR, unit="um", check=POSITIVE, flags="-psf_fwhm", doc="full width at half maximum"
     )
@@ -116,9 +118,11 @@ class Stage(Config):
 
     _path = "readout.stages"
     up_to_kev: float = setting(kind="scalar", unit="keV", check=POSITIVE, infinite_ok=True, doc="largest charge")
-    gain_adu_per_kev: float = setting(kind="scalar", unit="ADU/keV", check=(lambda v: v != 0, "must not be 0"))
-    pedestal_adu: float = setting(0.0, kind="scalar", unit="ADU")
-    noise_adu: float = setting(0.0, kind="scalar", unit="ADU", check=NOT_NEGATIVE)
+    gain_adu_per_kev: float = setting(
+        kind="scalar", unit="ADU/keV", check=(lambda v: v != 0, "must not be 0"), doc="numbers for a charge"
+    )
+    pedestal_adu: float = setting(0.0, kind="scalar", unit="ADU", doc="added")
+    noise_adu: float = setting(0.0, kind="scalar", unit="ADU", check=NOT_NEGATIVE, doc="rms, electronic")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -136,19 +140,32 @@ class Readout(Config):
     """From expected photons to counts, beside an Experiment."""
 
     _path = "readout"
-    kind: str = setting("integrating", kind="enum", choices=("integrating", "counting"))
+    kind: str = setting(
+        "integrating",
+        kind="enum",
+        choices=("integrating", "counting"),
+        doc="counting of photons, or integration of their energy",
+    )
     counting: str = setting(
         "poisson", kind="enum", choices=("poisson", "none"), flags="-nonoise", doc="statistics of the photons"
     )
     flicker: Any = setting(
         0.0, **_SCALAR, check=NOT_NEGATIVE, flags="-flicker", doc="rms of the factor of a frame, one for all its panels"
     )
-    gain_adu_per_photon: Any = setting(1.0, **_SCALAR, unit="ADU/photon", check=POSITIVE, flags="-gain")
+    gain_adu_per_photon: Any = setting(
+        1.0, **_SCALAR, unit="ADU/photon", check=POSITIVE, flags="-gain", doc="numbers for a photon of the beam"
+    )
     gain_spread: Any = setting(0.0, **_SCALAR, check=NOT_NEGATIVE, doc="rms fraction of what one photon gives")
     noise_adu: Any = setting(0.0, **_SCALAR, unit="ADU", check=NOT_NEGATIVE, flags="-readout", doc="rms of every pixel")
-    offset_adu: Any = setting(0.0, **_SCALAR, unit="ADU", flags="-adc")
-    dark_adu_per_s: Any = setting(0.0, **_SCALAR, unit="ADU/s", check=NOT_NEGATIVE)
-    bits: int = setting(16, kind="int", check=(lambda v: v in _DTYPES, "must be 16, 20 or 32"), flags="-bits")
+    offset_adu: Any = setting(0.0, **_SCALAR, unit="ADU", flags="-adc", doc="added to every pixel")
+    dark_adu_per_s: Any = setting(0.0, **_SCALAR, unit="ADU/s", check=NOT_NEGATIVE, doc="dark current of every pixel")
+    bits: int = setting(
+        16,
+        kind="int",
+        check=(lambda v: v in _DTYPES, "must be 16, 20 or 32"),
+        flags="-bits",
+        doc="of the numbers in the file",
+    )
     min_adu: int | None = setting(
         None, kind="int", unit="ADU", doc="None: 0 of counting detectors, else the smallest of the type"
     )
@@ -158,10 +175,10 @@ class Readout(Config):
         "calibrated", kind="enum", choices=("calibrated", "raw"),
         doc="calibrated: photons times gain; raw: the converter's 14 bits with the stage in bits 14 and 15",
     )  # fmt: skip
-    psf: Psf = setting(factory=Psf, part=Psf)
-    maps: Maps = setting(factory=Maps, part=Maps)
-    rate: Rate = setting(factory=Rate, part=Rate)
-    flags: Flags = setting(factory=Flags, part=Flags)
+    psf: Psf = setting(factory=Psf, part=Psf, doc="point spread")
+    maps: Maps = setting(factory=Maps, part=Maps, doc="what differs from pixel to pixel and stays")
+    rate: Rate = setting(factory=Rate, part=Rate, doc="dead time")
+    flags: Flags = setting(factory=Flags, part=Flags, doc="values of pixels that hold no count")
 
     @classmethod
     def preset(cls, name: str, **fields: Any) -> Readout:

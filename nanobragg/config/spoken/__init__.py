@@ -1,0 +1,1 @@
+"""How config objects show themselves: help, signature and repr from the metadata of their fields."""
