@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from nanobragg.config import Experiment
@@ -19,6 +19,7 @@ from nanobragg.errors import ConfigError, IneffectiveWarning, NanoBraggWarning, 
 from nanobragg.imaging.background import with_background
 from nanobragg.inspection.consistency import structure_factor_mismatches
 from nanobragg.inspection.triggers import triggered
+from nanobragg.lazy import dataclass
 
 
 def simulate(

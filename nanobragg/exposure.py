@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,7 @@ from nanobragg.engines.engine import at_least_one
 from nanobragg.errors import ConfigError
 from nanobragg.exchange.notebook.page import images_html
 from nanobragg.imaging.readout import Conditions, Counts, counts, expected, variance
+from nanobragg.lazy import dataclass
 from nanobragg.streams import checked_seed
 
 

@@ -7,7 +7,6 @@ Philox4x32-10 (Salmon et al., SC'11): frames may be made in any order, and a fra
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from numbers import Integral
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from nanobragg import _imaging
 from nanobragg.errors import ConfigError
+from nanobragg.lazy import dataclass
 
 _LARGEST = 2**32 - 1
 _SHARE = 1 << 16

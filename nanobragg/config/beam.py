@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from nanobragg.arrays import is_tensor
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.constants import DEFAULT_FLUENCE
 from nanobragg.errors import ConfigError
+from nanobragg.lazy import dataclass
 
 _KAHN = (lambda v: -1 <= v <= 1, "must be between -1 and 1")
 

@@ -6,7 +6,7 @@ beam center is data too: see `BeamCenterRule`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from nanobragg.lazy import dataclass
 
 Vector = tuple[float, float, float]
 

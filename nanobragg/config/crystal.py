@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +12,7 @@ from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import BackendUnavailableError, ConfigError
 from nanobragg.io.space_groups import hall_symbol
+from nanobragg.lazy import dataclass
 
 _ANGLE = (lambda v: 0 < v < 180, "must be > 0 and < 180")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from nanobragg.config.conventions import CONVENTIONS
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.config.image_chain.presets import preset
 from nanobragg.errors import ConfigError
+from nanobragg.lazy import dataclass
 from nanobragg.sensor_materials import MATERIALS
 
 _NOT_ZERO = (lambda v: v != 0, "must not be 0")

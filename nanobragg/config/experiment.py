@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from nanobragg.config.image_chain.background import Background
 from nanobragg.config.quirks import CORRECTED, FIDELITIES, Quirk, as_quirks, fidelity_name
 from nanobragg.config.sampling import Goniometer, Sampling
 from nanobragg.errors import ConfigError
+from nanobragg.lazy import dataclass
 
 File = str | PathLike[str]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from nanobragg.errors import ConfigError
+from nanobragg.lazy import dataclass
 
 
 @dataclass(frozen=True)

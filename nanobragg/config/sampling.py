@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from nanobragg.config.fields import AT_LEAST_ONE, POSITIVE, Config, setting
 from nanobragg.errors import ConfigError
+from nanobragg.lazy import dataclass
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -32,6 +31,7 @@ from nanobragg.config.table_checks import (
 )
 from nanobragg.errors import ConfigError
 from nanobragg.io import reflections as files
+from nanobragg.lazy import dataclass
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from nanobragg.constants import AVOGADRO, DEFAULT_BEAM_SIZE
 from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import Ops
 from nanobragg.errors import ConfigError
+from nanobragg.lazy import dataclass
 
 _LARGEST_INDEX = 1 << 16
 MOST_WAVELENGTHS = 8

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,6 +35,7 @@ from nanobragg.derivation.scene import KERNEL_QUIRKS, FactorMode, Scene, Shape
 from nanobragg.derivation.sources import SourceList, source_list
 from nanobragg.derivation.vectors import FLOAT_OPS, Ops, Vec, matvec, radians, rotaxis, unit
 from nanobragg.errors import ConfigError
+from nanobragg.lazy import dataclass
 
 
 @dataclass(frozen=True)

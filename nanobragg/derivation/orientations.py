@@ -7,7 +7,6 @@ differentiable and every backend sees the same domains.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from nanobragg.config import Experiment
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.rng import LegacyRandom, checked_seed
 from nanobragg.derivation.vectors import FLOAT_OPS, Ops, Vec
+from nanobragg.lazy import dataclass
 
 _THIRD_F32 = 0.3333333432674408
 _RANDOM_MISSET_SPREAD = 90.0

@@ -7,11 +7,12 @@ table. Both become indices in the Scene, so that no kernel carries state from pi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nanobragg import _core
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.scene import Scene
+from nanobragg.lazy import dataclass
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ under DMIN_ZEROES_WATER, where such a pixel is 0 (only if `polarized` and polari
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ from nanobragg.arrays import is_tensor
 from nanobragg.config.crystal import Shape
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.lazy import dataclass
 
 
 class FactorMode(enum.IntEnum):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from nanobragg.constants import EV_ANGSTROM, SOURCE_DISTANCE
 from nanobragg.derivation.placement import Placement
 from nanobragg.derivation.vectors import Ops, Vec, rotaxis, scale, unit
 from nanobragg.errors import ConfigError
+from nanobragg.lazy import dataclass
 
 
 @dataclass(frozen=True)

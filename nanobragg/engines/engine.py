@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -13,6 +12,7 @@ from nanobragg.config import Experiment
 from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import Ops
 from nanobragg.errors import ConfigError, CoreError
+from nanobragg.lazy import dataclass
 
 Progress = Callable[[int, int], object]
 """Receives (pixels done, pixels in all), in raster order."""

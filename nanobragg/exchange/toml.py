@@ -12,7 +12,6 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from os import PathLike, fspath
 from typing import Any
@@ -31,6 +30,7 @@ from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io.atomic import read_bytes
 from nanobragg.io.images.image_file import read_image
+from nanobragg.lazy import dataclass
 
 _FILES = ("mtz", "cif", "model", "hkl", "fdump")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from nanobragg.derivation.rng import LegacyRandom, checked_seed
 from nanobragg.errors import ConfigError
 from nanobragg.io.images.counts import MAX_COUNT, Region, as_array, checked_region
+from nanobragg.lazy import dataclass
 
 GENERATORS = ("pcg64", "nanobragg")
 _NOISE_STREAM = 1

@@ -8,7 +8,7 @@ are differentiable, `counts` draws them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from nanobragg.imaging import rate
 from nanobragg.imaging.maps import DEAD, GAP, GOOD, HOT, OVERLOAD, bad_pixels, drawn, efficiency
 from nanobragg.imaging.namespace import Namespace, namespace_of
 from nanobragg.imaging.psf import spread
+from nanobragg.lazy import dataclass
 from nanobragg.streams import Purpose, Stream
 
 _ROUNDING = 1.0 / 12.0
@@ -43,7 +44,10 @@ class Conditions:
     n_threads: int = 1
 
 
-def expected(photons: Any, readout: Readout, conditions: Conditions = Conditions()) -> Any:
+_USUAL = Conditions()
+
+
+def expected(photons: Any, readout: Readout, conditions: Conditions = _USUAL) -> Any:
     """Expected value of every pixel [ADU], without clipping.
 
     Parameters
@@ -74,7 +78,7 @@ def expected(photons: Any, readout: Readout, conditions: Conditions = Conditions
     return readout.gain_adu_per_photon * m * c + _offsets(m, readout, conditions, xp)
 
 
-def variance(photons: Any, readout: Readout, conditions: Conditions = Conditions()) -> Any:
+def variance(photons: Any, readout: Readout, conditions: Conditions = _USUAL) -> Any:
     """Variance of every pixel [ADU^2], the flicker of the whole frame included; pixels may be correlated.
 
     Parameters, returned array : as for `expected`.
@@ -123,7 +127,7 @@ class Counts:
 
 
 def counts(
-    photons: Any, readout: Readout, seed: int, conditions: Conditions = Conditions(), *, rendered: Any = None
+    photons: Any, readout: Readout, seed: int, conditions: Conditions = _USUAL, *, rendered: Any = None
 ) -> Counts:
     """Numbers as the detector writes them.
 

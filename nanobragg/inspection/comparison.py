@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nanobragg.errors import ConfigError
 from nanobragg.inspection.peaks import DEFAULT_RADIUS, Peak, PeakPair, match_peaks
+from nanobragg.lazy import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nanobragg.arrays import available_cores
 from nanobragg.backends import DEFAULT_BACKEND
@@ -17,6 +17,7 @@ from nanobragg.engines.engine import Engine
 from nanobragg.inspection.coarse import estimated_seconds
 from nanobragg.inspection.quirk_cost import QuirkCost, quirk_costs
 from nanobragg.inspection.triggers import Trigger, triggered
+from nanobragg.lazy import dataclass
 
 
 @dataclass(frozen=True)

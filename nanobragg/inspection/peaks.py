@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
+
+from nanobragg.lazy import dataclass
 
 DEFAULT_RADIUS = 3.0
 """Two peaks farther apart than this [pixels] are not the same one."""

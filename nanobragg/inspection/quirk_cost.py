@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from nanobragg.derivation.derive import derive
 from nanobragg.derivation.resolve import resolve
 from nanobragg.errors import NanoBraggError
 from nanobragg.inspection import coarse
+from nanobragg.lazy import dataclass
 
 MOST_PIXELS = 4096
 MOST_EVALUATIONS = 4_000_000

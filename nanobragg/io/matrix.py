@@ -6,7 +6,6 @@ Rows are the x, y, z components, columns are a*, b*, c*, each number is in 1/Ang
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from numbers import Real
 from os import PathLike
 from typing import Any
@@ -18,6 +17,7 @@ from nanobragg.arrays import float_array
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io import text
 from nanobragg.io.atomic import read_bytes, write_bytes
+from nanobragg.lazy import dataclass
 
 _SINGULAR = 1e-9
 """Smallest volume of the reduced cell, relative to the product of the edges, that is not called flat."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -17,6 +16,7 @@ from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io import text
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.columns import legacy_rows
+from nanobragg.lazy import dataclass
 
 _COLUMNS = ("x", "y", "z", "weight", "wavelength")
 _COMMENT = re.compile(rb"#")

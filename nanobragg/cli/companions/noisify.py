@@ -8,7 +8,6 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from nanobragg.imaging.readout import Conditions, Counts, counts
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.images.pgm import write_pgm
 from nanobragg.io.images.smv import header_values, load_smv, padded_header
+from nanobragg.lazy import dataclass
 
 BANNER = "noisify - add noise to pixels - James Holton 3-19-16"
 _CALIBRATION_STATE = 123456789

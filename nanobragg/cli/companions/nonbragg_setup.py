@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from nanobragg.imaging.original.nonbragg import AmorphousBody, guarded
 from nanobragg.io.images.smv import SmvImage, header_values, load_smv
 from nanobragg.io.sourcefile import read_sourcefile_legacy
 from nanobragg.io.stol import read_stol_legacy
+from nanobragg.lazy import dataclass
 
 _HEADER = {"PIXEL_SIZE": ("pixel", 1000.0), "DISTANCE": ("distance", 1000.0), "CLOSE_DISTANCE": ("close_distance", 1000.0),
            "WAVELENGTH": ("wavelength", 1e10), "BEAM_CENTER_X": ("x_beam", 1000.0), "ORGX": ("org_x", 1.0),

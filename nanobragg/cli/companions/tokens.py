@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from nanobragg.errors import UsageError
 from nanobragg.exchange.command_line.numbers import atof, atoi, strict_float
+from nanobragg.lazy import dataclass
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ from nanobragg.io.images.float_image import read_float
 from nanobragg.io.images.image_file import read_image
 from nanobragg.io.images.pgm import read_pgm
 from nanobragg.io.images.png import encode_png, preview
+from nanobragg.lazy import dataclass
 
 _FLOAT_ENDINGS = (".bin", ".raw", ".float", ".f32")
 _TRACED = 3

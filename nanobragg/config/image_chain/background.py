@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from nanobragg.arrays import detached, is_tensor, read_only
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.errors import ConfigError
 from nanobragg.io.stol import read_stol
+from nanobragg.lazy import dataclass
 
 _SCALAR: dict[str, Any] = {"kind": "scalar", "differentiable": True}
 _TABLES = Path(__file__).parent / "tables"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +11,7 @@ from nanobragg.arrays import is_tensor
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Check, Config, setting
 from nanobragg.config.image_chain.presets import preset
 from nanobragg.errors import ConfigError
+from nanobragg.lazy import dataclass
 
 _SCALAR: dict[str, Any] = {"kind": "scalar", "differentiable": True}
 _FRACTION: Check = (lambda v: 0 <= v < 1, "must be at least 0 and below 1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +12,7 @@ from nanobragg.derivation.decisions.notes import Notes
 from nanobragg.derivation.decisions.size import CrystalSize, crystal_size, recommended_oversample
 from nanobragg.derivation.placement import Placement, place
 from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.lazy import dataclass
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from nanobragg.arrays import detached
@@ -11,6 +10,7 @@ from nanobragg.config.conventions import CONVENTIONS
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.vectors import FLOAT_OPS, Ops, Vec, cross, dot, floats, lifted, norm, scale, unit
 from nanobragg.errors import ConfigError
+from nanobragg.lazy import dataclass
 
 VECTOR_FIELDS = (
     ("beam", "direction"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from nanobragg.arrays import detached, elements
@@ -15,6 +14,7 @@ from nanobragg.derivation.placement.mount import Mount, not_zero
 from nanobragg.derivation.placement.moved import moved_by
 from nanobragg.derivation.vectors import Ops, Vec, cross, dot, floats, radians, rotxyz, unit
 from nanobragg.errors import ConfigError
+from nanobragg.lazy import dataclass
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from nanobragg.io.atomic import read_bytes
 from nanobragg.io.matrix import read_matrix, read_matrix_legacy
 from nanobragg.io.reflections.hkl import read_hkl_legacy
 from nanobragg.io.sourcefile import read_sourcefile, read_sourcefile_legacy
+from nanobragg.lazy import dataclass
 
 
 @dataclass(frozen=True)

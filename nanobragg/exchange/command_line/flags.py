@@ -7,10 +7,10 @@ field are those of the field (docs/command.md, Flags).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from nanobragg.backends import BACKENDS, DEFAULT_BACKEND
+from nanobragg.lazy import dataclass
 
 Kind = Literal["d", "i", "s"]
 """d: floating number, i: integer, s: text."""

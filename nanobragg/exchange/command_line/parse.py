@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from nanobragg.config.quirks import Quirk
 from nanobragg.errors import IneffectiveWarning, NanoBraggWarning, QuirkWarning, UsageError
 from nanobragg.exchange.command_line.flags import FLAGS, NEVER_WORKED, OWN_OPTIONS, Flag
 from nanobragg.exchange.command_line.numbers import LARGEST_INT, atof, atoi, is_too_large, strict_float, strict_int
+from nanobragg.lazy import dataclass
 
 Value = float | int | str
 _BY_NAME = {flag.name: flag for flag in FLAGS}

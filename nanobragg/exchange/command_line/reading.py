@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from nanobragg.arrays import MAX_TABLE_BYTES
@@ -20,6 +20,7 @@ from nanobragg.exchange.command_line.settings import (
     settled,
     take_nan_as_unset,
 )  # fmt: skip
+from nanobragg.lazy import dataclass
 
 DEFAULT_DUMP = "Fdump.bin"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from nanobragg.constants import EV_ANGSTROM
@@ -16,6 +16,7 @@ from nanobragg.errors import UsageError
 from nanobragg.exchange.command_line.flags import VECTOR_KEYS
 from nanobragg.exchange.command_line.numbers import atof
 from nanobragg.exchange.command_line.parse import Occurrence
+from nanobragg.lazy import dataclass
 
 DEFAULT_DETECTOR_MM = 102.4
 """Detector size when neither pixels nor size is typed [mm]."""

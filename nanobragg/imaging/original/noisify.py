@@ -6,7 +6,6 @@ deviate; point spread over the counts; gain, offset and read noise; truncation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from nanobragg import _imaging
 from nanobragg._imaging import OriginalNoise
+from nanobragg.lazy import dataclass
 
 __all__ = ["Generator", "NumpyNoise", "OriginalNoise", "Psf", "Spread", "Stored", "spread", "stored", "wrapped"]
 

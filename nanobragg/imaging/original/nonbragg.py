@@ -6,13 +6,13 @@ The models to use are the components of `nanobragg.config.Background`; here are 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg import _imaging
+from nanobragg.lazy import dataclass
 
 _GUARDS = (-1e99, -1e98), (1e98, 1e99)
 _FEWEST = 100

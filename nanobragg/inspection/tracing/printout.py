@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from nanobragg.inspection.tracing.quantities import OUTSIDE
 from nanobragg.inspection.tracing.trace import Step, Trace, Value
+from nanobragg.lazy import dataclass
 
 _HEAD = re.compile(r"^\s*(\d+)\s+(\d+) : stol = (\S+) or (\S+)\s*$")
 _FLOAT32 = 2.0**-24

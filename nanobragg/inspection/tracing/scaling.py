@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from nanobragg.inspection.tracing.trace import Trace
+from nanobragg.lazy import dataclass
 
 _FINAL = (
     ("capture fraction, once per pixel", "final_capture_fraction"),

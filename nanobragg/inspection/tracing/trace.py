@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine
 from nanobragg.errors import ConfigError
 from nanobragg.inspection.tracing.quantities import LEVELS, OUTSIDE, SCENE, unit_of
+from nanobragg.lazy import dataclass
 
 Value = float | int | str | tuple[float, ...]
 MAX_RECORDS = 5_000_000

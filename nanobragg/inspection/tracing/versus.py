@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from numbers import Real
 
 from nanobragg import _core
 from nanobragg.errors import ConfigError
 from nanobragg.inspection.tracing.quantities import place_of, unit_of
 from nanobragg.inspection.tracing.trace import Step, Trace, Value
+from nanobragg.lazy import dataclass
 
 DEFAULT_TOLERANCE = 1e-9
 

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from os import PathLike
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ import numpy as np
 from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io.geometry.axes import Array, rotation, turning, unit
 from nanobragg.io.space_groups import P1, group_name
+from nanobragg.lazy import dataclass
 
 Path = str | PathLike[str]
 BEAM = np.array([0.0, 0.0, -1.0])

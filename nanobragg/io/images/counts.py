@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from nanobragg import _core
 from nanobragg.arrays import is_tensor
 from nanobragg.errors import ConfigError
+from nanobragg.lazy import dataclass
 
 Region = tuple[slice, slice]
 MAX_COUNT = 65535

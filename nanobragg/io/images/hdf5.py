@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from nanobragg.errors import FileFormatError
 from nanobragg.io.optional import needed
 from nanobragg.io.packing import is_packed, read_unpacked
+from nanobragg.lazy import dataclass
 
 
 @dataclass(frozen=True)

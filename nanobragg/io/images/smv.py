@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -16,6 +15,7 @@ from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io import text
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.packing import read_unpacked
+from nanobragg.lazy import dataclass
 
 _BLOCK = 512
 """A header fills a whole number of these [bytes]."""

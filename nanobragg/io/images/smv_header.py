@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
 
 from nanobragg.io.geometry.record import Geometry, flat_beam_center
 from nanobragg.io.images.smv import mandatory_entries, padded_header
+from nanobragg.lazy import dataclass
 
 _ORIGINAL_LENGTH = 512
 

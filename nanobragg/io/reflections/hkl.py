@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -18,6 +17,7 @@ from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io import text
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.reflections.intensity_lists import hklf4, refuse_unmerged
+from nanobragg.lazy import dataclass
 
 Reflections = tuple[NDArray[np.int64], NDArray[np.float64]]
 _MAX_INDEX = 2**31 - 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tempfile
 import warnings
-from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any
 
@@ -16,6 +15,7 @@ from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.optional import needed
 from nanobragg.io.reflections.symmetry import CellParameters, ReflectionList, codes, spacegroup_or_error
+from nanobragg.lazy import dataclass
 
 CALCULATED = (("FMODEL",), ("F-MODEL", "F_MODEL"), ("FC_ALL",), ("FC", "FCALC"), ("FC_ALL_LS",))
 """Labels of calculated amplitudes by rank, compared without case; of a pair without its signs."""

@@ -7,7 +7,6 @@ Amplitudes alone are expanded: F(hR) and F(h) have the same amplitude for every 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from nanobragg.errors import FileFormatError, NanoBraggWarning
 from nanobragg.io.optional import needed
+from nanobragg.lazy import dataclass
 
 CellParameters = tuple[float, ...]
 """a, b, c [Angstrom], alpha, beta, gamma [degrees]"""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from nanobragg.config.quirks import Quirk
 from nanobragg.errors import IneffectiveWarning
@@ -13,6 +12,7 @@ from nanobragg.exchange.command_line.ineffective import note_ineffective
 from nanobragg.exchange.command_line.parse import Occurrence
 from nanobragg.exchange.command_line.reading import CommandLine
 from nanobragg.exchange.command_line.settings import Settings, settled
+from nanobragg.lazy import dataclass
 
 _COLLISIONS = {
     Quirk.MISSET_SEED_SETS_MISSET: ("-misset_seed", "-misset"),

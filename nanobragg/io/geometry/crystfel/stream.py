@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from nanobragg.errors import FileFormatError, NanoBraggWarning
 from nanobragg.io.atomic import read_bytes
 from nanobragg.io.geometry.axes import Array
 from nanobragg.io.geometry.record import Path
+from nanobragg.lazy import dataclass
 
 _STAR = re.compile(r"^([abc])star\s*=\s*(\S+)\s+(\S+)\s+(\S+)\s*nm\^-1", re.MULTILINE)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from nanobragg.io.atomic import read_bytes
 from nanobragg.io.geometry.axes import FROM_XDS, Array, unit
 from nanobragg.io.geometry.record import Geometry, Panel, Path, forwards, panel_of, reader, reciprocal
 from nanobragg.io.space_groups import hall_symbol
+from nanobragg.lazy import dataclass
 
 _KEYWORD = re.compile(r"([A-Z][A-Z0-9_'/.\-]*)=")
 _NEW_LINES = (6, 4, 7, 3, 3, 3, 5, 3, 3, 3, 3)
