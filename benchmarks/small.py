@@ -3,7 +3,8 @@
     python benchmarks/small.py [--rounds N] [--command FOLDER]
 
 Prints the calls of a simulation, medians of CPU time for an image of 64 x 64 pixels (one crystal, one step) in both
-fidelities, rendered again after `nanobragg.prepare`, and with a new orientation each time. ``--command`` also runs the
+fidelities, rendered again after `nanobragg.prepare`, with a new orientation each time, and with the gradients of twelve
+parameters. ``--command`` also runs the
 command line recorded in a folder of the golden set as a process: its CPU time above that of a Python that imports numpy.
 """
 
@@ -22,6 +23,8 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+import torch
+import torch_speed
 from command import breakdown, process_times
 from workloads import WORKLOADS, prepare, recorded_run
 
@@ -44,6 +47,13 @@ def experiment(fidelity: str) -> nb.Experiment:
     detector = nb.Detector(n_fast=64, n_slow=64, pixel_size_mm=0.4, distance_mm=100.0)
     beam, sampling = nb.Beam(wavelength_angstrom=1.0), nb.Sampling(oversample=1)
     return nb.Experiment(crystal=crystal, detector=detector, beam=beam, sampling=sampling).with_fidelity(fidelity)
+
+
+def gradients() -> Callable[[], object]:
+    """The image, and the gradients of its sum by orientation, cell, beam center and distance."""
+    torch.set_num_threads(1)
+    centered = experiment("corrected").replace("detector.beam_center_mm", (13.0, 12.0))
+    return torch_speed.gradients(centered, n_threads=1)
 
 
 def calls(function: Callable[[], object]) -> Counter[str]:
@@ -92,6 +102,7 @@ def main() -> None:
             ("prepared, the same", render),
         ):  # fmt: skip
             print(f"  {label}: {cpu_ms(function, options.rounds):.2f} ms")
+    print(f"corrected, image and 12 gradients through autograd: {cpu_ms(gradients(), options.rounds):.2f} ms")
     if options.command:
         _command(options.command, options.rounds)
 

@@ -183,7 +183,7 @@ def _images(
         if scenes:
             scene = scenes[i]
         else:
-            d = derivation(decided, chosen.ops, roi=region)
+            d = chosen.derivation(decided, roi=region)
             scene = d.scene
             if warn:
                 warn_about(decided, d, stacklevel=4)

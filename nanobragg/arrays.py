@@ -18,7 +18,7 @@ MAX_TABLE_BYTES = 4 * 2**30
 
 def is_tensor(value: object) -> bool:
     """True for a torch tensor, without importing torch."""
-    return hasattr(value, "requires_grad") and hasattr(value, "detach")
+    return type(value) is not float and hasattr(value, "requires_grad") and hasattr(value, "detach")
 
 
 def is_transformed(value: Any) -> bool:

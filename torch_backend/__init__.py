@@ -1,6 +1,7 @@
 """The torch engine: the same Scene and the same pixels as the C engine, on CPU or GPU, with gradients.
 
-`ops` is the array namespace for the derivation, `inputs` turns a Scene into what the kernel reads, `kernel` is the forward sum,
+`derived` makes the derivation one operation, in numbers that carry their derivatives (`dual`); `ops` is the array namespace
+for the derivation where that does not serve; `inputs` turns a Scene into what the kernel reads, `kernel` is the forward sum,
 `sweep` its derivatives, `function` joins them into one differentiable operation,
 `module` wraps an experiment for optimisers; `detector`, `polarization`, `phase`, `lattice`
 and `structure_factors` hold one concept each.

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nanobragg.arrays import read_only
 from nanobragg.derivation.scene import CONTINUOUS, Scene
 from nanobragg.engines.engine import Engine, Progress
+
+_FEW = 64
 
 
 def continuous(scene: Scene) -> tuple[Tensor, ...]:
@@ -23,12 +28,23 @@ def discrete(scene: Scene) -> Scene:
 
     Tensors may be those of a transform, which have no values to be had here.
     """
-    ones: dict[str, Any] = {name: np.ones(np.shape(getattr(scene, name))) for name in CONTINUOUS if name != "f_table"}
-    table = np.ones((4 if 0 not in np.shape(scene.f_table) else 0,) * 3)
+    ones: dict[str, Any] = {
+        name: _ones(tuple(np.shape(getattr(scene, name)))) for name in CONTINUOUS if name != "f_table"
+    }
+    table = _ones((4 if 0 not in np.shape(scene.f_table) else 0,) * 3)
     first = None if scene.orientations_first_pass is None else ones["orientations"]
     return replace(
-        scene, **ones, f_table=table, orientations_first_pass=first, a_star=np.ones((3, 3)), d_min=float(scene.d_min)
+        scene, **ones, f_table=table, orientations_first_pass=first, a_star=_ones((3, 3)), d_min=float(scene.d_min)
     )
+
+
+def _ones(shape: tuple[int, ...]) -> np.ndarray:
+    return _few_ones(shape) if math.prod(shape) <= _FEW else np.ones(shape)
+
+
+@lru_cache(64)
+def _few_ones(shape: tuple[int, ...]) -> np.ndarray:
+    return read_only(np.ones(shape), np.float64)
 
 
 class CoreSum:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from nanobragg.torch_backend.core import CoreSum, continuous, discrete
+from nanobragg.torch_backend.derived import derived, tensors_of
 from nanobragg.torch_backend.function import differentiable, image_values, watched
 from nanobragg.torch_backend.kernels.evaluations import evaluations
 from nanobragg.torch_backend.kernels.inputs import prepare
@@ -19,6 +22,8 @@ from torch import Tensor
 from nanobragg.arrays import is_transformed
 from nanobragg.backends import KERNELS
 from nanobragg.config import Experiment
+from nanobragg.derivation.decisions.decided import Decided
+from nanobragg.derivation.derive import Derivation
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.engine import Engine, Progress, Record, RenderOptions, cancelled
 from nanobragg.errors import BackendUnavailableError, ConfigError
@@ -74,6 +79,10 @@ class TorchEngine(Engine):
     def independent(self) -> TorchEngine:
         """See `Engine.independent`."""
         return self if self.chosen != "auto" else TorchEngine(replace(self.options, kernel="eager"))
+
+    def derivation(self, decided: Decided, *, roi: Any = None) -> Derivation:
+        """See `Engine.derivation`."""
+        return derived(decided, roi=roi, twice_differentiable=self.options.twice_differentiable)
 
     def kernel(self, scene: Scene) -> str:
         """See `Engine.kernel`."""
@@ -166,7 +175,9 @@ class TorchEngine(Engine):
             tangent: Tensor = torch.func.jvp(pixels, point, direction)[1]
             return tangent
 
-        pushed: Tensor = torch.func.vmap(along)(*tangents.values())
+        with warnings.catch_warnings():  # torch compiles rules of its own for forward mode by what it deprecates
+            warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+            pushed: Tensor = torch.func.vmap(along)(*tangents.values())
         return pushed
 
     def tracer(self, scene: Scene) -> Callable[[int], tuple[list[Record], float]]:
@@ -239,11 +250,18 @@ def _spread(scene: Scene, values: Tensor) -> Tensor:
     """Rendered pixels (n_pixels,) as an image."""
     if scene.n_pixels != scene.n_slow * scene.n_fast:
         pixels = torch.from_numpy(scene.pixels).to(values.device)
-        image = values.new_zeros(scene.n_slow * scene.n_fast)
+        image = _zeros(scene.n_slow * scene.n_fast, values)
         # in place, but for the transforms that cannot have it: a copy of a large detector costs more than a small region
         put = image.index_put if is_transformed(values) else image.index_put_
         values = put((pixels,), values)
     return values.view(scene.n_slow, scene.n_fast)
+
+
+def _zeros(n: int, like: Tensor) -> Tensor:
+    """Zeros; on a CPU memory that nobody has touched yet, so that a large detector costs nothing where it is not looked at."""
+    if like.device.type != "cpu" or is_transformed(like):
+        return like.new_zeros(n)
+    return torch.from_numpy(np.zeros(n, str(like.dtype).removeprefix("torch.")))
 
 
 def _dtype(dtype: Any) -> torch.dtype:
@@ -262,18 +280,6 @@ def _device(device: Any) -> torch.device:
     except (AssertionError, RuntimeError, TypeError) as error:  # torch's ways to say "no such device here"
         raise BackendUnavailableError(f"device={device!r}: {str(error).splitlines()[0]}; use device='cpu'") from None
     return place
-
-
-def tensors_of(node: Any) -> Iterator[Tensor]:
-    """All tensors in a config object."""
-    if isinstance(node, Tensor):
-        yield node
-    elif is_dataclass(node):
-        for field in fields(node):
-            yield from tensors_of(getattr(node, field.name))
-    elif isinstance(node, tuple | list):
-        for item in node:
-            yield from tensors_of(item)
 
 
 def _asking(progress: Progress | None, cancel: Callable[[], bool] | None) -> Progress | None:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 
-def _lifting(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _lifting(function: Callable[[Tensor], Tensor]) -> Callable[[Any], Tensor]:
     """The function, with plain numbers (random orientations, for example) lifted first."""
 
-    def apply(*args: Any) -> Tensor:
-        return function(*(arg if isinstance(arg, Tensor) else TorchOps.lift(arg) for arg in args))
+    def apply(x: Any) -> Tensor:
+        return function(x if isinstance(x, Tensor) else TorchOps.lift(x))
 
     return apply
 
@@ -26,7 +26,6 @@ class TorchOps:
     sin = staticmethod(_lifting(torch.sin))
     cos = staticmethod(_lifting(torch.cos))
     sqrt = staticmethod(_lifting(torch.sqrt))
-    atan2 = staticmethod(_lifting(torch.atan2))
 
     @staticmethod
     def lift(value: Any) -> Tensor:

@@ -8,7 +8,6 @@ from nanobragg.torch_backend.engine import TorchEngine
 from torch import Tensor
 
 from nanobragg.derivation.decisions.decided import Decided
-from nanobragg.derivation.derive import derive
 from nanobragg.engines.c import beneath
 from nanobragg.engines.engine import Progress, RenderOptions
 from nanobragg.imaging.background import with_background
@@ -68,7 +67,7 @@ def simulate(
     """
     chosen = RenderOptions(**options)
     engine = TorchEngine(chosen, beneath(chosen)).beside(decided.experiment)
-    scene = derive(decided, engine.ops, roi=roi)
+    scene = engine.derivation(decided, roi=roi).scene
     image = engine.image(scene, progress=progress)
     whole: Tensor = with_background(image, decided.experiment, scene, engine.ops)
     return whole

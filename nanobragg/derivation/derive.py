@@ -337,9 +337,9 @@ def _orientations(
 
 
 def _domains(experiment: Experiment, spread: Any, ops: Ops) -> list[Any] | None:
-    """Nine arrays (n_domains,): rotations of the domains; None: the aligned one alone (with floats)."""
+    """Nine arrays (n_domains,): rotations of the domains; None: the aligned one alone, whatever the spread."""
     mosaic = experiment.crystal.mosaic
-    if ops.is_float and (mosaic.n_domains or 1) == 1:
+    if not is_tensor(spread) and (mosaic.n_domains or 1) == 1:
         checked_seed("crystal.mosaic.seed", mosaic.seed)
         return None
     float32 = Quirk.MOSAIC_F32 in experiment.quirks

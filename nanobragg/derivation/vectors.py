@@ -31,7 +31,6 @@ class Ops(Protocol):
     def sin(self, x: Any) -> Any: ...
     def cos(self, x: Any) -> Any: ...
     def sqrt(self, x: Any) -> Any: ...
-    def atan2(self, y: Any, x: Any) -> Any: ...
     def stack(self, items: Sequence[Any], axis: int = 0) -> Any: ...
     def nonzero(self, x: Any) -> Any:
         """x, or 1 where x is exactly 0: a divisor that keeps 0/0 = 0 and its gradient finite."""
@@ -46,23 +45,19 @@ class Ops(Protocol):
         ...
 
 
-def _elementwise(function: Callable[..., float]) -> Callable[..., Any]:
+def _elementwise(function: Callable[[float], float]) -> Callable[[Any], Any]:
     """libm's function on floats and, element by element, on arrays (numpy's own differs in the last bit)."""
 
-    def plain(*args: float) -> float:
+    def plain(x: float) -> float:
         try:
-            return function(*args)
+            return function(x)
         except ValueError:  # so that it is told from a mistake in the code
-            raise FloatingPointError(f"{function.__name__} of {', '.join(f'{x:g}' for x in args)}") from None
+            raise FloatingPointError(f"{function.__name__} of {x:g}") from None
 
-    def apply(*args: Any) -> Any:
-        if len(args) == 1 and type(args[0]) is float:
-            return plain(*args)
-        if any(isinstance(arg, np.ndarray) for arg in args):
-            arrays = np.broadcast_arrays(*args)
-            values = [plain(*items) for items in zip(*(array.ravel().tolist() for array in arrays), strict=True)]
-            return np.array(values, dtype=np.float64).reshape(arrays[0].shape)
-        return plain(*args)
+    def apply(x: Any) -> Any:
+        if isinstance(x, np.ndarray):
+            return np.array([plain(item) for item in x.ravel().tolist()], dtype=np.float64).reshape(x.shape)
+        return plain(x)
 
     return apply
 
@@ -87,7 +82,6 @@ class FloatOps:
     sin = staticmethod(_elementwise(math.sin))
     cos = staticmethod(_elementwise(math.cos))
     sqrt = staticmethod(_elementwise(math.sqrt))
-    atan2 = staticmethod(_elementwise(math.atan2))
 
     @staticmethod
     def lift(value: Any) -> Any:

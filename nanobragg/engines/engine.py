@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 from nanobragg import _core
 from nanobragg.config import Experiment
+from nanobragg.derivation.decisions.decided import Decided
+from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import Ops
 from nanobragg.errors import ConfigError, CoreError
@@ -92,6 +94,10 @@ class Engine(ABC):
     def independent(self) -> Engine:
         """The engine with a kernel that shares no code with another engine, for comparisons."""
         return self
+
+    def derivation(self, decided: Decided, *, roi: Any = None) -> Derivation:
+        """A decided experiment with its Scene, as this engine wants it (see `nanobragg.derivation.derive.derivation`)."""
+        return derivation(decided, self.ops, roi=roi)
 
     def obstacle(self, scene: Scene) -> str | None:
         """Why the engine cannot render the scene, before it starts; None: it can."""

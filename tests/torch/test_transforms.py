@@ -115,7 +115,7 @@ def test_double_backward_on_request():
 
 @pytest.mark.parametrize("path", ["crystal.structure_factors.amplitude", "crystal.structure_factors.default_F"])
 def test_structure_factors_in_a_batch(path):
-    value = torch.as_tensor(base().get(path), dtype=torch.float64)
+    value = torch.tensor(base().get(path), dtype=torch.float64)
     batch = torch.stack([value, 2 * value])
     assert same(torch.func.vmap(lambda v: RENDER({path: v}))(batch)[1], RENDER({path: 2 * value}))
     gradient = torch.func.grad(lambda v: (WEIGHTS * RENDER({path: v})).sum())(value)
