@@ -51,6 +51,9 @@ from nanobragg.inspection.tracing.trace import Trace as Trace
 from nanobragg.inspection.tracing.trace import trace as trace
 from nanobragg.inspection.tracing.versus import TraceComparison as TraceComparison
 from nanobragg.inspection.tracing.versus import compare_traces as compare_traces
+from nanobragg.prediction.predict import predict as predict
+from nanobragg.prediction.predict import shoeboxes as shoeboxes
+from nanobragg.prediction.table import Reflections as Reflections
 from nanobragg.scan import simulate_scan as simulate_scan
 from nanobragg.torch_backend import ExperimentModule as ExperimentModule
 

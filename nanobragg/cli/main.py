@@ -77,6 +77,7 @@ _WORDS = {
     "convert": ("nanobragg.cli.words.convert", "run_convert"),
     "view": ("nanobragg.cli.words.view", "run_view"),
     "init": ("nanobragg.cli.words.init", "run_init"),
+    "predict": ("nanobragg.cli.words.predict", "run_predict"),
     "noisify": ("nanobragg.cli.companions.noisify", "run_noisify"),
     "nonbragg": ("nanobragg.cli.companions.nonbragg", "run_nonbragg"),
 }

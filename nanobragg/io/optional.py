@@ -7,7 +7,8 @@ from typing import Any
 
 from nanobragg.errors import BackendUnavailableError
 
-_EXTRA = {"gemmi": "io", "h5py": "io", "hdf5plugin": "io", "fabio": "io", "matplotlib": "plot"}
+_EXTRA = {"gemmi": "io", "h5py": "io", "hdf5plugin": "io", "fabio": "io", "matplotlib": "plot",
+          "pandas": "tables", "pyarrow": "tables"}  # fmt: skip
 """The extra of the package that brings each library."""
 
 

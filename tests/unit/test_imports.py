@@ -30,6 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("imaging",),
     ("engines torch_backend", "exchange"),
     ("api scan exposure inspection",),
+    ("prediction",),
     ("refinement", "datasets"),
     ("cli __main__",),
     ("",),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.cli.words.common.experiment_file import experiment_of
 from nanobragg.cli.words.common.raw_shape import add_shape
 from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.errors import FileFormatError, UsageError
@@ -20,6 +22,7 @@ from nanobragg.io.geometry.record import Geometry
 from nanobragg.io.images.float_image import read_float
 from nanobragg.io.images.image_file import read_image
 from nanobragg.io.optional import needed
+from nanobragg.prediction.predict import predict
 
 _BRIGHT, _DIM = 99.9, 50.0
 """Percentiles of the pixels above 0 that are shown black, and where the scale turns from linear to logarithmic."""
@@ -36,6 +39,11 @@ def run_view(args: Sequence[str]) -> int:
     add_shape(options, "has no default")
     options.add_argument("--geometry", metavar="FILE", help="geometry file, where the header has none")
     options.add_argument("--no-rings", action="store_true", help="neither rings nor beam center")
+    options.add_argument("--predicted", metavar="FILE", help="mark the reflections of this experiment or geometry file")
+    options.add_argument(
+        "--template", metavar="TOML", help="experiment that supplies what a geometry file does not hold"
+    )
+    options.add_argument("--d-min", type=float, metavar="ANGSTROM", help="smallest spacing that is marked")
     options.add_argument("--max", type=float, help="count that is shown black (default: automatic)")
     return carried_out(_view, options, args)
 
@@ -44,7 +52,8 @@ def _view(typed: Any) -> int:
     pixels = _pixels(typed)
     geometry = None if typed.no_rings else _geometry(typed)
     output = typed.output or os.path.splitext(typed.image)[0] + ".png"
-    draw(pixels, geometry, output, f"{os.path.basename(typed.image)}", typed.max)
+    spots = _spots(typed) if typed.predicted else None
+    draw(pixels, geometry, output, f"{os.path.basename(typed.image)}", typed.max, spots)
     sys.stdout.write(f"{output}\n")
     return 0
 
@@ -68,7 +77,22 @@ def _geometry(typed: Any) -> Geometry | None:
         return None
 
 
-def draw(pixels: NDArray[Any], geometry: Geometry | None, output: str, title: str, maximum: float | None) -> None:
+def _spots(typed: Any) -> NDArray[np.float64]:
+    """(n, 2): places of the predicted reflections, fast and slow, with panels below each other."""
+    given = SimpleNamespace(file=typed.predicted, template=typed.template, changes=[], index=None, image=None)
+    found = predict(experiment_of(given), d_min=typed.d_min)
+    starts = np.cumsum([0, *(panel.n_slow for panel in found.geometry.panels)])
+    return np.column_stack([found["fast"], found["slow"] + starts[found["panel"]]])
+
+
+def draw(
+    pixels: NDArray[Any],
+    geometry: Geometry | None,
+    output: str,
+    title: str,
+    maximum: float | None,
+    spots: NDArray[np.float64] | None = None,
+) -> None:
     """Write the picture.
 
     Parameters
@@ -83,6 +107,8 @@ def draw(pixels: NDArray[Any], geometry: Geometry | None, output: str, title: st
         Above the picture.
     maximum : float, optional
         Shown black.
+    spots : (n, 2) array, optional
+        Places that are marked with a square, fast and slow [pixels].
     """
     figures, colors = needed("matplotlib.figure", "nanoBragg view"), needed("matplotlib.colors", "nanoBragg view")
     values = np.asarray(pixels, np.float64)
@@ -98,6 +124,9 @@ def draw(pixels: NDArray[Any], geometry: Geometry | None, output: str, title: st
     axes.set(title=title, xlabel="fast [pixels]", ylabel="slow [pixels]")
     if geometry is not None:
         _mark(axes, geometry)
+    if spots is not None:
+        axes.plot(*spots.T, "s", color="tab:orange", fillstyle="none", markersize=5, markeredgewidth=0.6)
+        axes.set(xlim=(0, n_fast), ylim=(n_slow, 0))
     with replacing(output) as temporary:
         figure.savefig(temporary, format="png")
 

@@ -1,0 +1,1 @@
+"""Which reflections an image holds: the table, its files, its masks."""
