@@ -55,17 +55,20 @@ static double orientations(const nb_scene *scene, const double scattering[3], do
     for (int64_t at = 0; at < scene->n_phi * scene->n_domains; at++) {
         const double *cell = scene->orientations + 9 * at;
         nb_evaluate_slopes(scene, cell, scattering, &slopes);
-        sum += slopes.value;
+        const double weight = nb_domain_weight(scene, at), by_term = weight * by_sum;
+        sum += weight * slopes.value;
         for (int i = 0; i < 3; i++) {
-            double by_index = by_sum * slopes.by_hkl[i];
+            double by_index = by_term * slopes.by_hkl[i];
             for (int k = 0; k < 3; k++) {
                 by_scattering[k] += by_index * cell[3 * i + k];
                 if (g->orientations != NULL) g->orientations[9 * at + 3 * i + k] += by_index * scattering[k];
             }
-            g->n_cells[i] += by_sum * slopes.by_n_cells[i];
+            g->n_cells[i] += by_term * slopes.by_n_cells[i];
         }
-        *g->fudge += by_sum * slopes.by_fudge;
-        add_to_table(scene, &slopes, by_sum * slopes.by_f_cell, g);
+        for (int i = 0; scene->has_block_matrix && i < 9; i++)
+            g->block_matrix[i] += by_term * slopes.by_block_matrix[i];
+        *g->fudge += by_term * slopes.by_fudge;
+        add_to_table(scene, &slopes, by_term * slopes.by_f_cell, g);
     }
     return sum;
 }

@@ -4,6 +4,8 @@
 
 #include "nanobragg.h"
 
+#include <stddef.h>
+
 /* What the scale of the image and the background get from the pixels of a block. */
 typedef struct {
     double scale;                 /* photons per unit of I */
@@ -15,6 +17,11 @@ typedef struct {
 /* As nb_pull_back for checked arguments and a gradient whose small fields are not NULL. */
 typedef int nb_pull_function(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, const double *cotangent,
                              const nb_gradient *gradient, nb_pull_sums *sums, const volatile int *cancel);
+
+/* Weight of the domain of an orientation. */
+static inline double nb_domain_weight(const nb_scene *scene, int64_t orientation) {
+    return scene->domain_weight == NULL ? 1.0 : scene->domain_weight[orientation % scene->n_domains];
+}
 
 /* Directions that share an evaluation; more of them take another sweep. */
 #define NB_TOGETHER 16

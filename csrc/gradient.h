@@ -4,7 +4,7 @@
 
 #include "nanobragg.h"
 
-#define NB_LARGEST_SMALL_FIELD 3
+#define NB_LARGEST_SMALL_FIELD 9
 
 /* The gradient with `scratch` in place of small fields that are not wanted. */
 nb_gradient nb_gradient_complete(const nb_gradient *gradient, double scratch[NB_LARGEST_SMALL_FIELD]);

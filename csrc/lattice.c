@@ -75,6 +75,6 @@ double nb_lattice_factor(const nb_scene *scene, const double hkl[3], const doubl
     for (int i = 0; i < 3; i++)
         offset[i] = hkl[i] - nearest[i];
     axes[2] =
-        n[0] * n[1] * n[2] * NB_SPOTS[scene->shape].height * nb_spot_form(scene, nb_spot_radius_sqr(scene, offset));
+        nb_block_cells(scene) * NB_SPOTS[scene->shape].height * nb_spot_form(scene, nb_spot_radius_sqr(scene, offset));
     return axes[2];
 }

@@ -123,10 +123,13 @@ typedef enum {
     F(COUNT, n_domains, 1, "")                                                                                         \
     F(ARRAY, orientations, 1, "n_phi n_domains 3 3") /* [m] */                                                         \
     F(OPTIONAL, orientations_first_pass, 1, "n_phi n_domains 3 3")                                                     \
+    F(OPTIONAL, domain_weight, 1, "n_domains")                                                                         \
     F(INTEGERS, first_pass, 2, "2") /* (position in pixels, pass) */                                                   \
     F(NUMBER, a_star, 9, "3 3")     /* [1/Angstrom] */                                                                 \
     F(NUMBER, n_cells, 3, "3")                                                                                         \
-    F(SMALL, shape, 1, "") /* nb_shape */                                                                              \
+    F(FLAG, has_block_matrix, 1, "")                                                                                   \
+    F(NUMBER, block_matrix, 9, "3 3") /* in place of n_cells */                                                        \
+    F(SMALL, shape, 1, "")            /* nb_shape */                                                                   \
     F(NUMBER, fudge, 1, "")                                                                                            \
     F(COUNT, n_hkl, 3, "")                                                                                             \
     F(OPTIONAL, f_table, 1, "n_hkl") /* [electrons] */                                                                 \
@@ -206,6 +209,7 @@ const nb_field *nb_scene_field(int number); /* 0 ... ; NULL past the last one */
     X(polarization_axis, 3)                                                                                            \
     X(fluence, 1)                                                                                                      \
     X(n_cells, 3)                                                                                                      \
+    X(block_matrix, 9)                                                                                                 \
     X(fudge, 1)                                                                                                        \
     X(default_F, 1)                                                                                                    \
     X(steps, 1)                                                                                                        \

@@ -83,6 +83,7 @@ NB_INLINE void orientations(const nb_scene *scene, int64_t position, int64_t pas
     int first =
         scene->orientations_first_pass != NULL && position == scene->first_pass[0] && pass == scene->first_pass[1];
     const double *cell = first ? scene->orientations_first_pass : scene->orientations;
+    const double *weight = scene->domain_weight;
     int64_t evaluation = pass * scene->n_phi * scene->n_domains;
     int64_t off = position < scene->interpolation_off[0]    ? INT64_MAX
                   : position == scene->interpolation_off[0] ? scene->interpolation_off[1]
@@ -90,7 +91,8 @@ NB_INLINE void orientations(const nb_scene *scene, int64_t position, int64_t pas
     for (int64_t phi = 0; phi < scene->n_phi; phi++) {
         for (int64_t domain = 0; domain < scene->n_domains; domain++) {
             state->index[PHI] = phi, state->index[DOMAIN] = domain;
-            evaluate(scene, cell, scattering, g, scene->tricubic && evaluation < off, recorder, state);
+            evaluate(scene, cell, scattering, weight == NULL ? g : g * weight[domain],
+                     scene->tricubic && evaluation < off, recorder, state);
             cell += 9, evaluation += 1;
         }
     }

@@ -69,7 +69,7 @@ const char *nb_simd_obstacle(const nb_scene *scene) {
         scene->omega_mode == NB_CUMULATIVE)
         return "factors multiplied into the running sum after every term depend on the order of the terms";
     if (scene->shape != NB_SQUARE && !(scene->fudge > 0.0)) return "fudge is not positive";
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; scene->shape == NB_SQUARE && i < 3; i++) {
         if (scene->n_cells[i] != floor(scene->n_cells[i]) || scene->n_cells[i] > 1e6)
             return "a cell count is no whole number up to a million";
     }

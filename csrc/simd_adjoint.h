@@ -23,6 +23,7 @@ typedef struct {
     ALIGNED double along_inverse[ROW];
     ALIGNED double cotangent[ROW]; /* 0 in the padding */
     ALIGNED double weight[ROW];    /* as in nb_slope_row */
+    ALIGNED double weighted[ROW];  /* ... times the weight of a domain */
     ALIGNED double radial[ROW];
     ALIGNED double logarithmic[ROW]; /* derivative by log(1/airpath) through solid angle and polarization */
     ALIGNED double by_capture[ROW];
@@ -92,15 +93,24 @@ static void pull_table(const nb_model *model, const nb_slope_row *row, const nb_
     }
 }
 
-/* The terms of one orientation on their own, added to the sum of the row as well. */
+/* The terms of one orientation on their own, added times `factor` to the sum of the row as well. */
 static void evaluate_apart(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3], int lookup,
-                           double *terms) {
+                           double factor, double *terms) {
     nb_slope_row apart = *row;
     apart.sum = terms;
     fill(terms, row->row.n, 0.0);
     SLOPES[model->lattice][lookup](model, &apart, hkl);
     for (int i = 0; i < row->row.n; i += LANES)
-        vd_store(row->sum + i, vd_load(row->sum + i) + vd_load(terms + i));
+        vd_store(row->sum + i, vd_fma(vd_all(factor), vd_load(terms + i), vd_load(row->sum + i)));
+}
+
+/* A row whose weights are `factor` times those of another, kept in `weighted`. */
+static nb_slope_row row_weighted(const nb_slope_row *row, double factor, double *weighted) {
+    nb_slope_row other = *row;
+    other.weight = weighted;
+    for (int i = 0; i < row->row.n; i += LANES)
+        vd_store(weighted + i, vd_all(factor) * vd_load(row->weight + i));
+    return other;
 }
 
 /* The orientations [begin, end) for the pixels of a row, all or some of the block's. */
@@ -112,8 +122,13 @@ static void pull_orientations(const nb_scene *scene, const nb_model *model, nb_p
         hkl_lines(scene, &pull->block, pass, scene->orientations + 9 * at, hkl);
         const int lookup = model->table == NULL ? CONSTANT : choose_lookup(model, &pull->block, hkl, pass->reach);
         if (lookup == CONSTANT && model->outside == 0.0) continue;
-        if (pull->sums->table) {
-            evaluate_apart(model, row, hkl, lookup, pull->terms);
+        if (scene->domain_weight != NULL) {
+            const double factor = scene->domain_weight[at % scene->n_domains];
+            const nb_slope_row weighted = row_weighted(row, factor, pull->weighted);
+            evaluate_apart(model, &weighted, hkl, lookup, factor, pull->terms);
+            if (pull->sums->table) pull_table(model, &weighted, hkl, pull->terms, &pull->gradient);
+        } else if (pull->sums->table) {
+            evaluate_apart(model, row, hkl, lookup, 1.0, pull->terms);
             pull_table(model, row, hkl, pull->terms, &pull->gradient);
         } else {
             SLOPES[model->lattice][lookup](model, row, hkl);

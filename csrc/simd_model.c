@@ -38,6 +38,11 @@ static void quadratic(const nb_scene *scene, double gram[6]) {
     for (int i = 0; i < 6; i++) {
         const int p = PAIRS[i][0], q = PAIRS[i][1];
         const double *u = a + 3 * p, *v = a + 3 * q;
+        if (scene->has_block_matrix && !skew) {
+            const double *m = scene->block_matrix;
+            gram[i] = (m[p] * m[q] + m[3 + p] * m[3 + q] + m[6 + p] * m[6 + q]) * (p == q ? 1.0 : 2.0);
+            continue;
+        }
         gram[i] = skew     ? (u[0] * v[0] + u[1] * v[1] + u[2] * v[2]) * volume_sqr * (p == q ? 1.0 : 2.0)
                   : p == q ? n[p] * n[p]
                            : 0.0;
@@ -110,11 +115,12 @@ static void make_noise(const nb_scene *scene, nb_model *model) {
 void nb_model_make(const nb_scene *scene, int mixed, nb_model *model) {
     const double *n = scene->n_cells;
     *model = (nb_model){.table = scene->f_table, .outside = scene->default_F};
-    const double cells = n[0] * n[1] * n[2];
+    const double cells = nb_block_cells(scene);
     const double most = fmax(n[0], fmax(n[1], n[2]));
     const nb_spot *spot = NB_SPOTS + scene->shape;
     model->peak = cells * cells * (spot->height * spot->height);
     model->lattice = (int)scene->shape;
+    model->skewed = scene->has_block_matrix;
     if (scene->shape == NB_SQUARE && most <= SMALL_CELLS) model->lattice = SQUARE_SMALL;
     if (scene->shape == NB_SQUARE && most > SMALL_CELLS && mixed && most <= MIXED_CELLS) model->lattice = SQUARE_MIXED;
     quadratic(scene, model->gram);

@@ -36,6 +36,7 @@ typedef struct {
     double n[3];
     double polynomial[3][4], parity[3]; /* SQUARE_SMALL: p(s)^2 (1 - parity s) */
     double gram[6];                     /* others: quadratic form of the offsets: 00, 11, 22, 01, 02, 12 */
+    int skewed;                         /* others: whether the last three of them may differ from 0 */
     double peak;                        /* others: largest value of the squared lattice factor */
     double noise;    /* where F_latt of the original is left to the scalar kernel: SQUARE: below this offset over index;
                         ROUND: below this value of the form; 0: nowhere */

@@ -41,6 +41,17 @@ static void hkl_lines(const nb_scene *scene, const nb_block *block, const nb_pas
     }
 }
 
+/* A term times the weight of its domain. */
+static __attribute__((noinline)) void add_weighted(nb_term *term, const nb_model *model, const nb_row *row,
+                                                   const nb_line hkl[3], const nb_noise *noise, double weight,
+                                                   double *sum) {
+    ALIGNED double apart[BLOCK];
+    fill(apart, row->n, 0.0);
+    term(model, row, hkl, noise, apart);
+    for (int i = 0; i < row->n; i += LANES)
+        vd_store(sum + i, vd_fma(vd_all(weight), vd_load(apart + i), vd_load(sum + i)));
+}
+
 /* F_cell^2 F_latt^2 of the orientations [begin, end) for the pixels of a row, all or some of the block's. */
 static void add_orientations(const nb_scene *scene, const nb_model *model, const nb_block *block, const nb_pass *pass,
                              int64_t begin, int64_t end, const nb_row *row, double *sum) {
@@ -54,7 +65,10 @@ static void add_orientations(const nb_scene *scene, const nb_model *model, const
         if (lookup == CONSTANT && model->outside == 0.0) continue;
         if (pass->noise != NULL) pass->noise->cell = scene->orientations + 9 * at;
         if (lookup != CONSTANT && block->interpolate) lookup = INTERPOLATED;
-        terms[lookup](model, row, hkl, pass->noise, sum);
+        if (scene->domain_weight == NULL)
+            terms[lookup](model, row, hkl, pass->noise, sum);
+        else
+            add_weighted(terms[lookup], model, row, hkl, pass->noise, scene->domain_weight[at % scene->n_domains], sum);
     }
 }
 

@@ -25,7 +25,7 @@ typedef struct {
 
 typedef struct {
     nb_block block;
-    ALIGNED double along_inverse[ROW], weight[ROW], radial[ROW];
+    ALIGNED double along_inverse[ROW], weight[ROW], weighted[ROW], radial[ROW];
     ALIGNED double stretch[3][ROW], slope[3][ROW];
     ALIGNED double values[ROW];             /* terms of one orientation, where the table moves */
     ALIGNED double terms[NB_TOGETHER][ROW]; /* tangents of the sum over the orientations, without the airpath */
@@ -75,15 +75,15 @@ static void add_moved(const nb_slope_row *row, int n, double lines[NB_TOGETHER][
     }
 }
 
-/* Add the tangents of the structure factors of one orientation's terms. */
-static void move_table(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3],
+/* Add the tangents of the structure factors of one orientation's terms, whose domain has the weight `factor`. */
+static void move_table(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3], double factor,
                        const nb_directions *directions, const double *values, double (*terms)[ROW]) {
     const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
     for (int i = 0; i < row->row.n; i += LANES) {
         vi at;
         vd per_term;
         const vi inside = entries(model, row, lines, i, &at, &per_term);
-        const vd rate = vd_load(values + i) * per_term;
+        const vd rate = vd_all(factor) * vd_load(values + i) * per_term;
         for (int k = 0; k < directions->n; k++) {
             const nb_gradient *t = directions->tangent + k;
             const vd entry = t->f_table == NULL ? vd_all(0.0) : vd_gather(t->f_table, at);
@@ -102,13 +102,17 @@ static int push_orientations(const nb_scene *scene, const nb_model *model, nb_pu
         hkl_lines(scene, &push->block, pass, scene->orientations + 9 * at, hkl);
         const int lookup = model->table == NULL ? CONSTANT : choose_lookup(model, &push->block, hkl, pass->reach);
         if (lookup == CONSTANT && model->outside == 0.0) continue;
-        if (push->directions->table)
-            evaluate_apart(model, row, hkl, lookup, push->values);
+        const double factor = nb_domain_weight(scene, at);
+        if (scene->domain_weight != NULL) {
+            const nb_slope_row weighted = row_weighted(row, factor, push->weighted);
+            evaluate_apart(model, &weighted, hkl, lookup, factor, push->values);
+        } else if (push->directions->table)
+            evaluate_apart(model, row, hkl, lookup, 1.0, push->values);
         else
             SLOPES[model->lattice][lookup](model, row, hkl);
         move_lines(scene, push, pass, at, lines);
         add_moved(row, push->directions->n, lines, started, terms);
-        if (push->directions->table) move_table(model, row, hkl, push->directions, push->values, terms);
+        if (push->directions->table) move_table(model, row, hkl, factor, push->directions, push->values, terms);
         started = 1;
     }
     return started;

@@ -133,7 +133,7 @@ NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd h[3][G
     }
     vd y[GROUP];
     for (int v = 0; v < group; v++)
-        y[v] = quadratic_form(model->gram, f[0][v], f[1][v], f[2][v], NB_SPOTS[lattice].skewed);
+        y[v] = quadratic_form(model->gram, f[0][v], f[1][v], f[2][v], NB_SPOTS[lattice].skewed || model->skewed);
     spot_form_sqr(lattice, vd_all(model->peak), y, model->noise, out, apart, group);
 }
 
@@ -183,7 +183,7 @@ static __attribute__((noinline, cold)) void reproduce_noise(const nb_model *mode
             f[k] = vd_offset(h);
             noisy |= f[k] * f[k] < limit * limit;
         }
-        if (!IS_SQUARE(model->lattice)) noisy = quadratic_form(model->gram, f[0], f[1], f[2], 0) < vd_all(model->noise);
+        if (!IS_SQUARE(model->lattice)) noisy = quadratic_form(model->gram, f[0], f[1], f[2], 1) < vd_all(model->noise);
         if (!vi_any(noisy)) continue;
         for (int lane = 0; lane < LANES; lane++) {
             const int i = first + lane;

@@ -1,5 +1,6 @@
 /* Forms of the spot shapes and their slopes. */
 #include "spots.h"
+#include "vector.h"
 
 #include <math.h>
 
@@ -41,9 +42,26 @@ static double sphere_slope(double y) {
     return 1.5 * (sin(x) / x - nb_sinc3(x)) / y;
 }
 
+/* The offset in units of the reciprocal size of a block whose shape is a matrix.
+ *
+ * Given:    scene (block_matrix M), offset (3) = hkl - nearest
+ * Returned: v (3) = M offset
+ */
+void nb_block_vector(const nb_scene *scene, const double offset[3], double v[3]) {
+    for (int i = 0; i < 3; i++)
+        v[i] = nb_dot(scene->block_matrix + 3 * i, offset);
+}
+
+/* Cells of a block: Na Nb Nc, or the determinant of its matrix. */
+double nb_block_cells(const nb_scene *scene) {
+    const double *n = scene->n_cells, *m = scene->block_matrix;
+    if (!scene->has_block_matrix) return n[0] * n[1] * n[2];
+    return m[0] * (m[4] * m[8] - m[5] * m[7]) + m[1] * (m[5] * m[6] - m[3] * m[8]) + m[2] * (m[3] * m[7] - m[4] * m[6]);
+}
+
 /* Squared distance from the nearest reciprocal lattice point.
  *
- * Given:    scene (n_cells, a_star [1/Angstrom]), offset (3) = hkl - nearest
+ * Given:    scene (n_cells or block_matrix, a_star [1/Angstrom]), offset (3) = hkl - nearest
  * Returned: in units of the reciprocal size of the domain; GAUSS_TOPHAT_WIDTH: |ds|^2 (Na Nb Nc)^2
  * Note: the two sums of squares differ in their rounding, as they do in the original.
  * Reference: docs/model.md, Lattice factor; docs/quirks.md, GAUSS_TOPHAT_WIDTH.
@@ -56,6 +74,11 @@ double nb_spot_radius_sqr(const nb_scene *scene, const double offset[3]) {
         for (int i = 0; i < 3; i++)
             e[i] = offset[0] * a[i] + offset[1] * b[i] + offset[2] * c[i];
         return (e[0] * e[0] + e[1] * e[1] + e[2] * e[2]) * n[0] * n[0] * n[1] * n[1] * n[2] * n[2];
+    }
+    if (scene->has_block_matrix) {
+        double v[3];
+        nb_block_vector(scene, offset, v);
+        return v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
     }
     if (scene->shape == NB_ROUND)
         return offset[0] * offset[0] * n[0] * n[0] + offset[1] * offset[1] * n[1] * n[1] +

@@ -36,17 +36,21 @@ static double orientations(const nb_scene *scene, const nb_directions *direction
     for (int64_t at = 0; at < scene->n_phi * scene->n_domains; at++) {
         const double *cell = scene->orientations + 9 * at;
         nb_evaluate_slopes(scene, cell, scattering, &slopes);
-        sum += slopes.value;
+        const double weight = nb_domain_weight(scene, at);
+        sum += weight * slopes.value;
         for (int i = 0; i < 3; i++) {
             for (int k = 0; k < 3; k++)
-                by_scattering[k] += slopes.by_hkl[i] * cell[3 * i + k];
+                by_scattering[k] += weight * slopes.by_hkl[i] * cell[3 * i + k];
         }
         for (int k = 0; k < directions->n; k++) {
             const nb_gradient *t = directions->tangent + k;
-            d_sum[k] += nb_dot(slopes.by_n_cells, t->n_cells) + slopes.by_fudge * *t->fudge +
-                        slopes.by_f_cell * moved_f_cell(scene, &slopes, t);
+            double moved = nb_dot(slopes.by_n_cells, t->n_cells) + slopes.by_fudge * *t->fudge +
+                           slopes.by_f_cell * moved_f_cell(scene, &slopes, t);
+            for (int i = 0; scene->has_block_matrix && i < 9; i++)
+                moved += slopes.by_block_matrix[i] * t->block_matrix[i];
             for (int i = 0; t->orientations != NULL && i < 3; i++)
-                d_sum[k] += slopes.by_hkl[i] * nb_dot(t->orientations + 9 * at + 3 * i, scattering);
+                moved += slopes.by_hkl[i] * nb_dot(t->orientations + 9 * at + 3 * i, scattering);
+            d_sum[k] += weight * moved;
         }
     }
     return sum;

@@ -127,6 +127,12 @@ static int check_crystal(const nb_scene *scene, nb_fault *fault) {
         CHECK(finite_array(fault, "orientations_first_pass", scene->orientations_first_pass, n));
         CHECK(place(fault, "first_pass", scene->first_pass, scene->n_pixels));
     }
+    if (scene->domain_weight != NULL) {
+        CHECK(finite_array(fault, "domain_weight", scene->domain_weight, scene->n_domains));
+        for (int64_t i = 0; i < scene->n_domains; i++) {
+            if (scene->domain_weight[i] < 0.0) FAIL(NB_ERR_NEGATIVE, "domain_weight", i);
+        }
+    }
     for (int64_t i = 0; i < 3; i++) {
         if (scene->n_cells[i] < 1.0) FAIL(NB_ERR_BELOW_ONE, "n_cells", i);
     }

@@ -209,7 +209,8 @@ class _Sorted:
         if not plan.tricubic:
             sign = self.signed_table[found.entry] if found.entry >= 0 else scene.default_F
             f_cell = math.copysign(math.sqrt(f_cell), float(sign))
-        term = f_cell * f_cell * f_latt_sqr * g
+        weight = 1.0 if scene.domain_weight is None else float(scene.domain_weight[index[5]])
+        term = f_cell * f_cell * f_latt_sqr * (g * weight)
         self.sum = self.sum + term
         for factor, mode in self._factors():
             self.sum = self.sum * factor if mode is FactorMode.CUMULATIVE else self.sum

@@ -13,6 +13,7 @@ with index ``(pass * n_phi + phi) * n_domains + domain``.
 The pixel value
 ---------------
 With g = weight x (capture if PER_TERM) x (polarization if PER_TERM) x (solid angle if PER_TERM), in that order, for the pass,
+times the weight of the domain where domains have weights,
 
     I    = SUM over evaluations of  F_cell * F_cell * F_latt * F_latt * g      (after each term I is multiplied by the factors
                                                                              that are CUMULATIVE: capture, polarization,
@@ -127,11 +128,17 @@ class Scene:
     """rows a, b, c"""
     orientations_first_pass: Any = _field("m", ("n_phi", "n_domains", 3, 3))
     """of the pass `first_pass` (STALE_PHI_ZERO), or None"""
+    domain_weight: NDArray[np.float64] | None = _field(shape=("n_domains",))
+    """multiplies the terms of a domain, mean 1; None: all 1"""
     first_pass: tuple[int, int] = _field(shape=(2,))
     """(position in `pixels`, pass) of the first pass that d_min does not skip"""
     a_star: Any = _field("1/Angstrom", (3, 3))
     """rows a*, b*, c* at phi 0, used by GAUSS_TOPHAT_WIDTH alone"""
     n_cells: Any = _field(shape=(3,), continuous=True)
+    has_block_matrix: bool = _field()
+    """whether `block_matrix` stands in place of `n_cells` (not SQUARE)"""
+    block_matrix: Any = _field(shape=(3, 3), continuous=True)
+    """M: F_latt = height det M form(|M offset|^2); zeros without one"""
     shape: Shape = _field()
     fudge: Any = _field(continuous=True)
     f_table: Any = _field("electrons", ("n_hkl[0]", "n_hkl[1]", "n_hkl[2]"), continuous=True)
@@ -150,7 +157,7 @@ class Scene:
     d_min: Any = _field("m")
     """0: off"""
     steps: Any = _field(continuous=True)
-    """oversample^2 n_phi n_domains sum(weight)"""
+    """oversample^2 n_phi n_domains sum(weight) / scale, where scale is how many times the crystal counts (blocks, decay)"""
     background: Any = _field(continuous=True)
     """I_bg, in units of I"""
     capture_mode: FactorMode = _field()

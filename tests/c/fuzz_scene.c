@@ -52,7 +52,7 @@ static int64_t any_count(int64_t length) {
 
 static void change(small_scene *s) {
     nb_scene *c = &s->scene;
-    switch (below(46)) {
+    switch (below(50)) {
     case 0: c->n_fast = any_integer(); break;
     case 1: c->n_slow = any_integer(); break;
     case 2: c->pixel_size = any_double(); break;
@@ -97,6 +97,10 @@ static void change(small_scene *s) {
     case 41: c->interpolation_off[below(2)] = any_integer(); break;
     case 42: c->oversample = (int32_t)(below(2) ? below(6) - 1 : any_integer()); break;
     case 43: c->d_min = any_double(); break;
+    case 45: s->domain_weight[below(2)] = any_double(); break;
+    case 46: c->domain_weight = below(2) ? s->domain_weight : NULL; break;
+    case 47: c->has_block_matrix = (int32_t)below(2); break;
+    case 48: c->block_matrix[below(9)] = any_double(); break;
     case 44: c->steps = any_double(); break;
     default: c->background = any_double(); break;
     }
@@ -160,7 +164,7 @@ static void some_fields(const nb_scene *c, int64_t k, double *values, nb_gradien
 }
 
 static void differentiate(const nb_scene *c) {
-    enum { K = 18, MOST = SMALL_TABLE * SMALL_TABLE * SMALL_TABLE + 36 + 10 + 35 };
+    enum { K = 18, MOST = SMALL_TABLE * SMALL_TABLE * SMALL_TABLE + 36 + 10 + 44 };
     static double values[K * MOST], out[K * SMALL_PIXELS];
     double cotangent[SMALL_PIXELS];
     nb_gradient fields;
@@ -211,7 +215,8 @@ int main(int argc, char **argv) {
         nb_scene *c = &s.scene;
         c->shape = (int32_t)below(4), c->tricubic = (int32_t)below(2), c->curved = (int32_t)below(2);
         c->capture_mode = (int32_t)below(3), c->polar_mode = (int32_t)below(3), c->omega_mode = (int32_t)below(3);
-        c->quirks = (uint32_t)below(128);
+        c->quirks = (uint32_t)below(128), c->has_block_matrix = below(4) == 0;
+        c->domain_weight = below(4) == 0 ? s.domain_weight : NULL;
         if (below(2)) c->quirks = 0, c->capture_mode = c->polar_mode = c->omega_mode = NB_PER_TERM; /* corrected */
         for (int64_t i = below(5); i >= 0; i--)
             change(&s);

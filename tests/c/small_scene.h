@@ -13,6 +13,7 @@ typedef struct {
     int64_t pixels[SMALL_PIXELS];
     double incident[2][3], wavelength[2], weight[2];
     double orientations[2][2][9], first[2][2][9];
+    double domain_weight[2];
     double table[SMALL_TABLE * SMALL_TABLE * SMALL_TABLE];
 } small_scene;
 
@@ -42,6 +43,10 @@ static inline void make_small_scene(small_scene *s) {
     memcpy(s->first, s->orientations, sizeof s->first);
     c->orientations = &s->orientations[0][0][0], c->n_phi = 2, c->n_domains = 2;
     c->a_star[0] = 1.0 / 50, c->a_star[4] = 1.0 / 60, c->a_star[8] = 1.0 / 70;
+    s->domain_weight[0] = 0.5, s->domain_weight[1] = 1.5; /* c->domain_weight = s->domain_weight takes them */
+    for (int i = 0; i < 3; i++)
+        c->block_matrix[4 * i] = 3.5 + i;
+    c->block_matrix[1] = c->block_matrix[3] = 0.5;
     c->n_cells[0] = 3, c->n_cells[1] = 4, c->n_cells[2] = 5;
     c->shape = NB_SQUARE, c->fudge = 1.0;
     for (int i = 0; i < SMALL_TABLE * SMALL_TABLE * SMALL_TABLE; i++)

@@ -16,8 +16,10 @@ from torch import Tensor
 class Evaluations(Protocol):
     """A kernel: blocks of evaluations for cells (n_axes, o, 3) and scattering vectors (3, m)."""
 
-    def total(self, plan: Plan, inputs: Inputs, cells: Tensor, vectors: Tensor, interpolate: Interpolate) -> Tensor:
-        """F_cell^2 times the form, summed over the orientations (m,)."""
+    def total(
+        self, plan: Plan, inputs: Inputs, some: slice, cells: Tensor, vectors: Tensor, interpolate: Interpolate
+    ) -> Tensor:
+        """F_cell^2 times the form, summed over the orientations `some`, whose cells these are (m,)."""
 
     def derivatives(self, plan: Plan, inputs: Inputs, cells: Tensor, vectors: Tensor) -> tuple[Slopes, Lookup, Tensor]:
         """The form and the structure factors with their slopes, and the offsets (n_axes, o, m)."""
@@ -32,18 +34,23 @@ class Eager:
     show: Callable[[Tensor, Tensor, Tensor, Lookup], None] | None = None
     """receives offset, nearest index, form and structure factors of every block, which are overwritten afterwards"""
 
-    def total(self, plan: Plan, inputs: Inputs, cells: Tensor, vectors: Tensor, interpolate: Interpolate) -> Tensor:
+    def total(
+        self, plan: Plan, inputs: Inputs, some: slice, cells: Tensor, vectors: Tensor, interpolate: Interpolate
+    ) -> Tensor:
         """See `Evaluations.total`."""
-        return self.terms(plan, inputs, cells, vectors, interpolate).sum(0)
+        return self.terms(plan, inputs, some, cells, vectors, interpolate).sum(0)
 
-    def terms(self, plan: Plan, inputs: Inputs, cells: Tensor, vectors: Tensor, interpolate: Interpolate) -> Tensor:
-        """F_cell^2 times the form (o, m)."""
+    def terms(
+        self, plan: Plan, inputs: Inputs, some: slice, cells: Tensor, vectors: Tensor, interpolate: Interpolate
+    ) -> Tensor:
+        """F_cell^2 times the form, and the weights of the domains (o, m)."""
         offset, nearest = phase.offsets(cells, vectors, plan.scales, plan.dtype)
         lookup = look_up(plan, inputs.table, nearest, offset, interpolate)
         form = lattice.form(plan, inputs, offset, self.smooth)
         if self.show is not None:
             self.show(offset, nearest, form, lookup)
-        return form * lookup.squared if self.smooth else form.mul_(lookup.squared)
+        terms = form * lookup.squared if self.smooth else form.mul_(lookup.squared)
+        return terms * inputs.domains[some].to(terms.dtype) if len(inputs.domains) else terms
 
     def form(self, plan: Plan, inputs: Inputs, cells: Tensor, vectors: Tensor) -> Tensor:
         """The form alone (o, m), without autograd."""

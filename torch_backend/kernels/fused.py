@@ -130,15 +130,17 @@ def _arguments(plan: Plan, inputs: Inputs) -> tuple[Any, ...]:
 
 
 def serves(plan: Plan) -> bool:
-    """Square crystals of more than one cell, with the nearest amplitude and float64 indices."""
+    """Square crystals of more than one cell, with the nearest amplitude, float64 indices and domains that count alike."""
     square = plan.shape is Shape.SQUARE and bool(plan.lattice_axes)
-    return square and not plan.tricubic and plan.scales is None and not plan.cumulative
+    return square and not (plan.tricubic or plan.weighted or plan.cumulative) and plan.scales is None
 
 
 class Compiled:
     """The kernel "compiled": an `evaluations.Evaluations` for the plans that it serves."""
 
-    def total(self, plan: Plan, inputs: Inputs, cells: Tensor, vectors: Tensor, interpolate: Interpolate) -> Tensor:
+    def total(
+        self, plan: Plan, inputs: Inputs, some: slice, cells: Tensor, vectors: Tensor, interpolate: Interpolate
+    ) -> Tensor:
         """See `Evaluations.total`."""
         found: Tensor = _compiled(_sums)(cells.detach(), vectors.detach(), *_arguments(plan, inputs))
         return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
 from nanobragg.torch_backend.kernels.phase import Scales, scales
 from nanobragg.torch_backend.kernels.polarization import polarization_matrices
@@ -55,6 +56,8 @@ class Inputs:
     """()"""
     table: Tensor
     """(n,) structure factors with a border of default_F, flattened; squared unless interpolated; (1,): no table"""
+    domains: Tensor
+    """(n_orientations, 1) weights of the domains of every phi step; (0, 1): all 1"""
     cells_first: Tensor
     """as `cells`, for the first pass (STALE_PHI_ZERO)"""
 
@@ -102,6 +105,8 @@ class Plan:
     tricubic: bool
     low_edge: bool
     d_min: float
+    weighted: bool
+    """whether domains have weights"""
     skip_lattice_zeros: bool
     dmin_zeroes_water: bool
     background_in_sum: bool
@@ -168,6 +173,7 @@ def prepare(scene: Scene, device: torch.device, dtype: torch.dtype, phase: str, 
         table_shape=tuple(n + 2 for n in scene.f_table.shape) if has_table else None,
         hkl_min=scene.hkl_min, tricubic=scene.tricubic and has_table and min(scene.f_table.shape) >= 4,
         low_edge=Quirk.INTERP_LOW_EDGE in scene.quirks, d_min=float(scene.d_min),
+        weighted=scene.domain_weight is not None,
         skip_lattice_zeros=Quirk.LATTICE_ZERO_SKIP in scene.quirks and _is_zero(scene.background),
         dmin_zeroes_water=Quirk.DMIN_ZEROES_WATER in scene.quirks,
         background_in_sum=FactorMode.PER_TERM not in (scene.capture_mode, scene.polar_mode, scene.omega_mode),
@@ -188,6 +194,7 @@ def prepare(scene: Scene, device: torch.device, dtype: torch.dtype, phase: str, 
         "weight": scene.weight,
         "polar": polarization_matrices(scene.kahn_factor, scene.polarization_axis, scene.incident),
         "background": _background(scene, plan, scale),
+        "domains": _domains(scene),
         "cells": _cells(scene.orientations, crystal_axes),
         "cells_first": _cells(
             scene.orientations[:0] if scene.orientations_first_pass is None else scene.orientations_first_pass,
@@ -220,6 +227,11 @@ def _cells(orientations: Tensor, axes: list[int]) -> Tensor:
     return orientations.flatten(0, 1).transpose(0, 1)[axes]
 
 
+def _domains(scene: Scene) -> Tensor:
+    weights = np.empty(0) if scene.domain_weight is None else np.tile(scene.domain_weight, scene.n_phi)
+    return torch.from_numpy(weights)[:, None]
+
+
 def _curvature(scene: Scene) -> dict[str, Tensor]:
     """Angles of the curved detector as affine functions of the flat position (docs/model.md, Pixel positions)."""
     if not scene.curved:
@@ -248,7 +260,8 @@ def _spot(scene: Scene, scale: Tensor) -> dict[str, Tensor]:
     if scene.shape is Shape.SQUARE:
         return {"spot": scene.pix0.new_zeros(3, 3), "fudge": scene.fudge, "scale": scale}
     radial = RADIAL[scene.shape]
-    height = scene.n_cells.prod() * radial.height
+    cells = torch.linalg.det(scene.block_matrix) if scene.has_block_matrix else scene.n_cells.prod()
+    height = cells * radial.height
     return {"spot": metric(scene), "fudge": scene.fudge * radial.unit, "scale": scale * height * height}
 
 

@@ -267,7 +267,7 @@ def _block(
             interpolate = _interpolate(plan, begin, single_pass, some, vectors)
             if watcher is not None:
                 watcher.orientations(single_pass, some, cells)
-            part = kernel.total(plan, inputs, cells, vectors, interpolate)
+            part = kernel.total(plan, inputs, some, cells, vectors, interpolate)
             bragg = part if bragg is None else bragg + part
         assert bragg is not None
         photons = bragg.view(passes.shape) * inputs.scale
@@ -321,7 +321,7 @@ def _cumulative_block(
             interpolate = _interpolate(plan, begin, single_pass, some, vectors)
             if watcher is not None:
                 watcher.orientations(single_pass, some, cells)
-            terms = eager.terms(plan, inputs, cells, vectors, interpolate).to(torch.float64)
+            terms = eager.terms(plan, inputs, some, cells, vectors, interpolate).to(torch.float64)
             counted = terms.new_ones(terms.shape)
             if plan.skip_lattice_zeros:
                 counted = (eager.form(plan, inputs, cells, vectors) != 0).to(torch.float64)

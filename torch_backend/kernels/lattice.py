@@ -11,7 +11,7 @@ Reference: docs/model.md; docs/quirks.md, SINCG_ROUNDOFF is not reproduced here,
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from nanobragg.torch_backend.kernels.algebra import dot
@@ -41,6 +41,11 @@ class Slopes:
     """(o, m) |spot offset|^2"""
     rate: Tensor | None = None
     """(o, m) d form/dy"""
+
+    def times(self, weight: Tensor) -> Slopes:
+        """Those of weight (o, 1) times the form."""
+        rate = None if self.rate is None else self.rate * weight
+        return replace(self, form=self.form * weight, offset=self.offset * weight, rate=rate)
 
 
 def form(plan: Plan, inputs: Inputs, offset: Tensor, smooth: bool) -> Tensor:

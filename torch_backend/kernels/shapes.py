@@ -48,7 +48,7 @@ def metric(scene: Scene) -> Tensor:
     """(3, 3): the squared distance from the spot is |metric offset|^2."""
     if RADIAL[scene.shape].skewed and Quirk.GAUSS_TOPHAT_WIDTH in scene.quirks:
         return scene.a_star.T * scene.n_cells.prod()
-    return torch.diag(scene.n_cells)
+    return scene.block_matrix if scene.has_block_matrix else torch.diag(scene.n_cells)
 
 
 # --- round --------------------------------------------------------------------------------------------------------------

@@ -45,10 +45,12 @@ class _Derivatives:
 
 
 def _derivatives(
-    plan: Plan, inputs: Inputs, kernel: Evaluations, cells: Tensor, vectors: Tensor
+    plan: Plan, inputs: Inputs, kernel: Evaluations, some: slice, vectors: Tensor
 ) -> tuple[_Derivatives, Tensor]:
-    """Derivatives, and the offsets (n_axes, o, m)."""
-    form, lookup, offset = kernel.derivatives(plan, inputs, cells, vectors)
+    """Derivatives, and the offsets (n_axes, o, m); the form and its slopes bear the weights of the domains."""
+    form, lookup, offset = kernel.derivatives(plan, inputs, inputs.cells[:, some], vectors)
+    if len(inputs.domains):
+        form = form.times(inputs.domains[some].to(form.form.dtype))
     axes = form.offset * lookup.squared
     if lookup.slope is not None:
         axes = axes + lookup.slope * form.form
@@ -166,7 +168,7 @@ def _pull_evaluations(
     back = torch.zeros_like(vectors)
     for some in orientation_blocks(plan, vectors.shape[1]):
         cells = inputs.cells[:, some]
-        found, offset = _derivatives(plan, inputs, kernel, cells, vectors)
+        found, offset = _derivatives(plan, inputs, kernel, some, vectors)
         sums += found.value.sum(0)
         axes = found.axes
         weighted = axes * w if len(axes) else axes
@@ -301,7 +303,7 @@ def _push_evaluations(
     d_sums = vectors.new_zeros(count, vectors.shape[1])
     for some in orientation_blocks(plan, vectors.shape[1]):
         cells = inputs.cells[:, some]
-        found, offset = _derivatives(plan, inputs, kernel, cells, vectors)
+        found, offset = _derivatives(plan, inputs, kernel, some, vectors)
         sums += found.value.sum(0)
         if "cells" in tangents and len(found.axes):
             d_sums += _along_cells(found.axes, tangents["cells"][:, :, some].to(plan.dtype), flat)
