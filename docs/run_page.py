@@ -63,6 +63,8 @@ def _command(command: str) -> None:
     from nanobragg.cli.main import main
 
     words = shlex.split(command)
+    if words[0] == "cd":
+        os.chdir(words[1])
     if words[0] == "nanoBragg":
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             status = main(words[1:])

@@ -35,6 +35,7 @@ from nanobragg.errors import FileFormatError as FileFormatError
 from nanobragg.errors import IneffectiveWarning as IneffectiveWarning
 from nanobragg.errors import NanoBraggError as NanoBraggError
 from nanobragg.errors import NanoBraggWarning as NanoBraggWarning
+from nanobragg.errors import PlausibilityWarning as PlausibilityWarning
 from nanobragg.errors import QuirkWarning as QuirkWarning
 from nanobragg.errors import UsageError as UsageError
 from nanobragg.exchange.geometry_files import read_geometry as read_geometry

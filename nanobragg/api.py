@@ -10,15 +10,16 @@ from typing import Any
 from nanobragg.config import Experiment
 from nanobragg.derivation import panels
 from nanobragg.derivation.decisions.decided import Decided
-from nanobragg.derivation.derive import Derivation, derivation
+from nanobragg.derivation.derive import derivation
 from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine, Progress, RenderOptions
-from nanobragg.errors import ConfigError, IneffectiveWarning, NanoBraggWarning, QuirkWarning
+from nanobragg.errors import ConfigError, PlausibilityWarning
 from nanobragg.imaging.background import with_background
-from nanobragg.inspection.consistency import structure_factor_mismatches
-from nanobragg.inspection.triggers import triggered
+from nanobragg.inspection.foresight.pictures import image_doubt
+from nanobragg.inspection.foresight.plausible import typed_doubts
+from nanobragg.inspection.foresight.warned import warn_about, warn_of_values
 from nanobragg.lazy import dataclass
 
 
@@ -96,6 +97,7 @@ def simulate(
     """
     options = RenderOptions(n_threads=n_threads, kernel=kernel, precision=precision, dtype=dtype, device=device,
                             memory_budget=memory_budget, phase=phase, twice_differentiable=twice_differentiable)  # fmt: skip
+    warn_of_values(experiment, stacklevel=3)
     parts = [resolve(part) for part in panels.experiments(experiment)]
     return _images(engine(backend, options), experiment, parts, _Request(roi, channels, out, progress), warn=True)
 
@@ -123,13 +125,12 @@ def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Calla
     if unknown:
         raise TypeError(f"prepare() got unexpected options: {', '.join(sorted(unknown))}")
     chosen = engine(backend, RenderOptions(**options))
+    warn_of_values(experiment, stacklevel=3)
     decided = [resolve(part) for part in panels.experiments(experiment)]
-    scenes: list[Scene] = []
-    for part in decided:
-        d = derivation(part) if chosen.ops.is_float or part.experiment.quirks else None
-        warn_about(part, d, stacklevel=3)
-        if chosen.ops.is_float and d is not None:  # tensors may change in place, and carry a graph
-            scenes.append(d.scene)
+    derived = [derivation(part) if chosen.ops.is_float or part.experiment.quirks else None for part in decided]
+    warn_about(decided, derived, doubtful=bool(typed_doubts(experiment)), stacklevel=3)
+    # tensors may change in place, and carry a graph
+    scenes = [d.scene for d in derived if d is not None] if chosen.ops.is_float else []
 
     def render(
         values: dict[str, Any] | Experiment | None = None,
@@ -141,6 +142,7 @@ def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Calla
     ) -> Any:
         request = _Request(roi, channels, out, progress)
         if isinstance(values, Experiment):
+            warn_of_values(values, stacklevel=3)
             others = [resolve(part) for part in panels.experiments(values)]
             return _images(chosen, values, others, request, warn=True)
         if values:
@@ -178,15 +180,14 @@ def _images(
     """The image of an experiment whose parts, one a panel, are decided (and derived); warnings name the caller's caller."""
     several = panels.several(experiment)
     regions = panels.rois(request.roi, len(parts)) if several else [request.roi]
-    images = []
-    for i, (decided, region) in enumerate(zip(parts, regions, strict=True)):
-        if scenes:
-            scene = scenes[i]
-        else:
-            d = chosen.derivation(decided, roi=region)
-            scene = d.scene
-            if warn:
-                warn_about(decided, d, stacklevel=4)
+    images, missing = [], []
+    doubtful = warn and bool(typed_doubts(experiment))
+    if not scenes:
+        derived = [chosen.derivation(part, roi=region) for part, region in zip(parts, regions, strict=True)]
+        scenes = [d.scene for d in derived]
+        if warn:
+            doubtful = warn_about(parts, derived, doubtful=doubtful, stacklevel=4)
+    for i, (decided, scene) in enumerate(zip(parts, scenes, strict=True)):
         into = panels.part_of(request.out, i, len(parts)) if several else request.out
         here = chosen.beside(decided.experiment)
         with _Reporting(request.progress) as report:
@@ -194,39 +195,20 @@ def _images(
                 image, more = here.image(scene, progress=report, out=into), None
             else:
                 image, more = here.image_and_mean_wavelength(scene, progress=report, out=into)
+        if warn and not doubtful:
+            missing.append(image_doubt(image, scene))
         whole = with_background(image, decided.experiment, scene, chosen.ops, n_threads=chosen.options.n_threads)
         if into is not None and whole is not image:
             into.copy_(whole)
         images.append(whole if more is None else (whole, more))
+    if missing and all(missing):
+        warnings.warn(PlausibilityWarning(missing[0]), stacklevel=3)
     if not several:
         return images[0]
     if request.channels is None:
         return panels.joined(images) if request.out is None else request.out
     first, second = zip(*images, strict=True)
     return panels.joined(first) if request.out is None else request.out, panels.joined(second)
-
-
-def warn_about(decided: Decided, d: Derivation | None, *, stacklevel: int = 2) -> None:
-    """Warn about structure factors that do not fit, settings without effect, and quirks that change this run's pixels.
-
-    Parameters
-    ----------
-    decided : Decided
-    d : Derivation, optional
-        Of `decided`, for the quirks; None where none is in force.
-    stacklevel : int
-        As for `warnings.warn`, called here.
-    """
-    for text in structure_factor_mismatches(decided):
-        warnings.warn(text, NanoBraggWarning, stacklevel=stacklevel)
-    for note in decided.notes.ineffective:
-        warnings.warn(IneffectiveWarning(str(note), note.paths), stacklevel=stacklevel)
-    for trigger in triggered(d) if d is not None else ():
-        quirk = trigger.quirk
-        warnings.warn(
-            f"{quirk.name}: {quirk.text.original} ({trigger.reason}); fidelity='corrected' instead: {quirk.text.corrected}",
-            QuirkWarning, stacklevel=stacklevel,
-        )  # fmt: skip
 
 
 class _Reporting:

@@ -113,6 +113,21 @@ class IneffectiveWarning(NanoBraggWarning):
         super().__init__(text)
 
 
+class PlausibilityWarning(NanoBraggWarning):
+    """A value that renders and is hardly ever meant, or an image with nothing in it.
+
+    Parameters
+    ----------
+    text : str
+    path : str, optional
+        Dotted path of the field.
+    """
+
+    def __init__(self, text: str, path: str = "") -> None:
+        self.path = path
+        super().__init__(text)
+
+
 def _short(value: object) -> str:
     if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
         value = value.item()  # type: ignore[attr-defined]

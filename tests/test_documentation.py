@@ -59,7 +59,7 @@ def test_other_commands(page: Path) -> None:
             continue
         for command in RUNNER.commands(code):
             first, *words = shlex.split(command)
-            assert first in ("nanoBragg", "pip", "pytest", "python", "sphinx-build"), command
+            assert first in ("cd", "nanoBragg", "pip", "pytest", "python", "sphinx-build"), command
             if first == "pip":
                 named = re.findall(r"\.\[([a-z,]+)\]", command)
                 assert set(",".join(named).split(",")) - {""} <= set(extras), command

@@ -27,7 +27,8 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.chdir(tmp_path)
     assert "nanoBragg demo" in README
     assert main(["demo"]) == 0
-    return tmp_path
+    monkeypatch.chdir(folder := tmp_path / "nanobragg_demo")
+    return folder
 
 
 def test_commands_in_the_text(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,7 +44,7 @@ def test_commands_in_the_text(demo: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_folders() -> None:
     """The table names every folder of the sources, and nothing else."""
     listed = set(re.findall(r"^\| `([a-z_./]+)/` \|", README, re.M))
-    made = {"build", "dist", "__pycache__"}
+    made = {"build", "dist", "nanobragg_demo", "__pycache__"}
 
     def folders(parent: Path) -> set[str]:
         return {path.name for path in parent.iterdir() if path.is_dir() and path.name not in made}

@@ -72,7 +72,7 @@ def resolve(experiment: Experiment) -> Decided:
         decided = decided.carried(
             _changed(decided.experiment, sampling=sampling), {"cell", "size", "placement", "recommended_oversample"}
         )
-    check_limits(decided.experiment)
+    check_limits(decided.experiment, typed_oversample=typed.sampling.oversample is not None)
     return decided
 
 

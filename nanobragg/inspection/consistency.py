@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -19,8 +19,9 @@ _REACH = 0.99
 """The list may end this much before the corner of the detector."""
 
 
-def structure_factor_mismatches(decided: Decided) -> Iterator[str]:
-    """Texts of warnings for a decided experiment: another cell, a list that ends before the detector does."""
+def structure_factor_mismatches(panels: Sequence[Decided]) -> Iterator[str]:
+    """Texts of warnings for the panels of an experiment: another cell, a list that ends before the detector does."""
+    decided = panels[0]
     experiment = decided.experiment
     table = experiment.crystal.structure_factors
     if table is None:
@@ -34,7 +35,7 @@ def structure_factor_mismatches(decided: Decided) -> Iterator[str]:
                 "leave it out to take theirs"
             )
     if table.d_min_angstrom is not None and detached(table.default_F) == 0:
-        reach = max(detector_resolution(decided), experiment.sampling.d_min_angstrom or 0.0)
+        reach = max(min(map(detector_resolution, panels)), experiment.sampling.d_min_angstrom or 0.0)
         if reach < _REACH * table.d_min_angstrom:
             yield (
                 f"the detector reaches {reach:.3g} Angstrom, the structure factors end at {table.d_min_angstrom:.3g}: "

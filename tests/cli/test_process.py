@@ -151,6 +151,8 @@ def test_an_unwritable_directory(tmp_path: Path) -> None:
 def test_demo_and_the_command_that_it_suggests(spawn: Run, tmp_path: Path) -> None:
     done = spawn("demo")
     assert done.status == 0 and done.err == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["nanobragg_demo"] and "cd nanobragg_demo && " in done.out
+    elsewhere, tmp_path = tmp_path, tmp_path / "nanobragg_demo"
     names = ("demo.bin", "demo.img", "demo.png", "demo.toml", "demo.hkl", "demo.mat")
     assert all(str(tmp_path / name) in done.out for name in names)
     image = read_float(tmp_path / "demo.bin", (1043, 981))
@@ -173,17 +175,21 @@ def test_demo_and_the_command_that_it_suggests(spawn: Run, tmp_path: Path) -> No
         np.linalg.norm(read_matrix(tmp_path / "demo.mat"), axis=0), [1 / 79.1, 1 / 79.1, 1 / 38.4], atol=2e-8
     )
     suggestion = next(line for line in done.out.splitlines() if line.startswith("  nanoBragg -mat"))
+    for name in ("demo.mat", "demo.hkl"):
+        os.link(tmp_path / name, elsewhere / name)
     again = spawn(suggestion.replace("  nanoBragg", ""))
     assert again.status == 0
-    spots = read_float(tmp_path / "floatimage.bin", (1043, 981))
+    spots = read_float(elsewhere / "floatimage.bin", (1043, 981))
     assert spots.max() > 100 * spots.mean()
-    assert spawn("run demo.toml").status == 0
+    assert spawn("run nanobragg_demo/demo.toml").status == 0
     turned, header = read_smv(tmp_path / "turn_0001.img")
     assert float(header["OSC_RANGE"]) == 0.5 and turned.max() > 1000 and not turned[~mask].any()
 
 
 def test_demo_takes_a_directory(run: Run, tmp_path: Path) -> None:
-    assert run("demo nowhere").status == 9
+    (tmp_path / "file").touch()
+    assert run("demo file").status == 9 and run("demo file/below").status == 9
+    (tmp_path / "file").unlink()
     assert run("demo --fast").status == 9 and run("demo . .").status == 9
     helped = run("demo --help")
     assert helped.status == 0 and helped.err == "" and "DIR" in helped.out and "demo.img" in helped.out

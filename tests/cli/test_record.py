@@ -78,7 +78,7 @@ def test_the_geometry_reads_back_by_either_rule(run: Run, tmp_path: Path, strict
 
 def test_the_demo_records_its_seed(spawn: Run, tmp_path: Path) -> None:
     assert spawn("demo").status == 0
-    record = read_provenance(tmp_path / "demo.img")
+    record = read_provenance(tmp_path / "nanobragg_demo" / "demo.img")
     assert record["noise_seed"] == 7 and record["experiment"]["fidelity"] == "corrected"
 
 

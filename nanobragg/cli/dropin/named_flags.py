@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterable
 
 from nanobragg.cli.dropin.usage import unit_of
-from nanobragg.errors import ConfigError, FlagError, NanoBraggError, UsageError
+from nanobragg.config import Experiment
+from nanobragg.errors import ConfigError, FlagError, NanoBraggError, PlausibilityWarning, UsageError
 from nanobragg.exchange.command_line.flags import FLAGS, Flag
 from nanobragg.exchange.command_line.parse import Occurrence, example
 from nanobragg.exchange.command_line.reading import CommandLine
 from nanobragg.exchange.command_line.settings import HEADER_KEYS
+from nanobragg.inspection.foresight.limits import LIMITS
+from nanobragg.inspection.foresight.plausible import Doubt, doubt_of, typed_doubts
 
 
 def in_flags(line: CommandLine, error: ConfigError) -> NanoBraggError:
@@ -31,6 +34,39 @@ def in_flags(line: CommandLine, error: ConfigError) -> NanoBraggError:
         headers = " or ".join(line.headers_read)
         return UsageError(f"{' and '.join(keys)} in the header of {headers}: {error}{_remedy(error, flags[:1])}")
     return UsageError(f"{error}{_remedy(error, flags[:1])}") if flags and error.value is None else error
+
+
+def note_doubtful_values(line: CommandLine) -> None:
+    """Add a note for every typed value that is probably in another unit, before anything is built from the flags."""
+    for path in LIMITS:
+        for occurrence in _last(line, {name for flag in _supplying(path) for name in flag.sets}):
+            doubt = doubt_of(path, list(occurrence.values)) if occurrence.flag.field == path else None
+            if doubt is not None:
+                line.note(_doubt_in_flags(line, doubt), PlausibilityWarning)
+
+
+def doubts_in_flags(line: CommandLine, experiment: Experiment) -> list[str]:
+    """What is doubtful about the values of a command line, each with the flag as it was typed in front."""
+    doubts = typed_doubts(experiment)
+    energy = next((o for o in _last(line, {"wavelength"}) if o.flag.field == "beam.energy_ev"), None)
+    if energy is not None and any(doubt.path == "beam.wavelength_angstrom" for doubt in doubts):
+        typed = doubt_of("beam.energy_ev", energy.values[0])
+        doubts = [typed if typed and doubt.path == "beam.wavelength_angstrom" else doubt for doubt in doubts]
+    return [_doubt_in_flags(line, doubt) for doubt in doubts]
+
+
+def _doubt_in_flags(line: CommandLine, doubt: Doubt) -> str:
+    flags = _supplying(doubt.path)
+    typed = list(_last(line, {name for flag in flags for name in flag.sets}))
+    if not typed:
+        return str(doubt)
+    tokens = " ".join(" ".join((occurrence.token, *occurrence.texts)) for occurrence in typed)
+    instead = ""
+    if doubt.instead is not None:
+        path, value = doubt.instead
+        named = typed[0].token if path == doubt.path else _supplying(path)[0].name
+        instead = f"{named} {value:.6g}"
+    return f"{tokens}: {doubt.text(f'{doubt.path}={doubt.value:.6g}', typed[0].token, instead)}"
 
 
 def _remedy(error: ConfigError, flags: Iterable[Flag]) -> str:

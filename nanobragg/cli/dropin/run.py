@@ -7,10 +7,9 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from nanobragg.api import warn_about
 from nanobragg.arrays import drawn_seed
 from nanobragg.cli.dropin import report
-from nanobragg.cli.dropin.named_flags import in_flags
+from nanobragg.cli.dropin.named_flags import doubts_in_flags, in_flags, note_doubtful_values
 from nanobragg.cli.dropin.output import write_images
 from nanobragg.cli.dropin.render import engine_of, render
 from nanobragg.cli.dropin.usage import BANNER, USAGE_LINE, help_text
@@ -19,11 +18,13 @@ from nanobragg.derivation.derive import derivation
 from nanobragg.derivation.orientations import seeded
 from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.rng import checked_seed
-from nanobragg.errors import ConfigError, FileFormatError, NanoBraggError, NanoBraggWarning
+from nanobragg.errors import ConfigError, FileFormatError, NanoBraggError, NanoBraggWarning, PlausibilityWarning
 from nanobragg.exchange.command_line.files import Reflections, read_reflections
 from nanobragg.exchange.command_line.ineffective import is_told, note_ineffective
 from nanobragg.exchange.command_line.meaning import build_experiment
 from nanobragg.exchange.command_line.reading import CommandLine, MissingInput, read_command, require_inputs
+from nanobragg.inspection.foresight.pictures import image_doubt
+from nanobragg.inspection.foresight.warned import warn_about
 from nanobragg.io.reflections.fdump import write_fdump
 
 
@@ -42,6 +43,7 @@ def run(args: Sequence[str]) -> int:
 
 def _simulate(line: CommandLine) -> None:
     """Everything after the arguments are read: report, rendering, files."""
+    note_doubtful_values(line)
     for text in report.opened_headers(line):
         _say(text)
     try:
@@ -66,10 +68,13 @@ def _simulate(line: CommandLine) -> None:
         line.note(f"-misset random: the orientation is drawn with seed {seed}; to have it again write -misset_seed {seed} "
                   "before -misset random")  # fmt: skip
     note_ineffective(line)
+    doubts = doubts_in_flags(line, experiment)
+    for text in doubts:
+        line.note(text, PlausibilityWarning)
     _tell(line)
     d = derivation(resolve(experiment))
     with warnings.catch_warnings(record=True) as caught:
-        warn_about(d.decided, d)
+        doubtful = warn_about([d.decided], [d], doubtful=bool(doubts))
     for warning in caught:
         if not is_told(line, getattr(warning.message, "paths", ())):
             warnings.warn(warning.message, warning.category, stacklevel=1)
@@ -85,6 +90,8 @@ def _simulate(line: CommandLine) -> None:
         _say(text)
     sys.stdout.flush()
     image = render(line, chosen, output, d, _say)
+    if not doubtful and (nothing := image_doubt(image, d.scene)):
+        warnings.warn(PlausibilityWarning(nothing), stacklevel=1)
     write_images(line, output, d, image, seed, _say)
 
 

@@ -18,6 +18,7 @@ from nanobragg.config import Background, Beam, Crystal, Detector, Experiment, Mo
 from nanobragg.config.image_chain.background import Amorphous
 from nanobragg.config.image_chain.readout import Readout
 from nanobragg.config.structure_factors import StructureFactors
+from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.derive import derivation
 from nanobragg.derivation.resolve import resolve
 from nanobragg.engines.choice import engine
@@ -41,6 +42,8 @@ SEED = 7
 WAVELENGTH, DISTANCE, DETECTOR = 1.0, 170.0, "pilatus_1m"
 READOUT = Readout(kind="counting", bits=16)
 """Counts that every format holds: 16 bits, 0 in the gaps."""
+FOLDER = "nanobragg_demo"
+"""Where the files go when no directory is named."""
 FILES = ("demo.bin", "demo.img", "demo.png", "demo.toml", "demo.hkl", "demo.mat")
 EXPERIMENT = f"""# Half a degree of rotation of the demo's crystal: run it with  nanoBragg run demo.toml
 [crystal]
@@ -129,19 +132,27 @@ def run_demo(args: Sequence[str]) -> int:
     Raises
     ------
     UsageError
-        For more than a directory that exists.
+        For what is no directory.
     NanoBraggError
         When a file cannot be written.
     """
     options = Words("demo", f"Make a protein-like still from synthetic data: {', '.join(FILES)}.")
-    options.add_argument("directory", nargs="?", default=".", metavar="DIR", help="where to write (default: here)")
+    options.add_argument(
+        "directory",
+        nargs="?",
+        default=FOLDER,
+        metavar="DIR",
+        help=f"where to write; made if need be (default: {FOLDER})",
+    )
     return carried_out(_demo, options, args)
 
 
 def _demo(typed: Any) -> int:
     directory = typed.directory
-    if not os.path.isdir(directory):
-        raise UsageError(f"demo {directory}: no such directory")
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"demo {directory}: no directory to write to: {error.strerror}") from None
     begin = time.perf_counter()
     d = derivation(resolve(demo_experiment()))
     chosen = engine("c")
@@ -150,15 +161,22 @@ def _demo(typed: Any) -> int:
     image = with_background(image, d.experiment, d.scene, chosen.ops)
     counts = expose(d.experiment, READOUT, seed=SEED, photons=image).counts
     paths = {name: os.path.join(directory, name) for name in FILES}
-    hkl, amplitude = synthetic_reflections()
     write_float(paths["demo.bin"], image)
     save_smv(paths["demo.img"], counts, recorded_entries(d, backend=chosen.name, noise_seed=SEED, adc_offset=0.0))
     write_png(paths["demo.png"], counts.astype(np.float64))
-    write_bytes(paths["demo.toml"], [EXPERIMENT.encode()])
-    write_hkl(paths["demo.hkl"], hkl, amplitude)
-    write_matrix(paths["demo.mat"], np.array([d.cell.a_star, d.cell.b_star, d.cell.c_star]), WAVELENGTH)
+    write_inputs(directory, d.decided)
     _say(directory, time.perf_counter() - begin, image)
     return 0
+
+
+def write_inputs(directory: str | os.PathLike[str], decided: Decided | None = None) -> None:
+    """Write what a run needs: demo.toml, demo.hkl, and demo.mat where the demo's crystal is given."""
+    paths = {name: os.path.join(directory, name) for name in FILES}
+    write_bytes(paths["demo.toml"], [EXPERIMENT.encode()])
+    write_hkl(paths["demo.hkl"], *synthetic_reflections())
+    if decided is not None:
+        cell = decided.cell
+        write_matrix(paths["demo.mat"], np.array([cell.a_star, cell.b_star, cell.c_star]), WAVELENGTH)
 
 
 def next_command() -> str:
@@ -167,7 +185,7 @@ def next_command() -> str:
     return (
         f"nanoBragg -mat demo.mat -hkl demo.hkl -lambda {WAVELENGTH:g} -distance {DISTANCE:g} "
         f"-pixel {detector.pixel_size_mm:g} -detpixels_f {detector.n_fast} -detpixels_s {detector.n_slow} -N 20 "
-        "-oversample 1 -phi 10 -osc 0.5 -phisteps 10 -fluence 2e26 -seed 1"
+        "-oversample 1 -phi 10 -osc 0.5 -phisteps 10 -fluence 2e26 -water 0.17 -seed 1 --fidelity corrected"
     )
 
 
@@ -188,7 +206,7 @@ def _say(directory: str, seconds: float, image: NDArray[np.float64]) -> None:
         sys.stdout.write(f"  {os.path.abspath(os.path.join(directory, name))}  {text}\n")
     where = "" if os.path.abspath(directory) == os.getcwd() else f"cd {directory} && "
     sys.stdout.write(
-        f"\nTry next, half a degree of rotation:\n  {where}nanoBragg run demo.toml\n"
+        f"\nOpen {os.path.join(directory, 'demo.png')}. Try next, half a degree of rotation:\n  {where}nanoBragg run demo.toml\n"
         f"and the same crystal with the original's flags:\n  {next_command()}\n"
         "and nanoBragg --help for every flag. In Python:\n"
         "  import nanobragg as nb; help(nb.Experiment); nb.simulate(experiment)\n"

@@ -32,8 +32,14 @@ def refusing_degenerate_geometry() -> Iterator[None]:
         ) from None
 
 
-def check_limits(decided: Experiment) -> None:
+def check_limits(decided: Experiment, *, typed_oversample: bool = True) -> None:
     """Check sub-step count and memory of a decided experiment.
+
+    Parameters
+    ----------
+    decided : Experiment
+    typed_oversample : bool
+        Whether the user chose the sub-pixels.
 
     Raises
     ------
@@ -56,11 +62,14 @@ def check_limits(decided: Experiment) -> None:
         raise ConfigError(
             "sampling.oversample",
             oversample,
-            f"makes {steps} sub-steps with {sources} sources, {domains} domains and {phi_steps} phi steps; "
-            "the product must stay below 2^31",
-            "lower one of them",
+            f"makes {steps} sub-steps with {_counted(sources, 'source')}, {_counted(domains, 'domain')} and "
+            f"{_counted(phi_steps, 'phi step')}; the product must stay below 2^31",
+            "lower one of them"
+            if typed_oversample
+            else f"it follows from crystal.{'n_cells' if decided.crystal.size_mm is None else 'size_mm'}, the distance and the "
+            "pixel size; look at them, or set sampling.oversample",
         )
-    memory = _physical_memory()
+    memory = physical_memory()
     for path, value, need in (
         ("detector.n_fast", f"{det.n_fast} x {det.n_slow} pixels", _BYTES_PER_PIXEL * det.n_fast * det.n_slow),
         (
@@ -76,7 +85,12 @@ def check_limits(decided: Experiment) -> None:
             )
 
 
-def _physical_memory() -> int:
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def physical_memory() -> int:
+    """Of this machine [bytes]."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
