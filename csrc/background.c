@@ -1,13 +1,13 @@
-/* Photons that an amorphous body scatters into pixels of a flat detector, once a pixel. */
-#include "imaging.h"
+/* Photons that an amorphous body scatters into pixels, once a pixel: the reference for simd_background.c. */
+#include "background.h"
+#include "detector.h"
 #include "vector.h"
-
-#include <stddef.h>
 
 #define BLOCK 128 /* pixels whose geometry is computed together, in loops that compilers turn into vectors */
 
 typedef struct {
     double x[3][BLOCK];        /* from the point that scatters, then divided by the distance */
+    double upright[3][BLOCK];  /* curved detectors: normal of the pixel, times the inclination of the flat one */
     double omega[BLOCK];       /* solid angle times what the sensor takes */
     double s[BLOCK], c[BLOCK]; /* sin(theta)/lambda, cos(2 theta) */
     double term[BLOCK], sum[BLOCK];
@@ -22,13 +22,12 @@ static double absorbed(double depth, double c) {
 
 /* F^2 times a weight at n values of s, constant outside the table; counts the values above it.
  *
- * The interval is found by way of an index over equal steps, in loops without branches, for s comes in no order.
+ * In loops without branches, for s comes in no order. An equidistant table needs no search.
  */
 static int64_t squared_factors(const nb_background *b, double weight, int n, double *restrict value) {
     const double *restrict stol = b->stol, *restrict polynomial = b->polynomial;
-    const int32_t *restrict index = b->index;
-    const double first = stol[0], end = stol[b->n_table - 1], scale = b->index_scale;
-    const int32_t largest = (int32_t)b->n_index - 1, last = (int32_t)b->n_table - 2;
+    const double first = stol[0], end = stol[b->n_table - 1], scale = b->index_scale, width = 1.0 / scale;
+    const int32_t largest = (int32_t)(b->index == NULL ? b->n_table - 1 : b->n_index) - 1;
     int32_t at[BLOCK];
     int64_t beyond = 0;
     for (int i = 0; i < n; i++) {
@@ -36,16 +35,19 @@ static int64_t squared_factors(const nb_background *b, double weight, int n, dou
         beyond += s > end;
         const double low = s > first ? s : first, inside = low < end ? low : end;
         const int32_t step = (int32_t)((inside - first) * scale);
-        at[i] = index[step < largest ? step : largest];
+        at[i] = step < largest ? step : largest;
         value[i] = inside;
     }
-    for (int32_t more = 0; more < b->index_steps; more++)
+    if (b->index == NULL)
+        for (int i = 0; i < n; i++)
+            value[i] = (value[i] - first) - (double)at[i] * width;
+    else
         for (int i = 0; i < n; i++) {
-            const int32_t next = at[i] < last ? at[i] + 1 : last;
-            at[i] = value[i] >= stol[next] ? next : at[i];
+            at[i] = nb_background_interval(b, at[i], value[i]);
+            value[i] -= stol[at[i]];
         }
     for (int i = 0; i < n; i++) {
-        const double *c = polynomial + 4 * (int64_t)at[i], t = value[i] - stol[at[i]];
+        const double *c = polynomial + 4 * (int64_t)at[i], t = value[i];
         const double f = c[0] + t * (c[1] + t * (c[2] + t * c[3]));
         value[i] = f * f * weight;
     }
@@ -59,16 +61,19 @@ static int64_t scatter(const nb_background *b, nb_block *block, int n) {
     double *restrict omega = block->omega, *restrict value = block->s, *restrict c = block->c,
                      *restrict term = block->term;
     const double n0 = b->normal[0], n1 = b->normal[1], n2 = b->normal[2];
-    const double area = b->pixel_area, tilt = b->point_pixel ? 0.0 : 1.0;
+    const double area = b->pixel_area, (*up)[BLOCK] = (const double (*)[BLOCK])block->upright;
     for (int i = 0; i < n; i++) {
         const double square = x[i] * x[i] + y[i] * y[i] + z[i] * z[i];
         const double inverse = 1.0 / sqrt(square);
         x[i] *= inverse, y[i] *= inverse, z[i] *= inverse;
         const double cosine = x[i] * n0 + y[i] * n1 + z[i] * n2;
-        omega[i] = area * (inverse * inverse) * (tilt * cosine + (1.0 - tilt));
+        omega[i] = area * (inverse * inverse);
         c[i] = cosine;
         term[i] = 0.0;
     }
+    if (!b->point_pixel)
+        for (int i = 0; i < n; i++)
+            omega[i] *= b->curved ? x[i] * up[0][i] + y[i] * up[1][i] + z[i] * up[2][i] : c[i];
     if (b->sensor_depth > 0.0)
         for (int i = 0; i < n; i++)
             omega[i] *= 1.0 - exp(-b->sensor_depth / c[i]);
@@ -160,12 +165,27 @@ static int64_t add_points(const nb_background *b, nb_block *block, double point[
 }
 
 /* Fast and slow index of n pixels; ascending pixels of one row need one division. */
-static void indices(const nb_background *b, const int64_t *pixels, int n, double *fast, double *slow) {
-    int64_t row = pixels[0] / b->n_fast, start = row * b->n_fast;
+static void indices(const nb_background *b, const int64_t *pixels, int64_t first, int n, double *fast, double *slow) {
+    int64_t row = -1, start = 0;
     for (int i = 0; i < n; i++) {
-        if (pixels[i] - start >= b->n_fast || pixels[i] < start) row = pixels[i] / b->n_fast, start = row * b->n_fast;
-        fast[i] = (double)(pixels[i] - start);
+        const int64_t pixel = pixels == NULL ? first + i : pixels[i];
+        if (row < 0 || pixel - start >= b->n_fast || pixel < start) row = pixel / b->n_fast, start = row * b->n_fast;
+        fast[i] = (double)(pixel - start);
         slow[i] = (double)row;
+    }
+}
+
+/* The points of a flat detector on the sphere, and the normals there. */
+static void bend(const nb_background *b, nb_block *block, double point[3][BLOCK], int n) {
+    const double inclination = b->close_distance / b->distance;
+    for (int i = 0; i < n; i++) {
+        double x[3] = {point[0][i], point[1][i], point[2][i]};
+        nb_bend(b->beam, b->fast, b->slow, b->distance, b->curved_axes, x);
+        const double length = nb_norm(x);
+        for (int j = 0; j < 3; j++) {
+            point[j][i] = x[j];
+            block->upright[j][i] = x[j] / length * inclination;
+        }
     }
 }
 
@@ -173,18 +193,18 @@ static void indices(const nb_background *b, const int64_t *pixels, int n, double
  *
  * Given:
  *   background  the body, the rays, the detector
- *   pixels      (n_pixels) flat indices
+ *   pixels      (n_pixels) flat indices; NULL: first, first + 1, ...
+ *   first       number of the first pixel, where `pixels` is NULL
  * Given and returned:
  *   photons     (n_pixels)
  * Returned:
  *   beyond      pixels whose sin(theta)/lambda lies above the table, where F is that of its end
  */
 NB_WARN_UNUSED int nb_add_background(const nb_background *background, int64_t n_pixels, const int64_t *pixels,
-                                     double *photons, int64_t *beyond) {
+                                     int64_t first, double *photons, int64_t *beyond) {
     const nb_background *b = background;
-    if (b == NULL || beyond == NULL || (n_pixels > 0 && (pixels == NULL || photons == NULL)))
-        return NB_ERR_NULL_ARGUMENT;
-    if (b->n_table < 2 || b->n_index < 1 || b->oversample < 1 || b->n_fast < 1) return NB_ERR_BELOW_ONE;
+    const int status = nb_background_check(b, n_pixels, first, photons, beyond);
+    if (status != NB_OK) return status;
     nb_block block;
     double point[3][BLOCK], fast[BLOCK], slow[BLOCK];
     const double part = 1.0 / (double)b->oversample;
@@ -193,7 +213,7 @@ NB_WARN_UNUSED int nb_add_background(const nb_background *background, int64_t n_
     for (int64_t begin = 0; begin < n_pixels; begin += BLOCK) {
         const int n = n_pixels - begin < BLOCK ? (int)(n_pixels - begin) : BLOCK;
         int64_t most = 0;
-        indices(b, pixels + begin, n, fast, slow);
+        indices(b, pixels == NULL ? NULL : pixels + begin, first + begin, n, fast, slow);
         for (int32_t sub_slow = 0; sub_slow < b->oversample; sub_slow++)
             for (int32_t sub_fast = 0; sub_fast < b->oversample; sub_fast++) {
                 const double f = ((double)sub_fast + 0.5) * part, s = ((double)sub_slow + 0.5) * part;
@@ -203,6 +223,7 @@ NB_WARN_UNUSED int nb_add_background(const nb_background *background, int64_t n_
                     for (int i = 0; i < n; i++)
                         point[j][i] = (fast[i] + f) * along_fast + (slow[i] + s) * along_slow + corner;
                 }
+                if (b->curved) bend(b, &block, point, n);
                 const int64_t found = add_points(b, &block, point, n);
                 most = found > most ? found : most;
                 for (int i = 0; i < n; i++)

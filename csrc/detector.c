@@ -8,31 +8,34 @@
 /* Bend a point of the flat detector onto the sphere of radius `distance` about the sample.
  *
  * Given:
- *   scene     beam, fast, slow, distance [m]
+ *   beam, fast, slow   unit vectors
+ *   distance           [m]
+ *   axes               whether CURVED_DET_AXES is in force
  * Given and returned:
  *   position  (3) [m]
  * Notes: corrected: the offsets along fast and slow from the point where the beam meets the sphere become arcs about
  * slow and fast, signed so that a point moves the way it lay. CURVED_DET_AXES: the arcs are the laboratory's y and z.
  * Reference: docs/model.md, Pixel positions.
  */
-static void bend(const nb_scene *scene, double position[3]) {
+void nb_bend(const double beam[3], const double fast[3], const double slow[3], double distance, int axes,
+             double position[3]) {
     double v[3], about_slow, about_fast;
     for (int i = 0; i < 3; i++)
-        v[i] = scene->distance * scene->beam[i];
-    if (scene->quirks & NB_CURVED_DET_AXES) {
-        about_slow = position[1] / scene->distance;
-        about_fast = position[2] / scene->distance;
+        v[i] = distance * beam[i];
+    if (axes) {
+        about_slow = position[1] / distance;
+        about_fast = position[2] / distance;
     } else {
         double offset[3], axis[3];
         for (int i = 0; i < 3; i++)
             offset[i] = position[i] - v[i];
-        nb_cross(scene->slow, scene->beam, axis);
-        double sign = nb_dot(axis, scene->fast) > 0.0 ? 1.0 : -1.0;
-        about_slow = sign * nb_dot(offset, scene->fast) / scene->distance;
-        about_fast = -sign * nb_dot(offset, scene->slow) / scene->distance;
+        nb_cross(slow, beam, axis);
+        double sign = nb_dot(axis, fast) > 0.0 ? 1.0 : -1.0;
+        about_slow = sign * nb_dot(offset, fast) / distance;
+        about_fast = -sign * nb_dot(offset, slow) / distance;
     }
-    nb_rotate(v, scene->slow, about_slow, v);
-    nb_rotate(v, scene->fast, about_fast, position);
+    nb_rotate(v, slow, about_slow, v);
+    nb_rotate(v, fast, about_fast, position);
 }
 
 /* Center of a sub-pixel at the depth of a sensor layer.
@@ -55,7 +58,9 @@ void nb_position(const nb_scene *scene, int64_t fast, int64_t slow, int32_t sub_
     for (int i = 0; i < 3; i++)
         position[i] =
             along_fast * scene->fast[i] + along_slow * scene->slow[i] + depth * scene->normal[i] + scene->pix0[i];
-    if (scene->curved) bend(scene, position);
+    if (scene->curved)
+        nb_bend(scene->beam, scene->fast, scene->slow, scene->distance, (scene->quirks & NB_CURVED_DET_AXES) != 0,
+                position);
 }
 
 /* Solid angle of a pixel seen from the sample.

@@ -4,6 +4,8 @@
 
 #include "nanobragg.h"
 
+void nb_bend(const double beam[3], const double fast[3], const double slow[3], double distance, int axes,
+             double position[3]);
 void nb_position(const nb_scene *scene, int64_t fast, int64_t slow, int32_t sub_fast, int32_t sub_slow, int32_t layer,
                  double position[3]);
 double nb_solid_angle(const nb_scene *scene, double airpath);

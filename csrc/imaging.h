@@ -21,13 +21,14 @@ NB_WARN_UNUSED int nb_sample_normal(const nb_stream *stream, uint32_t first, int
 NB_WARN_UNUSED int nb_sample_poisson(const nb_stream *stream, uint32_t first, int64_t n, const double *mean,
                                      double *out);
 
-/* background.c: an amorphous body, as nanobragg.derivation.background derives it; a flat detector. */
+/* background.c: an amorphous body, as nanobragg.derivation.background derives it. */
 typedef struct {
     /* detector and polarization, as in nb_scene */
     int64_t n_fast;
     double pixel_size, pix0[3], fast[3], slow[3], normal[3], beam[3], pixel_area;
-    int32_t point_pixel;
-    double sensor_depth; /* thickness in attenuation lengths; 0: takes every photon */
+    int32_t point_pixel, curved, curved_axes; /* curved_axes: the quirk CURVED_DET_AXES */
+    double distance, close_distance;          /* of curved detectors [m] */
+    double sensor_depth;                      /* thickness in attenuation lengths; 0: takes every photon */
     int32_t polarized;
     double kahn_factor, polarization_axis[3];
     /* rays */
@@ -37,7 +38,8 @@ typedef struct {
     const double *stol;       /* (n_table) [1/m], ascending */
     const double *polynomial; /* (n_table - 1, 4) */
     int64_t n_table;
-    const int32_t *index; /* (n_index) interval in which each of n_index equal steps begins */
+    const double
+        *index; /* (n_index) interval in which each of n_index equal steps begins; NULL: the table is equidistant */
     int64_t n_index;
     double index_scale;  /* steps for each 1/m */
     int32_t index_steps; /* most intervals that begin within one of them */
@@ -52,7 +54,11 @@ typedef struct {
 } nb_background;
 
 NB_WARN_UNUSED int nb_add_background(const nb_background *background, int64_t n_pixels, const int64_t *pixels,
-                                     double *photons, int64_t *beyond);
+                                     int64_t first, double *photons, int64_t *beyond);
+
+/* simd.c: the same by the kernel of one's choice; those without vectors of four leave it to the scalar one. */
+NB_WARN_UNUSED int nb_add_background_with(const nb_background *background, nb_kernel kernel, int64_t n_pixels,
+                                          const int64_t *pixels, int64_t first, double *photons, int64_t *beyond);
 
 /* original_nonbragg.c: scattering of an amorphous body as the program nonBragg computes it. Lengths in metres. */
 typedef struct {

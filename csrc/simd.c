@@ -1,5 +1,6 @@
 /* Which kernels exist here, what they cover, and the call that picks one. */
 #include "simd.h"
+#include "background.h"
 #include "channels.h"
 #include "lattice.h"
 
@@ -9,23 +10,27 @@
 typedef int render_function(const nb_scene *scene, int mixed, int64_t pixel_begin, int64_t pixel_end, double *out,
                             const nb_channels *channels, const volatile int *cancel);
 
+typedef void background_function(const nb_background *background, int64_t n_pixels, const int64_t *pixels,
+                                 int64_t first, double *photons, int64_t *beyond);
+
 static const struct {
     const char *name;
     render_function *render; /* NULL: not in this build, or not by this table */
+    background_function *background;
 } KERNELS[NB_N_KERNELS] = {
-    [NB_KERNEL_SCALAR] = {"scalar", NULL},
-    [NB_KERNEL_FAST] = {"fast", NULL},
+    [NB_KERNEL_SCALAR] = {"scalar", NULL, NULL},
+    [NB_KERNEL_FAST] = {"fast", NULL, NULL},
 #ifdef NB_HAVE_SIMD
-    [NB_KERNEL_SIMD_BASELINE] = {"simd-baseline", nb_simd_render_baseline},
+    [NB_KERNEL_SIMD_BASELINE] = {"simd-baseline", nb_simd_render_baseline, NULL},
 #else
-    [NB_KERNEL_SIMD_BASELINE] = {"simd-baseline", NULL},
+    [NB_KERNEL_SIMD_BASELINE] = {"simd-baseline", NULL, NULL},
 #endif
 #ifdef NB_HAVE_X86_SIMD
-    [NB_KERNEL_SIMD_AVX2] = {"simd-avx2", nb_simd_render_avx2},
-    [NB_KERNEL_SIMD_AVX512] = {"simd-avx512", nb_simd_render_avx512},
+    [NB_KERNEL_SIMD_AVX2] = {"simd-avx2", nb_simd_render_avx2, nb_simd_background_avx2},
+    [NB_KERNEL_SIMD_AVX512] = {"simd-avx512", nb_simd_render_avx512, nb_simd_background_avx512},
 #else
-    [NB_KERNEL_SIMD_AVX2] = {"simd-avx2", NULL},
-    [NB_KERNEL_SIMD_AVX512] = {"simd-avx512", NULL},
+    [NB_KERNEL_SIMD_AVX2] = {"simd-avx2", NULL, NULL},
+    [NB_KERNEL_SIMD_AVX512] = {"simd-avx512", NULL, NULL},
 #endif
 };
 
@@ -119,4 +124,21 @@ int nb_render_channels(const nb_scene *scene, nb_kernel kernel, int64_t pixel_be
     if (nb_simd_obstacle(scene) != NULL) return NB_ERR_KERNEL;
     const int mixed = kernel == NB_KERNEL_FAST;
     return KERNELS[mixed ? widest() : kernel].render(scene, mixed, pixel_begin, pixel_end, out, channels, cancel);
+}
+
+/* As nb_add_background, by the kernel of one's choice; curved detectors, and kernels without vectors of four numbers,
+ * are left to the scalar one.
+ *
+ * Returned: NB_ERR_KERNEL for a kernel that is not available; else as nb_add_background
+ */
+int nb_add_background_with(const nb_background *background, nb_kernel kernel, int64_t n_pixels, const int64_t *pixels,
+                           int64_t first, double *photons, int64_t *beyond) {
+    if (!nb_kernel_available(kernel)) return NB_ERR_KERNEL;
+    background_function *vectors = KERNELS[kernel == NB_KERNEL_FAST ? widest() : kernel].background;
+    if (vectors == NULL || (background != NULL && background->curved))
+        return nb_add_background(background, n_pixels, pixels, first, photons, beyond);
+    const int status = nb_background_check(background, n_pixels, first, photons, beyond);
+    if (status != NB_OK) return status;
+    vectors(background, n_pixels, pixels, first, photons, beyond);
+    return NB_OK;
 }

@@ -13,9 +13,15 @@ def normal_quantile(p: float) -> float: ...
 
 class Background:
     def __init__(
-        self, scene: Any, background: Any, component: Any, nodes: NDArray[np.float64], weights: NDArray[np.float64]
+        self,
+        scene: Any,
+        background: Any,
+        component: Any,
+        nodes: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        curved_axes: bool,
     ) -> None: ...
-    def add(self, pixels: NDArray[np.int64], photons: NDArray[np.float64]) -> int: ...
+    def add(self, pixels: NDArray[np.int64] | None, first: int, photons: NDArray[np.float64], kernel: str) -> int: ...
 
 class OriginalNoise:
     def __init__(self, state: int, calibration_state: int) -> None: ...

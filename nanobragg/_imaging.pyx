@@ -15,6 +15,9 @@ cdef extern from "imaging.h" nogil:
     enum:
         NB_OK
 
+    ctypedef enum nb_kernel:
+        NB_N_KERNELS
+
     ctypedef struct nb_rng:
         pass
 
@@ -30,7 +33,8 @@ cdef extern from "imaging.h" nogil:
         double normal[3]
         double beam[3]
         double pixel_area
-        int32_t point_pixel
+        int32_t point_pixel, curved, curved_axes
+        double distance, close_distance
         double sensor_depth
         int32_t polarized
         double kahn_factor
@@ -42,7 +46,7 @@ cdef extern from "imaging.h" nogil:
         const double *stol
         const double *polynomial
         int64_t n_table
-        const int32_t *index
+        const double *index
         int64_t n_index
         double index_scale
         int32_t index_steps
@@ -96,8 +100,9 @@ cdef extern from "imaging.h" nogil:
     int nb_sample_uniform(const nb_stream *stream, uint32_t first, int64_t n, double *out)
     int nb_sample_normal(const nb_stream *stream, uint32_t first, int64_t n, double *out)
     int nb_sample_poisson(const nb_stream *stream, uint32_t first, int64_t n, const double *mean, double *out)
-    int nb_add_background(const nb_background *background, int64_t n_pixels, const int64_t *pixels, double *photons,
-                          int64_t *beyond)
+    int nb_add_background_with(const nb_background *background, nb_kernel kernel, int64_t n_pixels,
+                               const int64_t *pixels, int64_t first, double *photons, int64_t *beyond)
+    const char *nb_kernel_name(nb_kernel kernel)
     int nb_original_amorphous(const nb_amorphous_body *body, float *image, const nb_amorphous_last *last, double *total)
     int nb_original_counts(nb_rng *rng, int64_t *state, int64_t *calibration_state, int64_t n, double flicker,
                            double calibration, float *photons, double *total)
@@ -106,6 +111,7 @@ cdef extern from "imaging.h" nogil:
                            int64_t n_slow, const float *photons, double *kernel, float *spread, double *lost)
 
 
+_KERNELS = {(<bytes>nb_kernel_name(<nb_kernel>i)).decode(): i for i in range(NB_N_KERNELS)}
 _PSF = {"gauss": NB_PSF_GAUSS, "fiber": NB_PSF_FIBER}
 
 
@@ -173,7 +179,7 @@ def normal_quantile(double p):
 
 
 cdef class Background:
-    """An amorphous body before a flat detector.
+    """An amorphous body before a detector.
 
     Parameters
     ----------
@@ -184,14 +190,15 @@ cdef class Background:
     component : nanobragg.derivation.background.Component
     nodes, weights : (n,) arrays
         Of an integral over -1 ... 1.
+    curved_axes : bool
+        Whether the quirk CURVED_DET_AXES is in force.
     """
 
     cdef nb_background c
     cdef list owned
 
-    def __init__(self, scene, background, component, nodes, weights):
+    def __init__(self, scene, background, component, nodes, weights, bint curved_axes):
         cdef nb_background *c = &self.c
-        cdef const int32_t[::1] index
         self.owned = []
         c.n_fast, c.pixel_size, c.pixel_area = scene.n_fast, scene.pixel_size, scene.pixel_area
         _copy(c.pix0, scene.pix0)
@@ -200,19 +207,18 @@ cdef class Background:
         _copy(c.normal, scene.normal)
         _copy(c.beam, scene.beam)
         _copy(c.polarization_axis, scene.polarization_axis)
+        c.curved, c.curved_axes = scene.curved, curved_axes
+        c.distance, c.close_distance = scene.distance, scene.close_distance
         c.point_pixel, c.polarized, c.kahn_factor = scene.point_pixel, scene.polarized, scene.kahn_factor
         c.sensor_depth = scene.attenuation * scene.layer_thickness * scene.n_layers if scene.has_sensor else 0.0
         c.n_sources = len(background.weight)
         c.incident, c.wavelength = self._pointer(background.incident), self._pointer(background.wavelength)
         c.weight = self._pointer(background.weight)
-        stol = np.ascontiguousarray(component.stol, np.float64)
+        stol, polynomial, found, c.index_scale, c.index_steps = component.lookup
         c.n_table = len(stol)
-        c.stol, c.polynomial = self._pointer(stol), self._pointer(component.polynomial)
-        found, c.index_scale, c.index_steps = component.index
-        c.n_index = len(found)
-        self.owned.append(found)
-        index = found
-        c.index = &index[0]
+        c.stol, c.polynomial = self._pointer(stol), self._pointer(polynomial)
+        c.n_index = 0 if found is None else len(found)
+        c.index = NULL if found is None else self._pointer(found)
         c.strength, c.depth, c.oversample = component.strength, component.depth, component.oversample
         c.has_path = component.path is not None
         c.path[0], c.path[1] = component.path if c.has_path else (0.0, 0.0)
@@ -227,16 +233,26 @@ cdef class Background:
         cdef const double[::1] flat = array.reshape(-1)
         return &flat[0]
 
-    def add(self, const int64_t[::1] pixels, double[::1] photons):
-        """Add the photons of the pixels, without the GIL; returns how many lie beyond the table."""
-        cdef int64_t n = pixels.shape[0], beyond = 0
+    def add(self, pixels, int64_t first, double[::1] photons, str kernel):
+        """Add the photons of the pixels (flat indices; None: first, first + 1, ...), without the GIL.
+
+        Returns how many lie beyond the table.
+        """
+        cdef int64_t n = photons.shape[0], beyond = 0
+        cdef const int64_t[::1] listed
+        cdef const int64_t *at = NULL
+        cdef nb_kernel number = <nb_kernel><int>_KERNELS[kernel]
         cdef int status
-        if photons.shape[0] != n:
-            raise CoreError(f"{photons.shape[0]} places for {n} pixels")
-        if n > 0:
-            with nogil:
-                status = nb_add_background(&self.c, n, &pixels[0], &photons[0], &beyond)
-            _check(status)
+        if n == 0:
+            return 0
+        if pixels is not None:
+            listed = pixels
+            if listed.shape[0] != n:
+                raise CoreError(f"{n} places for {listed.shape[0]} pixels")
+            at = &listed[0]
+        with nogil:
+            status = nb_add_background_with(&self.c, number, n, at, first, &photons[0], &beyond)
+        _check(status)
         return beyond
 
 

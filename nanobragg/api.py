@@ -197,7 +197,8 @@ def _images(
                 image, more = here.image_and_mean_wavelength(scene, progress=report, out=into)
         if warn and not doubtful:
             missing.append(image_doubt(image, scene))
-        whole = with_background(image, decided.experiment, scene, chosen.ops, n_threads=chosen.options.n_threads)
+        whole = with_background(image, decided.experiment, scene, chosen.ops, n_threads=chosen.options.n_threads,
+                                kernel=chosen.options.kernel)  # fmt: skip
         if into is not None and whole is not image:
             into.copy_(whole)
         images.append(whole if more is None else (whole, more))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,11 @@ from nanobragg.config.image_chain.background import Amorphous
 from nanobragg.constants import AVOGADRO, DEFAULT_BEAM_SIZE
 from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import Ops
-from nanobragg.errors import ConfigError
 from nanobragg.lazy import dataclass
 
 _LARGEST_INDEX = 1 << 16
+_EQUIDISTANT = 1e-11
+"""Fraction of a step by which rows may miss multiples of it."""
 MOST_WAVELENGTHS = 8
 """A spectrum is reduced to so many, for the background is smooth."""
 
@@ -40,15 +41,45 @@ class Component:
     oversample: int
 
     @property
-    def index(self) -> tuple[NDArray[np.int64], float, int]:
-        """Where to look for s: the interval in which each of many equal steps begins, steps for each 1/m, and how many
-        intervals begin within one step at most."""
-        stol = _plain(self.stol)
-        n = min(int(np.ceil((stol[-1] - stol[0]) / np.diff(stol).min())) + 1, _LARGEST_INDEX)
+    def lookup(self) -> Lookup:
+        """The table as the C core reads it."""
+        stol, polynomial = _plain(self.stol), _plain(self.polynomial)
+        widths = np.diff(stol)
+        parts = np.rint(widths / widths.min()).astype(np.int64)  # of one width, where rows are multiples of it apart
+        n = int(parts.sum())
+        grid = np.linspace(stol[0], stol[-1], n + 1) if n <= _LARGEST_INDEX else stol
+        at = np.concatenate([[0], np.cumsum(parts)]) if n <= _LARGEST_INDEX else np.arange(len(stol))
+        scale = (len(grid) - 1) / (stol[-1] - stol[0])
+        if np.abs(grid[at] - stol).max() <= _EQUIDISTANT * widths.min() and np.array_equal(np.diff(at), parts):
+            inside = np.arange(n) - np.repeat(at[:-1], parts)
+            return Lookup(grid, _shifted(np.repeat(polynomial, parts, axis=0), inside / scale), None, scale, 0)
+        n = min(int(np.ceil((stol[-1] - stol[0]) / widths.min())) + 1, _LARGEST_INDEX)
         scale = n / (stol[-1] - stol[0])
         begins = stol[0] + (np.arange(n + 1) - 1e-6) / scale  # a little early, for the core rounds
         found = np.clip(np.searchsorted(stol, begins, side="right") - 1, 0, len(stol) - 2)
-        return found[:-1].astype(np.int32), scale, int(np.diff(found).max()) + 1
+        return Lookup(stol, polynomial, found[:-1].astype(np.float64), scale, int(np.diff(found).max()) + 1)
+
+
+class Lookup(NamedTuple):
+    """A table with the way to find an interval."""
+
+    stol: NDArray[np.float64]
+    """(n,) [1/m]"""
+    polynomial: NDArray[np.float64]
+    """(n - 1, 4), as `Component.polynomial`"""
+    index: NDArray[np.float64] | None
+    """interval in which each of many equal steps begins; None: the rows are equal steps apart"""
+    scale: float
+    """steps for each 1/m"""
+    most: int
+    """intervals that begin within one step"""
+
+
+def _shifted(polynomial: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same cubics (n, 4) in t - by."""
+    c0, c1, c2, c3 = polynomial.T
+    shifted = [c0 + by * (c1 + by * (c2 + by * c3)), c1 + by * (2 * c2 + 3 * by * c3), c2 + 3 * by * c3, c3]
+    return np.ascontiguousarray(np.stack(shifted, axis=1))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -65,19 +96,10 @@ class BackgroundScene:
 
 
 def background_scene(experiment: Experiment, scene: Scene, ops: Ops) -> BackgroundScene | None:
-    """The arrays of the components; None where there are none.
-
-    Raises
-    ------
-    ConfigError
-        For a curved detector.
-    """
+    """The arrays of the components; None where there are none."""
     components = experiment.background.components
     if not components:
         return None
-    if scene.curved:
-        raise ConfigError("background.components", f"{len(components)} components", "a curved detector takes none yet",
-                          "background.water_um works there")  # fmt: skip
     incident, wavelength, weight = _rays(scene, ops)
     return BackgroundScene(
         components=tuple(_component(one, experiment, scene, ops) for one in components),

@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 
 from nanobragg import _imaging
 from nanobragg.arrays import available_cores, is_tensor
+from nanobragg.backends import KERNELS
 from nanobragg.config import Experiment
+from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.background import BackgroundScene, Component, background_scene
 from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import Ops
+from nanobragg.engines.c import select_kernel
 from nanobragg.errors import NanoBraggWarning
 from nanobragg.imaging.namespace import Namespace, namespace_of
 
@@ -28,7 +31,9 @@ _SHARE = 1 << 16
 """Pixels that a thread takes at least."""
 
 
-def with_background(image: Any, experiment: Experiment, scene: Scene, ops: Ops, *, n_threads: int | None = None) -> Any:
+def with_background(
+    image: Any, experiment: Experiment, scene: Scene, ops: Ops, *, n_threads: int | None = None, kernel: str = "auto"
+) -> Any:
     """The image of the crystal with the photons of the amorphous bodies added.
 
     Parameters
@@ -41,25 +46,28 @@ def with_background(image: Any, experiment: Experiment, scene: Scene, ops: Ops, 
         Derived from it with `ops`.
     n_threads : int, optional
         None: all cores that this process may use.
+    kernel : str
+        Of the C engine.
     """
     background = background_scene(experiment, scene, ops)
     if background is None:
         return image
-    photons = background_photons(scene, background, n_threads=n_threads or available_cores())
+    threads = n_threads or available_cores()
+    if not is_tensor(image) and _takes_sums(image) and scene.n_pixels == image.size:
+        _add(scene, background, image.reshape(-1), threads, kernel)
+        return image
+    photons = background_photons(scene, background, n_threads=threads, kernel=kernel)
     if is_tensor(image):
         flat = namespace_of(image).asarray(photons).to(device=image.device, dtype=image.dtype)
         whole = flat.new_zeros(scene.n_slow * scene.n_fast)
         whole[scene.pixels] = flat
         return image + whole.reshape(image.shape)
-    if scene.n_pixels == image.size:
-        image += photons.reshape(image.shape)
-    else:
-        slow, fast = np.divmod(scene.pixels, scene.n_fast)
-        image[slow, fast] += photons
+    slow, fast = np.divmod(scene.pixels, scene.n_fast)
+    image[slow, fast] += photons
     return image
 
 
-def background_photons(scene: Scene, background: BackgroundScene, *, n_threads: int = 1) -> Any:
+def background_photons(scene: Scene, background: BackgroundScene, *, n_threads: int = 1, kernel: str = "auto") -> Any:
     """Expected photons of the background in ``scene.pixels``.
 
     Parameters
@@ -68,6 +76,8 @@ def background_photons(scene: Scene, background: BackgroundScene, *, n_threads: 
         The detector and the polarization.
     background : BackgroundScene
         Derived with the same namespace.
+    kernel : str
+        Of the C engine: "scalar", or anything else for vectors where the machine has those of four numbers.
 
     Returns
     -------
@@ -80,25 +90,39 @@ def background_photons(scene: Scene, background: BackgroundScene, *, n_threads: 
     if is_tensor(background.weight):
         return sum(_evaluated(scene, background, one, namespace_of(background.weight)) for one in background.components)
     photons = np.zeros(scene.n_pixels)
-    beyond = np.zeros(len(background.components), np.int64)
-    share = max(_SHARE, -(-scene.n_pixels // n_threads))
-    parts = [slice(begin, begin + share) for begin in range(0, scene.n_pixels, share)]
-    for i, one in enumerate(background.components):
-        core = _imaging.Background(scene, background, one, *_nodes())
-        if len(parts) == 1:
-            beyond[i] = core.add(scene.pixels, photons)
-            continue
-        from concurrent.futures import ThreadPoolExecutor
+    _add(scene, background, photons, n_threads, kernel)
+    return photons
 
-        with ThreadPoolExecutor(len(parts)) as pool:
-            beyond[i] = sum(pool.map(lambda part, core=core: core.add(scene.pixels[part], photons[part]), parts))
-    for one, count in zip(background.components, beyond, strict=True):
+
+def _takes_sums(image: NDArray[Any]) -> bool:
+    return image.dtype == np.float64 and image.flags.c_contiguous
+
+
+def _add(scene: Scene, background: BackgroundScene, photons: NDArray[np.float64], n_threads: int, kernel: str) -> None:
+    """Add to the photons (n_pixels,) of ``scene.pixels``, on threads."""
+    chosen = select_kernel(kernel if kernel in KERNELS["c"] else "auto")
+    whole = scene.n_pixels == scene.n_slow * scene.n_fast
+    share = max(_SHARE, -(-scene.n_pixels // n_threads))
+    begins = range(0, scene.n_pixels, share)
+    for one in background.components:
+        core = _imaging.Background(scene, background, one, *_nodes(), curved_axes=Quirk.CURVED_DET_AXES in scene.quirks)
+
+        def add(begin: int, core: _imaging.Background = core) -> int:
+            part = slice(begin, begin + share)
+            return core.add(None if whole else scene.pixels[part], begin, photons[part], chosen)
+
+        if len(begins) <= 1:
+            count = sum(map(add, begins))
+        else:
+            from concurrent.futures import ThreadPoolExecutor
+
+            with ThreadPoolExecutor(len(begins)) as pool:
+                count = sum(pool.map(add, begins))
         if count:
             warnings.warn(
                 f"background.components: {100 * count / scene.n_pixels:.3g} % of the pixels lie beyond the table, which ends at "
                 f"sin(theta)/lambda = {one.stol[-1] / 1e10:g} 1/Angstrom; F is constant there", NanoBraggWarning, stacklevel=2,
             )  # fmt: skip
-    return photons
 
 
 @cache
@@ -116,17 +140,41 @@ def _evaluated(scene: Scene, background: BackgroundScene, one: Component, xp: Na
             along_fast = (fast + (sub_fast + 0.5) / n) * scene.pixel_size
             along_slow = (slow + (sub_slow + 0.5) / n) * scene.pixel_size
             x = along_fast[:, None] * scene.fast + along_slow[:, None] * scene.slow + scene.pix0
-            total = total + _of_point(scene, background, one, x, xp)
+            upright = scene.normal
+            if scene.curved:
+                x = _bent(scene, x, xp)
+                upright = x / xp.sqrt((x * x).sum(-1))[:, None] * (scene.close_distance / scene.distance)
+            total = total + _of_point(scene, background, one, x, upright, xp)
     return one.strength * total / (n * n)
 
 
-def _of_point(scene: Scene, background: BackgroundScene, one: Component, x: Any, xp: Namespace) -> Any:
-    """F^2 P Omega chi A of a point of every pixel, for a path integrated."""
+def _bent(scene: Scene, x: Any, xp: Namespace) -> Any:
+    """Points of the flat detector on the sphere (docs/model.md, Pixel positions)."""
+    v = scene.distance * scene.beam
+    if Quirk.CURVED_DET_AXES in scene.quirks:
+        about_slow, about_fast = x[:, 1] / scene.distance, x[:, 2] / scene.distance
+    else:
+        handed = _plain((_cross(scene.slow, scene.beam) * scene.fast).sum())
+        about = (x - v) * (1.0 if handed > 0 else -1.0) / scene.distance
+        about_slow, about_fast = (about * scene.fast).sum(-1), -(about * scene.slow).sum(-1)
+    once = _rotated(v + 0.0 * x, scene.slow, about_slow, xp)
+    return _rotated(once, scene.fast, about_fast, xp)
+
+
+def _rotated(v: Any, axis: Any, angle: Any, xp: Namespace) -> Any:
+    """Rodrigues' formula for vectors (n, 3), each by its own angle."""
+    c, s = xp.cos(angle)[:, None], xp.sin(angle)[:, None]
+    across = v[:, [2, 0, 1]] * axis[[1, 2, 0]] - v[:, [1, 2, 0]] * axis[[2, 0, 1]]
+    return axis * ((v * axis).sum(-1)[:, None] * (1.0 - c)) + v * c + across * s
+
+
+def _of_point(scene: Scene, background: BackgroundScene, one: Component, x: Any, upright: Any, xp: Namespace) -> Any:
+    """F^2 P Omega chi A of a point of every pixel, for a path integrated; upright: the pixels' normals."""
     if one.path is None:
         lit = 1.0
         if one.beamstop is not None:
             lit = xp.asarray(_plain(_shade(scene, one, x, xp)) > 0.0)
-        return _scattered(scene, background, one, x, xp) * lit
+        return _scattered(scene, background, one, x, upright, xp) * lit
     first, last = one.path
     end = 0.0 * x[:, 0] + last
     if one.beamstop is not None:
@@ -136,7 +184,7 @@ def _of_point(scene: Scene, background: BackgroundScene, one: Component, x: Any,
     half, total = (end - first) / 2.0, 0.0
     for node, weight in zip(*_nodes(), strict=True):
         z = first + half * (1.0 + node)
-        total = total + weight * half * _scattered(scene, background, one, x - z[:, None] * scene.beam, xp)
+        total = total + weight * half * _scattered(scene, background, one, x - z[:, None] * scene.beam, upright, xp)
     return total
 
 
@@ -152,13 +200,13 @@ def _shade(scene: Scene, one: Component, x: Any, xp: Namespace) -> Any:
     return xp.where(outside, (distance * rho - radius * along) / gap, -1e9 + 0.0 * rho)
 
 
-def _scattered(scene: Scene, background: BackgroundScene, one: Component, x: Any, xp: Namespace) -> Any:
+def _scattered(scene: Scene, background: BackgroundScene, one: Component, x: Any, upright: Any, xp: Namespace) -> Any:
     r = xp.sqrt((x * x).sum(-1))
     direction = x / r[:, None]
     cosine = (direction * scene.normal).sum(-1)
     omega = scene.pixel_area / (r * r)
     if not scene.point_pixel:
-        omega = omega * cosine
+        omega = omega * (direction * upright).sum(-1)
     if scene.has_sensor:
         omega = omega * (1.0 - xp.exp(-scene.attenuation * scene.layer_thickness * scene.n_layers / cosine))
     total = 0.0

@@ -17,6 +17,8 @@ class Namespace(Protocol):
 
     def exp(self, x: Any) -> Any: ...
     def sqrt(self, x: Any) -> Any: ...
+    def sin(self, x: Any) -> Any: ...
+    def cos(self, x: Any) -> Any: ...
     def erfc(self, x: Any) -> Any: ...
     def arctan(self, x: Any) -> Any: ...
     def where(self, condition: Any, a: Any, b: Any) -> Any: ...
@@ -28,6 +30,7 @@ class NumpyNamespace:
     """numpy and scipy."""
 
     exp, sqrt, arctan, where = (staticmethod(f) for f in (np.exp, np.sqrt, np.arctan, np.where))
+    sin, cos = staticmethod(np.sin), staticmethod(np.cos)
 
     @staticmethod
     def asarray(value: Any) -> Any:
@@ -66,6 +69,7 @@ class TorchNamespace:
 
         self._torch = torch
         self.exp, self.sqrt, self.arctan, self.erfc = torch.exp, torch.sqrt, torch.atan, torch.special.erfc
+        self.sin, self.cos = torch.sin, torch.cos
 
     def asarray(self, value: Any) -> Any:
         """See `Namespace.asarray`."""

@@ -13,6 +13,7 @@ import table_maker
 from scipy.interpolate import PchipInterpolator
 
 import nanobragg as nb
+from nanobragg import _core
 from nanobragg.derivation.background import MOST_WAVELENGTHS, background_scene
 from nanobragg.derivation.derive import derive
 from nanobragg.derivation.resolve import resolve
@@ -131,6 +132,56 @@ def test_engines_agree(name: str, tilted: bool) -> None:
         a, b = photons(e), photons(e, backend="torch").detach().numpy()
     assert a.max() > 0
     assert np.abs(a - b).max() < 1e-10 * a.max()
+
+
+@pytest.mark.parametrize("name", VARIETY)
+@pytest.mark.parametrize("kernel", [name for name in _core.available_kernels if name != "scalar"])
+def test_kernels_agree(name: str, kernel: str) -> None:
+    """1e-10 of the largest pixel; measured: 5e-15."""
+    e = experiment(VARIETY[name], sensor=nb.Sensor(thickness_um=320, attenuation_um=250), twotheta_deg=7.0)
+    e = e.replace("beam.divergence", nb.Divergence(h_mrad=3.0, v_mrad=2.0, n_h=6, n_v=4, round=False))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NanoBraggWarning)
+        a, b = photons(e, kernel="scalar"), photons(e, kernel=kernel)
+    assert a.max() > 0 and np.abs(a - b).max() < 1e-10 * a.max()
+
+
+def test_irregular_tables_are_looked_up() -> None:
+    """Rows that are multiples of a step apart are cut into steps; the others are searched: the same function of s."""
+    rows = np.array([[0.0, 3.0], [0.1, 4.0], [0.2, 6.5], [0.4, 5.0], [0.5, 3.0], [1.0, 1.0]])
+    moved = rows.copy()
+    moved[3, 0] += 1e-9  # no multiple any more; F moves by 1e-8
+    images = []
+    for table, equidistant in ((rows, True), (moved, False)):
+        e = experiment(slab(table=table))
+        decided = resolve(e)
+        (one,) = background_scene(decided.experiment, derive(decided), FLOAT_OPS).components
+        assert (one.lookup.index is None) == equidistant
+        images += [photons(e), photons(e, kernel="scalar")]
+    assert np.abs(images[0] / images[1] - 1).max() < 1e-12 and np.abs(images[2] / images[3] - 1).max() < 1e-12
+    assert np.abs(images[0] / images[2] - 1).max() < 1e-7
+
+
+@pytest.mark.parametrize("name", ["water", "absorbing ice", "air path", "shaded slab"])
+@pytest.mark.parametrize("fidelity", ["corrected", "reference"])
+def test_curved_detector(name: str, fidelity: str) -> None:
+    """Both engines, the rule of either fidelity; a small pixel is where the spots' geometry has it."""
+    pytest.importorskip("torch", reason="compares with the torch engine: pip install '.[torch]'")
+    e = experiment(VARIETY[name], curved=True, sensor=nb.Sensor(thickness_um=320, attenuation_um=250)).with_fidelity(
+        fidelity
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NanoBraggWarning)
+        a, b = photons(e), photons(e, backend="torch").detach().numpy()
+    assert a.max() > 0 and np.abs(a - b).max() < 1e-10 * a.max()
+
+
+def test_a_ring_is_flat_on_a_sphere() -> None:
+    """F = 1, no polarization: every pixel of a sphere about the sample has the solid angle (pixel/distance)^2."""
+    e = experiment(slab(table=[[0, 1.0], [5, 1.0]]), curved=True, n_fast=40, n_slow=40).replace("beam.polarized", False)
+    image = photons(e)
+    molecules = 1e-3 * 1e6 * 6.02214179e23 / 18.0
+    np.testing.assert_allclose(image, 1e12 * molecules * 7.94079248018965e-30 * (5.0 / 100.0) ** 2, rtol=1e-12)
 
 
 def test_threads_and_order_of_pixels() -> None:
