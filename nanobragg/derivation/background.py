@@ -67,7 +67,7 @@ class Lookup(NamedTuple):
     """(n,) [1/m]"""
     polynomial: NDArray[np.float64]
     """(n - 1, 4), as `Component.polynomial`"""
-    index: NDArray[np.float64] | None
+    begins: NDArray[np.float64] | None
     """interval in which each of many equal steps begins; None: the rows are equal steps apart"""
     scale: float
     """steps for each 1/m"""

@@ -156,7 +156,7 @@ def test_irregular_tables_are_looked_up() -> None:
         e = experiment(slab(table=table))
         decided = resolve(e)
         (one,) = background_scene(decided.experiment, derive(decided), FLOAT_OPS).components
-        assert (one.lookup.index is None) == equidistant
+        assert (one.lookup.begins is None) == equidistant
         images += [photons(e), photons(e, kernel="scalar")]
     assert np.abs(images[0] / images[1] - 1).max() < 1e-12 and np.abs(images[2] / images[3] - 1).max() < 1e-12
     assert np.abs(images[0] / images[2] - 1).max() < 1e-7
