@@ -15,15 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg import _imaging
+from nanobragg import _core, _imaging
 from nanobragg.arrays import available_cores, is_tensor
-from nanobragg.backends import KERNELS
 from nanobragg.config import Experiment
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.background import BackgroundScene, Component, background_scene
 from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import Ops
-from nanobragg.engines.c import select_kernel
 from nanobragg.errors import NanoBraggWarning
 from nanobragg.imaging.namespace import Namespace, namespace_of
 
@@ -100,7 +98,8 @@ def _takes_sums(image: NDArray[Any]) -> bool:
 
 def _add(scene: Scene, background: BackgroundScene, photons: NDArray[np.float64], n_threads: int, kernel: str) -> None:
     """Add to the photons (n_pixels,) of ``scene.pixels``, on threads."""
-    chosen = select_kernel(kernel if kernel in KERNELS["c"] else "auto")
+    here = _core.available_kernels
+    chosen = kernel if kernel in here else here[-1]  # "auto" and "simd" are the widest vectors, as "fast" is
     whole = scene.n_pixels == scene.n_slow * scene.n_fast
     share = max(_SHARE, -(-scene.n_pixels // n_threads))
     begins = range(0, scene.n_pixels, share)
