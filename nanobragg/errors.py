@@ -5,12 +5,20 @@ Messages read ``<dotted.path>=<value>: <requirement>; <hint>`` or ``<file>:<line
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from os import PathLike, fspath
 from typing import Any
 
 
 class NanoBraggError(Exception):
     """Base class of every error that nanobragg raises on purpose."""
+
+
+def alike(name: str, names: Iterable[str], n: int = 1, cutoff: float = 0.6) -> list[str]:
+    """The names, at most n, that are most like one that is none of them: for "did you mean"."""
+    from difflib import get_close_matches
+
+    return get_close_matches(name, list(names), n=n, cutoff=cutoff)
 
 
 class ConfigError(NanoBraggError, ValueError):

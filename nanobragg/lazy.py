@@ -78,7 +78,9 @@ else:
         if cls is None:
             return lambda decorated: dataclass(decorated, frozen=frozen, eq=eq, kw_only=kw_only)
         dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(cls)
-        methods = {"__init__": _init, "__repr__": _repr, "__signature__": _Signature()}
+        methods = {"__init__": _init, "__repr__": _repr}
+        if not hasattr(cls, "__signature__"):
+            methods["__signature__"] = _Signature()
         if eq:
             methods |= {"__eq__": _eq, "__hash__": _hash if frozen else None}
         if frozen:

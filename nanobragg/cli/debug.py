@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Sequence
 
 OPTION = "--debug"
@@ -22,4 +21,6 @@ def show_traceback() -> None:
     """Print the traceback of the error that is being handled, where that was asked for."""
     if _wanted:
         sys.stdout.flush()
+        import traceback
+
         traceback.print_exc()

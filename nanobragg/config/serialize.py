@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import json
 import math
 import re
-import zlib
-from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -17,7 +13,7 @@ from nanobragg.arrays import detached, elements, is_tensor
 from nanobragg.config.fields import Config
 from nanobragg.config.quirks import Quirk, as_quirks
 from nanobragg.config.structure_factors import StructureFactors
-from nanobragg.errors import ConfigError
+from nanobragg.errors import ConfigError, alike
 from nanobragg.version import installed_version
 
 MODEL_VERSION = 1
@@ -63,6 +59,8 @@ def from_dict(kind: type[E], data: dict[str, Any]) -> E:
 
 def to_json(experiment: Any) -> str:
     """See `Experiment.to_json`."""
+    import json
+
     try:
         return json.dumps(to_dict(experiment), indent=1, allow_nan=False)
     except ValueError:
@@ -71,6 +69,8 @@ def to_json(experiment: Any) -> str:
 
 def from_json(kind: type[E], text: str) -> E:
     """See `Experiment.from_json`."""
+    import json
+
     try:
         data = json.loads(text)
     except TypeError:
@@ -92,7 +92,7 @@ def value_at(experiment: Any, path: str) -> Any:
     if panel := _panel_path(path):
         i = _panel_index(experiment, panel, path)
         return value_at(dataclasses.replace(experiment, detector=experiment.detector[i]), f"detector.{panel[2]}")
-    if item := _ITEM.fullmatch(path):
+    if item := re.fullmatch(_ITEM, path):
         return value_at(_items(experiment, item)[int(item[2])], item[3])
     names, index = _parsed(path)
     value: Any = experiment
@@ -114,7 +114,7 @@ def replaced(experiment: E, path: str | None, value: Any, parts: dict[str, Any])
         single = dataclasses.replace(result, detector=panels[i])
         panels[i] = replaced(single, f"detector.{panel[2]}", value, {}).detector
         return cast(E, dataclasses.replace(result, detector=tuple(panels)))
-    if item := _ITEM.fullmatch(path):
+    if item := re.fullmatch(_ITEM, path):
         items, i = list(_items(result, item)), int(item[2])
         items[i] = replaced(items[i], item[3], value, {})
         return replaced(result, item[1], tuple(items), {})
@@ -122,11 +122,11 @@ def replaced(experiment: E, path: str | None, value: Any, parts: dict[str, Any])
     return cast(E, _with(result, names, index, value, path, ""))
 
 
-_PANEL = re.compile(r"detector\[(\d+)\]\.(.+)")
+_PANEL = r"detector\[(\d+)\]\.(.+)"
 """Path of a value of one panel."""
 
 
-_ITEM = re.compile(r"([A-Za-z_.]+)\[(\d+)\]\.(.+)")
+_ITEM = r"([A-Za-z_.]+)\[(\d+)\]\.(.+)"
 """Path of a value of one of several parts, as background.components[0].scale."""
 
 
@@ -142,7 +142,7 @@ def _items(experiment: Any, match: re.Match[str]) -> Any:
 def _panel_path(path: str) -> re.Match[str] | None:
     if not isinstance(path, str):
         raise ConfigError("path", path, "must look like crystal.misset_deg or crystal.misset_deg[2]")
-    return _PANEL.fullmatch(path)
+    return re.fullmatch(_PANEL, path)
 
 
 def _panel_index(experiment: Any, match: re.Match[str], path: str) -> int:
@@ -205,7 +205,7 @@ def _known_field(node: Any, name: str, path: str) -> None:
         raise ConfigError(path, node, "is not part of an experiment")
     names = [field.name for field in dataclasses.fields(node)]
     if name not in names:
-        near = get_close_matches(name, names, n=1)
+        near = alike(name, names)
         raise ConfigError(
             path, name, "no such field", f"did you mean {near[0]}?" if near else f"one of {', '.join(names)}"
         )
@@ -222,8 +222,7 @@ def plain(value: Any) -> Any:
             return plain(value.item())
         if value.size <= _LARGE and value.dtype != bool:
             return [plain(item) for item in value]
-        packed = base64.b64encode(zlib.compress(np.ascontiguousarray(value).tobytes())).decode("ascii")
-        return {"array": packed, "dtype": str(value.dtype), "shape": list(value.shape)}
+        return {"array": _packed(value), "dtype": str(value.dtype), "shape": list(value.shape)}
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     if isinstance(value, slice):
@@ -237,13 +236,29 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | str) else detached(value)
 
 
+def _packed(value: np.ndarray) -> str:
+    import base64
+    import zlib
+
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(value).tobytes())).decode("ascii")
+
+
+def _unpacked(text: str) -> bytes:
+    import base64
+    import zlib
+
+    try:
+        return zlib.decompress(base64.b64decode(text))
+    except zlib.error as error:
+        raise ValueError(error) from None
+
+
 def _natural(value: Any) -> Any:
     """The inverse of `plain` for values that are not parts."""
     if isinstance(value, dict) and "array" in value:
         try:
-            raw = np.frombuffer(zlib.decompress(base64.b64decode(value["array"])), dtype=value["dtype"])
-            return raw.reshape(value["shape"]).copy()
-        except (KeyError, TypeError, ValueError, zlib.error) as error:
+            return np.frombuffer(_unpacked(value["array"]), dtype=value["dtype"]).reshape(value["shape"]).copy()
+        except (KeyError, TypeError, ValueError) as error:
             raise ConfigError("array", value, f"is not a packed array: {error}") from None
     if isinstance(value, dict) and "slice" in value:
         ends = value["slice"]
@@ -266,7 +281,7 @@ def built(kind: type, path: str, data: Any) -> Any:
     for key, value in data.items():
         here = f"{path}.{key}" if path else key
         if key not in names:
-            near = get_close_matches(key, names, n=1)
+            near = alike(key, names)
             raise ConfigError(
                 here,
                 value,

@@ -12,7 +12,6 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from os import PathLike, fspath
 from typing import Any
 
@@ -27,7 +26,7 @@ from nanobragg.config.image_chain.readout import Readout
 from nanobragg.config.quirks import as_quirks
 from nanobragg.config.serialize import built, plain
 from nanobragg.config.structure_factors import StructureFactors
-from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg.errors import ConfigError, FileFormatError, alike
 from nanobragg.io.atomic import read_bytes
 from nanobragg.io.images.image_file import read_image
 from nanobragg.lazy import dataclass
@@ -163,7 +162,7 @@ def read_toml(path: str | PathLike[str], changes: Iterable[str] = ()) -> RunPlan
 def _plan(data: dict[str, Any], folder: str) -> RunPlan:
     for key in data:
         if key not in _TOP:
-            near = get_close_matches(key, _TOP, n=1)
+            near = alike(key, _TOP)
             hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(_TOP)}"
             raise ConfigError(key, data[key], "no such table", hint)
     crystal = dict(_table(data, "crystal"))

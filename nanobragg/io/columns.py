@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from nanobragg.io import text
 
 _DELIMITERS = b" \t,;:!"
-_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
-_FIELD = re.compile(rb"^[^ \t,;:!]*")
+_LINE = rb"[^\n]*\n|[^\n]+"
+_FIELD = rb"^[^ \t,;:!]*"
 _LONGEST_LINE = 10239
 """Bytes that the original programs read at a time."""
 
@@ -20,7 +20,7 @@ def legacy_rows(data: bytes, n_columns: int) -> Iterator[tuple[int, list[float]]
     There are no comments, a column that is not a number is 0, and columns missing from a line are 0 too unless its last
     value is followed by a plain line feed; then the row is shorter. Lines of delimiters alone are skipped.
     """
-    for number, line in enumerate(_LINE.findall(data), 1):
+    for number, line in enumerate(re.findall(_LINE, data), 1):
         for start in range(0, len(line), _LONGEST_LINE):
             row = _row(line[start : start + _LONGEST_LINE], n_columns)
             if row is not None:
@@ -38,5 +38,5 @@ def _row(line: bytes, n_columns: int) -> list[float] | None:
         row.append(value)
         rest = rest[used:]
         if rest != b"\n":
-            rest = _FIELD.sub(b"", rest, count=1).lstrip(_DELIMITERS)
+            rest = re.sub(_FIELD, b"", rest, count=1).lstrip(_DELIMITERS)
     return row

@@ -21,7 +21,7 @@ from nanobragg.lazy import dataclass
 
 _SINGULAR = 1e-9
 """Smallest volume of the reduced cell, relative to the product of the edges, that is not called flat."""
-_NUMBER = re.compile(f"[{text.SPACE}]*({text.REAL})".encode())
+_NUMBER = f"[{text.SPACE}]*({text.REAL})".encode()
 
 
 def read_matrix(path: str | PathLike[str]) -> NDArray[np.float64]:
@@ -77,11 +77,11 @@ def read_matrix_legacy(path: str | PathLike[str]) -> LegacyMatrix:
     """
     data = read_bytes(path)
     values: list[float] = []
-    offset = 0
-    while len(values) < 9 and (match := _NUMBER.match(data, offset)):
+    rest = data
+    while len(values) < 9 and (match := re.match(_NUMBER, rest)):
         values.append(text.real(match[1]))
-        offset = match.end()
-    rest = data[offset:].lstrip(text.SPACE.encode())
+        rest = rest[match.end() :]
+    rest = rest.lstrip(text.SPACE.encode())
     stopped = len(values) < 9 and rest
     return LegacyMatrix(
         values=tuple(values), stopped_at_line=text.line_number(data, len(data) - len(rest)) if stopped else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import zlib
 from os import PathLike
 from typing import Any
 
@@ -53,6 +51,9 @@ def is_packed(start: bytes) -> bool:
 def _unpacked(path: str | PathLike[str], data: bytes, most: int, *, whole: bool) -> bytes:
     if not is_packed(data):
         return data
+    import bz2
+    import zlib
+
     parts, size = [], 0
     try:
         while data and is_packed(data) and size < most + 1:  # a file may be several packed ones in a row

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any
@@ -19,7 +18,7 @@ from nanobragg.io.columns import legacy_rows
 from nanobragg.lazy import dataclass
 
 _COLUMNS = ("x", "y", "z", "weight", "wavelength")
-_COMMENT = re.compile(rb"#")
+_COMMENT = rb"#"
 _WAVELENGTHS = (1e-12, 1e-8)
 
 

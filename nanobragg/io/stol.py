@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from os import PathLike
 
 import numpy as np
@@ -14,7 +13,7 @@ from nanobragg.io import text
 from nanobragg.io.atomic import read_bytes
 from nanobragg.io.columns import legacy_rows
 
-_COMMENT = re.compile(rb"[#!]")
+_COMMENT = rb"[#!]"
 
 
 def read_stol(path: str | PathLike[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

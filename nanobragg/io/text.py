@@ -19,8 +19,8 @@ REAL = (
     r"|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN]))"
 )
 """Pattern of what C's %lf reads."""
-_ATOF = re.compile(f"[{SPACE}]*({REAL})".encode())
-COMMENT = re.compile(rb"[#!;]")
+_ATOF = f"[{SPACE}]*({REAL})".encode()
+COMMENT = rb"[#!;]"
 """What starts a comment in the strict readers."""
 
 
@@ -36,7 +36,7 @@ def real(token: bytes) -> float:
 
 def c_atof(text: bytes) -> tuple[float, int]:
     """C's atof: the number at the start of the text (0 if there is none) and the offset of what follows it."""
-    match = _ATOF.match(text)
+    match = re.match(_ATOF, text)
     return (real(match[1]), match.end()) if match else (0.0, 0)
 
 
@@ -45,7 +45,7 @@ def line_number(data: bytes, offset: int) -> int:
     return data.count(b"\n", 0, offset) + 1
 
 
-def strict_lines(path: Path, data: bytes, comment: re.Pattern[bytes] = COMMENT) -> list[tuple[int, list[bytes]]]:
+def strict_lines(path: Path, data: bytes, comment: bytes = COMMENT) -> list[tuple[int, list[bytes]]]:
     """Numbered lines split at white space, without comments and blank lines.
 
     Raises
@@ -58,7 +58,9 @@ def strict_lines(path: Path, data: bytes, comment: re.Pattern[bytes] = COMMENT) 
     if b"\0" in data:
         line = line_number(data, data.index(b"\0"))
         raise FileFormatError(path, "is a binary file, expected text", line)
-    split = ((number, comment.split(line, maxsplit=1)[0].split()) for number, line in enumerate(data.splitlines(), 1))
+    split = (
+        (number, re.split(comment, line, maxsplit=1)[0].split()) for number, line in enumerate(data.splitlines(), 1)
+    )
     return [(number, tokens) for number, tokens in split if tokens]
 
 

@@ -38,8 +38,12 @@ def test_help_lists_every_field_with_its_metadata(part: type) -> None:
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
 def test_signature_is_that_of_the_fields(part: type) -> None:
     signature = inspect.signature(part)
-    made = inspect.signature(part.__init__)
-    assert list(signature.parameters) == list(made.parameters)[1:]
+    options = ("default", "default_factory", "kw_only")
+    fields = [
+        (f.name, f.type, dataclasses.field(**{o: getattr(f, o) for o in options})) for f in dataclasses.fields(part)
+    ]
+    made = inspect.signature(dataclasses.make_dataclass("Library", fields))
+    assert list(signature.parameters) == list(made.parameters)
     for field in dataclasses.fields(part):
         parameter = signature.parameters[field.name]
         assert parameter.kind == made.parameters[field.name].kind

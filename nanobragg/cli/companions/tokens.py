@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field
 from typing import Any
 
-from nanobragg.errors import UsageError
+from nanobragg.errors import UsageError, alike
 from nanobragg.exchange.command_line.numbers import atof, atoi, strict_float
 from nanobragg.lazy import dataclass
 
@@ -182,7 +181,7 @@ def read_tokens(
 
 def _remedy(token: str, options: Sequence[Option]) -> str:
     names = [text for option in options for text in option.texts.split()]
-    near = difflib.get_close_matches(token, names, n=1)
+    near = alike(token, names)
     return f"unknown option, did you mean {near[0]}?" if near else "unknown option, see --help"
 
 

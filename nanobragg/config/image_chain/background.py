@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from difflib import get_close_matches
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,19 +11,19 @@ from numpy.typing import NDArray
 
 from nanobragg.arrays import detached, is_tensor, read_only
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
-from nanobragg.errors import ConfigError
+from nanobragg.errors import ConfigError, alike
 from nanobragg.io.stol import read_stol
 from nanobragg.lazy import dataclass
 
 _SCALAR: dict[str, Any] = {"kind": "scalar", "differentiable": True}
-_TABLES = Path(__file__).parent / "tables"
+_TABLES = os.path.join(os.path.dirname(__file__), "tables")
 PACKAGED = {"water": (1.0, 18.0), "air": (1.2e-3, 28.0), "ice": (0.92, 18.0), "nanoice": (0.92, 18.0)}
 """Tables of the package, with density [g/cm^3] and molar mass [g/mol] of what they are made for."""
 
 
 @cache
 def _packaged(name: str) -> NDArray[np.float64]:
-    return read_only(np.column_stack(read_stol(_TABLES / f"{name}.stol")), np.float64)
+    return read_only(np.column_stack(read_stol(os.path.join(_TABLES, f"{name}.stol"))), np.float64)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -104,7 +102,7 @@ class Amorphous(Config):
             if table in PACKAGED:
                 return table
             if isinstance(table, str) and not os.path.exists(table) and not os.path.splitext(table)[1]:
-                near = get_close_matches(table, PACKAGED, n=1)
+                near = alike(table, PACKAGED)
                 raise ConfigError(path, table, "is neither a packaged table nor a file",
                                   f"did you mean {near[0]}?" if near else f"one of {', '.join(PACKAGED)}")  # fmt: skip
             table = np.column_stack(read_stol(table))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+import os
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.errors import ConfigError
+from nanobragg.errors import ConfigError, alike
 from nanobragg.lazy import dataclass
 
 
@@ -50,7 +49,8 @@ def presets() -> dict[str, Preset]:
     """All detectors of the table."""
     import tomllib
 
-    data = tomllib.loads((Path(__file__).parent / "presets.toml").read_text(encoding="utf-8"))
+    with open(os.path.join(os.path.dirname(__file__), "presets.toml"), "rb") as table:
+        data = tomllib.load(table)
     return {name: _preset(name, data["family"][entry["family"]], entry) for name, entry in data["detector"].items()}
 
 
@@ -82,7 +82,7 @@ def preset(name: str) -> Preset:
     known = presets()
     key = str(name).lower().replace(" ", "_").replace("-", "_")
     if key not in known:
-        near = get_close_matches(key, known, n=3, cutoff=0.5)
+        near = alike(key, known, n=3, cutoff=0.5)
         raise ConfigError("preset", name, "is no detector that is known",
                           f"did you mean {', '.join(near)}?" if near else f"one of {', '.join(known)}")  # fmt: skip
     return known[key]

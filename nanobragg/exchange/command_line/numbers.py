@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 
-_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_HEX = re.compile(r"[+-]?0[xX]([0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)([pP][+-]?\d+)?")
-_WORD = re.compile(r"[+-]?(infinity|inf|nan(\([0-9A-Za-z_]*\))?)", re.IGNORECASE)
-_INTEGER = re.compile(r"[+-]?\d+")
+_DECIMAL = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_HEX = r"[+-]?0[xX]([0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)([pP][+-]?\d+)?"
+_WORD = r"(?i:[+-]?(infinity|inf|nan(\([0-9A-Za-z_]*\))?))"
+_INTEGER = r"[+-]?\d+"
 LARGEST_INT = 2**31 - 1
 """Largest magnitude of an integer that is typed."""
 _SPACE = " \t\n\v\f\r"
@@ -17,8 +17,10 @@ _SPACE = " \t\n\v\f\r"
 def atof(text: str) -> tuple[float, bool]:
     """The number at the start of `text` (0 if there is none), and whether it is the whole text (C's ``atof``)."""
     body = text.lstrip(_SPACE)
+    if re.fullmatch(_DECIMAL, body):
+        return float(body), True
     for pattern, convert in ((_WORD, _word), (_HEX, float.fromhex), (_DECIMAL, float)):
-        match = pattern.match(body)
+        match = re.match(pattern, body)
         if match:
             try:
                 return convert(match.group()), match.end() == len(body)
@@ -34,7 +36,7 @@ def _word(text: str) -> float:
 def atoi(text: str) -> tuple[int, bool]:
     """The 32-bit integer at the start of `text` (0 if there is none), and whether it is the whole text (C's ``atoi``)."""
     body = text.lstrip(_SPACE)
-    match = _INTEGER.match(body)
+    match = re.match(_INTEGER, body)
     if not match:
         return 0, False
     value = min(max(int(match.group()[:25]), -(2**63)), 2**63 - 1)
@@ -43,7 +45,7 @@ def atoi(text: str) -> tuple[int, bool]:
 
 def strict_float(text: str) -> float | None:
     """The finite number that `text` is, or None."""
-    match = _DECIMAL.fullmatch(text.strip())
+    match = re.fullmatch(_DECIMAL, text.strip())
     value = float(match.group()) if match else math.nan
     return value if math.isfinite(value) else None
 
@@ -59,4 +61,4 @@ def strict_int(text: str) -> int | None:
     value = strict_float(text)
     if value is None or value != math.floor(value) or abs(value) > LARGEST_INT:
         return None
-    return int(text) if _INTEGER.fullmatch(text.strip()) else int(value)
+    return int(text) if re.fullmatch(_INTEGER, text.strip()) else int(value)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import field
 from typing import Any
 
 from nanobragg.config.quirks import Quirk
-from nanobragg.errors import IneffectiveWarning, NanoBraggWarning, QuirkWarning, UsageError
+from nanobragg.errors import IneffectiveWarning, NanoBraggWarning, QuirkWarning, UsageError, alike
 from nanobragg.exchange.command_line.flags import FLAGS, NEVER_WORKED, OWN_OPTIONS, Flag
 from nanobragg.exchange.command_line.numbers import LARGEST_INT, atof, atoi, is_too_large, strict_float, strict_int
 from nanobragg.lazy import dataclass
@@ -344,9 +343,9 @@ def _remedy(token: str) -> str:
 def _alike(name: str, short: str) -> str:
     """The flags that an unknown one may stand for: a misspelt one, one with a prefix or an ending too many; or nothing."""
     names = [spelling for flag in FLAGS for spelling in flag.spellings]
-    close = difflib.get_close_matches(short, names, n=1, cutoff=0.6)
-    own = difflib.get_close_matches(name, list(_OWN), n=1, cutoff=0.8 if close else 0.6)
-    if own or difflib.get_close_matches(short, names, n=1, cutoff=_MISSPELT):
+    close = alike(short, names)
+    own = alike(name, _OWN, cutoff=0.8 if close else 0.6)
+    if own or alike(short, names, cutoff=_MISSPELT):
         return (own or close)[0]
     words = short.lstrip("-").split("_")
     behind = [f"-{'_'.join(words[i:])}" for i in range(1, len(words))]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
-
 SMV_KEY = "NANOBRAGG_PROVENANCE"
 """Key of an SMV header; its value is compressed and holds neither ``=``, ``;`` nor braces."""
 COMMENT = "# nanobragg: "
@@ -15,9 +12,15 @@ TIFF_KEY = "nanobragg"
 
 def packed(text: str) -> str:
     """Text in letters, digits, ``-`` and ``_``."""
+    import base64
+    import zlib
+
     return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode().rstrip("=")
 
 
 def unpacked(text: str) -> str:
     """The inverse of `packed`."""
+    import base64
+    import zlib
+
     return zlib.decompress(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))).decode()

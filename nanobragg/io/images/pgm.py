@@ -14,7 +14,7 @@ from nanobragg.io.atomic import write_bytes
 from nanobragg.io.packing import read_unpacked
 
 _GAP = rb"(?:\s|#[^\n]*\n)+"
-_HEADER = re.compile(rb"P5" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,5})\s")
+_HEADER = rb"P5" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,5})\s"
 
 
 def read_pgm(path: str | PathLike[str]) -> NDArray[np.uint8]:
@@ -30,7 +30,7 @@ def read_pgm(path: str | PathLike[str]) -> NDArray[np.uint8]:
         When the file is missing, is no such PGM, or is short.
     """
     data = read_unpacked(path)
-    match = _HEADER.match(data)
+    match = re.match(_HEADER, data)
     if match is None:
         raise FileFormatError(path, "is not a binary PGM: no header P5, width, height, largest grey")
     n_fast, n_slow, largest = (int(token) for token in match.groups())

@@ -23,7 +23,7 @@ _MOST_FILLED = 2**31 - 1
 """Largest image whose missing data are filled with 0 [pixels]: as many as the original can count."""
 _START, _START_CRLF = b"{\nHEADER_BYT", b"{\r\nHEADER_BYT"
 _UNSIGNED_SHORT = ("unsigned short", "unsigned short int")
-_ENTRY = re.compile(r"\s*([A-Za-z0-9_]+)\s*=\s*([^;\n]*)")
+_ENTRY = r"\s*([A-Za-z0-9_]+)\s*=\s*([^;\n]*)"
 _BYTE_ORDERS = {"little_endian": "<", "big_endian": ">"}
 _NATIVE_ORDER = f"{sys.byteorder}_endian"
 
@@ -119,7 +119,7 @@ def load_smv(path: str | PathLike[str], *, strict: bool) -> SmvImage:
 def parse_header(header: str) -> dict[str, str]:
     """Values by whole key; an entry ends at ``;`` or at the end of its line; of a repeated key the last one holds."""
     body = header.partition("{")[2].partition("}")[0]
-    return {match[1]: match[2].strip() for entry in re.split("[;\n]", body) if (match := _ENTRY.match(entry))}
+    return {match[1]: match[2].strip() for entry in re.split("[;\n]", body) if (match := re.match(_ENTRY, entry))}
 
 
 def lookup(header: str, key: str, strict: bool) -> str | None:

@@ -18,7 +18,7 @@ from nanobragg.arrays import MAX_TABLE_BYTES, checked_table_bytes, is_tensor, to
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io.atomic import read_bytes, write_bytes
 
-_HEADER = re.compile(rb" ".join([rb"(-?\d{1,9})"] * 6) + rb"\n\f")
+_HEADER = rb" ".join([rb"(-?\d{1,9})"] * 6) + rb"\n\f"
 
 
 def read_fdump(
@@ -40,7 +40,7 @@ def read_fdump(
         or the table is larger than `max_bytes`.
     """
     data = read_bytes(path)
-    match = _HEADER.match(data)
+    match = re.match(_HEADER, data)
     if match is None:
         raise FileFormatError(
             path, "is not a dump of structure factors: no line of six integers and a form feed at its start"

@@ -26,8 +26,8 @@ _NUMERIC[list(b"0123456789+-.eE \t\n")] = True
 _REAL_MARK = np.zeros(256, bool)
 _REAL_MARK[list(b".eE")] = True
 _REAL = f"[{text.SPACE}]*({text.REAL})"
-_REAL_RECORD = re.compile((4 * _REAL).encode())
-_INTEGER_RECORD = re.compile((3 * f"[{text.SPACE}]*({text.INTEGER})" + _REAL).encode())
+_REAL_RECORD = (4 * _REAL).encode()
+_INTEGER_RECORD = (3 * f"[{text.SPACE}]*({text.INTEGER})" + _REAL).encode()
 
 
 def read_hkl(path: str | PathLike[str]) -> Reflections:
@@ -237,20 +237,20 @@ def _second_pass(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.float64], i
     return np.array(hkl, np.int64).reshape(-1, 3), np.array(amplitude, np.float64), end
 
 
-def _records(pattern: re.Pattern[bytes], data: bytes) -> tuple[list[tuple[bytes, ...]], int]:
+def _records(pattern: bytes, data: bytes) -> tuple[list[tuple[bytes, ...]], int]:
     """Consecutive matches of the pattern and the offset where they end."""
-    records, offset = [], 0
-    while match := pattern.match(data, offset):
+    records, offset, compiled = [], 0, re.compile(pattern)
+    while match := compiled.match(data, offset):
         records.append(match.groups())
         offset = match.end()
     return records, offset
 
 
-def _line(pattern: re.Pattern[bytes], data: bytes, record: int) -> int:
+def _line(pattern: bytes, data: bytes, record: int) -> int:
     """Line, from 1, on which the last number of a record (from 0) stands."""
-    offset = start = 0
+    offset, start, compiled = 0, 0, re.compile(pattern)
     for _ in range(record + 1):
-        match = pattern.match(data, offset)
+        match = compiled.match(data, offset)
         assert match is not None
         start, offset = match.start(4), match.end()
     return text.line_number(data, start)

@@ -13,7 +13,7 @@ from nanobragg.errors import FileFormatError, NanoBraggWarning
 
 _INDEX, _VALUE = 4, 8
 """Widths of the fixed columns: h k l, then F^2 and its sigma."""
-_XDS = re.compile(rb"^!(?:FORMAT=XDS_ASCII|OUTPUT_FILE=\S*INTEGRATE)")
+_XDS = rb"^!(?:FORMAT=XDS_ASCII|OUTPUT_FILE=\S*INTEGRATE)"
 
 
 def refuse_unmerged(path: str | PathLike[str], data: bytes) -> None:
@@ -23,7 +23,7 @@ def refuse_unmerged(path: str | PathLike[str], data: bytes) -> None:
     ------
     FileFormatError
     """
-    if _XDS.match(data):
+    if re.match(_XDS, data):
         raise FileFormatError(path, "is a list of XDS, unmerged and with intensities; merge it first (pointless and aimless, or "
                               "XSCALE and XDSCONV, to MTZ) and use from_mtz")  # fmt: skip
 
