@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any
 
@@ -19,6 +18,7 @@ from nanobragg.io.spots.comma import write_csv
 from nanobragg.io.spots.parquet import write_parquet
 from nanobragg.io.spots.peaks import write_cxi
 from nanobragg.io.spots.refl import PREDICTED, write_refl
+from nanobragg.lazy import dataclass
 
 COLUMNS = np.dtype(
     [

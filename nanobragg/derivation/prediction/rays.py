@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from nanobragg.derivation.prediction.spots import plane_integral, spread
 from nanobragg.derivation.scene import Scene
 from nanobragg.errors import ConfigError
+from nanobragg.lazy import dataclass
 
 Array = NDArray[np.float64]
 _STEPS = 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from nanobragg.derivation.prediction.rays import Plane, brightest, polarization,
 from nanobragg.derivation.prediction.spots import volume_integral
 from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import FLOAT_OPS, Vec, rotaxis
+from nanobragg.lazy import dataclass
 
 Array = NDArray[np.float64]
 _PAIRS = 100_000

@@ -54,7 +54,7 @@ def _rows(part: Any, path: str) -> Iterator[str]:
     for name, value in told(part):
         meta, here = known[name], f"{path}{name}"
         if isinstance(value, Config):
-            brief = not any(field.kw_only for field in dataclasses.fields(value)) or next(told(value), None) is None
+            brief = not any(field.kw_only for field in dataclasses.fields(value)) or next(told(value), None) is None  # type: ignore[arg-type]
             yield from [_row(here, repr(value), meta)] if brief else _rows(value, f"{here}.")
         elif isinstance(value, tuple) and any(isinstance(item, Config) for item in value):
             yield _row(here, f"{len(value)} of them; the first:", meta)
