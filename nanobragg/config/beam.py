@@ -65,7 +65,11 @@ class Sources(Config):
 
     _path = "beam.sources"
     direction: Any = setting(
-        kind="array", differentiable=True, flags="-sourcefile", doc="(n, 3), from the sample to the source; normalised"
+        None,
+        kind="array",
+        differentiable=True,
+        flags="-sourcefile",
+        doc="(n, 3), from the sample to the source; normalised; None: all along the beam",
     )
     wavelength_angstrom: Any = setting(
         kind="array", unit="Angstrom", differentiable=True, flags="-sourcefile", doc="(n,)"
@@ -73,17 +77,16 @@ class Sources(Config):
     weight: Any = setting(None, kind="array", differentiable=True, flags="-sourcefile", doc="(n,); None: all equal")
 
     def _check(self) -> None:
-        if self.direction.ndim == 1 and len(self.direction):
-            raise ConfigError(
-                "beam.sources.direction", f"shape {tuple(self.direction.shape)}", "must have shape (n, 3)"
-            )
-        n = len(self.direction) if self.direction.ndim else 0
+        counted = self.wavelength_angstrom if self.direction is None else self.direction
+        if self.direction is not None and counted.ndim == 1 and len(counted):
+            raise ConfigError("beam.sources.direction", f"shape {tuple(counted.shape)}", "must have shape (n, 3)")
+        n = len(counted) if counted.ndim else 0
         if self.weight is None:
             object.__setattr__(self, "weight", np.ones(n))
         if n == 0:
-            raise ConfigError("beam.sources", self.direction, "holds no source", "give at least one")
+            raise ConfigError("beam.sources", counted, "holds no source", "give at least one")
         for name, shape in (("direction", (n, 3)), ("wavelength_angstrom", (n,)), ("weight", (n,))):
-            if tuple(getattr(self, name).shape) != shape:
+            if getattr(self, name) is not None and tuple(getattr(self, name).shape) != shape:
                 raise ConfigError(
                     f"beam.sources.{name}", f"shape {tuple(getattr(self, name).shape)}", f"must have shape {shape}"
                 )

@@ -96,9 +96,9 @@ class Crystal(Config):
     """The crystal: cell or matrix, orientation, size, shape, mosaic domains and structure factors.
 
     A random orientation without a `misset_seed` is drawn when the object is made: whatever is rendered, traced, explained
-    or recorded of it has that one orientation, and `orientation_seed` says which. Another Crystal draws another, also one
-    made by ``experiment.replace("crystal.n_cells", ...)``, and so does plain data (`Experiment.to_dict`) that is read back,
-    unless `misset_seed` is given.
+    or recorded of it has that one orientation, and `orientation_seed` says which; plain data, JSON and TOML hold that seed.
+    Another Crystal draws another, also one made by ``experiment.replace("crystal.n_cells", ...)``, unless `misset_seed` is
+    given.
     """
 
     _path = "crystal"
@@ -171,6 +171,10 @@ class Crystal(Config):
         if not isinstance(self.misset_deg, str):
             return None
         return self._drawn_seed if self.misset_seed is None else self.misset_seed
+
+    def stored(self) -> dict[str, Any]:
+        """A random orientation stands in files as what was drawn: by its seed."""
+        return {"misset_seed": self.orientation_seed} if isinstance(self.misset_deg, str) else {}
 
     def _check(self) -> None:
         if isinstance(self.misset_deg, str) and self.misset_seed is None:

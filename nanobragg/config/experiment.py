@@ -22,7 +22,11 @@ File = str | PathLike[str]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Experiment(Config):
-    """Everything that decides the image, and the quirks under which it is simulated."""
+    """Everything that decides the image, and the quirks under which it is simulated.
+
+    Experiments and their parts are frozen. ``==`` and `hash` go by identity: two objects are equal when they are the same
+    object, so that each can be a key of a dict or a member of a set, tensors included; `equals` compares values.
+    """
 
     _path = ""
     crystal: Crystal = setting(part=Crystal, doc="what diffracts")
@@ -84,17 +88,13 @@ class Experiment(Config):
         """The experiment behind `to_dict`'s data; unknown keys are refused by name."""
         return serialize.from_dict(cls, data)
 
-    def to_json(self) -> str:
-        """`to_dict` as JSON text."""
-        return serialize.to_json(self)
-
     @classmethod
     def from_json(cls, text: str) -> Experiment:
-        """The experiment behind `to_json`'s text."""
+        """The experiment behind `to_json`'s text; a text whose table is in another file needs `from_json_file`."""
         return serialize.from_json(cls, text)
 
     def equals(self, other: Experiment) -> bool:
-        """True when both mean the same: every value equal, tensors compared by value."""
+        """True when both mean the same: every value equal, tensors and arrays compared by value, random orientations by draw."""
         return serialize.equal(self, other)
 
     # fmt: off
@@ -117,6 +117,12 @@ class Experiment(Config):
         @classmethod
         def from_image(cls, path: File, template: Experiment | None = None, *, structure_factors: Any = None,
                        image: int | None = None) -> Experiment: ...
+        @classmethod
+        def from_json_file(cls, path: File) -> Experiment: ...
+        @classmethod
+        def from_toml(cls, path: File) -> Experiment: ...
+        def to_json(self, path: File | None = None, *, tables: str = "auto") -> str: ...
+        def to_toml(self, path: File) -> list[str]: ...
         def to_dials(self, path: File, *, n_images: int = 1, images: str | None = None) -> None: ...
         def to_xds_inp(self, path: File, *, n_images: int = 1, images: str = "image_????.cbf") -> None: ...
         def to_xparm(self, path: File) -> None: ...

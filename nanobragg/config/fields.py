@@ -112,6 +112,10 @@ class Config(Speaks):
     def _check(self) -> None:
         """Checks that concern several fields; overridden where there are any."""
 
+    def stored(self) -> dict[str, Any]:
+        """Values that stand in files in place of those of the fields; overridden where there are any."""
+        return {}
+
     def with_value(self, name: str, value: Any) -> Self:
         """A copy with one field replaced: as `dataclasses.replace`, without checking the other fields one by one again."""
         other = object.__new__(type(self))

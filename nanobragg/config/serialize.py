@@ -58,11 +58,22 @@ def from_dict(kind: type[E], data: dict[str, Any]) -> E:
 
 
 def to_json(experiment: Any) -> str:
-    """See `Experiment.to_json`."""
+    """An experiment as JSON text, tables inline."""
+    return json_text(to_dict(experiment))
+
+
+def json_text(data: dict[str, Any]) -> str:
+    """Plain data as JSON text.
+
+    Raises
+    ------
+    ConfigError
+        For NaN.
+    """
     import json
 
     try:
-        return json.dumps(to_dict(experiment), indent=1, allow_nan=False)
+        return json.dumps(data, indent=1, allow_nan=False)
     except ValueError:
         raise ConfigError("experiment", "NaN", "stands somewhere in it, and has no place in JSON") from None
 
@@ -213,8 +224,14 @@ def _known_field(node: Any, name: str, path: str) -> None:
 
 def plain(value: Any) -> Any:
     """Plain data behind a config value: tensors and gradients become numbers."""
-    if isinstance(value, Config | StructureFactors):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}  # type: ignore[arg-type]
+    if isinstance(value, Config):
+        stored = value.stored()
+        return {
+            field.name: plain(stored.get(field.name, getattr(value, field.name)))
+            for field in dataclasses.fields(value)  # type: ignore[arg-type]
+        }
+    if isinstance(value, StructureFactors):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if is_tensor(value):
         return plain(value.detach().cpu().numpy())
     if isinstance(value, np.ndarray):
@@ -276,6 +293,10 @@ def built(kind: type, path: str, data: Any) -> Any:
     """An object of a config class from plain data; unknown keys are refused with a suggestion."""
     if not isinstance(data, dict):
         raise ConfigError(path or "experiment", data, "must be an object of fields")
+    if kind is StructureFactors and "file" in data:
+        raise ConfigError(
+            f"{path}.file", data["file"], "is the name of a file", "read it with Experiment.from_json_file"
+        )
     names = {field.name for field in dataclasses.fields(kind)}
     values = {}
     for key, value in data.items():

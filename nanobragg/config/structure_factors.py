@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from os import PathLike
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -73,6 +73,7 @@ class StructureFactors:
     unit_cell: tuple[float, ...] | None = None
     space_group: str | None = None
     d_min_angstrom: float | None = None
+    _origin: ClassVar[Any] = None
 
     def __post_init__(self) -> None:
         store = object.__setattr__
@@ -149,9 +150,10 @@ class StructureFactors:
         FileFormatError
             When the file is missing, unreadable or malformed, or spans a box larger than `max_bytes`.
         """
+        origin = files.origin_of(path, "hkl", default_F=default_F)
         hkl, amplitude = files.read_hkl(path)
         with too_large_in(path):
-            return cls.from_arrays(hkl, amplitude, default_F=default_F, max_bytes=max_bytes)
+            return cls.from_arrays(hkl, amplitude, default_F=default_F, max_bytes=max_bytes)._read_from(origin)
 
     @classmethod
     def from_arrays(
@@ -233,8 +235,9 @@ class StructureFactors:
         FileFormatError
             When the file is missing or corrupt, or its table is larger than `max_bytes`.
         """
+        origin = files.origin_of(path, "fdump", default_F=default_F)
         amplitude, hkl_min = files.read_fdump(path, max_bytes=max_bytes)
-        return cls(amplitude=amplitude, hkl_min=hkl_min, default_F=default_F)
+        return cls(amplitude=amplitude, hkl_min=hkl_min, default_F=default_F)._read_from(origin)
 
     @classmethod
     def from_mtz(
@@ -266,9 +269,11 @@ class StructureFactors:
             When the file is missing or no MTZ, holds no usable columns or several equally good ones (the message lists
             them), or contradicts its space group.
         """
-        return _expanded(
-            cls, files.read_mtz(path, label, anomalous=anomalous, space_group=space_group), default_F, max_bytes
+        origin = files.origin_of(
+            path, "mtz", label=label, anomalous=anomalous, space_group=space_group, default_F=default_F
         )
+        listed = files.read_mtz(path, label, anomalous=anomalous, space_group=space_group)
+        return _expanded(cls, listed, default_F, max_bytes)._read_from(origin)
 
     @classmethod
     def from_cif(
@@ -281,8 +286,11 @@ class StructureFactors:
         are F_calc, F_squared_calc, F_meas and F_squared_meas, the calculated ones first. `block` names the data block, None
         takes the first that holds reflections.
         """
+        origin = files.origin_of(
+            path, "cif", label=label, anomalous=anomalous, space_group=space_group, block=block, default_F=default_F
+        )
         listed = files.read_refln_cif(path, label, anomalous=anomalous, space_group=space_group, block=block)
-        return _expanded(cls, listed, default_F, max_bytes)
+        return _expanded(cls, listed, default_F, max_bytes)._read_from(origin)
 
     @classmethod
     def from_model(
@@ -313,8 +321,20 @@ class StructureFactors:
         FileFormatError
             When the file is missing, no model, or has no atoms or no cell.
         """
+        origin = files.origin_of(
+            path, "model", d_min=d_min, k_sol=k_sol, b_sol=b_sol, energy_ev=energy_ev, default_F=default_F
+        )
         listed = files.read_model(path, d_min, k_sol=k_sol, b_sol=b_sol, energy_ev=energy_ev, max_bytes=max_bytes)
-        return _expanded(cls, listed, default_F, max_bytes)
+        return _expanded(cls, listed, default_F, max_bytes)._read_from(origin)
+
+    @property
+    def origin(self) -> Any:
+        """The file that the table was read from, as a `nanobragg.io.reflections.Origin`; None: it was made or changed."""
+        return self._origin
+
+    def _read_from(self, origin: Any) -> StructureFactors:
+        object.__setattr__(self, "_origin", origin)
+        return self
 
     def reflections(self) -> tuple[np.ndarray, np.ndarray]:
         """Indices (n, 3) and amplitudes (n,) of the table, without the cells that hold `default_F`."""

@@ -312,11 +312,11 @@ def _check_sources(experiment: Experiment) -> None:
     sources = experiment.beam.sources
     if sources is None:
         return
-    direction = FLOAT_OPS.lift(sources.direction)
+    direction = None if sources.direction is None else FLOAT_OPS.lift(sources.direction)
     wavelength = FLOAT_OPS.lift(sources.wavelength_angstrom)
     weight = FLOAT_OPS.lift(sources.weight)
-    for i in range(len(direction)):
-        if not (math.isfinite(direction[i].sum()) and direction[i].any()):
+    for i in range(len(wavelength)):
+        if direction is not None and not (math.isfinite(direction[i].sum()) and direction[i].any()):
             raise ConfigError(f"beam.sources.direction[{i}]", direction[i].tolist(), "must be finite and not zero")
         if not (math.isfinite(wavelength[i]) and wavelength[i] > 0):
             raise ConfigError(

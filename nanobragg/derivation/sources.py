@@ -84,9 +84,13 @@ def source_list(experiment: Experiment, placement: Placement, ops: Ops) -> Sourc
     else:
         spectrum = _axis(dispersion, beam.n_wavelengths, None, 100, Quirk.DISPERSION_EDGES in quirks, ops)
     if beam.sources is not None:
-        direction, wavelength = ops.lift(beam.sources.direction), ops.lift(beam.sources.wavelength_angstrom)
-        n = len(direction)
-        position = [(direction[i, 0], direction[i, 1], direction[i, 2]) for i in range(n)]
+        wavelength = ops.lift(beam.sources.wavelength_angstrom)
+        n = len(wavelength)
+        if beam.sources.direction is None:
+            position = [scale(placement.beam, -SOURCE_DISTANCE)] * n
+        else:
+            direction = ops.lift(beam.sources.direction)
+            position = [(direction[i, 0], direction[i, 1], direction[i, 2]) for i in range(n)]
         return SourceList(
             position,
             ops.lift(beam.sources.weight),

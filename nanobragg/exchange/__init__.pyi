@@ -1,4 +1,8 @@
 from nanobragg.exchange.command_line.meaning import experiment_from_args as experiment_from_args
+from nanobragg.exchange.experiment_files import from_json_file as from_json_file
+from nanobragg.exchange.experiment_files import from_toml as from_toml
+from nanobragg.exchange.experiment_files import to_json as to_json
+from nanobragg.exchange.experiment_files import to_toml as to_toml
 from nanobragg.exchange.geometry import of_experiment as of_experiment
 from nanobragg.exchange.geometry import to_experiment as to_experiment
 from nanobragg.exchange.geometry_files import folded_wavelength as folded_wavelength

@@ -128,6 +128,61 @@ def from_image(
     return exchange.to_experiment(geometry.geometry_of_image(path, image), path, template, structure_factors)
 
 
+def from_json_file(cls: type[Experiment], path: File) -> Experiment:
+    """The experiment in a JSON file that `to_json` wrote; a table in another file is read from there.
+
+    Raises
+    ------
+    FileFormatError
+        When it cannot be read, or a file that it refers to is missing or has changed since.
+    """
+    return exchange.from_json_file(cls, path)
+
+
+def from_toml(cls: type[Experiment], path: File) -> Experiment:
+    """The experiment in a TOML file, as `to_toml` and ``nanoBragg init`` write it; its ``[run]`` and ``[readout]`` are left out.
+
+    Raises
+    ------
+    FileFormatError
+        For what cannot be read, and for unknown keys, with a suggestion.
+    """
+    return exchange.from_toml(path)
+
+
+def to_json(self: Experiment, path: File | None = None, *, tables: str = "auto") -> str:
+    """`to_dict` as JSON text, which is returned, and written when a path is given.
+
+    Parameters
+    ----------
+    path : path, optional
+        A file to write; `from_json_file` reads it. Without one all tables are part of the text, which `from_json` reads.
+    tables : {"auto", "inline"}
+        In a file: "auto" names the file that the structure factors were read from, with its SHA-256, as long as it is
+        there and unchanged; "inline" keeps the numbers. Tables that were made, changed or carry a gradient are inline.
+
+    Raises
+    ------
+    ConfigError
+        For NaN, which has no place in JSON.
+    """
+    return exchange.to_json(self, path, tables)
+
+
+def to_toml(self: Experiment, path: File) -> list[str]:
+    """Write an experiment file for `from_toml` and ``nanoBragg run``, with the values that are not the defaults.
+
+    Masks go into images beside it (``NAME_mask.img``). Structure factors that were read from a file are named, with the
+    SHA-256 of the file, as long as it is there and unchanged; else they go into ``NAME_table.json`` beside it.
+
+    Returns
+    -------
+    list of str
+        The files that were written.
+    """
+    return exchange.to_toml(self, path)
+
+
 def to_dials(self: Experiment, path: File, *, n_images: int = 1, images: str | None = None) -> None:
     """Write a DIALS experiment list of a scan of `n_images` that starts here.
 
@@ -173,6 +228,10 @@ DOORS: tuple[Any, ...] = (
     from_mosflm,
     from_crystfel,
     from_image,
+    from_json_file,
+    from_toml,
+    to_json,
+    to_toml,
     to_dials,
     to_xds_inp,
     to_xparm,

@@ -9,7 +9,8 @@ from typing import Any
 from nanobragg.config import Experiment
 from nanobragg.errors import ConfigError
 from nanobragg.exchange.geometry import of_experiment, to_experiment, wavelength_angstrom
-from nanobragg.exchange.toml import experiment_toml, read_toml
+from nanobragg.exchange.toml import read_toml
+from nanobragg.exchange.toml_text import experiment_toml
 from nanobragg.io.atomic import write_bytes
 from nanobragg.io.geometry.crystfel.geom import read_crystfel
 from nanobragg.io.geometry.crystfel.writing import write_geom, write_stream

@@ -24,14 +24,15 @@ from nanobragg.config.image_chain.background import PACKAGED
 from nanobragg.config.image_chain.presets import preset
 from nanobragg.config.image_chain.readout import Readout
 from nanobragg.config.quirks import as_quirks
-from nanobragg.config.serialize import built, plain
+from nanobragg.config.serialize import built
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError, FileFormatError, alike
 from nanobragg.io.atomic import read_bytes
 from nanobragg.io.images.image_file import read_image
+from nanobragg.io.reflections.origin import checksum
 from nanobragg.lazy import dataclass
 
-_FILES = ("mtz", "cif", "model", "hkl", "fdump")
+_FILES = ("mtz", "cif", "model", "hkl", "fdump", "table")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,6 +56,8 @@ class Source(Config):
     )
     hkl: str | None = setting(None, doc="text lines 'h k l F', all of P1")
     fdump: str | None = setting(None, doc="binary dump of the original program")
+    table: str | None = setting(None, doc="JSON file that Experiment.to_toml wrote beside this one")
+    sha256: str | None = setting(None, doc="checksum of the file, which is refused when it has another one")
     default_F: float = setting(0.0, kind="scalar", unit="electrons", doc="amplitude of every index that is not listed")
 
     def _check(self) -> None:
@@ -75,6 +78,10 @@ class Source(Config):
         if name is None:
             return StructureFactors.constant(self.default_F)
         path = os.path.join(folder, getattr(self, name))
+        if self.sha256 is not None and checksum(path) != self.sha256:
+            raise ConfigError(f"{self._path}.sha256", self.sha256, f"is not that of {path}, which has changed since")
+        if name == "table":
+            return _table_in(path)
         if name == "model":
             assert self.d_min_angstrom is not None
             return StructureFactors.from_model(path, self.d_min_angstrom, k_sol=self.k_sol, b_sol=self.b_sol,
@@ -82,6 +89,17 @@ class Source(Config):
         if name in ("mtz", "cif"):
             return getattr(StructureFactors, f"from_{name}")(path, self.label, default_F=self.default_F)
         return getattr(StructureFactors, f"from_{name}")(path, default_F=self.default_F)
+
+
+def _table_in(path: str) -> StructureFactors:
+    text = read_bytes(path)
+    try:
+        data = json.loads(text.decode())
+        return built(StructureFactors, Source._path, data)
+    except ConfigError as error:
+        raise FileFormatError(path, str(error)) from None
+    except ValueError as error:
+        raise FileFormatError(path, f"is not JSON: {error}") from None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -118,8 +136,10 @@ class RunPlan:
     """None: the noise of `run`"""
 
 
-_TABLES = ("crystal", "beam", "detector", "detector_pose", "goniometer", "sampling", "background")
-_TOP = (*_TABLES, "readout", "run", "fidelity", "quirks")
+TABLES = ("crystal", "beam", "detector", "detector_pose", "goniometer", "sampling", "background")
+OPEN = "none"
+"""Stands in a list for an element that is not given: TOML has no word for it."""
+_TOP = (*TABLES, "readout", "run", "fidelity", "quirks")
 
 
 def read_toml(path: str | PathLike[str], changes: Iterable[str] = ()) -> RunPlan:
@@ -165,10 +185,11 @@ def _plan(data: dict[str, Any], folder: str) -> RunPlan:
             near = alike(key, _TOP)
             hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(_TOP)}"
             raise ConfigError(key, data[key], "no such table", hint)
+    data = _opened(data)
     crystal = dict(_table(data, "crystal"))
     source = built(Source, Source._path, crystal.pop("structure_factors", {}))
     crystal["structure_factors"] = source.read(folder)
-    tables: dict[str, Any] = {name: data[name] for name in _TABLES if name in data}
+    tables: dict[str, Any] = {name: data[name] for name in TABLES if name in data}
     tables["crystal"] = crystal
     if "detector" in data:
         panels = data["detector"] if isinstance(data["detector"], list) else [data["detector"]]
@@ -231,6 +252,13 @@ def _detector(table: Any, folder: str) -> Any:
     own = config.Detector.preset(name, **{key: table[key] for key in ("mask",) if key in table})
     fields = ("n_fast", "n_slow", "pixel_size_mm", "mask", "sensor")
     return {**{field: getattr(own, field) for field in fields}, **{k: v for k, v in table.items() if k != "mask"}}
+
+
+def _opened(value: Any) -> Any:
+    """Values as TOML has them with None for the elements that are left open."""
+    if isinstance(value, dict):
+        return {key: _opened(item) for key, item in value.items()}
+    return [None if item == OPEN else _opened(item) for item in value] if isinstance(value, list) else value
 
 
 def _roi(value: Any) -> Any:
@@ -306,6 +334,7 @@ _INSTANCES: dict[str, Any] = {
     f"{Source._path}.mtz": "data.mtz", f"{Source._path}.cif": "data.cif", f"{Source._path}.label": "FP",
     f"{Source._path}.model": "model.pdb", f"{Source._path}.d_min_angstrom": 1.8,
     f"{Source._path}.anomalous_energy_ev": 12000.0, f"{Source._path}.hkl": "data.hkl", f"{Source._path}.fdump": "Fdump.bin",
+    f"{Source._path}.table": "experiment_table.json", f"{Source._path}.sha256": "00c0ffee",
     "beam.energy_ev": 12398.4, "beam.flux_per_s": 1e12, "beam.size_mm": 0.05, "beam.direction": (1.0, 0.0, 0.0),
     "beam.polarization_axis": (0.0, 0.0, 1.0), "beam.n_wavelengths": 5,
     "beam.divergence.h_mrad": 1.0, "beam.divergence.v_mrad": 0.2, "beam.divergence.n_h": 5, "beam.divergence.n_v": 5,
@@ -372,72 +401,22 @@ def _section(path: str, kind: type, given: dict[str, Any]) -> Iterator[str]:
         name = f"{path}.{field.name}"
         default = None if field.default is dataclasses.MISSING else field.default
         if name in given:
-            text, instance = f"{field.name} = {_value(given[name])}", False
+            text, instance = f"{field.name} = {value_text(given[name])}", False
         else:
             instance = default is None
-            text = f"# {field.name} = {_value(_INSTANCES[name] if instance else default)}"
+            text = f"# {field.name} = {value_text(_INSTANCES[name] if instance else default)}"
         notes = ["example" if instance else "", f"[{meta['unit']}]" if meta["unit"] else "", meta["doc"],
                  " | ".join(meta["choices"]) if meta["choices"] else ""]  # fmt: skip
         note = "; ".join(text for text in notes if text)
         yield f"{text}  # {note}" if note else text
 
 
-def experiment_toml(experiment: config.Experiment, structure_factors: dict[str, Any] | None = None) -> str:
-    """The values of an experiment that are not the defaults, as TOML.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        Its structure factors and masks are not part of the text.
-    structure_factors : dict, optional
-        Keys of ``[crystal.structure_factors]``; None: ``default_F``.
-    """
-    table = experiment.crystal.structure_factors
-    source = structure_factors or {"default_F": plain(table.default_F) if table is not None else 1.0}
-    lines = [f'fidelity = "{experiment.fidelity}"'] if experiment.fidelity in ("corrected", "reference") else []
-    if not lines:
-        lines = [f"quirks = {_value([quirk.name for quirk in experiment.quirks])}"]
-    for name in _TABLES:
-        part = getattr(experiment, name)
-        for one in part if isinstance(part, tuple) else (part,):
-            if one is not None:
-                lines += _tables(name, one, isinstance(part, tuple))
-        if name == "crystal":
-            lines += ["", f"[{Source._path}]", *(f"{key} = {_value(value)}" for key, value in source.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _tables(path: str, part: Any, several: bool) -> Iterator[str]:
-    values, parts = [], []
-    for field in dataclasses.fields(part):
-        value = getattr(part, field.name)
-        default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
-        if isinstance(value, Config):
-            parts.append((field.name, value, False))
-        elif isinstance(value, tuple) and any(isinstance(item, Config) for item in value):
-            parts += [(field.name, item, True) for item in value]
-        elif (
-            field.name not in ("structure_factors", "mask")
-            and value is not None
-            and (default is dataclasses.MISSING or plain(value) != plain(default))
-        ):
-            text = plain(value)
-            if field.name == "roi":
-                text = [[part.start or 0, part.stop] for part in value]
-            values.append(f"{field.name} = {_value(text)}")
-    below = [list(_tables(f"{path}.{name}", value, one_of)) for name, value, one_of in parts]
-    if values or several or not any(below):
-        if values or several:
-            yield ""
-            yield f"[[{path}]]" if several else f"[{path}]"
-            yield from values
-    for lines in below:
-        yield from lines
-
-
-def _value(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A value as TOML writes it."""
+    if value is None:
+        return json.dumps(OPEN)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"[{', '.join(_value(item) for item in value)}]"
+        return f"[{', '.join(value_text(item) for item in value)}]"
     return json.dumps(value) if isinstance(value, str) else repr(value)

@@ -18,7 +18,8 @@ from nanobragg.cli.main import main
 from nanobragg.config.serialize import plain as plain_data
 from nanobragg.errors import FileFormatError
 from nanobragg.exchange.images.provenance import read_provenance
-from nanobragg.exchange.toml import commented_toml, experiment_toml, read_toml
+from nanobragg.exchange.toml import commented_toml, read_toml
+from nanobragg.exchange.toml_text import experiment_toml
 from nanobragg.io import read_image, write_nxmx
 
 
@@ -62,7 +63,7 @@ def commented_settings() -> list[tuple[str, str, str]]:
 
 
 FILES = {"crystal.structure_factors.label", "detector.mask"} | {
-    f"crystal.structure_factors.{name}" for name in ("mtz", "cif", "model", "hkl", "fdump")
+    f"crystal.structure_factors.{name}" for name in ("mtz", "cif", "model", "hkl", "fdump", "table", "sha256")
 }
 INSTEAD = {"crystal.a_star_matrix": "crystal.unit_cell=None", "beam.energy_ev": "beam.wavelength_angstrom=None",
            "background.components.along_beam_mm": "background.components.thickness_mm=None"}  # fmt: skip

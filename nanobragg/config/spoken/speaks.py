@@ -45,7 +45,7 @@ class _Signature:
     """The signature of a config class, with the types that its fields take."""
 
     def __get__(self, _: Any, cls: type) -> inspect.Signature:
-        if not dataclasses.is_dataclass(cls):
+        if not dataclasses.is_dataclass(cls):  # the base of the config objects
             raise AttributeError("__signature__")
         kind = inspect.Parameter.KEYWORD_ONLY
         made: dict[bool, list[inspect.Parameter]] = {False: [], True: []}
@@ -71,11 +71,12 @@ class _Default:
 class Speaks:
     """Base of the config objects, for what people read of them."""
 
-    __signature__: Any = _Signature()
+    __signature__: Any
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         cls.__doc__ = _Help(inspect.cleandoc(vars(cls).get("__doc__") or ""))  # type: ignore[assignment]
+        cls.__signature__ = _Signature()  # `dataclass` leaves alone what the class has already
         if "__repr__" not in vars(cls):
             cls.__repr__ = Speaks.__repr__  # type: ignore[method-assign]
 

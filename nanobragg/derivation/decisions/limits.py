@@ -52,7 +52,7 @@ def check_limits(decided: Experiment, *, typed_oversample: bool = True) -> None:
     phi_steps = decided.goniometer.n_steps or 1
     oversample = decided.sampling.oversample or 1
     if beam.sources is not None:
-        sources = len(beam.sources.direction)
+        sources = len(beam.sources.wavelength_angstrom)
     else:
         divergence = beam.divergence
         directions = 1 if divergence is None else (divergence.n_h or 1) * (divergence.n_v or 1)

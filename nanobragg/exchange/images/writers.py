@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nanobragg.config import Experiment
+from nanobragg.errors import ConfigError
 from nanobragg.exchange.images.described import Described, File, check_dialect
 from nanobragg.exchange.images.numbered_files import write_sidecar
 from nanobragg.io.images.fabio_images import save_edf, save_tiff
@@ -74,7 +75,7 @@ def write_nxmx(
 
 
 def write_smv(
-    path: File, counts: Any, header: bytes | Mapping[str, object] | Iterable[tuple[str, object]] = (), *,
+    path: File, counts: Any, header: Experiment | bytes | Mapping[str, object] | Iterable[tuple[str, object]] = (), *,
     experiment: Experiment | None = None, dialect: str = "nanobragg", image: int = 1, adc_offset: float = 0.0,
     provenance: Any = None,
 ) -> None:  # fmt: skip
@@ -86,9 +87,9 @@ def write_smv(
         The file.
     counts : (n_slow, n_fast) uint16
         Pixels.
-    header : bytes, mapping or iterable of (key, value)
-        Either the whole header, or entries that follow the mandatory ones; of a mapping, as `read_smv` gives, the mandatory
-        ones are passed over.
+    header : Experiment, bytes, mapping or iterable of (key, value)
+        An Experiment, as in the other writers: see `experiment`. Else the whole header, or entries that follow the mandatory
+        ones; of a mapping, as `read_smv` gives, the mandatory ones are passed over.
     experiment : Experiment, optional
         Geometry of the first image of the scan, one panel; its entries come before those of `header`.
     dialect : {"nanobragg", "dxtbx"}
@@ -104,11 +105,15 @@ def write_smv(
     Raises
     ------
     ConfigError
-        When `counts` is not a 2-d uint16 array, or not that of the experiment's detector.
+        For two experiments; when `counts` is not a 2-d uint16 array, or not that of the experiment's detector.
     FileFormatError
         When the file cannot be written.
     """
     check_dialect(dialect)
+    if isinstance(header, Experiment):
+        if experiment is not None:
+            raise ConfigError("header", header, "is an Experiment, and experiment= is given too", "give one of them")
+        experiment, header = header, ()
     if experiment is None:
         save_smv(path, counts, header)
     else:

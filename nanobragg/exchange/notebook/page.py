@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nanobragg.arrays import is_tensor
-from nanobragg.config import Experiment
+from nanobragg.config import Experiment, UnitCell
 from nanobragg.config.fields import Config
 from nanobragg.config.spoken.speaks import overridden, shown_value, told
 from nanobragg.errors import NanoBraggError
@@ -53,9 +53,10 @@ def _rows(part: Any, path: str) -> Iterator[str]:
     known = {field.name: field.metadata for field in dataclasses.fields(part)}
     for name, value in told(part):
         meta, here = known[name], f"{path}{name}"
-        if isinstance(value, Config):
-            brief = not any(field.kw_only for field in dataclasses.fields(value)) or next(told(value), None) is None  # type: ignore[arg-type]
-            yield from [_row(here, repr(value), meta)] if brief else _rows(value, f"{here}.")
+        if isinstance(value, UnitCell) or (isinstance(value, Config) and next(told(value), None) is None):
+            yield _row(here, repr(value), meta)
+        elif isinstance(value, Config):
+            yield from _rows(value, f"{here}.")
         elif isinstance(value, tuple) and any(isinstance(item, Config) for item in value):
             yield _row(here, f"{len(value)} of them; the first:", meta)
             yield from _rows(value[0], f"{here}[0].")

@@ -6,5 +6,7 @@ from nanobragg.io.reflections.hkl import write_hkl as write_hkl
 from nanobragg.io.reflections.model import read_model as read_model
 from nanobragg.io.reflections.mtz import read_mtz as read_mtz
 from nanobragg.io.reflections.mtz import write_mtz as write_mtz
+from nanobragg.io.reflections.origin import Origin as Origin
+from nanobragg.io.reflections.origin import origin_of as origin_of
 from nanobragg.io.reflections.symmetry import absent as absent
 from nanobragg.io.reflections.symmetry import expand as expand
