@@ -29,6 +29,7 @@ def simulate(
     backend: str = "c",
     roi: Any = None,
     channels: str | None = None,
+    parts: bool = False,
     out: Any = None,
     progress: bool | Progress | None = None,
     n_threads: int | None = RenderOptions.n_threads,
@@ -52,8 +53,10 @@ def simulate(
         (slow, fast), half-open, on top of ``experiment.sampling.roi``; only these pixels are computed.
     channels : {None, "mean_wavelength"}
         "mean_wavelength": a second image is returned, see below.
+    parts : bool
+        What the photons come from, apart: a dict of images, see below.
     out : ndarray or Tensor, shape (n_slow, n_fast), optional
-        Where the image is written; it is returned. Of several panels: one with the shape (n_panels, n_slow, n_fast), or
+        Where the image is written; it is returned; not with parts. Of several panels: one with the shape (n_panels, n_slow, n_fast), or
         a list.
     progress : bool or callable, optional
         True: a bar on stderr. A callable receives (pixels done, pixels in all), in raster order.
@@ -87,6 +90,8 @@ def simulate(
         with one region (or None) for each, and progress is that of each.
         With ``channels="mean_wavelength"``: (image, mean wavelength [Angstrom] of the photons that the spots give to each
         pixel), NaN where they give none; both differentiable with torch.
+        With ``parts=True`` in place of the image a dict of images that add up to it, but for rounding: "bragg", the spots, and
+        "background", water and amorphous bodies.
 
     Raises
     ------
@@ -98,8 +103,9 @@ def simulate(
     options = RenderOptions(n_threads=n_threads, kernel=kernel, precision=precision, dtype=dtype, device=device,
                             memory_budget=memory_budget, phase=phase, twice_differentiable=twice_differentiable)  # fmt: skip
     warn_of_values(experiment, stacklevel=3)
-    parts = [resolve(part) for part in panels.experiments(experiment)]
-    return _images(engine(backend, options), experiment, parts, _Request(roi, channels, out, progress), warn=True)
+    decided = [resolve(part) for part in panels.experiments(experiment)]
+    request = _Request(roi, channels, parts, out, progress)
+    return _images(engine(backend, options), experiment, decided, request, warn=True)
 
 
 def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Callable[..., Any]:
@@ -117,7 +123,7 @@ def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Calla
     Returns
     -------
     callable
-        ``render(roi=None, channels=None, out=None, progress=None)`` gives the image, as `simulate` does. With
+        ``render(roi=None, channels=None, parts=False, out=None, progress=None)`` gives the image, as `simulate` does. With
         ``render(values={path: value})`` the named continuous values are replaced and only the derivation is run again,
         not the decisions; ``render(experiment)`` renders another experiment with the same options.
     """
@@ -137,10 +143,11 @@ def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Calla
         *,
         roi: Any = None,
         channels: str | None = None,
+        parts: bool = False,
         out: Any = None,
         progress: bool | Progress | None = None,
     ) -> Any:
-        request = _Request(roi, channels, out, progress)
+        request = _Request(roi, channels, parts, out, progress)
         if isinstance(values, Experiment):
             warn_of_values(values, stacklevel=3)
             others = [resolve(part) for part in panels.experiments(values)]
@@ -160,12 +167,19 @@ class _Request:
 
     roi: Any
     channels: str | None
+    parts: bool
     out: Any
     progress: bool | Progress | None
 
     def __post_init__(self) -> None:
         if self.channels not in (None, "mean_wavelength"):
             raise ConfigError("channels", self.channels, "must be None or 'mean_wavelength'")
+        if not isinstance(self.parts, bool):
+            raise ConfigError("parts", self.parts, "must be True or False")
+        if self.parts and self.out is not None:
+            raise ConfigError(
+                "out", type(self.out).__name__, "does not go with parts=True, which returns several images"
+            )
 
 
 def _images(
@@ -180,7 +194,7 @@ def _images(
     """The image of an experiment whose parts, one a panel, are decided (and derived); warnings name the caller's caller."""
     several = panels.several(experiment)
     regions = panels.rois(request.roi, len(parts)) if several else [request.roi]
-    images, missing = [], []
+    images, more, missing = [], [], []
     doubtful = warn and bool(typed_doubts(experiment))
     if not scenes:
         derived = [chosen.derivation(part, roi=region) for part, region in zip(parts, regions, strict=True)]
@@ -190,26 +204,35 @@ def _images(
     for i, (decided, scene) in enumerate(zip(parts, scenes, strict=True)):
         into = panels.part_of(request.out, i, len(parts)) if several else request.out
         here = chosen.beside(decided.experiment)
+        shares = scene.parts() if request.parts else {"image": scene}
+        first, *others = shares
+        found: dict[str, Any] = {}
         with _Reporting(request.progress) as report:
             if request.channels is None:
-                image, more = here.image(scene, progress=report, out=into), None
+                found[first] = here.image(shares[first], progress=report, out=into)
             else:
-                image, more = here.image_and_mean_wavelength(scene, progress=report, out=into)
+                found[first], wavelength = here.image_and_mean_wavelength(shares[first], progress=report, out=into)
+                more.append(wavelength)
         if warn and not doubtful:
-            missing.append(image_doubt(image, scene))
-        whole = with_background(image, decided.experiment, scene, chosen.ops, n_threads=chosen.options.n_threads,
-                                kernel=chosen.options.kernel)  # fmt: skip
-        if into is not None and whole is not image:
-            into.copy_(whole)
-        images.append(whole if more is None else (whole, more))
+            missing.append(image_doubt(found[first], scene))
+        found |= {name: here.image(shares[name]) for name in others}
+        last = "background" if request.parts else first
+        image = found[last]
+        found[last] = with_background(image, decided.experiment, scene, chosen.ops, n_threads=chosen.options.n_threads,
+                                      kernel=chosen.options.kernel)  # fmt: skip
+        if into is not None and found[last] is not image:
+            into.copy_(found[last])
+        images.append(found)
     if missing and all(missing):
         warnings.warn(PlausibilityWarning(missing[0]), stacklevel=3)
-    if not several:
-        return images[0]
-    if request.channels is None:
-        return panels.joined(images) if request.out is None else request.out
-    first, second = zip(*images, strict=True)
-    return panels.joined(first) if request.out is None else request.out, panels.joined(second)
+    result: Any = {name: _whole([found[name] for found in images], several) for name in images[0]}
+    if not request.parts:
+        (result,) = result.values() if request.out is None else [request.out]
+    return result if request.channels is None else (result, _whole(more, several))
+
+
+def _whole(images: list[Any], several: bool) -> Any:
+    return panels.joined(images) if several else images[0]
 
 
 class _Reporting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field
 from functools import cached_property
 from typing import Any
@@ -43,6 +44,8 @@ class Exposure:
     frame: int
     conditions: tuple[Conditions, ...]
     """of every panel"""
+    parts: Mapping[str, Any] | None = field(default=None, repr=False)
+    """expected photons by where they come from, "bragg", "background" ...; None unless asked for"""
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the counts as a small picture."""
@@ -75,6 +78,7 @@ def expose(
     frame: int = 0,
     photons: Any = None,
     roi: Any = None,
+    parts: bool = False,
     n_threads: int | None = None,
     **options: Any,
 ) -> Exposure:
@@ -90,10 +94,13 @@ def expose(
         0 to 2^32 - 1; None: from the system, see `Exposure.seed`. Equal seeds give equal counts, whatever the threads.
     frame : int
         Number of the frame: other frames of a seed have other noise and the same maps.
-    photons : array, optional
-        Expected photons, where they are known already: nothing is simulated.
+    photons : array or mapping, optional
+        Expected photons, where they are known already: nothing is simulated. Of a mapping, as `simulate` gives it with
+        ``parts=True``, their sum.
     roi : tuple of slice, optional
         As for `simulate`; the other pixels are gaps.
+    parts : bool
+        Keep the expected photons of spots and background apart, in `Exposure.parts`.
     n_threads : int, optional
         None: all cores that this process may use.
     **options
@@ -117,16 +124,21 @@ def expose(
     if n_threads is not None:
         n_threads = at_least_one("n_threads", n_threads)
     if photons is None:
-        photons = simulate(experiment, roi=roi, n_threads=n_threads, **options)
+        photons = simulate(experiment, roi=roi, n_threads=n_threads, parts=parts, **options)
+    elif parts and not isinstance(photons, Mapping):
+        raise ConfigError("photons", type(photons).__name__, "must be a mapping, with parts=True", "parts=False")
     several = panels.several(experiment)
-    parts = panels.experiments(experiment)
+    apart = photons if isinstance(photons, Mapping) else None
+    if apart is not None:
+        photons = _sum(list(apart.values()))
+    own = panels.experiments(experiment)
     images = list(photons) if several else [photons]
-    if len(images) != len(parts):
-        raise ConfigError("photons", f"{len(images)} images", f"must be one for each of the {len(parts)} panels")
-    conditions = tuple(_conditions(part, i, frame, n_threads) for i, part in enumerate(parts))
+    if len(images) != len(own):
+        raise ConfigError("photons", f"{len(images)} images", f"must be one for each of the {len(own)} panels")
+    conditions = tuple(_conditions(part, i, frame, n_threads) for i, part in enumerate(own))
     found: list[Counts] = []
-    regions = panels.rois(roi, len(parts)) if several else [roi]
-    for image, part, condition, region in zip(images, parts, conditions, regions, strict=True):
+    regions = panels.rois(roi, len(own)) if several else [roi]
+    for image, part, condition, region in zip(images, own, conditions, regions, strict=True):
         shape = (part.detector.n_slow, part.detector.n_fast)
         if np.shape(image) != shape:
             raise ConfigError("photons", f"shape {np.shape(image)}", f"must have the detector's shape {shape}")
@@ -134,8 +146,17 @@ def expose(
     return Exposure(
         readout=readout, photons=photons, counts=_joined([one.counts for one in found], several),
         flags=_joined([one.flags for one in found], several), overloads=sum(one.overloads for one in found), seed=seed,
-        frame=frame, conditions=conditions,
+        frame=frame, conditions=conditions, parts=apart,
     )  # fmt: skip
+
+
+def _sum(images: list[Any]) -> Any:
+    """The sum of images, or of lists of them."""
+    if not images:
+        raise ConfigError("photons", "{}", "must hold at least one image")
+    if isinstance(images[0], list):
+        return [_sum(list(panel)) for panel in zip(*images, strict=True)]
+    return sum(images[1:], start=images[0])
 
 
 def _joined(arrays: list[Any], several: bool) -> Any:

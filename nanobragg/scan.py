@@ -21,12 +21,12 @@ def simulate_scan(experiment: Experiment, n_images: int, **options: Any) -> Iter
     n_images : int
         How many.
     **options
-        As for `nanobragg.simulate`: backend, n_threads, kernel, dtype, device, roi, progress.
+        As for `nanobragg.simulate`: backend, n_threads, kernel, dtype, device, roi, parts, progress.
 
     Yields
     ------
     ndarray or Tensor, shape (n_slow, n_fast)
-        Expected photons of image i, which begins at ``phi_start_deg + i osc_deg``.
+        Expected photons of image i, which begins at ``phi_start_deg + i osc_deg``; a dict of them with ``parts=True``.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def simulate_scan(experiment: Experiment, n_images: int, **options: Any) -> Iter
     if not width > 0 and n_images > 1:
         raise ConfigError("goniometer.osc_deg", gonio.osc_deg, f"must be > 0 for {n_images} images",
                           "it is the width of one image")  # fmt: skip
-    later = {key: options.pop(key) for key in ("roi", "progress") if key in options}
+    later = {key: options.pop(key) for key in ("roi", "parts", "progress") if key in options}
     render = prepare(experiment, **options)
 
     def images() -> Iterator[Any]:

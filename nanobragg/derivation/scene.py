@@ -207,6 +207,16 @@ class Scene:
         tensors = {name: FLOAT_OPS.lift(value) for name, value in self.values().items() if is_tensor(value)}
         return replace(self, **tensors) if tensors else self
 
+    def parts(self) -> dict[str, Scene]:
+        """Scenes whose images add up to this one's: "bragg", the spots, and "background", the term `background` alone."""
+        bragg = replace(self, background=0.0 * self.background)
+        empty = replace(self, f_table=self.f_table[:0, :0, :0], default_F=0.0 * self.default_F, tricubic=False,
+                        interpolation_off=(self.n_pixels, 0))  # fmt: skip
+        if FactorMode.CUMULATIVE not in (self.capture_mode, self.polar_mode, self.omega_mode):
+            empty = replace(empty, orientations=self.orientations[:1, :1], orientations_first_pass=None,
+                            domain_weight=None)  # fmt: skip
+        return {"bragg": bragg, "background": empty}
+
     def values(self) -> dict[str, Any]:
         """The fields by name."""
         return {item.name: getattr(self, item.name) for item in fields(self)}
