@@ -56,8 +56,8 @@ def simulate(
     parts : bool
         What the photons come from, apart: a dict of images, see below.
     out : ndarray or Tensor, shape (n_slow, n_fast), optional
-        Where the image is written; it is returned; not with parts. Of several panels: one with the shape (n_panels, n_slow, n_fast), or
-        a list.
+        Where the image is written; it is returned; not with parts. Of several panels: one with the shape
+        (n_panels, n_slow, n_fast), or a list.
     progress : bool or callable, optional
         True: a bar on stderr. A callable receives (pixels done, pixels in all), in raster order.
     n_threads : int, optional
