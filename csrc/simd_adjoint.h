@@ -75,16 +75,56 @@ NB_INLINE vi entries(const nb_model *model, const nb_slope_row *row, const line_
     return inside;
 }
 
+/* The nodes between which the structure factors of a vector of terms are interpolated, with their weights, and 2/F. */
+NB_INLINE nb_stencil stencils(const nb_model *model, const nb_slope_row *row, const line_lanes lines[3], int i,
+                              double weights[3][4][LANES], vd *per_term) {
+    double f_cell[LANES] __attribute__((aligned(64)));
+    vd h[3];
+    for (int k = 0; k < 3; k++)
+        h[k] = line_value(&row->row, lines + k, i, 0);
+    const nb_stencil stencil = stencil_at(model, h);
+    for (int k = 0; k < 3; k++)
+        lagrange_weights(stencil.offset[k], weights[k]);
+    for (int lane = 0; lane < LANES; lane++)
+        f_cell[lane] = stencil_sum(model->table, &stencil, weights, lane);
+    const vd f = vd_load(f_cell);
+    *per_term = vd_select(f == vd_all(0.0), vd_all(0.0), vd_all(2.0) / f);
+    return stencil;
+}
+
+/* What the nodes get from the terms of a vector; returns the lanes that have any. */
+static vi pull_nodes(const nb_model *model, const nb_slope_row *row, const line_lanes lines[3], int i,
+                     const double *terms, double *table) {
+    double weights[3][4][LANES] __attribute__((aligned(64)));
+    vd per_term;
+    const nb_stencil stencil = stencils(model, row, lines, i, weights, &per_term);
+    const vd parts = vd_load(row->weight + i) * vd_load(terms + i) * per_term;
+    for (int lane = 0; table != NULL && lane < LANES; lane++) {
+        if (!stencil.fits[lane]) continue;
+        double *node = table + stencil.start[lane];
+        const v4 last = {weights[2][0][lane], weights[2][1][lane], weights[2][2][lane], weights[2][3][lane]};
+        for (int n = 0; n < 4; n++) {
+            for (int m = 0; m < 4; m++) {
+                const double part = parts[lane] * weights[0][n][lane] * weights[1][m][lane];
+                *(v4 *)(node + n * stencil.stride[0] + m * stencil.stride[1]) += part * last;
+            }
+        }
+    }
+    return stencil.fits;
+}
+
 /* What the structure factors get from the terms of one orientation. */
-static void pull_table(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3], const double *terms,
-                       const nb_gradient *g) {
+static void pull_table(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3], int lookup,
+                       const double *terms, const nb_gradient *g) {
     const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
     for (int i = 0; i < row->row.n; i += LANES) {
-        vi at;
+        vi at, served = vi_all(0);
         vd per_term;
+        if (lookup == INTERPOLATED) served = pull_nodes(model, row, lines, i, terms, g->f_table);
         const vi inside = entries(model, row, lines, i, &at, &per_term);
         const vd parts = vd_load(row->weight + i) * vd_load(terms + i) * per_term;
         for (int lane = 0; lane < LANES; lane++) {
+            if (served[lane]) continue;
             if (!inside[lane])
                 *g->default_F += parts[lane];
             else if (g->f_table != NULL)
@@ -113,6 +153,11 @@ static nb_slope_row row_weighted(const nb_slope_row *row, double factor, double 
     return other;
 }
 
+static int slope_lookup(const nb_model *model, const nb_block *block, const nb_line hkl[3], double reach) {
+    const int lookup = model->table == NULL ? CONSTANT : choose_lookup(model, block, hkl, reach);
+    return lookup != CONSTANT && model->interpolate ? INTERPOLATED : lookup;
+}
+
 /* The orientations [begin, end) for the pixels of a row, all or some of the block's. */
 static void pull_orientations(const nb_scene *scene, const nb_model *model, nb_pull *pull, const nb_pass *pass,
                               int64_t begin, int64_t end, const nb_slope_row *row) {
@@ -120,16 +165,16 @@ static void pull_orientations(const nb_scene *scene, const nb_model *model, nb_p
         nb_line hkl[3];
         double sums[3][3];
         hkl_lines(scene, &pull->block, pass, scene->orientations + 9 * at, hkl);
-        const int lookup = model->table == NULL ? CONSTANT : choose_lookup(model, &pull->block, hkl, pass->reach);
+        const int lookup = slope_lookup(model, &pull->block, hkl, pass->reach);
         if (lookup == CONSTANT && model->outside == 0.0) continue;
         if (scene->domain_weight != NULL) {
             const double factor = scene->domain_weight[at % scene->n_domains];
             const nb_slope_row weighted = row_weighted(row, factor, pull->weighted);
             evaluate_apart(model, &weighted, hkl, lookup, factor, pull->terms);
-            if (pull->sums->table) pull_table(model, &weighted, hkl, pull->terms, &pull->gradient);
+            if (pull->sums->table) pull_table(model, &weighted, hkl, lookup, pull->terms, &pull->gradient);
         } else if (pull->sums->table) {
             evaluate_apart(model, row, hkl, lookup, 1.0, pull->terms);
-            pull_table(model, row, hkl, pull->terms, &pull->gradient);
+            pull_table(model, row, hkl, lookup, pull->terms, &pull->gradient);
         } else {
             SLOPES[model->lattice][lookup](model, row, hkl);
         }

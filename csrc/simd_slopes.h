@@ -98,6 +98,19 @@ NB_INLINE void spot_slopes(const nb_model *model, const vd f[3][GROUP], vd out[G
     }
 }
 
+/* Structure factors at the indices h, and their derivatives by them where they are interpolated. */
+NB_INLINE void structure_factor_slopes(const nb_model *model, const vd h[3][GROUP], const vd nearest[3][GROUP],
+                                       vd f_cell[GROUP], vd by_h[3][GROUP]) {
+    for (int v = 0; v < SLOPE_GROUP; v++) {
+        const vd at[3] = {h[0][v], h[1][v], h[2][v]}, whole[3] = {nearest[0][v], nearest[1][v], nearest[2][v]};
+        vd slopes[3];
+        const vi fits = interpolated_slopes(model, at, f_cell + v, slopes);
+        if (vi_any(~fits)) f_cell[v] = vd_select(fits, f_cell[v], tabulated(model, whole, INTERPOLATED));
+        for (int k = 0; k < 3; k++)
+            by_h[k][v] = vd_select(fits, slopes[k], vd_all(0.0));
+    }
+}
+
 NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, const nb_line hkl[3], const int lattice,
                           const int lookup) {
     const nb_model model = *given; /* copies, which no store can change */
@@ -105,6 +118,7 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
     const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
     for (int i = 0; i < row.row.n; i += SLOPE_GROUP * LANES) {
         vd t[3][GROUP], h[3][GROUP], nearest[3][GROUP], f[3][GROUP], f_cell_sqr[GROUP], form[GROUP], slope[3][GROUP];
+        vd f_cell[GROUP], by_h[3][GROUP]; /* INTERPOLATED */
         for (int v = 0; v < SLOPE_GROUP; v++) {
             const vd along = vd_load(row.row.along + i + v * LANES), inverse = vd_load(row.row.inverse + i + v * LANES);
             for (int k = 0; k < 3; k++) {
@@ -114,7 +128,13 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
                 f[k][v] = h[k][v] - nearest[k][v];
             }
         }
-        structure_factor_sqr(&model, h, nearest, f_cell_sqr, lookup, SLOPE_GROUP);
+        if (lookup == INTERPOLATED) {
+            structure_factor_slopes(&model, h, nearest, f_cell, by_h);
+            for (int v = 0; v < SLOPE_GROUP; v++)
+                f_cell_sqr[v] = f_cell[v] * f_cell[v];
+        } else {
+            structure_factor_sqr(&model, h, nearest, f_cell_sqr, lookup, SLOPE_GROUP);
+        }
         if (lattice == SQUARE_ANY)
             grating_slopes(&model, f, form, slope);
         else if (lattice == SQUARE_SMALL)
@@ -126,13 +146,17 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
             const vd weight = vd_load(row.weight + at) * f_cell_sqr[v];
             vd radial = vd_load(row.radial + at);
             for (int k = 0; k < 3; k++) {
-                const vd part = weight * slope[k][v];
-                vd_store(row.slope[k] + at, part);
-                radial = vd_fma(part, t[k][v], radial);
+                vd part = weight * slope[k][v];
                 if (!IS_SQUARE(lattice)) {
                     double *stretch = row.stretch[k] + at;
                     vd_store(stretch, vd_fma(part, f[k][v], vd_load(stretch)));
                 }
+                if (lookup == INTERPOLATED) {
+                    const vd by_f_cell = vd_all(2.0) * vd_load(row.weight + at) * f_cell[v] * form[v];
+                    part = vd_fma(by_f_cell, by_h[k][v], part);
+                }
+                vd_store(row.slope[k] + at, part);
+                radial = vd_fma(part, t[k][v], radial);
             }
             vd_store(row.radial + at, radial);
             vd_store(row.sum + at, vd_fma(f_cell_sqr[v], form[v], vd_load(row.sum + at)));
@@ -147,8 +171,9 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
 #define SLOPE_INSTANCES(name, lattice)                                                                                 \
     SLOPE_INSTANCE(name##_constant, lattice, CONSTANT)                                                                 \
     SLOPE_INSTANCE(name##_inside, lattice, INSIDE)                                                                     \
-    SLOPE_INSTANCE(name##_mixed, lattice, MIXED)
-#define SLOPE_NAMES(name) {name##_constant, name##_inside, name##_mixed}
+    SLOPE_INSTANCE(name##_mixed, lattice, MIXED)                                                                       \
+    SLOPE_INSTANCE(name##_interpolated, lattice, INTERPOLATED)
+#define SLOPE_NAMES(name) {name##_constant, name##_inside, name##_mixed, name##_interpolated}
 
 SLOPE_INSTANCES(square_any_slopes, SQUARE_ANY)
 SLOPE_INSTANCES(square_small_slopes, SQUARE_SMALL)

@@ -75,13 +75,36 @@ static void add_moved(const nb_slope_row *row, int n, double lines[NB_TOGETHER][
     }
 }
 
+/* Add the tangents of the interpolated structure factors of a vector of terms, and of those beside them. */
+static void move_nodes(const nb_model *model, const nb_slope_row *row, const line_lanes lines[3], int i, double factor,
+                       const nb_directions *directions, const double *values, double (*terms)[ROW]) {
+    double weights[3][4][LANES] __attribute__((aligned(64))), nodes[LANES] __attribute__((aligned(64)));
+    vi at;
+    vd between, alone;
+    const nb_stencil stencil = stencils(model, row, lines, i, weights, &between);
+    const vi inside = entries(model, row, lines, i, &at, &alone);
+    const vd rate = vd_all(factor) * vd_load(values + i) * vd_select(stencil.fits, between, alone);
+    for (int k = 0; k < directions->n; k++) {
+        const nb_gradient *t = directions->tangent + k;
+        const vd entry = t->f_table == NULL ? vd_all(0.0) : vd_gather(t->f_table, at);
+        for (int lane = 0; lane < LANES; lane++)
+            nodes[lane] = t->f_table == NULL ? 0.0 : stencil_sum(t->f_table, &stencil, weights, lane);
+        const vd moved = vd_select(stencil.fits, vd_load(nodes), vd_select(inside, entry, vd_all(*t->default_F)));
+        vd_store(terms[k] + i, vd_fma(rate, moved, vd_load(terms[k] + i)));
+    }
+}
+
 /* Add the tangents of the structure factors of one orientation's terms, whose domain has the weight `factor`. */
-static void move_table(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3], double factor,
+static void move_table(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3], int lookup, double factor,
                        const nb_directions *directions, const double *values, double (*terms)[ROW]) {
     const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
     for (int i = 0; i < row->row.n; i += LANES) {
         vi at;
         vd per_term;
+        if (lookup == INTERPOLATED) {
+            move_nodes(model, row, lines, i, factor, directions, values, terms);
+            continue;
+        }
         const vi inside = entries(model, row, lines, i, &at, &per_term);
         const vd rate = vd_all(factor) * vd_load(values + i) * per_term;
         for (int k = 0; k < directions->n; k++) {
@@ -100,7 +123,7 @@ static int push_orientations(const nb_scene *scene, const nb_model *model, nb_pu
         nb_line hkl[3];
         double lines[NB_TOGETHER][9];
         hkl_lines(scene, &push->block, pass, scene->orientations + 9 * at, hkl);
-        const int lookup = model->table == NULL ? CONSTANT : choose_lookup(model, &push->block, hkl, pass->reach);
+        const int lookup = slope_lookup(model, &push->block, hkl, pass->reach);
         if (lookup == CONSTANT && model->outside == 0.0) continue;
         const double factor = nb_domain_weight(scene, at);
         if (scene->domain_weight != NULL) {
@@ -112,7 +135,7 @@ static int push_orientations(const nb_scene *scene, const nb_model *model, nb_pu
             SLOPES[model->lattice][lookup](model, row, hkl);
         move_lines(scene, push, pass, at, lines);
         add_moved(row, push->directions->n, lines, started, terms);
-        if (push->directions->table) move_table(model, row, hkl, factor, push->directions, push->values, terms);
+        if (push->directions->table) move_table(model, row, hkl, lookup, factor, push->directions, push->values, terms);
         started = 1;
     }
     return started;
