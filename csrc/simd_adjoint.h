@@ -10,8 +10,8 @@
 
 #include "adjoint.h"
 #include "geometry_slopes.h"
-#include "simd_orientations.h"
 #include "simd_entries.h"
+#include "simd_orientations.h"
 
 /* Values of the pixels of a block. Rows that are read together must not lie a power of two apart: the first cache could
  * not hold them all. */
