@@ -130,4 +130,52 @@ def test_corrected_noisify(run) -> None:
     assert (clean == 750040).all()
     whole = first / first.mean()
     assert abs(whole.std() - 0.1) < 5 * 0.1 / np.sqrt(2 * 1280)
-    assert run("nonbragg --fidelity corrected -stol table.stol").says("--fidelity corrected: must be reference")
+
+
+SMOOTH = (
+    "nonbragg -stol smooth.stol -detpixels 52 -distance 10 -polar 0.9 -seed 4 -twotheta 12 -oversample 2"
+    " -divergence 3 -divsteps 3"
+)
+
+
+def _smooth_table() -> None:
+    """A table so dense that both ways of interpolation agree, and so long that nothing lies beyond it."""
+    s = np.arange(0.0, 0.8, 0.001)
+    np.savetxt("smooth.stol", np.column_stack([s, 8.0 * np.exp(-6.0 * s * s) + 2.0]), fmt="%.8f", header="s F")
+
+
+def test_corrected_nonbragg(run) -> None:
+    """The same photons where the original is right; no pixel too many, comments in the table, the offset in the header."""
+    _smooth_table()
+    assert run(f"{SMOOTH} --fidelity corrected --threads 2 -flux 1e9").status == 0
+    corrected = np.fromfile("floatimage.bin", np.float32).reshape(52, 52)  # not 53: NB_PIXEL_CEIL
+    noise = read_smv("noiseimage.img")[0]
+    assert b"ADC_OFFSET=40;" in Path("noiseimage.img").read_bytes()[:512]
+    n = noise.size
+    assert abs((noise - 40.0 - corrected).mean()) < 5 * np.sqrt(corrected.mean() / n)
+    table = Path("smooth.stol").read_text().split("\n", 1)[1]
+    Path("smooth.stol").write_text(table)  # NB_TABLE_COMMENTS: the original would take the comment for a row
+    # a round divergence, two-theta and the fluence: without the extra row the default center is the same
+    assert run(f"{SMOOTH} -flux 1e9").status == 0
+    original = np.fromfile("floatimage.bin", np.float32).reshape(53, 53)[:52, :52]
+    # measured: 1.0e-6, the two interpolations of a table with 8 decimals
+    np.testing.assert_allclose(corrected, original, rtol=1e-5)
+
+
+def test_corrected_nonbragg_beyond_its_table(run) -> None:
+    """Constant, with a warning that says how much lies there; the original goes on along a straight line."""
+    line = "nonbragg --fidelity corrected -stol table.stol -detpixels 100 -pixel 2 -nopolar -point_pixel -nonoise -fluence 1e20"
+    result = run(line)
+    assert result.status == 0 and result.says("% of the pixels lie beyond the table")
+    image = np.fromfile("floatimage.bin", np.float32).reshape(100, 100)
+    # far out F is 5, and with it the photons per solid angle: 1/distance^2 remains
+    x = (np.arange(100) - 49.5) * 2.0
+    square = 100.0**2 + (x[:, None] - 1.0) ** 2 + x[None, :] ** 2
+    corner = (image * square)[[0, 0, -1, -1], [0, -1, 0, -1]]
+    assert np.ptp(corner) < 0.02 * corner.mean()
+
+
+@pytest.mark.parametrize("option", ["-img flat.bin", "-Fmap", "-printout"])
+def test_what_corrected_nonbragg_lacks(run, option: str) -> None:
+    result = run(f"nonbragg --fidelity corrected -stol table.stol {option}")
+    assert result.status == 9 and result.says(option.split()[0], "--fidelity reference")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.cli.companions.nonbragg_corrected import corrected_image, counted, refuse_reference_only, statistics
 from nanobragg.cli.companions.nonbragg_options import OPTIONS, USAGE
 from nanobragg.cli.companions.nonbragg_setup import Setup, build, header_defaults
 from nanobragg.cli.companions.tokens import described, own_options, read_tokens
@@ -28,18 +29,26 @@ from nanobragg.io.images.float_image import write_float
 from nanobragg.io.images.pgm import write_pgm
 from nanobragg.io.images.smv import mandatory_entries, padded_header, save_smv
 
+_OWN = (
+    "  --fidelity NAME                 reference (default), or corrected: the table constant outside and smooth inside,\n"
+    "                                  normalised sources, rounding; without -img, -Fmap and -printout\n"
+    "  --threads N                     for --fidelity corrected\n"
+)
 BANNER = "nonBragg amorphous material diffraction simulator - James Holton and Ken Frankel 3-19-16"
 
 
 def run_nonbragg(args: Sequence[str]) -> int:
     """Run the command."""
-    own, tokens = own_options(args, ("reference",))
+    own, tokens = own_options(args, ("reference", "corrected"))
     if "help" in own:
         sys.stdout.write(
-            "\n".join(["usage: nanoBragg nonbragg -stol water.stol [options]", "", *described(OPTIONS), ""])
+            "\n".join(["usage: nanoBragg nonbragg -stol water.stol [options]", "", *described(OPTIONS), ""]) + _OWN
         )
         return 0
     settings = read_tokens(tokens, OPTIONS, _note)
+    corrected, n_threads = own.get("fidelity") == "corrected", int(own.get("threads", 1))
+    if corrected:
+        refuse_reference_only(settings)
     counts = None
     if "image" in settings:
         _say(f"reading {settings['image']}")
@@ -51,12 +60,16 @@ def run_nonbragg(args: Sequence[str]) -> int:
     if "stol" not in settings:
         _say(USAGE, end="")
         raise UsageError("nonBragg: no table; write -stol FILE")
-    setup = build(settings)
+    setup = build(settings, corrected=corrected)
     seed = int(settings.get("seed", time.time()))
     for text in _report(settings, setup, seed):
         _say(text)
     if counts is not None and not counts[setup.region].size:
         raise UsageError("nonBragg: the region of -roi holds no pixel of -img")
+    if corrected:
+        photons = corrected_image(settings, setup, n_threads)
+        _write_images(settings, setup, photons.astype(np.float32), seed, None, photons, n_threads)
+        return 0
     image = amorphous_image(setup.body, setup.inside, keep_last="printout" in settings or counts is not None)
     if "printout" in settings:
         lines = _printout(settings, setup, image)
@@ -172,9 +185,10 @@ def _write_table(settings: dict[str, Any], setup: Setup, image: AmorphousImage, 
 
 
 def _write_images(
-    settings: dict[str, Any], setup: Setup, pixels: NDArray[np.float32], seed: int, last_bin: int | None
-) -> None:
-    """Write float, integer, grey and noise image, with the statistics between them."""
+    settings: dict[str, Any], setup: Setup, pixels: NDArray[np.float32], seed: int, last_bin: int | None,
+    exact: NDArray[np.float64] | None = None, n_threads: int = 1,
+) -> None:  # fmt: skip
+    """Write float, integer, grey and noise image, with the statistics between them; exact: those of the corrected model."""
     get, region = settings.get, setup.region
     inside = pixels[region]
     name = get("floatfile", "floatimage.bin")
@@ -190,16 +204,16 @@ def _write_images(
             _last_sub_pixel(setup, fast + region[1].start, slow + region[0].start),
         )
     _say("max_I = %g  at %g %g" % (brightest, *where))
-    mean, rms, rmsd = _statistics(pixels, region, last_bin)
+    mean, rms, rmsd = _statistics(pixels, region, last_bin) if exact is None else statistics(exact[region])
     _say(f"mean= {mean:g} rms= {rms:g} rmsd= {rmsd:g}")
 
     scale = get("scale", 0.0) if get("scale", 0.0) > 0 else automatic_scale(brightest)
     _say(f"intfile_scale = {scale:g}")
-    name, header = get("intfile", "intimage.img"), _header(settings, setup)
+    name, header = get("intfile", "intimage.img"), _header(settings, setup, offset_told=exact is not None)
     _say(f"writing {name} as 2-byte integers")
     finite = np.nan_to_num(pixels, nan=0.0, posinf=np.inf, neginf=-np.inf)
     nothing = np.zeros(pixels.shape, np.uint16)
-    save_smv(name, integer_image(finite, scale=scale, adc_offset=get("adc", 40.0), roi=region, as_original=True)
+    save_smv(name, integer_image(finite, scale=scale, adc_offset=get("adc", 40.0), roi=region, as_original=exact is None)
               if inside.size else nothing, header)  # fmt: skip
 
     grey_scale = get("pgm_scale", 0.0) if get("pgm_scale", 0.0) > 0 else automatic_pgm_scale(rmsd, scale)
@@ -207,11 +221,19 @@ def _write_images(
     name = get("pgmfile", "image.pgm")
     _say(f"writing {name} as 1-byte integers")
     grey = np.zeros(pixels.shape, np.uint8)
-    levels = np.minimum(inside.astype(np.float64) * grey_scale, 255.0)
+    levels = np.minimum(inside.astype(np.float64) * grey_scale + (0.0 if exact is None else 0.5), 255.0)
     grey[region] = wrapped(np.where(np.abs(levels) < 2.0**31, levels, 0.0))
     write_pgm(name, grey, scale=grey_scale)
 
-    if get("noise", True):
+    if get("noise", True) and exact is not None:
+        found = counted(exact, seed, get("adc", 40.0), n_threads)
+        total = (found.counts[region].astype(np.float64) - get("adc", 40.0)).sum()
+        _say(f"{total:.0f} photons on noise image ({found.overloads} overloads)")
+        nothing[region] = found.counts[region]
+        name = get("noisefile", "noiseimage.img")
+        _say(f"writing {name} as 2-byte integers")
+        save_smv(name, nothing, header)
+    elif get("noise", True):
         stream = LegacyRandom()
         stream.seed("noise", -seed)
         photons = stream.poisson("noise", inside.ravel()).astype(np.float64)
@@ -249,7 +271,7 @@ def _statistics(
                 float(np.sqrt(deviations / (max(inside.size, 2) - 1))))  # fmt: skip
 
 
-def _header(settings: dict[str, Any], setup: Setup) -> bytes:
+def _header(settings: dict[str, Any], setup: Setup, *, offset_told: bool) -> bytes:
     get, body, pixel = settings.get, setup.body, setup.body.pixel_size
     osc, step = get("osc", -1.0), get("phi_step", -1.0)
     if osc < 0:
@@ -269,6 +291,8 @@ def _header(settings: dict[str, Any], setup: Setup) -> bytes:
         "TWOTHETA": get("twotheta", 0.0) * RTD,
     }
     entries = [*mandatory_entries(body.n_fast, body.n_slow), *((key, f"{value:g}") for key, value in numbers.items())]
+    if offset_told:
+        entries.append(("ADC_OFFSET", f"{get('adc', 40.0):g}"))
     order = {"BYTE_ORDER": "little_endian"}  # whatever the machine, as the original
     return padded_header([*((k, order.get(k, v)) for k, v in entries), ("DETECTOR_SN", "000"), ("BEAMLINE", "fake")])
 

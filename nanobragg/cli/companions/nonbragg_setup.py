@@ -14,7 +14,7 @@ from nanobragg.errors import UsageError
 from nanobragg.imaging.original.nonbragg import AmorphousBody, guarded
 from nanobragg.io.images.smv import SmvImage, header_values, load_smv
 from nanobragg.io.sourcefile import read_sourcefile_legacy
-from nanobragg.io.stol import read_stol_legacy
+from nanobragg.io.stol import read_stol, read_stol_legacy
 from nanobragg.lazy import dataclass
 
 _HEADER = {"PIXEL_SIZE": ("pixel", 1000.0), "DISTANCE": ("distance", 1000.0), "CLOSE_DISTANCE": ("close_distance", 1000.0),
@@ -139,8 +139,14 @@ class Setup:
         return self.roi[0], min(self.roi[1], self.body.n_fast - 1), self.roi[2], min(self.roi[3], self.body.n_slow - 1)
 
 
-def build(settings: dict[str, Any]) -> Setup:
+def build(settings: dict[str, Any], *, corrected: bool = False) -> Setup:
     """Decide everything that the settings leave open.
+
+    Parameters
+    ----------
+    settings : dict
+    corrected : bool
+        Numbers of pixels are rounded, and the table is left to its reader.
 
     Raises
     ------
@@ -155,7 +161,8 @@ def build(settings: dict[str, Any]) -> Setup:
     ratios = [size / pixel for size in sizes]
     if not all(0 < ratio <= _MOST_PIXELS for ratio in ratios) or math.prod(map(math.ceil, ratios)) > _MOST_PIXELS:
         raise UsageError(f"nonBragg: the detector cannot have {ratios[0]:g} x {ratios[1]:g} pixels; write -detpixels N")
-    n_fast, n_slow = (math.ceil(ratio) for ratio in ratios)  # no half pixel is taken off (NB_PIXEL_CEIL)
+    # no half pixel is taken off (NB_PIXEL_CEIL)
+    n_fast, n_slow = (math.ceil(ratio - 0.5 if corrected else ratio) for ratio in ratios)
 
     close = (
         get("org_x") * pixel if "org_x" in settings else get("x_close", (sizes[0] - pixel) / 2),
@@ -196,7 +203,7 @@ def build(settings: dict[str, Any]) -> Setup:
         if not any(vector):
             raise UsageError(f"nonBragg: {name} must not be zero or parallel")
     sources = _sources(settings, beam, polar_axis, vertical, wavelength)
-    stol, factor = read_stol_legacy(settings["stol"])
+    stol, factor = (read_stol if corrected else read_stol_legacy)(settings["stol"])
     guarded_stol, guarded_factor = guarded(stol * settings["abscissa"], factor)
 
     turns = (get("rot_x", 0.0), get("rot_y", 0.0), get("rot_z", 0.0))
