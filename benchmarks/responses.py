@@ -1,4 +1,4 @@
-"""How long a user waits: after Ctrl-C, for the structure factors of a model, and compared with the time that was announced.
+"""How long a user waits: after Ctrl-C, and for the structure factors of a model.
 
     python benchmarks/responses.py [--rounds 5]
 
@@ -23,9 +23,6 @@ from test_interrupt import LONG_RUNS, start
 from test_reflection_files import lysozyme_like
 
 import nanobragg as nb
-from nanobragg.derivation.derive import derive
-from nanobragg.derivation.resolve import resolve
-from nanobragg.inspection.coarse import estimated_seconds
 
 
 def interrupted(flags: str) -> float:
@@ -48,26 +45,13 @@ def of_a_model() -> float:
         return time.process_time() - begin
 
 
-def announced_over_measured() -> float:
-    """Estimated time of a run of a quarter of a second, over its time."""
-    flags = "-cell 70 80 90 90 95 90 -default_F 10 -N 5 -detpixels 150 -oversample 1 -osc 1 -phi 1 -phisteps 40"
-    experiment = nb.Experiment.from_nanobragg_args(flags.split(), fidelity="corrected")
-    announced = estimated_seconds(derive(resolve(experiment)), "scalar", 1)
-    begin = time.perf_counter()
-    nb.simulate(experiment, kernel="scalar", n_threads=1)
-    return announced / (time.perf_counter() - begin)
-
-
 def main() -> None:
     """Print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     measures = {f"Ctrl-C, {name} [s]": (lambda flags=flags: interrupted(flags)) for name, flags in LONG_RUNS.items()}
-    measures |= {
-        "structure factors of a model [s CPU]": of_a_model,
-        "announced time / measured": announced_over_measured,
-    }
+    measures["structure factors of a model [s CPU]"] = of_a_model
     for name, measure in measures.items():
         values = sorted(measure() for _ in range(rounds))
         print(f"{name:<42} median {statistics.median(values):6.2f}   {values[0]:.2f} ... {values[-1]:.2f}", flush=True)

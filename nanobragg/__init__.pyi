@@ -33,6 +33,7 @@ from nanobragg.errors import ConfigError as ConfigError
 from nanobragg.errors import CoreError as CoreError
 from nanobragg.errors import FileFormatError as FileFormatError
 from nanobragg.errors import IneffectiveWarning as IneffectiveWarning
+from nanobragg.errors import LongRunWarning as LongRunWarning
 from nanobragg.errors import NanoBraggError as NanoBraggError
 from nanobragg.errors import NanoBraggWarning as NanoBraggWarning
 from nanobragg.errors import PlausibilityWarning as PlausibilityWarning

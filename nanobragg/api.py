@@ -19,7 +19,7 @@ from nanobragg.errors import ConfigError, PlausibilityWarning
 from nanobragg.imaging.background import with_background
 from nanobragg.inspection.foresight.pictures import image_doubt
 from nanobragg.inspection.foresight.plausible import typed_doubts
-from nanobragg.inspection.foresight.warned import warn_about, warn_of_values
+from nanobragg.inspection.foresight.warned import warn_about, warn_of_long_run, warn_of_values
 from nanobragg.lazy import dataclass
 
 
@@ -127,14 +127,24 @@ def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Calla
         ``render(values={path: value})`` the named continuous values are replaced and only the derivation is run again,
         not the decisions; ``render(experiment)`` renders another experiment with the same options.
     """
+    return prepared(experiment, backend, options)
+
+
+def prepared(
+    experiment: Experiment, backend: str, options: dict[str, Any], *, n_images: int = 1, stacklevel: int = 2
+) -> Callable[..., Any]:
+    """As `prepare`, for so many images; warnings name the caller of the caller, with `stacklevel` 2 and so on."""
     unknown = options.keys() - {field.name for field in fields(RenderOptions)}
     if unknown:
         raise TypeError(f"prepare() got unexpected options: {', '.join(sorted(unknown))}")
     chosen = engine(backend, RenderOptions(**options))
-    warn_of_values(experiment, stacklevel=3)
+    warn_of_values(experiment, stacklevel=stacklevel + 2)
     decided = [resolve(part) for part in panels.experiments(experiment)]
     derived = [derivation(part) if chosen.ops.is_float or part.experiment.quirks else None for part in decided]
-    warn_about(decided, derived, doubtful=bool(typed_doubts(experiment)), stacklevel=3)
+    warn_about(decided, derived, doubtful=bool(typed_doubts(experiment)), stacklevel=stacklevel + 2)
+    if all(d is not None for d in derived):
+        every = [d.scene for d in derived if d is not None]
+        warn_of_long_run(decided, every, chosen, n_images=n_images, stacklevel=stacklevel + 2)
     # tensors may change in place, and carry a graph
     scenes = [d.scene for d in derived if d is not None] if chosen.ops.is_float else []
 
@@ -201,6 +211,7 @@ def _images(
         scenes = [d.scene for d in derived]
         if warn:
             doubtful = warn_about(parts, derived, doubtful=doubtful, stacklevel=4)
+            warn_of_long_run(parts, scenes, chosen, stacklevel=4)
     for i, (decided, scene) in enumerate(zip(parts, scenes, strict=True)):
         into = panels.part_of(request.out, i, len(parts)) if several else request.out
         here = chosen.beside(decided.experiment)

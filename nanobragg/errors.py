@@ -136,6 +136,10 @@ class PlausibilityWarning(NanoBraggWarning):
         super().__init__(text)
 
 
+class LongRunWarning(NanoBraggWarning):
+    """A run takes more than ten minutes, or more than 8 GiB of memory."""
+
+
 def _short(value: object) -> str:
     if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
         value = value.item()  # type: ignore[attr-defined]

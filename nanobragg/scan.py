@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nanobragg.api import prepare
+from nanobragg.api import prepared
 from nanobragg.arrays import detached
+from nanobragg.backends import DEFAULT_BACKEND
 from nanobragg.config import Experiment
 from nanobragg.errors import ConfigError
 
@@ -41,7 +42,8 @@ def simulate_scan(experiment: Experiment, n_images: int, **options: Any) -> Iter
         raise ConfigError("goniometer.osc_deg", gonio.osc_deg, f"must be > 0 for {n_images} images",
                           "it is the width of one image")  # fmt: skip
     later = {key: options.pop(key) for key in ("roi", "parts", "progress") if key in options}
-    render = prepare(experiment, **options)
+    backend = options.pop("backend", DEFAULT_BACKEND)
+    render = prepared(experiment, backend, options, n_images=n_images)
 
     def images() -> Iterator[Any]:
         for i in range(n_images):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 
-from nanobragg.arrays import available_cores
 from nanobragg.backends import DEFAULT_BACKEND
 from nanobragg.config import Experiment
 from nanobragg.derivation.decisions.notes import Decision, Ineffective
@@ -14,7 +13,9 @@ from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine
-from nanobragg.inspection.coarse import estimated_seconds
+from nanobragg.inspection.foresight.cost import estimate
+from nanobragg.inspection.foresight.long_run import Name, duration, long_run
+from nanobragg.inspection.foresight.plausible import decided_doubts, typed_doubts
 from nanobragg.inspection.quirk_cost import QuirkCost, quirk_costs
 from nanobragg.inspection.triggers import Trigger, triggered
 from nanobragg.lazy import dataclass
@@ -42,6 +43,10 @@ class Explanation:
     threads: int = 1
     costs: list[QuirkCost] = field(default_factory=list)
     """what each quirk costs, when that was measured"""
+    memory_bytes: int = 0
+    """peak, beside the interpreter"""
+    doubts: list[str] = field(default_factory=list)
+    """values that are hardly ever meant, and why the run is long"""
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -56,6 +61,9 @@ class Explanation:
         yield f"gradients: {self.gradients}"
         if self.seconds is not None:
             yield f"time: about {duration(self.seconds)} on {self.threads} thread{'s' if self.threads > 1 else ''}"
+        if self.memory_bytes:
+            yield f"memory: about {self.memory_bytes / 2**20:.0f} MiB"
+        yield from (f"doubtful: {text}" for text in self.doubts)
         yield from (f"decided: {d.path} = {d.value}  ({d.rule})" for d in self.decisions)
         yield from (f"no effect: {note}" for note in self.ineffective)
         measured = {cost.quirk: cost for cost in self.costs}
@@ -96,13 +104,22 @@ def explanation_of(
     chosen: Engine,
     *,
     costs: Sequence[QuirkCost] = (),
+    doubts: Sequence[str] | None = None,
+    name: Name = str,
 ) -> Explanation:
-    """The record for an experiment that was derived already, to be rendered by an engine."""
-    scene, notes = d.scene, d.decided.notes
+    """The record for an experiment that was derived already, to be rendered by an engine.
+
+    Doubts about typed values, and the words for fields, are those of Python unless they are given.
+    """
+    scene, notes, typed = d.scene, d.decided.notes, d.decided.typed
+    found_cost = estimate([d.decided], [scene], chosen, probe=True)
+    told = [str(doubt) for doubt in typed_doubts(typed)] if doubts is None else list(doubts)
+    told = told or decided_doubts([d.decided])
+    told += filter(None, [long_run(found_cost, [d.decided], [scene], name)])
     return Explanation(
         d.experiment, notes.decisions, notes.ineffective, list(found), scene.n_pixels, scene.evaluations,
-        chosen.kernel(scene), gradients(scene), loops(scene), estimated_seconds(scene, chosen),
-        chosen.options.n_threads or available_cores(), list(costs),
+        chosen.kernel(scene), gradients(scene), loops(scene), found_cost.seconds,
+        found_cost.threads, list(costs), found_cost.bytes, told,
     )  # fmt: skip
 
 
@@ -118,13 +135,3 @@ def loops(scene: Scene) -> dict[str, int]:
         "layers": scene.n_layers, "sub-pixels": scene.oversample**2, "sources": scene.n_sources,
         "phi steps": scene.n_phi, "domains": scene.n_domains,
     }  # fmt: skip
-
-
-def duration(seconds: float) -> str:
-    """A time in words that fit its size."""
-    if seconds < 1:
-        return f"{float(f'{1000 * seconds:.2g}'):g} ms"
-    for size, unit in ((1, "s"), (60, "min"), (3600, "h")):
-        if seconds / size < 100:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds / 86400:.3g} days"

@@ -14,10 +14,8 @@ from nanobragg.cli.words.explain import explain_flags
 from nanobragg.config.quirks import REFERENCE, Quirk
 from nanobragg.derivation.derive import derive
 from nanobragg.derivation.resolve import resolve
-from nanobragg.engines.choice import engine
-from nanobragg.engines.engine import RenderOptions
 from nanobragg.inspection import coarse
-from nanobragg.inspection.explanation import duration
+from nanobragg.inspection.foresight.long_run import duration
 from nanobragg.inspection.quirk_cost import quirk_costs
 
 TRAPS = {
@@ -187,25 +185,6 @@ def test_command(capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch) -> N
     assert list(tmp_path.iterdir()) == []  # nothing is written
     assert main(["explain"]) == 2 and main(["explain", "--", "-N", "5"]) == 2
     assert main(["explain", "--", *SMALL.split(), "-detpixels", "-3"]) == 3
-
-
-@pytest.mark.parametrize("seconds_a_pixel", [1e-7, 1e-4, 0.1])
-def test_the_time_is_that_of_a_sample_times_the_pixels(monkeypatch: pytest.MonkeyPatch, seconds_a_pixel: float) -> None:
-    """On a clock of our own, for engines from fast to slow; at least a tenth of a second, or all pixels, are timed."""
-    scene = derive(resolve(nb.Experiment.from_nanobragg_args(f"{SMALL} -detpixels 150".split())))
-    now, timed = [0.0], []
-
-    class Timed:
-        def photons(self, part):
-            now[0] += part.n_pixels * seconds_a_pixel
-            timed.append(part.n_pixels)
-
-    monkeypatch.setattr(coarse.time, "perf_counter", lambda: now[0])
-    chosen = engine("c", RenderOptions(n_threads=3))
-    monkeypatch.setattr(coarse, "engine", lambda name, options: Timed())
-    estimate = coarse.estimated_seconds(scene, chosen)
-    assert estimate == pytest.approx(150**2 * seconds_a_pixel / 3, rel=1e-9)
-    assert timed[-1] == 150**2 or timed[-1] * seconds_a_pixel > coarse._SAMPLE_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,15 @@ def in_flags(line: CommandLine, error: ConfigError) -> NanoBraggError:
     return UsageError(f"{error}{_remedy(error, flags[:1])}") if flags and error.value is None else error
 
 
+def name_in_flags(line: CommandLine, path: str) -> str:
+    """A field as a flag: the one that was typed for it, or one that sets it, or the path where there is none."""
+    flags = _supplying(path)
+    typed = list(_last(line, {name for flag in flags for name in flag.sets}))
+    if typed:
+        return " ".join(" ".join((occurrence.token, *occurrence.texts)) for occurrence in typed)
+    return flags[0].name if flags else path
+
+
 def note_doubtful_values(line: CommandLine) -> None:
     """Add a note for every typed value that is probably in another unit, before anything is built from the flags."""
     for path in LIMITS:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from nanobragg.arrays import drawn_seed
 from nanobragg.cli.dropin import report
-from nanobragg.cli.dropin.named_flags import doubts_in_flags, in_flags, note_doubtful_values
+from nanobragg.cli.dropin.named_flags import doubts_in_flags, in_flags, name_in_flags, note_doubtful_values
 from nanobragg.cli.dropin.output import write_images
 from nanobragg.cli.dropin.render import engine_of, render
 from nanobragg.cli.dropin.usage import BANNER, USAGE_LINE, help_text
@@ -24,7 +24,7 @@ from nanobragg.exchange.command_line.ineffective import is_told, note_ineffectiv
 from nanobragg.exchange.command_line.meaning import build_experiment
 from nanobragg.exchange.command_line.reading import CommandLine, MissingInput, read_command, require_inputs
 from nanobragg.inspection.foresight.pictures import image_doubt
-from nanobragg.inspection.foresight.warned import warn_about
+from nanobragg.inspection.foresight.warned import warn_about, warn_of_long_run
 from nanobragg.io.reflections.fdump import write_fdump
 
 
@@ -78,6 +78,7 @@ def _simulate(line: CommandLine) -> None:
     for warning in caught:
         if not is_told(line, getattr(warning.message, "paths", ())):
             warnings.warn(warning.message, warning.category, stacklevel=1)
+    warn_of_long_run([d.decided], [d.scene], chosen, name=lambda path: name_in_flags(line, path))
     seed = drawn_seed() if output.seed is None else output.seed
     if output.noise_file is not None:
         checked_seed("noise.seed", seed)  # now, not when images have been written

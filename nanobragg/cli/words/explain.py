@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from nanobragg.cli.dropin.named_flags import doubts_in_flags, name_in_flags
 from nanobragg.cli.dropin.render import engine_of
 from nanobragg.cli.words.common.flag_effects import FlagEffect, flag_effects, parser_quirks, without_collision
 from nanobragg.cli.words.common.tool import AGREE, Options, with_status
@@ -88,7 +89,14 @@ def explain_flags(flags: Sequence[str], *, measure: bool = False) -> tuple[list[
             return seeded(_without(flags, quirk, experiment.quirks, reflections), seed)
 
         costs = quirk_costs(experiment, [trigger.quirk for trigger in found], without)
-    explanation = explanation_of(d, found, chosen, costs=costs)
+    explanation = explanation_of(
+        d,
+        found,
+        chosen,
+        costs=costs,
+        doubts=doubts_in_flags(line, experiment),
+        name=lambda path: name_in_flags(line, path),
+    )
     return effects, explanation, [note.text for note in line.notes]
 
 
@@ -157,6 +165,8 @@ def _record(effects: list[FlagEffect], explanation: Explanation, notes: list[str
         "kernel": explanation.kernel,
         "threads": explanation.threads,
         "seconds": explanation.seconds,
+        "memory_bytes": explanation.memory_bytes,
+        "doubts": explanation.doubts,
     }  # fmt: skip
 
 

@@ -47,16 +47,8 @@ def check_limits(decided: Experiment, *, typed_oversample: bool = True) -> None:
         For more than 2^31 - 1 sub-steps (sources x domains x phi steps x oversample^2; STEPS_OVERFLOW), or a detector, a list of
         orientations or a list of sources larger than this machine's memory.
     """
-    det, beam = decided.detector, decided.beam
-    domains = decided.crystal.mosaic.n_domains or 1
-    phi_steps = decided.goniometer.n_steps or 1
+    sources, domains, phi_steps = _loops(decided)
     oversample = decided.sampling.oversample or 1
-    if beam.sources is not None:
-        sources = len(beam.sources.wavelength_angstrom)
-    else:
-        divergence = beam.divergence
-        directions = 1 if divergence is None else (divergence.n_h or 1) * (divergence.n_v or 1)
-        sources = directions * (beam.n_wavelengths or 1)
     steps = sources * domains * phi_steps * oversample**2
     if steps > MAX_STEPS:
         raise ConfigError(
@@ -70,19 +62,40 @@ def check_limits(decided: Experiment, *, typed_oversample: bool = True) -> None:
             "pixel size; look at them, or set sampling.oversample",
         )
     memory = physical_memory()
-    for path, value, need in (
-        ("detector.n_fast", f"{det.n_fast} x {det.n_slow} pixels", _BYTES_PER_PIXEL * det.n_fast * det.n_slow),
-        (
-            "crystal.mosaic.n_domains",
-            f"{domains} x {phi_steps} phi steps",
-            _BYTES_PER_ORIENTATION * domains * phi_steps,
-        ),
-        ("beam.divergence", f"{sources} sources", _BYTES_PER_SOURCE * sources),
-    ):
+    det = decided.detector
+    told = {
+        "detector.n_fast": f"{det.n_fast} x {det.n_slow} pixels",
+        "crystal.mosaic.n_domains": f"{domains} x {phi_steps} phi steps",
+        "beam.divergence": _counted(sources, "source"),
+    }
+    for path, need in needed_bytes(decided).items():
         if need > memory:
             raise ConfigError(
-                path, value, f"needs {need / 2**30:.1f} GiB of memory, of {memory / 2**30:.1f} GiB", "lower it"
+                path, told[path], f"needs {need / 2**30:.1f} GiB of memory, of {memory / 2**30:.1f} GiB", "lower it"
             )
+
+
+def needed_bytes(decided: Experiment) -> dict[str, int]:
+    """Memory that a run needs [bytes], by the field that asks for it."""
+    sources, domains, phi_steps = _loops(decided)
+    det = decided.detector
+    return {
+        "detector.n_fast": _BYTES_PER_PIXEL * det.n_fast * det.n_slow,
+        "crystal.mosaic.n_domains": _BYTES_PER_ORIENTATION * domains * phi_steps,
+        "beam.divergence": _BYTES_PER_SOURCE * sources,
+    }
+
+
+def _loops(decided: Experiment) -> tuple[int, int, int]:
+    """Sources, domains and phi steps of a decided experiment."""
+    beam = decided.beam
+    if beam.sources is not None:
+        sources = len(beam.sources.wavelength_angstrom)
+    else:
+        divergence = beam.divergence
+        directions = 1 if divergence is None else (divergence.n_h or 1) * (divergence.n_v or 1)
+        sources = directions * (beam.n_wavelengths or 1)
+    return sources, decided.crystal.mosaic.n_domains or 1, decided.goniometer.n_steps or 1
 
 
 def _counted(n: int, what: str) -> str:

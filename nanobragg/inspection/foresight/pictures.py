@@ -13,7 +13,7 @@ from nanobragg.inspection.foresight.limits import FAINTEST_SPOT
 
 _LEAST_PIXELS = 1024
 """Between the spots there are small regions without any."""
-_MOST_FACTORS = 1 << 20
+_MOST_FACTORS = 1 << 16
 """Structure factors that are looked at for their mean."""
 
 
@@ -59,7 +59,8 @@ def _mean_pixel(scene: Scene) -> float:
 def _mean_factor(scene: Scene) -> float:
     """Mean of F^2 over what is not 0."""
     table = scene.f_table
-    flat = (table.detach().cpu().numpy() if is_tensor(table) else np.asarray(table)).reshape(-1)
-    flat = flat[:: max(1, len(flat) // _MOST_FACTORS)]
+    step = int((math.prod(table.shape) / _MOST_FACTORS) ** (1 / 3)) | 1  # odd, or only even indices would be seen
+    part = table[::step, ::step, ::step]
+    flat = (part.detach().cpu().numpy() if is_tensor(part) else part).reshape(-1)
     held = flat[flat != 0]
     return float(np.mean(held.astype(np.float64) ** 2)) if len(held) else detached(scene.default_F) ** 2

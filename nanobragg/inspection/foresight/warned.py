@@ -8,8 +8,12 @@ from collections.abc import Iterator, Sequence
 from nanobragg.config import Experiment
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.derive import Derivation
-from nanobragg.errors import IneffectiveWarning, NanoBraggWarning, PlausibilityWarning, QuirkWarning
+from nanobragg.derivation.scene import Scene
+from nanobragg.engines.engine import Engine
+from nanobragg.errors import IneffectiveWarning, LongRunWarning, NanoBraggWarning, PlausibilityWarning, QuirkWarning
 from nanobragg.inspection.consistency import structure_factor_mismatches
+from nanobragg.inspection.foresight.cost import estimate
+from nanobragg.inspection.foresight.long_run import Name, long_run
 from nanobragg.inspection.foresight.plausible import decided_doubts, typed_doubts
 from nanobragg.inspection.triggers import triggered
 
@@ -55,6 +59,29 @@ def warn_about(
             warnings.warn(warning, stacklevel=stacklevel)
             doubtful = doubtful or isinstance(warning, PlausibilityWarning)
     return doubtful
+
+
+def warn_of_long_run(
+    panels: Sequence[Decided], scenes: Sequence[Scene], chosen: Engine, *, name: Name = str, n_images: int = 1,
+    stacklevel: int = 2,
+) -> None:  # fmt: skip
+    """Warn where rendering takes longer than ten minutes or more than 8 GiB.
+
+    Parameters
+    ----------
+    panels, scenes : sequences of Decided, Scene
+        One for each panel.
+    chosen : Engine
+    name : callable
+        The reader's word for a dotted path.
+    n_images : int
+        Images of a scan.
+    stacklevel : int
+        As for `warnings.warn`, called here.
+    """
+    text = long_run(estimate(panels, scenes, chosen, n_images=n_images), panels, scenes, name, n_images=n_images)
+    if text:
+        warnings.warn(LongRunWarning(text), stacklevel=stacklevel)
 
 
 def _all(panels: Sequence[Decided], derivations: Sequence[Derivation | None], doubtful: bool) -> Iterator[Warning]:
