@@ -361,7 +361,7 @@ typedef struct {
 NB_WARN_UNUSED int nb_prescan(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int64_t pass_begin,
                               int64_t pass_end, nb_prescan_result *result);
 
-/* detector.c: the sum of the solid angles of pixels, layers and sub-pixels [sr]. */
+/* simd.c: the sum of the solid angles of pixels, layers and sub-pixels [sr]. */
 NB_WARN_UNUSED int nb_solid_angles(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int32_t n_layers,
                                    int32_t n_sub, double *sum);
 

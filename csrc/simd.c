@@ -13,24 +13,28 @@ typedef int render_function(const nb_scene *scene, int mixed, int64_t pixel_begi
 typedef void background_function(const nb_background *background, int64_t n_pixels, const int64_t *pixels,
                                  int64_t first, double *photons, int64_t *beyond);
 
+typedef void solid_angle_function(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int32_t n_layers,
+                                  int32_t n_sub, double *sum);
+
 static const struct {
     const char *name;
     render_function *render; /* NULL: not in this build, or not by this table */
     background_function *background;
+    solid_angle_function *solid_angles;
 } KERNELS[NB_N_KERNELS] = {
-    [NB_KERNEL_SCALAR] = {"scalar", NULL, NULL},
-    [NB_KERNEL_FAST] = {"fast", NULL, NULL},
+    [NB_KERNEL_SCALAR] = {"scalar", NULL, NULL, nb_solid_angles_anywhere},
+    [NB_KERNEL_FAST] = {"fast", NULL, NULL, NULL},
 #ifdef NB_HAVE_SIMD
-    [NB_KERNEL_SIMD_BASELINE] = {"simd-baseline", nb_simd_render_baseline, NULL},
+    [NB_KERNEL_SIMD_BASELINE] = {"simd-baseline", nb_simd_render_baseline, NULL, nb_solid_angles_anywhere},
 #else
-    [NB_KERNEL_SIMD_BASELINE] = {"simd-baseline", NULL, NULL},
+    [NB_KERNEL_SIMD_BASELINE] = {"simd-baseline", NULL, NULL, NULL},
 #endif
 #ifdef NB_HAVE_X86_SIMD
-    [NB_KERNEL_SIMD_AVX2] = {"simd-avx2", nb_simd_render_avx2, nb_simd_background_avx2},
-    [NB_KERNEL_SIMD_AVX512] = {"simd-avx512", nb_simd_render_avx512, nb_simd_background_avx512},
+    [NB_KERNEL_SIMD_AVX2] = {"simd-avx2", nb_simd_render_avx2, nb_simd_background_avx2, nb_solid_angles_avx2},
+    [NB_KERNEL_SIMD_AVX512] = {"simd-avx512", nb_simd_render_avx512, nb_simd_background_avx512, nb_solid_angles_avx512},
 #else
-    [NB_KERNEL_SIMD_AVX2] = {"simd-avx2", NULL, NULL},
-    [NB_KERNEL_SIMD_AVX512] = {"simd-avx512", NULL, NULL},
+    [NB_KERNEL_SIMD_AVX2] = {"simd-avx2", NULL, NULL, NULL},
+    [NB_KERNEL_SIMD_AVX512] = {"simd-avx512", NULL, NULL, NULL},
 #endif
 };
 
@@ -140,5 +144,25 @@ int nb_add_background_with(const nb_background *background, nb_kernel kernel, in
     const int status = nb_background_check(background, n_pixels, first, photons, beyond);
     if (status != NB_OK) return status;
     vectors(background, n_pixels, pixels, first, photons, beyond);
+    return NB_OK;
+}
+
+/* Sum of the solid angles of sub-pixels.
+ *
+ * Given:
+ *   scene     one that passed nb_scene_validate
+ *   pixel_begin, pixel_end   positions in scene->pixels
+ *   n_layers  layers summed over, 1: the front plane alone
+ *   n_sub     sub-pixels summed over, along each axis and from the corner of the pixel; up to scene->oversample
+ * Given and returned:
+ *   sum       the sum so far [sr]
+ * Reference: docs/model.md, Solid angle.
+ */
+int nb_solid_angles(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int32_t n_layers, int32_t n_sub,
+                    double *sum) {
+    if (scene == NULL || sum == NULL) return NB_ERR_NULL_ARGUMENT;
+    if (pixel_begin < 0 || pixel_end < pixel_begin || pixel_end > scene->n_pixels) return NB_ERR_PIXEL_RANGE;
+    if (n_layers > scene->n_layers || n_sub > scene->oversample) return NB_ERR_TOO_LARGE;
+    KERNELS[widest()].solid_angles(scene, pixel_begin, pixel_end, n_layers, n_sub, sum);
     return NB_OK;
 }

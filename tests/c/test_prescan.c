@@ -1,5 +1,6 @@
 /* The prescan and the solid angles against what a trace of the renderer records. */
 #include "check.h"
+#include "simd.h"
 #include "small_scene.h"
 
 #include <stdlib.h>
@@ -75,7 +76,7 @@ static void test_agrees_with_the_renderer(void) {
         CHECK(nb_scene_validate(c, NULL) == NB_OK);
 
         int64_t first_pass[2] = {-1, 0}, off[2] = {-1, 0};
-        double sum = 0.0, angle = 0.0, hkl[3] = {0, 0, 0}, pixel;
+        double sum = 0.0, angle = 0.0, anywhere = 0.0, hkl[3] = {0, 0, 0}, pixel;
         for (int64_t i = 0; i < c->n_pixels; i++) {
             seen traced = {-1, -1, c->oversample, c->n_sources, c->n_phi, c->n_domains, 0.0, {0, 0, 0}, {0, 0, 0}};
             const nb_recorder recorder = {look, &traced};
@@ -103,7 +104,9 @@ static void test_agrees_with_the_renderer(void) {
         for (int64_t i = 0; i < c->n_pixels; i += 5) {
             const int64_t end = i + 5 < c->n_pixels ? i + 5 : c->n_pixels;
             CHECK(nb_solid_angles(c, i, end, c->n_layers, c->oversample, &angle) == NB_OK);
+            nb_solid_angles_anywhere(c, i, end, c->n_layers, c->oversample, &anywhere);
         }
+        CHECK(angle == anywhere);                      /* this machine's instructions change no bit */
         CHECK(fabs(angle - sum) <= 1e-13 * fabs(sum)); /* the same numbers in another grouping */
     }
     CHECK(with_pass > 20 && with_lookup > 50 && without > 20); /* the scenes are of every kind */
