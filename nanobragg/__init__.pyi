@@ -49,6 +49,7 @@ from nanobragg.inspection.comparison import ImageComparison as ImageComparison
 from nanobragg.inspection.comparison import compare as compare
 from nanobragg.inspection.explanation import Explanation as Explanation
 from nanobragg.inspection.explanation import explain as explain
+from nanobragg.inspection.pictures.drawing import show as show
 from nanobragg.inspection.tracing.trace import Trace as Trace
 from nanobragg.inspection.tracing.trace import trace as trace
 from nanobragg.inspection.tracing.versus import TraceComparison as TraceComparison

@@ -15,12 +15,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike, fspath
 from typing import Any
 
-import numpy as np
-
 from nanobragg import config
 from nanobragg.backends import BACKENDS, DEFAULT_BACKEND
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.config.image_chain.background import PACKAGED
+from nanobragg.config.image_chain.mask import Mask
 from nanobragg.config.image_chain.presets import preset
 from nanobragg.config.image_chain.readout import Readout
 from nanobragg.config.quirks import as_quirks
@@ -28,7 +27,6 @@ from nanobragg.config.serialize import built
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError, FileFormatError, alike
 from nanobragg.io.atomic import read_bytes
-from nanobragg.io.images.image_file import read_image
 from nanobragg.io.reflections.origin import checksum
 from nanobragg.lazy import dataclass
 
@@ -246,7 +244,7 @@ def _detector(table: Any, folder: str) -> Any:
             raise ConfigError(
                 "detector.mask", table["mask"], "must be the name of an image file whose zeros are not rendered"
             )
-        table["mask"] = np.asarray(read_image(os.path.join(folder, table["mask"]))) > 0
+        table["mask"] = Mask.from_file(os.path.join(folder, table["mask"]), masked="zero")
     if name is None:
         return table
     own = config.Detector.preset(name, **{key: table[key] for key in ("mask",) if key in table})

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.inspection.comparison import ImageComparison
+from nanobragg.inspection.pictures.assembled import as_panels, assembled, below_each_other
+from nanobragg.io.geometry.record import Geometry
 from nanobragg.io.images.png import encode_png, preview
 
 PICTURE_PIXELS = 560
@@ -41,7 +43,13 @@ svg{border:1px solid #d0d7de;max-width:100%}
 
 
 def report_page(
-    found: ImageComparison, a: Any, b: Any, *, title: str = "", sections: Iterable[tuple[str, str]] = ()
+    found: ImageComparison,
+    a: Any,
+    b: Any,
+    *,
+    title: str = "",
+    sections: Iterable[tuple[str, str]] = (),
+    geometry: Geometry | None = None,
 ) -> str:
     """The page.
 
@@ -49,14 +57,17 @@ def report_page(
     ----------
     found : ImageComparison
         From `compare`.
-    a, b : (n_slow, n_fast) array or tensor
+    a, b : (n_slow, n_fast) array or tensor, or (n_panels, n_slow, n_fast)
         The images.
     title : str
         Heading; empty: the names of the images.
     sections : iterable of (str, str)
         More headings with preformatted text.
+    geometry : Geometry, optional
+        Of the panels, which then stand in the pictures as the beam sees them; None: below each other.
     """
-    x, y = (_plain(image) for image in (a, b))
+    x, y = (_plain(image).reshape(-1, np.shape(image)[-1]) for image in (a, b))
+    seen_a, seen_b = (picture_of(image, geometry) for image in (a, b))
     names = [html.escape(name) for name in found.names]
     heading = html.escape(title) or f"{names[0]} against {names[1]}"
     parts = [
@@ -66,9 +77,9 @@ def report_page(
         _verdict(found),
         "<h2>Pictures</h2><div class=pictures>",
         *(_picture(f"{letter}: {name}", preview(_reduced(image)), "dark spots on white; the contrast is each picture's own")
-          for letter, name, image in (("a", names[0], x), ("b", names[1], y))),
-        _difference_picture(x, y),
-        _ratio_picture(x, y),
+          for letter, name, image in (("a", names[0], seen_a), ("b", names[1], seen_b))),
+        _difference_picture(seen_a, seen_b),
+        _ratio_picture(seen_a, seen_b),
         "</div><h2>Metrics</h2>",
         _table(("", ""), [(name, value) for name, value in found.metrics()]),
         "<h2>Pixel by pixel</h2>",
@@ -81,6 +92,14 @@ def report_page(
         *(f"<h2>{html.escape(head)}</h2><pre>{html.escape(text)}</pre>" for head, text in sections),
     ]  # fmt: skip
     return "\n".join(parts)
+
+
+def picture_of(image: Any, geometry: Geometry | None) -> NDArray[np.float64]:
+    """An image as one picture: panels as the beam sees them, or below each other where their places are not known."""
+    panels = as_panels(image, geometry)
+    if geometry is not None and len(panels) > 1:
+        return _plain(assembled(panels, geometry).values)
+    return _plain(below_each_other(panels))
 
 
 def difference_picture(a: Any, b: Any) -> NDArray[np.uint8]:

@@ -274,13 +274,13 @@ def test_view(capsys):
 
 
 def test_resolution_is_braggs_law():
-    from nanobragg.cli.words.view import resolution
     from nanobragg.exchange.geometry import of_experiment
+    from nanobragg.inspection.pictures.drawing import resolution
 
     e = flat().replace("detector", nb.Detector(n_fast=100, n_slow=100, pixel_size_mm=1.0, distance_mm=100.0))
     geometry = of_experiment(e)
-    d = resolution(geometry.panels[0], geometry.beam, geometry.wavelength)
-    assert d[50, 100] == pytest.approx(1.1 / (2 * np.sin(np.arctan(0.5) / 2)), rel=1e-12)  # 50 mm off axis at 100 mm
+    d = resolution(geometry.panels[0], geometry.beam, geometry.wavelength, np.array([100.0]), np.array([50.0]))
+    assert d[0] == pytest.approx(1.1 / (2 * np.sin(np.arctan(0.5) / 2)), rel=1e-12)  # 50 mm off axis at 100 mm
 
 
 SMALL = ("-N", "5", "-detpixels", "20", "-pixel", "5", "-nopgm", "-noprogress", "-oversample", "1")

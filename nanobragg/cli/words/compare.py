@@ -35,12 +35,14 @@ from nanobragg.derivation.resolve import resolve
 from nanobragg.errors import FileFormatError, UsageError
 from nanobragg.exchange.command_line.reading import read_command
 from nanobragg.inspection.comparison import Gates, ImageComparison, compare
-from nanobragg.inspection.report_html import difference_picture, report_page
+from nanobragg.inspection.report_html import difference_picture, picture_of, report_page
 from nanobragg.inspection.tracing.printout import as_trace, read_printout, with_printed
 from nanobragg.inspection.tracing.scaling import audit_lines
 from nanobragg.inspection.tracing.trace import trace
 from nanobragg.inspection.tracing.versus import compare_traces
 from nanobragg.io.atomic import write_bytes
+from nanobragg.io.geometry.headers.reading import geometry_of_image
+from nanobragg.io.geometry.record import Geometry
 from nanobragg.io.images.float_image import read_float
 from nanobragg.io.images.image_file import read_image
 from nanobragg.io.images.pgm import read_pgm
@@ -61,6 +63,8 @@ class _Pair:
     where_they_part: Callable[[int, int], str] | None = None
     """(slow, fast): the first quantity in which the two runs differ there"""
     sections: list[tuple[str, str]] = field(default_factory=list)
+    geometry: Geometry | None = None
+    """of the panels, where there are several"""
 
 
 def run_compare(args: Sequence[str]) -> int:
@@ -130,7 +134,8 @@ def _pair(options: Options, typed: Any, flags: list[str]) -> _Pair:
     if typed.images:
         if len(typed.images) != 2 or flags:
             options.error("two images are compared, without flags")
-        return _Pair((typed.images[0], typed.images[1]), _read_both(typed.images, typed.shape))
+        images = _read_both(typed.images, typed.shape)
+        return _Pair((typed.images[0], typed.images[1]), images, geometry=_geometry(typed.images, images[0]))
     options.flags_needed(flags)
     return _backends(typed.backends, flags) if typed.backends else _against(typed.reference_exe, flags)
 
@@ -152,12 +157,13 @@ def _write(out: str, png: bool, found: ImageComparison, pair: _Pair) -> None:
     folder = Path(out)
     summary = {**found.to_dict(), "more": dict(pair.sections)}
     write_bytes(folder / "summary.json", [json.dumps(summary, indent=1).encode()])
-    page = report_page(found, *pair.images, sections=pair.sections)
+    page = report_page(found, *pair.images, sections=pair.sections, geometry=pair.geometry)
     write_bytes(folder / "report.html", [page.encode()])
     if png:
-        for name, image in zip(("a.png", "b.png"), pair.images, strict=True):
+        seen = [picture_of(image, pair.geometry) for image in pair.images]
+        for name, image in zip(("a.png", "b.png"), seen, strict=True):
             write_bytes(folder / name, [encode_png(preview(image))])
-        write_bytes(folder / "difference.png", [encode_png(difference_picture(*pair.images))])
+        write_bytes(folder / "difference.png", [encode_png(difference_picture(*seen))])
 
 
 # -- two files
@@ -170,13 +176,27 @@ def _read_both(paths: Sequence[str], shape: Sequence[int] | None) -> tuple[NDArr
     images: list[NDArray[Any] | None] = [
         None if is_bare else _read(path) for path, is_bare in zip(paths, bare, strict=True)
     ]
-    other = next((image.shape for image in images if image is not None), None)
+    other = next((np.shape(image) for image in images if isinstance(image, np.ndarray)), None)
     for i, path in enumerate(paths):
         if images[i] is None:
             images[i] = _read_float(path, given or other)
     first, second = images
     assert first is not None and second is not None
     return first, second
+
+
+def _geometry(paths: Sequence[str], image: Any) -> Geometry | None:
+    """Where the panels stand, as the first of the files says that knows it."""
+    if np.ndim(image) != 3:
+        return None
+    for path in paths:
+        try:
+            found = geometry_of_image(path)
+        except FileFormatError:
+            continue
+        if [(panel.n_slow, panel.n_fast) for panel in found.panels] == [panel.shape for panel in image]:
+            return found
+    return None
 
 
 def _is_float_image(path: str) -> bool:

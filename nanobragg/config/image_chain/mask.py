@@ -74,7 +74,10 @@ class Mask:
         """
         if masked not in ("nonzero", "zero"):
             raise ConfigError("masked", masked, "must be 'nonzero' or 'zero'")
-        pixels = np.asarray(read_image(path))
+        image = read_image(path)
+        if isinstance(image, list):
+            raise ConfigError("path", path, f"holds {len(image)} panels, must be one image")
+        pixels = np.asarray(image)
         if pixels.ndim != 2:
             raise ConfigError("path", path, f"holds an array of shape {pixels.shape}, must be one image")
         return np.asarray(pixels == 0 if masked == "nonzero" else pixels > 0)

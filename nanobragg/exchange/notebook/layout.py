@@ -17,6 +17,11 @@ _RINGS = 3
 """Resolution rings that are drawn."""
 
 
+def in_laboratory(panel: Panel, fast: NDArray[np.float64], slow: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(..., 3) places of a panel [mm]; parameters as `on_plane`."""
+    return np.asarray(panel.origin + panel.pixel_mm * (fast[..., None] * panel.fast + slow[..., None] * panel.slow))
+
+
 def on_plane(panel: Panel, fast: NDArray[np.float64], slow: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     """Places of a panel, in pixels from its outer corner, on the plane at right angles to the beam.
 
@@ -32,7 +37,7 @@ def on_plane(panel: Panel, fast: NDArray[np.float64], slow: NDArray[np.float64])
     tuple of two arrays
         x to the right and y upwards [mm] from the beam, seen along the beam.
     """
-    position = panel.origin + panel.pixel_mm * (fast[..., None] * panel.fast + slow[..., None] * panel.slow)
+    position = in_laboratory(panel, fast, slow)
     return position[..., 0], position[..., 1]
 
 

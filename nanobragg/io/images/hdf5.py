@@ -87,6 +87,42 @@ def member(file: Any, name: str) -> Any:
         return None
 
 
+def of_class(group: Any, kind: str) -> list[str]:
+    """Paths of the groups of a NeXus class, in order of their names."""
+    found = []
+    for key in sorted(group):
+        item = member(group, key)
+        if hasattr(item, "attrs") and text_of(item.attrs.get("NX_class", "")) == kind:
+            found.append(f"{group.name.rstrip('/')}/{key}")
+    return found
+
+
+def panels_of(file: Any, frame: NDArray[Any]) -> list[NDArray[Any]]:
+    """The panels of an image: the modules of the first detector that lie in it; one, the whole image, where there are none."""
+    at = file
+    try:
+        for kind in ("NXentry", "NXinstrument", "NXdetector"):
+            at = file[of_class(at, kind)[0]]
+        modules = [file[name] for name in of_class(at, "NXdetector_module")]
+        places = [
+            ([int(n) for n in module["data_origin"][()][-2:]], [int(n) for n in module["data_size"][()][-2:]])
+            for module in modules
+        ]
+    except (KeyError, IndexError, OSError, RuntimeError, AttributeError, TypeError, ValueError):
+        return [frame]  # a damaged description is told by the reader of geometry
+    parts = [_part(frame, *place) for place in places]
+    return parts if len(parts) > 1 and all(part is not None for part in parts) else [frame]  # type: ignore[return-value]
+
+
+def _part(frame: NDArray[Any], origin: list[int], size: list[int]) -> NDArray[Any] | None:
+    """A module of an image; its size is also taken the wrong way round, as some writers have it."""
+    for n_slow, n_fast in (size, size[::-1]):
+        part = frame[origin[0] : origin[0] + n_slow, origin[1] : origin[1] + n_fast]
+        if part.shape == (n_slow, n_fast) and part.size and min(origin) >= 0:
+            return part
+    return None
+
+
 def broken_link(file: Any, name: str) -> str | None:
     """The file that a link on the way to a place points to although it is not there; None: no such link."""
     h5py = needed("h5py", "reading NXmx")

@@ -7,13 +7,12 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nanobragg.errors import FileFormatError
 from nanobragg.io.images.cbf.reading import read_cbf
 from nanobragg.io.images.embedded import COMMENT, SMV_KEY, unpacked
 from nanobragg.io.images.fabio_images import read_with_fabio
-from nanobragg.io.images.hdf5 import find_data, open_hdf5, read_frame
+from nanobragg.io.images.hdf5 import find_data, open_hdf5, panels_of, read_frame
 from nanobragg.io.images.pgm import read_pgm
 from nanobragg.io.images.smv import read_smv
 from nanobragg.io.packing import first_bytes
@@ -31,7 +30,7 @@ def image_format(path: str | PathLike[str]) -> str:
     return "other"
 
 
-def read_image(path: str | PathLike[str], image: int = 1) -> NDArray[Any]:
+def read_image(path: str | PathLike[str], image: int = 1) -> Any:
     """Pixels of an SMV, CBF, NXmx, Eiger master, PGM, TIFF or EDF file, or of what else fabio reads; also packed (.gz, .bz2).
 
     Parameters
@@ -44,7 +43,9 @@ def read_image(path: str | PathLike[str], image: int = 1) -> NDArray[Any]:
     Returns
     -------
     (n_slow, n_fast) array
-        Panels of an NXmx file stand below each other; pixels that were not measured are negative or as stored.
+        Pixels that were not measured are negative or as stored. Of an NXmx file with several modules:
+        (n_panels, n_slow, n_fast), or a list of arrays when the panels differ in shape, as `simulate` returns them and
+        `write_nxmx` takes them.
 
     Raises
     ------
@@ -57,7 +58,10 @@ def read_image(path: str | PathLike[str], image: int = 1) -> NDArray[Any]:
             data = find_data(path, file)
             if not 1 <= image <= len(data):
                 raise FileFormatError(path, f"{data.name}: image={image}, it holds images 1 to {len(data)}")
-            return read_frame(path, data, image)
+            panels = panels_of(file, read_frame(path, data, image))
+        if len(panels) == 1:
+            return panels[0]
+        return np.stack(panels) if len({panel.shape for panel in panels}) == 1 else panels
     if image != 1:
         raise FileFormatError(path, f"image={image}: it holds one image")
     if kind == "cbf":

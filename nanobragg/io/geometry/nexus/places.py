@@ -11,7 +11,7 @@ import numpy as np
 from nanobragg.errors import FileFormatError, NanoBraggWarning
 from nanobragg.io.geometry.axes import Array
 from nanobragg.io.geometry.record import Path
-from nanobragg.io.images.hdf5 import broken_link, member, text_of
+from nanobragg.io.images.hdf5 import broken_link, member, of_class, text_of
 from nanobragg.io.units import known
 
 
@@ -73,12 +73,7 @@ class Places:
 
     def of_class(self, group: Any, kind: str) -> list[str]:
         """Paths of the groups of a NeXus class, in order of their names."""
-        found = []
-        for key in sorted(group):
-            item = member(group, key)
-            if hasattr(item, "attrs") and text_of(item.attrs.get("NX_class", "")) == kind:
-                found.append(f"{group.name.rstrip('/')}/{key}")
-        return found
+        return of_class(group, kind)
 
     def one(self, group: Any, kind: str) -> Any:
         self.where = group.name
