@@ -38,6 +38,7 @@ from nanobragg.errors import NanoBraggError as NanoBraggError
 from nanobragg.errors import NanoBraggWarning as NanoBraggWarning
 from nanobragg.errors import PlausibilityWarning as PlausibilityWarning
 from nanobragg.errors import QuirkWarning as QuirkWarning
+from nanobragg.errors import RefinementError as RefinementError
 from nanobragg.errors import UsageError as UsageError
 from nanobragg.exchange.geometry_files import read_geometry as read_geometry
 from nanobragg.exchange.geometry_files import write_geometry as write_geometry
@@ -57,6 +58,10 @@ from nanobragg.inspection.tracing.versus import compare_traces as compare_traces
 from nanobragg.prediction.predict import predict as predict
 from nanobragg.prediction.predict import shoeboxes as shoeboxes
 from nanobragg.prediction.table import Reflections as Reflections
+from nanobragg.refinement.refine import refine as refine
+from nanobragg.refinement.result import Refinement as Refinement
+from nanobragg.refinement.spots import Spots as Spots
+from nanobragg.refinement.spots import find_spots as find_spots
 from nanobragg.scan import simulate_scan as simulate_scan
 from nanobragg.torch_backend import ExperimentModule as ExperimentModule
 

@@ -98,6 +98,10 @@ class BackendUnavailableError(NanoBraggError, ImportError):
     """A backend, kernel or optional dependency is not available here; the text names the remedy."""
 
 
+class RefinementError(NanoBraggError):
+    """A refinement that cannot work: no spots, nothing that the image depends on, fewer pixels than parameters."""
+
+
 class NanoBraggWarning(UserWarning):
     """Base class of the package's warnings."""
 

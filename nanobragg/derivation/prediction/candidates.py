@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.derivation.prediction.spots import reach
+from nanobragg.derivation.prediction.spots import blocks, reach
 from nanobragg.derivation.scene import Scene
 from nanobragg.errors import ConfigError
 
@@ -37,7 +37,7 @@ class Mean:
         bands = np.abs(wavelength / self.wavelength - 1)
         self.turn = float(angles.max() + rays.max() + bands.max())
         """largest change of direction and relative change of length of S against the mean [rad]"""
-        size = np.asarray(scene.n_cells, dtype=np.float64)[:, None] * self.real
+        size = blocks(scene)[0] @ self.real
         self.size = reach(scene) / float(np.linalg.svd(size, compute_uv=False)[-1])
         """radius of the spot in reciprocal space [1/Angstrom]"""
 

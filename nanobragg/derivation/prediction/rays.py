@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.derivation.prediction.spots import plane_integral, spread
+from nanobragg.derivation.prediction.spots import blocks, plane_integral, spread
 from nanobragg.derivation.scene import Scene
 from nanobragg.errors import ConfigError
 from nanobragg.lazy import dataclass
@@ -66,7 +66,7 @@ def brightest(scene: Scene, metric: Array, vector: Array, incident: Array, wavel
     across = across / np.linalg.norm(across, axis=-1, keepdims=True)
     distance = np.einsum("...i,...i->...", across, apart)
     shape = distance.shape
-    height = float(np.prod(scene.n_cells)) ** 2
+    height = blocks(scene)[1] ** 2
     plane = plane_integral(scene, distance.ravel() ** 2, across.reshape(-1, 3)).reshape(shape)
     inside = spread(scene) ** 2 * np.einsum("...ai,...ij,...bj->...ab", tangent, inverse, tangent)
     return Rays(u, height * plane / np.sqrt(determinant), inside)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nanobragg.derivation.derive import Derivation
 from nanobragg.derivation.prediction.candidates import Mean, amplitudes, candidates
 from nanobragg.derivation.prediction.rays import Plane, brightest, polarization, spot_covariance
-from nanobragg.derivation.prediction.spots import volume_integral
+from nanobragg.derivation.prediction.spots import blocks, volume_integral
 from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import FLOAT_OPS, Vec, rotaxis
 from nanobragg.lazy import dataclass
@@ -88,13 +88,13 @@ def _part(
     index = hkl.astype(np.float64)
     reciprocal = np.linalg.inv(mean.crystals)
     vectors = np.einsum("eij,nj->nei", reciprocal, index)
-    metric = np.asarray(scene.n_cells, dtype=np.float64)[:, None] * mean.crystals
+    metric = blocks(scene)[0] @ mean.crystals
     middle = index @ mean.reciprocal.T
     length = np.linalg.norm(middle, axis=1)
     error = np.linalg.norm(middle + mean.beam / mean.wavelength, axis=1) - 1 / mean.wavelength
     found = _Sum(scene, plane, derived.rotation.phi, len(hkl))
     found.add(metric, vectors)
-    scale = float(scene.r_e_sqr) * float(scene.fluence) / (len(mean.crystals) * float(np.sum(scene.weight)))
+    scale = float(scene.r_e_sqr) * float(scene.fluence) * scene.oversample**2 / float(scene.steps)
     photons = scale * amplitude**2 * found.total
     center, phi = found.center, found.phi
     direction = found.direction
@@ -124,6 +124,8 @@ class _Sum:
     def __init__(self, scene: Scene, plane: Plane, phi: list[float], n: int) -> None:
         self._scene, self._plane = scene, plane
         self._angles = np.repeat(np.asarray(phi, dtype=np.float64), scene.n_domains)
+        weights = np.ones(scene.n_domains) if scene.domain_weight is None else np.asarray(scene.domain_weight)
+        self._domains = np.tile(weights, scene.n_phi)
         self.total = np.zeros(n)
         """sum of weight x polarization x capture x integral of F_latt^2 [sr]"""
         self._place, self._squares, self._ray = np.zeros((n, 2)), np.zeros((n, 2, 2)), np.zeros((n, 3))
@@ -138,7 +140,7 @@ class _Sum:
             rays = brightest(scene, metric[None], vectors, incident, wavelength)
             captured = plane.captured(rays.direction)
             strength = rays.strength * polarization(scene, incident, rays.direction) * captured.sum(-1)
-            strength = strength * float(scene.weight[source])
+            strength = strength * float(scene.weight[source]) * self._domains
             place = plane.pixels(rays.direction, captured)
             missed = np.asarray(~np.isfinite(place).all(-1))
             strength, place = np.where(missed, 0.0, strength), np.where(missed[..., None], 0.0, place)
@@ -241,7 +243,9 @@ def _full(derived: Derivation, mean: Mean, amplitude: Array, ray: Array, plane: 
     axis = np.array(derived.placement.spindle, dtype=np.float64)
     lorentz = 1 / np.maximum(np.abs(np.cross(ray, mean.beam) @ axis), 1e-12)
     volume = abs(float(np.linalg.det(mean.real)))
-    cells = float(np.prod(scene.n_cells)) * volume_integral(scene)
+    # how many times the crystal counts
+    times = scene.oversample**2 * len(mean.crystals) * float(np.sum(scene.weight)) / float(scene.steps)
+    cells = times * blocks(scene)[1] * volume_integral(scene)
     factor = polarization(scene, mean.beam, ray) * plane.captured(ray).sum(-1)
     photons = float(scene.fluence) / abs(derived.rotation.osc) * float(scene.r_e_sqr) * mean.wavelength**3
     return np.asarray(photons * cells / volume * lorentz * factor * amplitude**2)

@@ -23,6 +23,15 @@ _SMALL = 1e-3
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 
 
+def blocks(scene: Scene) -> tuple[NDArray[np.float64], float]:
+    """M in cells, (3, 3), and its determinant: the number of cells in a block."""
+    if scene.has_block_matrix:
+        matrix = np.asarray(scene.block_matrix, dtype=np.float64)
+        return matrix, float(np.linalg.det(matrix))
+    n = np.asarray(scene.n_cells, dtype=np.float64)
+    return np.diag(n), float(n.prod())
+
+
 def volume_integral(scene: Scene) -> float:
     """Integral of F_latt^2 over one period of the indices, over Na Nb Nc."""
     fudge = _fudge(scene)

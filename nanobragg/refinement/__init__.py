@@ -1,0 +1,1 @@
+"""From images and a rough experiment to parameters with errors."""

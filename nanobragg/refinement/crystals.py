@@ -1,0 +1,158 @@
+"""The crystal as a refinement sees it: a rotation, and the free numbers of the unit cell."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.config import Experiment, UnitCell
+from nanobragg.config.crystal import Crystal
+from nanobragg.derivation.cell import reciprocal_from_cell
+from nanobragg.derivation.resolve import resolve
+from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.errors import ConfigError
+from nanobragg.io.optional import needed
+
+Array = NDArray[np.float64]
+EDGES_AND_ANGLES = ("a", "b", "c", "alpha", "beta", "gamma")
+_SAME = 1e-3
+"""Edges [Angstrom] and angles [degrees] that differ by less are taken for equal where no space group is known."""
+_TIES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "triclinic": ((0,), (1,), (2,), (3,), (4,), (5,)),
+    "monoclinic": ((0,), (1,), (2,), (4,)),
+    "orthorhombic": ((0,), (1,), (2,)),
+    "tetragonal": ((0, 1), (2,)),
+    "trigonal": ((0, 1), (2,)),
+    "hexagonal": ((0, 1), (2,)),
+    "rhombohedral": ((0, 1, 2), (3, 4, 5)),
+    "cubic": ((0, 1, 2),),
+}
+"""Elements of the cell that move together, by crystal system."""
+
+
+def ties(experiment: Experiment, cell: tuple[float, ...]) -> tuple[str, tuple[tuple[int, ...], ...]]:
+    """The crystal system, and which elements of the cell are free.
+
+    By the space group, if there is one; else by the cell, whose angles of 90 and 120 degrees and equal edges stay so.
+    """
+    table = experiment.crystal.structure_factors
+    group = experiment.crystal.space_group or (None if table is None else table.space_group)
+    if group is not None:
+        return _of_group(group, cell)
+    edges, angles = cell[:3], cell[3:]
+    right = [abs(angle - 90) < _SAME for angle in angles]
+    ab, bc = abs(edges[0] - edges[1]) < _SAME, abs(edges[1] - edges[2]) < _SAME
+    if all(right):
+        system = "cubic" if ab and bc else "tetragonal" if ab else "orthorhombic"
+    elif ab and right[0] and right[1] and abs(angles[2] - 120) < _SAME:
+        system = "hexagonal"
+    elif ab and bc and max(angles) - min(angles) < _SAME:
+        system = "rhombohedral"
+    elif sum(right) == 2:
+        return "monoclinic", ((0,), (1,), (2,), (3 + right.index(False),))
+    else:
+        system = "triclinic"
+    return system, _TIES[system]
+
+
+def _of_group(group: Any, cell: tuple[float, ...]) -> tuple[str, tuple[tuple[int, ...], ...]]:
+    gemmi = needed("gemmi", "the crystal system of a space group")
+    name = str(group)
+    try:
+        if name[:1] in " -":
+            found = gemmi.find_spacegroup_by_ops(gemmi.symops_from_hall(name))
+        else:
+            found = gemmi.SpaceGroup(int(group) if name.isdigit() else name)
+    except (ValueError, RuntimeError):
+        found = None
+    if found is None:
+        return "triclinic", _TIES["triclinic"]
+    system = str(found.crystal_system_str())
+    if system == "trigonal" and abs(cell[5] - 120) > 1:
+        system = "rhombohedral"
+    if system == "monoclinic":
+        unique = next((i for i in range(3) if abs(cell[3 + i] - 90) > _SAME), 1)
+        return system, ((0,), (1,), (2,), (3 + unique,))
+    return system, _TIES[system]
+
+
+class Lattice:
+    """Orientation matrices of a crystal as functions of a rotation and its free cell elements."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        crystal = experiment.crystal
+        if isinstance(crystal, tuple):
+            raise ConfigError("experiment.crystal", len(crystal), "several crystals are refined one by one")
+        decided = resolve(experiment)
+        own = decided.cell
+        self.a_star = np.array([own.a_star, own.b_star, own.c_star])
+        """(3, 3) rows at the start [1/Angstrom]"""
+        self.named = crystal.unit_cell is not None and crystal.a_star_matrix is None
+        """whether the experiment says cell and angles, and not a matrix"""
+        start = parameters_of(self.a_star)
+        self.system, self.free = ties(experiment, start)
+        values = list(start)
+        for group in self.free:
+            for i in group:
+                values[i] = float(np.mean([start[j] for j in group]))
+        self.cell = tuple(values)
+        self._template = experiment
+        self.orientation = _rotation_between(self.base(self.cell), self.a_star)
+
+    def base(self, cell: tuple[float, ...]) -> Array:
+        """(3, 3) rows a*, b*, c* before orientation."""
+        crystal = Crystal(unit_cell=UnitCell(*cell), structure_factors=self._template.crystal.structure_factors)
+        return np.array(reciprocal_from_cell(self._template.replace(crystal=crystal), FLOAT_OPS).vectors)
+
+    def matrix(self, turn: Array, cell: tuple[float, ...]) -> Array:
+        """(3, 3) rows a*, b*, c* of the cell, turned by the rotation vector `turn` [degrees] from the start."""
+        return np.asarray(self.base(cell) @ (rotation(turn) @ self.orientation).T)
+
+    def misset(self, turn: Array) -> tuple[float, float, float]:
+        """Angles about lab x, y, z, as `crystal.misset_deg` has them; of a matrix: against the start."""
+        return angles_of(rotation(turn) @ (self.orientation if self.named else np.eye(3)))
+
+    def filled(self, values: list[float]) -> tuple[float, ...]:
+        """The whole cell from its free elements."""
+        cell = list(self.cell)
+        for value, group in zip(values, self.free, strict=True):
+            for i in group:
+                cell[i] = value
+        return tuple(cell)
+
+
+def parameters_of(a_star: Array) -> tuple[float, ...]:
+    """Cell [Angstrom, degrees] of rows a*, b*, c*."""
+    real = np.linalg.inv(a_star).T
+    lengths = np.linalg.norm(real, axis=1)
+    cosines = [real[i] @ real[j] / (lengths[i] * lengths[j]) for i, j in ((1, 2), (0, 2), (0, 1))]
+    angles = [math.degrees(math.acos(max(-1.0, min(1.0, c)))) for c in cosines]
+    # 90 and 120 degrees that went through a matrix
+    angles = [round(angle) if abs(angle - round(angle)) < 1e-9 else angle for angle in angles]
+    return (*(float(x) for x in lengths), *(float(angle) for angle in angles))
+
+
+def rotation(vector: Array) -> Array:
+    """Matrix of a rotation vector [degrees], by Rodrigues' formula."""
+    w = np.radians(vector)
+    angle = float(np.linalg.norm(w))
+    k = np.array([[0, -w[2], w[1]], [w[2], 0, -w[0]], [-w[1], w[0], 0]])
+    if angle < 1e-12:
+        return np.asarray(np.eye(3) + k)
+    return np.asarray(np.eye(3) + math.sin(angle) / angle * k + (1 - math.cos(angle)) / angle**2 * (k @ k))
+
+
+def angles_of(matrix: Array) -> tuple[float, float, float]:
+    """Angles [degrees] about x, then y, then z of a rotation R_z R_y R_x."""
+    y = math.asin(max(-1.0, min(1.0, -float(matrix[2, 0]))))
+    x, z = math.atan2(matrix[2, 1], matrix[2, 2]), math.atan2(matrix[1, 0], matrix[0, 0])
+    return math.degrees(x), math.degrees(y), math.degrees(z)
+
+
+def _rotation_between(base: Array, turned: Array) -> Array:
+    """The rotation that takes rows to rows as well as one can (Kabsch)."""
+    u, _, v = np.linalg.svd(turned.T @ base)
+    return np.asarray(u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ v))]) @ v)

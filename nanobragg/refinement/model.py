@@ -1,0 +1,194 @@
+"""The model of the shoeboxes: weighted residuals and their Jacobian, with what is linear eliminated at every step.
+
+The local backgrounds (and, where the structure factors are free, one factor for each spot) are the least-squares solution
+for the other parameters (variable projection: Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973) 413); the Jacobian is that
+of Kaufman, BIT 15 (1975) 49, which leaves out a term that vanishes with the residuals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.derivation.scene import Scene
+from nanobragg.engines.choice import engine
+from nanobragg.engines.engine import RenderOptions
+from nanobragg.errors import ConfigError
+from nanobragg.refinement.data import Boxes
+from nanobragg.refinement.parameters import Parameters, of_pixels
+
+Array = NDArray[np.float64]
+_TINY = 1e-9
+_DRAWS = 8
+"""Of the mosaic domains, whose scatter tells the sampling error."""
+_FLAT = 0.3
+"""The variance of the local background is at least so much of its mean over the box."""
+_DARK = 0.02
+"""And at least so much [photons^2]."""
+
+
+class Model:
+    """Residuals of the pixels of shoeboxes, (photons - model)/sigma, as a function of the parameters' variables.
+
+    Raises
+    ------
+    ConfigError
+        For an experiment whose sum has no derivatives in the C engine.
+    """
+
+    def __init__(
+        self, parameters: Parameters, boxes: Boxes, *, free: bool = False, n_threads: int | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> None:  # fmt: skip
+        self.parameters, self.boxes, self.free, self.cancel = parameters, boxes, free, cancel
+        self._engine = engine("c", RenderOptions(n_threads=n_threads))
+        panels = np.unique(boxes.panel)
+        self._members = [(int(i), np.flatnonzero(boxes.panel == i)) for i in panels]
+        self._orders = [np.argsort(boxes.pixel[m], kind="stable") for _, m in self._members]
+        self.sigma = np.ones(boxes.n_pixels)
+        scenes = parameters.scenes(np.zeros(parameters.size))
+        for i, _ in self._members:
+            reason = self._engine.derivative_obstacle(scenes[i])
+            if reason:
+                raise ConfigError("experiment", reason, "has no derivatives, so that nothing can be refined")
+        self._last: tuple[bytes, Array] | None = None
+        self._projected: tuple[bytes, Array, list[Array], Array] | None = None
+
+    # --- rendering ---------------------------------------------------------------------------------------------------
+
+    def _gathered(self, values: Callable[[int, Scene], Array], scenes: list[Scene], lead: tuple[int, ...]) -> Array:
+        """What a function gives for the pixels of each panel, put in the order of the boxes."""
+        found = np.zeros((*lead, self.boxes.n_pixels))
+        for (i, members), order in zip(self._members, self._orders, strict=True):
+            scene = of_pixels(scenes[i], self.boxes.pixel[members][order])
+            found[..., members[order]] = values(i, scene)
+        return found
+
+    def photons(self, x: Array) -> Array:
+        """(n_pixels,) photons of the spots and of the experiment's own background."""
+        key = x.tobytes()
+        if self._last is None or self._last[0] != key:
+            scenes = self.parameters.scenes(x)
+            self._last = key, self._gathered(lambda _, s: self._engine.photons(s, cancel=self.cancel), scenes, ())
+        return self._last[1]
+
+    def slopes(self, x: Array) -> Array:
+        """(n_pixels, size): derivative of `photons` by the variables."""
+        tangents = self.parameters.tangents(x)
+        size = self.parameters.size
+
+        def of_panel(i: int, scene: Scene) -> Array:
+            if not tangents[i]:
+                return np.zeros((size, scene.n_pixels))
+            return np.asarray(self._engine.push_forward(scene, tangents[i]))
+
+        return self._gathered(of_panel, self.parameters.scenes(x), (size,)).T
+
+    def other_draws(self, x: Array) -> Array:
+        """(n, n_pixels): photons with other draws of the mosaic domains; n = 0 where there is one domain."""
+        scenes = [self.parameters.scenes(x, draw) for draw in range(1, _DRAWS + 1) if self.parameters.n_domains > 1]
+        found = [self._gathered(lambda _, s: self._engine.photons(s, cancel=self.cancel), some, ()) for some in scenes]
+        return np.array(found).reshape(len(found), self.boxes.n_pixels)
+
+    # --- what is linear ----------------------------------------------------------------------------------------------
+
+    def weigh(self, photons: Array, read_variance: float) -> None:
+        """Set the standard deviations for expected photons."""
+        self.sigma = np.sqrt(np.maximum(photons, _DARK) + read_variance)
+        self._projected = None
+
+    def _solved(self, x: Array) -> tuple[Array, list[Array], Array]:
+        """Residuals, an orthonormal basis of what is linear for each box, and the factor of each box."""
+        key = x.tobytes() + self.sigma[:8].tobytes()
+        if self._projected is not None and self._projected[0] == key:
+            return self._projected[1:]
+        model, boxes = self.photons(x) / self.sigma, self.boxes
+        target = boxes.photons / self.sigma
+        residual = target - (0.0 if self.free else model)
+        factors = np.ones(len(boxes.starts) - 1)
+        bases = []
+        for b, (begin, end) in enumerate(zip(boxes.starts[:-1], boxes.starts[1:], strict=True)):
+            part = slice(begin, end)
+            columns = boxes.basis[part] / self.sigma[part, None]
+            q = np.linalg.qr(columns)[0] if columns.shape[1] else np.zeros((end - begin, 0))
+            residual[part] -= q @ (q.T @ residual[part])
+            if self.free:
+                own = model[part] - q @ (q.T @ model[part])
+                size = float(own @ own)
+                if size > _TINY:
+                    # a spot does not scatter less than nothing: below, it plays no part
+                    factors[b] = max(float(own @ residual[part]) / size, 0.0)
+                    residual[part] -= factors[b] * own
+                    q = np.column_stack([q, own / np.sqrt(size)])
+            bases.append(q)
+        self._projected = key, residual, bases, factors
+        return residual, bases, factors
+
+    def residuals(self, x: Array) -> Array:
+        """(n_pixels + n_priors,)."""
+        return np.concatenate([self._solved(x)[0], self._prior(x)])
+
+    def jacobian(self, x: Array) -> Array:
+        """(n_pixels + n_priors, size): derivative of `residuals`."""
+        found = -self.projected(self.slopes(x), x)
+        rows = [found]
+        if self.parameters.priors:
+            slopes = self.parameters.slopes(x)
+            rows.append(np.array([slopes[p.index] / p.sigma for p in self.parameters.priors]))
+        return np.concatenate(rows)
+
+    def projected(self, change: Array, x: Array) -> Array:
+        """Changes of the photons (n_pixels, ...) as changes of the model over sigma, after what is linear is solved again."""
+        _, bases, factors = self._solved(x)
+        found = change / (self.sigma[:, None] if change.ndim == 2 else self.sigma)
+        for b, (begin, end) in enumerate(zip(self.boxes.starts[:-1], self.boxes.starts[1:], strict=True)):
+            part = found[begin:end] * (factors[b] if self.free else 1.0)
+            found[begin:end] = part - bases[b] @ (bases[b].T @ part)
+        return found
+
+    def fitted(self, x: Array) -> Array:
+        """(n_pixels,) photons with the local backgrounds: what the data are compared with."""
+        return self.boxes.photons - self._solved(x)[0] * self.sigma
+
+    def expected(self, x: Array) -> Array:
+        """(n_pixels,) as `fitted`, where a local background that falls to nothing is held up: for variances."""
+        signal = self.photons(x) * self.factors(x)[self.boxes.box]
+        if not self.boxes.basis.shape[1]:
+            return signal
+        background, owner = self.fitted(x) - signal, self.boxes.box
+        n = len(self.boxes.spots)
+        mean = np.bincount(owner, background, n) / np.maximum(np.bincount(owner, minlength=n), 1)
+        return np.asarray(signal + np.maximum(background, _FLAT * mean[owner]))
+
+    def factors(self, x: Array) -> Array:
+        """Of each box: the measured intensity over that of the model; 1 unless the intensities are free."""
+        return self._solved(x)[2]
+
+    def share_found(self, x: Array) -> float:
+        """The factor of all of the model's photons together that fits best; 1 with free intensities."""
+        if self.free:
+            return 1.0
+        own = self.projected(self.photons(x), x)
+        size = float(own @ own)
+        return 1.0 + float(own @ self._solved(x)[0]) / size if size > 0 else 0.0
+
+    def _prior(self, x: Array) -> Array:
+        priors = self.parameters.priors
+        if not priors:
+            return np.zeros(0)
+        values = self.parameters.values(x)
+        return np.array([(values[p.index] - p.center) / p.sigma for p in priors])
+
+    def chi2_by_box(self, x: Array) -> Array:
+        """Mean square residual of each box."""
+        squares = self._solved(x)[0] ** 2
+        sizes = np.diff(self.boxes.starts) - self.boxes.basis.shape[1] - int(self.free)
+        return np.asarray(np.add.reduceat(squares, self.boxes.starts[:-1]) / np.maximum(sizes, 1))
+
+
+def degrees_of_freedom(model: Model) -> int:
+    """Pixels less everything that was fitted to them."""
+    linear = (model.boxes.basis.shape[1] + int(model.free)) * len(model.boxes.spots)
+    return int(model.boxes.n_pixels - linear - model.parameters.size)

@@ -1,0 +1,151 @@
+"""What a refinement gives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import field
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.config import Experiment
+from nanobragg.errors import ConfigError
+from nanobragg.exchange.geometry_files import write_geometry
+from nanobragg.io.spots.comma import write_csv
+from nanobragg.lazy import dataclass
+from nanobragg.prediction.table import Reflections
+from nanobragg.refinement.report import page
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of a refinement."""
+
+    name: str
+    evaluations: int
+    cost: float
+    """mean square residual"""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Reflections of a range of spacings."""
+
+    d_max: float
+    d_min: float
+    count: int
+    chi2: float
+
+
+@dataclass(frozen=True, eq=False)
+class Refinement:
+    """Refined values with their errors.
+
+    Errors are standard deviations: of the photons (the inverse of the Gauss-Newton matrix, times the mean square residual
+    where that is above 1), and of the finite number of mosaic domains that the model has (the scatter between groups of
+    them).
+    """
+
+    experiment: Experiment
+    """the refined one, in the form of the start"""
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    start: Array
+    estimate: Array
+    covariance: Array
+    """(n, n), of the numbers in the order of `names`"""
+    sampling_covariance: Array
+    """the part of it that comes from the number of mosaic domains"""
+    turn_covariance: Array
+    """(3, 3) of the crystal's rotation about the axes of the laboratory [degrees^2]"""
+    chi2: float
+    """mean square residual"""
+    shells: tuple[Shell, ...]
+    """of the shoeboxes, by resolution"""
+    steps: tuple[Step, ...]
+    spots: Reflections
+    """the shoeboxes that were used, as predicted at the end"""
+    observed: Array
+    """(n, 2) centroids of the photons above the background [pixels]; NaN where there are too few"""
+    modelled: Array
+    """(n, 2) those of the model, over the same pixels"""
+    intensities: Array
+    """(n,) photons of every spot, measured: the model's times the factor that fits best"""
+    chi2_by_box: Array
+    rejected: int
+    """shoeboxes that were left out as outliers"""
+    converged: bool
+    message: str
+    pictures: tuple[Any, ...] = field(default=(), repr=False)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The refined numbers by path."""
+        return dict(zip(self.names, self.estimate.tolist(), strict=True))
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """Their standard deviations by path."""
+        return dict(zip(self.names, np.sqrt(np.diag(self.covariance)).tolist(), strict=True))
+
+    @property
+    def correlation(self) -> Array:
+        """(n, n) correlation matrix."""
+        sigma = np.sqrt(np.diag(self.covariance))
+        return np.asarray(self.covariance / np.outer(sigma, sigma))
+
+    def __str__(self) -> str:
+        width = max(len(name) for name in self.names)
+        lines = [self.message, f"{'':{width}s} {'start':>14s} {'refined':>14s} {'error':>11s}"]
+        for name, before, after, error, unit in zip(
+            self.names, self.start, self.estimate, self.errors.values(), self.units, strict=True
+        ):
+            lines.append(f"{name:{width}s} {before:14.7g} {after:14.7g} {error:11.2g} {unit}")
+        lines.append(f"chi-squared {self.chi2:.3f} over {len(self.spots)} shoeboxes, {self.rejected} left out")
+        return "\n".join(lines)
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """Write the values (``.csv``), the report (``.html``), or the experiment (any name that `write_geometry` knows)."""
+        suffix = os.path.splitext(fspath(path))[1].lower()
+        if suffix == ".html":
+            self.report(path)
+        elif suffix == ".csv":
+            errors = np.sqrt(np.diag(self.covariance))
+            write_csv(path, {"name": np.array(self.names), "unit": np.array(self.units), "start": self.start,
+                             "refined": self.estimate, "error": errors})  # fmt: skip
+        else:
+            write_geometry(self.experiment, path)
+
+    def report(self, path: str | PathLike[str]) -> None:
+        """Write one self-contained HTML page: values, convergence, offsets over the detector, shoeboxes."""
+        page(path, self)
+
+
+def shells_of(spots: Reflections, chi2: Array, count: int = 5) -> tuple[Shell, ...]:
+    """Mean square residuals by resolution, in shells of about as many spots."""
+    order = np.argsort(-spots["d"])
+    found = []
+    for rows in np.array_split(order, min(count, max(len(order), 1))):
+        if len(rows):
+            d = spots["d"][rows]
+            found.append(Shell(float(d.max()), float(d.min()), len(rows), float(chi2[rows].mean())))
+    return tuple(found)
+
+
+def check_progress(progress: Any, text: str, done: int, total: int) -> None:
+    """Tell a callable how far the work is."""
+    if progress is not None:
+        if not callable(progress):
+            raise ConfigError("progress", progress, "must be a callable (text, done, total)")
+        progress(text, done, total)
+
+
+def joined_message(parts: Sequence[str]) -> str:
+    """Remarks as one line."""
+    return "; ".join(part for part in parts if part)
