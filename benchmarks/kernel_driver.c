@@ -26,7 +26,7 @@ static void make_scene(int domains, int oversample, int with_table) {
     static const double CELL[3] = {78e-10, 78e-10, 37e-10};
     nb_scene *c = &s.scene;
     memset(&s, 0, sizeof s);
-    c->n_fast = c->n_slow = SIDE, c->pixel_size = 1e-4;
+    c->n_fast = c->n_slow = SIDE, c->pixel_size[0] = c->pixel_size[1] = 1e-4;
     c->pix0[0] = 0.1, c->pix0[1] = 0.0256, c->pix0[2] = -0.0256;
     c->fast[2] = 1.0, c->slow[1] = -1.0, c->normal[0] = 1.0, c->beam[0] = 1.0;
     c->close_distance = c->distance = 0.1, c->pixel_area = 1e-8;

@@ -218,7 +218,7 @@ NB_WARN_UNUSED int nb_add_background(const nb_background *background, int64_t n_
             for (int32_t sub_fast = 0; sub_fast < b->oversample; sub_fast++) {
                 const double f = ((double)sub_fast + 0.5) * part, s = ((double)sub_slow + 0.5) * part;
                 for (int j = 0; j < 3; j++) {
-                    const double along_fast = b->pixel_size * b->fast[j], along_slow = b->pixel_size * b->slow[j];
+                    const double along_fast = b->pixel_size[0] * b->fast[j], along_slow = b->pixel_size[1] * b->slow[j];
                     const double corner = b->pix0[j];
                     for (int i = 0; i < n; i++)
                         point[j][i] = (fast[i] + f) * along_fast + (slow[i] + s) * along_slow + corner;

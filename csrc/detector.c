@@ -50,9 +50,10 @@ void nb_bend(const double beam[3], const double fast[3], const double slow[3], d
  */
 void nb_position(const nb_scene *scene, int64_t fast, int64_t slow, int32_t sub_fast, int32_t sub_slow, int32_t layer,
                  double position[3]) {
-    double step = scene->pixel_size / (double)scene->oversample;
-    double along_fast = step * (double)(fast * scene->oversample + sub_fast) + step / 2.0;
-    double along_slow = step * (double)(slow * scene->oversample + sub_slow) + step / 2.0;
+    const double *size = scene->pixel_size;
+    double step[2] = {size[0] / (double)scene->oversample, size[1] / (double)scene->oversample};
+    double along_fast = step[0] * (double)(fast * scene->oversample + sub_fast) + step[0] / 2.0;
+    double along_slow = step[1] * (double)(slow * scene->oversample + sub_slow) + step[1] / 2.0;
     double depth = (double)layer * scene->layer_thickness;
     for (int i = 0; i < 3; i++)
         position[i] =

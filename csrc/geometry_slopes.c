@@ -16,9 +16,11 @@ static void add(double factor, const double x[3], double sum[3]) {
 
 /* Coordinates of the point along fast and slow [m]. */
 static void coordinates(const nb_scene *scene, const nb_point *point, double along[2]) {
-    double step = scene->pixel_size / (double)scene->oversample;
-    along[0] = step * (double)point->fast + step / 2.0;
-    along[1] = step * (double)point->slow + step / 2.0;
+    const int64_t at[2] = {point->fast, point->slow};
+    for (int i = 0; i < 2; i++) {
+        double step = scene->pixel_size[i] / (double)scene->oversample;
+        along[i] = step * (double)at[i] + step / 2.0;
+    }
 }
 
 /* The point of a pixel, with its solid angle and capture fraction. */
@@ -168,9 +170,8 @@ void nb_pull_point(const nb_scene *scene, const nb_point *point, const double di
         moved[i] = (by_direction[i] - point->direction[i] * radial) / point->airpath;
     if (scene->curved) pull_bend(scene, point->flat, moved, gradient);
     coordinates(scene, point, along);
-    double along_fast = nb_dot(moved, scene->fast), along_slow = nb_dot(moved, scene->slow);
-    *gradient->pixel_size +=
-        (((double)point->fast + 0.5) * along_fast + ((double)point->slow + 0.5) * along_slow) / scene->oversample;
+    gradient->pixel_size[0] += ((double)point->fast + 0.5) * nb_dot(moved, scene->fast) / scene->oversample;
+    gradient->pixel_size[1] += ((double)point->slow + 0.5) * nb_dot(moved, scene->slow) / scene->oversample;
     *gradient->layer_thickness += (double)point->layer * nb_dot(moved, scene->normal);
     add(along[0], moved, gradient->fast);
     add(along[1], moved, gradient->slow);
@@ -183,8 +184,8 @@ void nb_push_point(const nb_scene *scene, const nb_point *point, const nb_gradie
                    double *solid_angle, double *capture) {
     double along[2], by_area, by_distance, moved[3];
     coordinates(scene, point, along);
-    double d_step = *tangent->pixel_size / scene->oversample;
-    double d_fast = d_step * ((double)point->fast + 0.5), d_slow = d_step * ((double)point->slow + 0.5);
+    double d_fast = tangent->pixel_size[0] / scene->oversample * ((double)point->fast + 0.5);
+    double d_slow = tangent->pixel_size[1] / scene->oversample * ((double)point->slow + 0.5);
     double layer = (double)point->layer;
     for (int i = 0; i < 3; i++)
         moved[i] =

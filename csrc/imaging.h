@@ -25,7 +25,7 @@ NB_WARN_UNUSED int nb_sample_poisson(const nb_stream *stream, uint32_t first, in
 typedef struct {
     /* detector and polarization, as in nb_scene */
     int64_t n_fast;
-    double pixel_size, pix0[3], fast[3], slow[3], normal[3], beam[3], pixel_area;
+    double pixel_size[2], pix0[3], fast[3], slow[3], normal[3], beam[3], pixel_area;
     int32_t point_pixel, curved, curved_axes; /* curved_axes: the quirk CURVED_DET_AXES */
     double distance, close_distance;          /* of curved detectors [m] */
     double sensor_depth;                      /* thickness in attenuation lengths; 0: takes every photon */

@@ -91,7 +91,7 @@ typedef enum {
     /* detector: lengths [m] */                                                                                        \
     F(INTEGER, n_fast, 1, "")                                                                                          \
     F(INTEGER, n_slow, 1, "")                                                                                          \
-    F(NUMBER, pixel_size, 1, "")                                                                                       \
+    F(NUMBER, pixel_size, 2, "2") /* along fast and slow */                                                            \
     F(NUMBER, pix0, 3, "3")                                                                                            \
     F(NUMBER, fast, 3, "3")                                                                                            \
     F(NUMBER, slow, 3, "3")                                                                                            \
@@ -194,7 +194,7 @@ const nb_field *nb_scene_field(int number); /* 0 ... ; NULL past the last one */
 /* The continuous fields of a scene, which gradients and tangents are about, with their numbers of values; not d_min,
  * whose derivative is 0, and nothing that only a quirk of the original reads. */
 #define NB_SMALL_FIELDS(X)                                                                                             \
-    X(pixel_size, 1)                                                                                                   \
+    X(pixel_size, 2)                                                                                                   \
     X(pix0, 3)                                                                                                         \
     X(fast, 3)                                                                                                         \
     X(slow, 3)                                                                                                         \

@@ -34,7 +34,7 @@ static double interpolated(const double x[4], const double y[4], double s) {
 static nb_scene geometry(const nb_amorphous_body *body) {
     nb_scene scene = {0};
     scene.n_fast = body->n_fast, scene.n_slow = body->n_slow;
-    scene.pixel_size = body->pixel_size;
+    scene.pixel_size[0] = scene.pixel_size[1] = body->pixel_size;
     for (int i = 0; i < 3; i++) {
         scene.pix0[i] = body->pix0[i];
         scene.fast[i] = body->fast[i];

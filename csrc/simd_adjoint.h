@@ -339,7 +339,8 @@ static void pull_positions(const nb_scene *scene, nb_pull *pull, int32_t layer, 
         add_scaled(c[1], scene->fast, g->normal);
     }
     /* position = along fast + along_slow slow + depth thickness normal + pix0 */
-    *g->pixel_size += (dot(by_fast, scene->fast) + along_slow * dot(by_base, scene->slow)) / scene->pixel_size;
+    g->pixel_size[0] += dot(by_fast, scene->fast) / scene->pixel_size[0];
+    g->pixel_size[1] += along_slow * dot(by_base, scene->slow) / scene->pixel_size[1];
     *g->layer_thickness += depth * dot(by_base, scene->normal);
     add_scaled(1.0, by_fast, g->fast);
     add_scaled(along_slow, by_base, g->slow);
@@ -402,7 +403,6 @@ static void next_block(const nb_scene *scene, int64_t begin, int64_t end, nb_blo
 static int pull_point(const nb_scene *scene, const nb_model *model, nb_pull *pull, int32_t layer, int32_t sub_slow,
                       int32_t sub_fast, const volatile int *cancel) {
     nb_block *block = &pull->block;
-    const double step = scene->pixel_size / (double)scene->oversample;
     find_point(scene, block, layer, sub_slow, sub_fast, pull->along_inverse);
     fill(pull->radial, block->row.n, 0.0);
     fill(pull->logarithmic, block->row.n, 0.0);
@@ -413,7 +413,7 @@ static int pull_point(const nb_scene *scene, const nb_model *model, nb_pull *pul
         if (*cancel) return NB_ERR_CANCELLED;
         pull_source(scene, model, pull, source);
     }
-    pull_positions(scene, pull, layer, step * (double)(block->slow * scene->oversample + sub_slow) + step / 2.0);
+    pull_positions(scene, pull, layer, row_along_slow(scene, block, sub_slow));
     return NB_OK;
 }
 

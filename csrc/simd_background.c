@@ -226,9 +226,9 @@ static int64_t add_row(const nb_rays *rays, double slow, const double *fast, int
                 const vd f = vd_all(((double)sub_fast + 0.5) * part);
                 const double s = slow + ((double)sub_slow + 0.5) * part;
                 for (int j = 0; j < 3; j++) {
-                    const vd start = vd_all(s * (b->pixel_size * b->slow[j]) + b->pix0[j]);
+                    const vd start = vd_all(s * (b->pixel_size[1] * b->slow[j]) + b->pix0[j]);
                     EACH point[j][v] =
-                        vd_fma(vd_load(fast + i + v * LANES) + f, vd_all(b->pixel_size * b->fast[j]), start);
+                        vd_fma(vd_load(fast + i + v * LANES) + f, vd_all(b->pixel_size[0] * b->fast[j]), start);
                 }
                 at_point(rays, point, above, value);
                 EACH sum[v] = sum[v] + value[v];

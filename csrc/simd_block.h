@@ -121,10 +121,16 @@ NB_INLINE void place_flat(const nb_scene *scene, nb_block *block, double step, i
         block->inverse_sum += total[i];
 }
 
+/* Coordinate of the points of a sub-pixel along slow. */
+static double row_along_slow(const nb_scene *scene, const nb_block *block, int32_t sub_slow) {
+    const double step = scene->pixel_size[1] / (double)scene->oversample;
+    return step * (double)(block->slow * scene->oversample + sub_slow) + step / 2.0;
+}
+
 /* Positions of the points of a sub-pixel and layer. */
 static void place(const nb_scene *scene, nb_block *block, int32_t layer, int32_t sub_slow, int32_t sub_fast) {
-    const double step = scene->pixel_size / (double)scene->oversample;
-    const double along_slow = step * (double)(block->slow * scene->oversample + sub_slow) + step / 2.0;
+    const double step = scene->pixel_size[0] / (double)scene->oversample;
+    const double along_slow = row_along_slow(scene, block, sub_slow);
     const double depth = (double)layer * scene->layer_thickness;
     for (int k = 0; k < 3; k++)
         block->base[k] = along_slow * scene->slow[k] + depth * scene->normal[k] + scene->pix0[k];

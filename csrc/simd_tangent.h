@@ -15,7 +15,7 @@ enum { RADIAL = 0, SCALE = 3, BEHIND = 4, POLAR = 5, ABSORPTION = 8, COSINE = 9,
 
 /* One direction at a point and for a source. */
 typedef struct {
-    double base[3], fast[3]; /* position = base + along fast; fast with what the pixel size moves along */
+    double base[3], fast[3]; /* position = base + along fast; fast with what the edge of the pixel moves along */
     double incident[3], wavenumber;
     double scale;             /* relative, of pixel area and close distance */
     double stretch[3], fudge; /* relative */
@@ -166,18 +166,18 @@ static void push_groups(const nb_scene *scene, const nb_model *model, nb_push *p
     }
 }
 
-/* The directions at a point; `along_slow` is its coordinate, `step` that of a sub-pixel. */
+/* The directions at a point; `along_slow` is its coordinate. */
 static void move_point(const nb_scene *scene, nb_push *push, int32_t layer, double along_slow) {
     const double depth = (double)layer, *base = push->block.base;
     for (int k = 0; k < push->directions->n; k++) {
         const nb_gradient *t = push->directions->tangent + k;
         nb_motion *motion = push->motion + k;
-        const double growth = *t->pixel_size / scene->pixel_size;
+        const double growth[2] = {t->pixel_size[0] / scene->pixel_size[0], t->pixel_size[1] / scene->pixel_size[1]};
         for (int i = 0; i < 3; i++) {
-            motion->base[i] = along_slow * (growth * scene->slow[i] + t->slow[i]) +
+            motion->base[i] = along_slow * (growth[1] * scene->slow[i] + t->slow[i]) +
                               depth * (*t->layer_thickness * scene->normal[i] + scene->layer_thickness * t->normal[i]) +
                               t->pix0[i];
-            motion->fast[i] = growth * scene->fast[i] + t->fast[i];
+            motion->fast[i] = growth[0] * scene->fast[i] + t->fast[i];
         }
         motion->effect[RADIAL] = dot(base, motion->base);
         motion->effect[RADIAL + 1] = dot(base, motion->fast) + dot(scene->fast, motion->base);
@@ -343,7 +343,6 @@ static void push_source(const nb_scene *scene, const nb_model *model, nb_push *p
 
 static int push_block(const nb_scene *scene, const nb_model *model, nb_push *push, const volatile int *cancel) {
     nb_block *block = &push->block;
-    const double step = scene->pixel_size / (double)scene->oversample;
     block->row.n = (block->n + NB_SIMD_PAD - 1) / NB_SIMD_PAD * NB_SIMD_PAD;
     take_indices(scene, block);
     fill(push->weight, block->row.n, 1.0);
@@ -353,8 +352,7 @@ static int push_block(const nb_scene *scene, const nb_model *model, nb_push *pus
         for (int32_t sub_slow = 0; sub_slow < scene->oversample; sub_slow++) {
             for (int32_t sub_fast = 0; sub_fast < scene->oversample; sub_fast++) {
                 find_point(scene, block, layer, sub_slow, sub_fast, push->along_inverse);
-                move_point(scene, push, layer,
-                           step * (double)(block->slow * scene->oversample + sub_slow) + step / 2.0);
+                move_point(scene, push, layer, row_along_slow(scene, block, sub_slow));
                 for (int64_t source = 0; source < scene->n_sources; source++) {
                     if (*cancel) return NB_ERR_CANCELLED;
                     push_source(scene, model, push, source, layer);

@@ -32,8 +32,8 @@ static void distances(const nb_scene *scene, int n, const double *fast, const do
     double origin[3], along_fast[3], along_slow[3];
     nb_position(scene, 0, 0, sub_fast, sub_slow, layer, origin);
     for (int k = 0; k < 3; k++) {
-        along_fast[k] = scene->pixel_size * scene->fast[k];
-        along_slow[k] = scene->pixel_size * scene->slow[k];
+        along_fast[k] = scene->pixel_size[0] * scene->fast[k];
+        along_slow[k] = scene->pixel_size[1] * scene->slow[k];
     }
     for (int i = 0; i < n; i++) {
         const double x = origin[0] + fast[i] * along_fast[0] + slow[i] * along_slow[0];

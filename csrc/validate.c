@@ -66,7 +66,9 @@ static int place(nb_fault *fault, const char *field, const int64_t pair[2], int6
 static int check_detector(const nb_scene *scene, nb_fault *fault) {
     CHECK(count(fault, "n_fast", scene->n_fast, INT32_MAX));
     CHECK(count(fault, "n_slow", scene->n_slow, INT32_MAX));
-    if (scene->pixel_size == 0.0) FAIL(NB_ERR_ZERO, "pixel_size", -1);
+    for (int64_t i = 0; i < 2; i++) {
+        if (scene->pixel_size[i] == 0.0) FAIL(NB_ERR_ZERO, "pixel_size", i);
+    }
     if (scene->curved && scene->distance == 0.0) FAIL(NB_ERR_ZERO, "distance", -1);
     CHECK(count(fault, "n_layers", scene->n_layers, INT32_MAX));
     return NB_OK;

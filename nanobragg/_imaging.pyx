@@ -26,7 +26,7 @@ cdef extern from "imaging.h" nogil:
 
     ctypedef struct nb_background:
         int64_t n_fast
-        double pixel_size
+        double pixel_size[2]
         double pix0[3]
         double fast[3]
         double slow[3]
@@ -200,7 +200,8 @@ cdef class Background:
     def __init__(self, scene, background, component, nodes, weights, bint curved_axes):
         cdef nb_background *c = &self.c
         self.owned = []
-        c.n_fast, c.pixel_size, c.pixel_area = scene.n_fast, scene.pixel_size, scene.pixel_area
+        c.n_fast, c.pixel_area = scene.n_fast, scene.pixel_area
+        c.pixel_size[0], c.pixel_size[1] = scene.pixel_size
         _copy(c.pix0, scene.pix0)
         _copy(c.fast, scene.fast)
         _copy(c.slow, scene.slow)

@@ -164,8 +164,7 @@ def _joined(arrays: list[Any], several: bool) -> Any:
 
 
 def _conditions(part: Experiment, panel: int, frame: int, n_threads: int | None) -> Conditions:
-    size = part.detector.pixel_size_mm
-    fast, slow = size if isinstance(size, tuple) else (size, size)
+    fast, slow = part.detector.pixel_edges_mm
     return Conditions(
         pixel_um=(1000.0 * detached(slow), 1000.0 * detached(fast)), exposure_s=detached(part.beam.exposure_s),
         photon_energy_kev=EV_ANGSTROM / (1e10 * wavelength_m(part, FLOAT_OPS)) / 1000.0, panel=panel, frame=frame,

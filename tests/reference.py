@@ -84,7 +84,7 @@ class Twin:
     def recommended_oversample(self):
         """docs/model.md, Crystal size"""
         longest = max(edge * n for edge, n in zip(self.crystal.lengths, self.crystal.n, strict=True))
-        r = wavelength(self.experiment) * self.detector.distance / self.detector.p
+        r = wavelength(self.experiment) * self.detector.distance / max(self.detector.p)
         return max(1, ceil(3 * longest / r))
 
     # ------------------------------------------------------------ docs/model.md, The sum: the pixel loop
@@ -104,7 +104,7 @@ class Twin:
 
     def pixel(self, f, s):
         det, sensor, n_sub = self.detector, self.sensor, self.oversample
-        q = det.p / n_sub
+        p, q = det.p[0] / n_sub, det.p[1] / n_sub
         modes = (self.capture_mode, self.polar_mode, self.omega_mode)
         any_per_term = PER_TERM in modes
         total = 0.0 if any_per_term else self.background
@@ -120,7 +120,7 @@ class Twin:
             chi = 0.0 if sensor.present else 1.0
             for j in range(n_sub):
                 for i in range(n_sub):
-                    x = self.position(q * (f * n_sub + i) + q / 2, q * (s * n_sub + j) + q / 2, o_det)
+                    x = self.position(p * (f * n_sub + i) + p / 2, q * (s * n_sub + j) + q / 2, o_det)
                     r = norm(x)
                     d = (x[0] / r, x[1] / r, x[2] / r)
                     if omega == 0 or self.omega_mode != CACHED:
@@ -225,10 +225,14 @@ class Twin:
         return rotaxis(rotaxis(v, det.slow, g * u / det.distance), det.fast, -g * w / det.distance)
 
     def solid_angle(self, r):
-        p = self.detector.p
+        det = self.detector
+        area = det.p[0] * det.p[1]
+        if Quirk.ODET_REPLACED not in self.quirks:
+            sine = norm(cross(det.lab.fast, det.lab.slow))
+            area = area * sine if abs(sine - 1) > 1e-14 else area
         if not self.experiment.detector.point_pixel:
-            return p * p / r / r * self.detector.close_distance / r
-        return 1 / r / r if Quirk.POINT_PIXEL_AREA in self.quirks else p * p / r / r
+            return area / r / r * self.detector.close_distance / r
+        return 1 / r / r if Quirk.POINT_PIXEL_AREA in self.quirks else area / r / r
 
     def capture(self, layer, d):
         t, mu = self.sensor.t, self.sensor.mu

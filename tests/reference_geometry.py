@@ -155,7 +155,7 @@ def center(experiment, convention, p, size):
     x, y = pair(detector.beam_center_convention_mm)
     x, y = None if x is None else x / 1000, None if y is None else y / 1000
     if convention == "mosflm":
-        beam = (None if y is None else y + 0.5 * p, None if x is None else x + 0.5 * p)
+        beam = (None if y is None else y + 0.5 * p[0], None if x is None else x + 0.5 * p[1])
     elif convention == "denzo":
         beam = (y, x)
     elif convention == "adxv":
@@ -166,16 +166,16 @@ def center(experiment, convention, p, size):
     if detector.beam_center_mm is not None:
         beam = given
     close = tuple(None if v is None else v / 1000 for v in pair(detector.close_point_mm))
-    org = tuple(None if v is None else (v - 0.5) * p for v in pair(detector.org_px))
+    org = tuple(None if v is None else (v - 0.5) * edge for v, edge in zip(pair(detector.org_px), p, strict=True))
 
     default = (d_f / 2, d_s / 2)
     if Quirk.DEFAULT_CENTRE_SHIFT in quirks:
         if convention == "mosflm":
-            default = ((d_f + p) / 2 + 0.5 * p, (d_s + p) / 2 + 0.5 * p)
+            default = ((d_f + p[0]) / 2 + 0.5 * p[0], (d_s + p[1]) / 2 + 0.5 * p[1])
         elif convention == "denzo":
-            default = ((d_f + p) / 2, (d_s + p) / 2)
+            default = ((d_f + p[0]) / 2, (d_s + p[1]) / 2)
         elif convention == "adxv":
-            default = ((d_f + p) / 2, d_s - (d_s - p) / 2)
+            default = ((d_f + p[0]) / 2, d_s - (d_s - p[1]) / 2)
 
     if Quirk.XDS_BEAM_IGNORED in quirks and convention in ("xds", "dials"):
         ways = (given, org)  # the package's own way holds in every convention; the original's Xbeam does not
@@ -193,8 +193,9 @@ def place_detector(experiment):
     """Everything the pixel loop needs to know about the detector and the frame."""
     quirks, detector = experiment.quirks, experiment.detector
     lab = frame(experiment)
-    p = float(detector.pixel_size_mm) / 1000
-    d_f, d_s = p * detector.n_fast, p * detector.n_slow
+    size = detector.pixel_size_mm
+    p = tuple(float(edge) / 1000 for edge in (size if isinstance(size, tuple) else (size, size)))
+    d_f, d_s = p[0] * detector.n_fast, p[1] * detector.n_slow
     if detector.size_mm is not None and Quirk.DETSIZE_NOT_ROUNDED in quirks:
         typed = pair(detector.size_mm)
         d_f = d_f if typed[0] is None else typed[0] / 1000

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nanobragg.arrays import is_tensor, read_only
+from nanobragg.arrays import elements, is_tensor, read_only
 from nanobragg.config.conventions import CONVENTIONS
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.config.image_chain.presets import preset
@@ -55,8 +55,9 @@ class Detector(Config):
     )
     n_slow: int = setting(1024, kind="int", flags="-detpixels -detpixels_s -detsize", check=AT_LEAST_ONE, doc="rows")
     pixel_size_mm: Any = setting(
-        0.1, **_SCALAR, unit="mm", check=POSITIVE, flags="-pixel", doc="edge of a square pixel"
-    )
+        0.1, kind="edges", differentiable=True, unit="mm", check=POSITIVE, flags="-pixel",
+        doc="edge of a pixel, or (fast, slow) where both differ",
+    )  # fmt: skip
     size_mm: Any = setting(
         None, kind="vector2", items_optional=True, unit="mm", flags="-detsize", check=POSITIVE,
         doc="(fast, slow) as typed, when not pixels x pixel size; used by DETSIZE_NOT_ROUNDED only",
@@ -158,6 +159,14 @@ class Detector(Config):
         if given is not None and found.mask is not None and np.shape(given) == found.mask.shape:
             fields = {**fields, "mask": np.asarray(given, bool) & found.mask}
         return cls(**{**own, **fields})
+
+    @property
+    def pixel_edges_mm(self) -> tuple[Any, Any]:
+        """Edges of a pixel along fast and slow [mm], numbers or 0-d tensors."""
+        size = self.pixel_size_mm
+        both = isinstance(size, tuple) or (is_tensor(size) and size.ndim)
+        fast, slow = elements(size) if both else (size, size)
+        return fast, slow
 
     def _check(self) -> None:
         if self.beam_center_mm is not None:

@@ -48,8 +48,8 @@ def setting(
     ----------
     default, factory : object, optional
         As for `dataclasses.field`. None means "decide for me".
-    kind : {"scalar", "int", "bool", "enum", "vector2", "vector3", "matrix3", "array", "symbol", "other"}
-        What is stored; decides the conversion and the checks.
+    kind : {"scalar", "edges", "int", "bool", "enum", "vector2", "vector3", "matrix3", "array", "symbol", "other"}
+        What is stored; decides the conversion and the checks. Edges: a number for both, or (fast, slow).
     part : type, optional
         Class of a field that holds another object.
     several : bool
@@ -141,8 +141,10 @@ def _converted(value: Any, meta: Any, path: str) -> Any:
         return value
     if not meta["differentiable"] and _holds_tensor(value) and kind != "other":
         raise ConfigError(path, value, "is not differentiable and takes no tensor", "pass a plain number")
-    if kind == "scalar":
+    if kind == "scalar" or (kind == "edges" and not _is_pair(value)):
         return _scalar(value, meta, path)
+    if kind == "edges":
+        return _vector(value, 2, meta, path)
     if kind == "int":
         return _integer(value, meta, path)
     if kind == "bool":
@@ -242,6 +244,10 @@ def _length(value: Any) -> int | None:
         return len(value)
     except TypeError:  # not a sequence, or an array without axes
         return None
+
+
+def _is_pair(value: Any) -> bool:
+    return value.ndim > 0 if is_tensor(value) else not isinstance(value, str | bytes) and _length(value) is not None
 
 
 def _vector(value: Any, length: int, meta: Any, path: str) -> Any:

@@ -159,8 +159,8 @@ class Quirk(enum.Flag):
     )
     ODET_REPLACED = _quirk(
         "a normal whose computed length is not exactly 1 is replaced by fast x slow; any other is used unchecked, and a "
-        "normal not given keeps the custom value",
-        "normalised, and checked to be perpendicular; when not given it follows fast and slow",
+        "normal not given keeps the custom value; fast and slow count as perpendicular in the area of a pixel",
+        "normalised, and checked to be perpendicular; when not given it follows fast and slow, whose angle counts",
         "a vector of the detector",
     )
     NEGATIVE_SOLID_ANGLE = _quirk(

@@ -139,7 +139,7 @@ def _derivation(decided: Decided, ops: Ops, roi: Any) -> Derivation:
     axis = placement.polarization_axis
     pixels = rendered_pixels(det, experiment.sampling.roi, roi)
     scene = Scene(
-        n_fast=det.n_fast, n_slow=det.n_slow, pixel_size=placement.pixel_size, pix0=ops.stack(placement.pix0),
+        n_fast=det.n_fast, n_slow=det.n_slow, pixel_size=ops.stack(placement.pixel_size), pix0=ops.stack(placement.pix0),
         fast=ops.stack(placement.fast), slow=ops.stack(placement.slow), normal=ops.stack(placement.normal),
         beam=ops.stack(placement.beam), close_distance=placement.close_distance, distance=placement.distance,
         curved=det.curved, point_pixel=det.point_pixel, pixel_area=_pixel_area(experiment, placement, ops),
@@ -278,7 +278,8 @@ def _weights(experiment: Experiment, sources: SourceList, ops: Ops) -> Any:
 def _pixel_area(experiment: Experiment, placement: Placement, ops: Ops) -> Any:
     if experiment.detector.point_pixel and Quirk.POINT_PIXEL_AREA in experiment.quirks:
         return ops.lift(1.0)
-    return placement.pixel_size * placement.pixel_size
+    area = placement.pixel_size[0] * placement.pixel_size[1]
+    return area if placement.sine is None else area * placement.sine
 
 
 def _background(experiment: Experiment, water: Any, fluence: Any, steps: Any, ops: Ops) -> Any:

@@ -140,11 +140,12 @@ def split(experiment: Experiment, n_slow: int, n_fast: int) -> Experiment:
     if det.curved:
         raise ConfigError("detector.curved", True, "cannot be cut into panels")
     p = place(dataclasses.replace(experiment, detector_pose=None), FLOAT_OPS)
+    along_fast, along_slow = p.pixel_size[0] * np.array(p.fast), p.pixel_size[1] * np.array(p.slow)
     rows, columns = det.n_slow // n_slow, det.n_fast // n_fast
     panels = []
     for s in range(0, det.n_slow, rows):
         for f in range(0, det.n_fast, columns):
-            corner = np.array(p.pix0) + p.pixel_size * (f * np.array(p.fast) + s * np.array(p.slow))
+            corner = np.array(p.pix0) + f * along_fast + s * along_slow
             panels.append(
                 Detector(
                     n_fast=columns, n_slow=rows, pixel_size_mm=det.pixel_size_mm, convention=det.convention,

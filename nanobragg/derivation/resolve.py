@@ -170,7 +170,7 @@ def _overruled_by_pix0(decided: Experiment, actual: Placement) -> Iterator[tuple
     ):
         if getattr(det, given) is None:
             continue
-        off = max(abs(getattr(meant, name) - getattr(actual, name)) for name in quantities) / actual.pixel_size
+        off = max(abs(getattr(meant, name) - getattr(actual, name)) for name in quantities) / min(actual.pixel_size)
         if off > 0.1:
             yield given, off
 

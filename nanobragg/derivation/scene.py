@@ -82,7 +82,8 @@ class Scene:
     # detector
     n_fast: int = _field()
     n_slow: int = _field()
-    pixel_size: Any = _field("m", continuous=True)
+    pixel_size: Any = _field("m", (2,), continuous=True)
+    """edges of a pixel along fast and slow"""
     pix0: Any = _field("m", (3,), continuous=True)
     """outer corner of pixel [0, 0]"""
     fast: Any = _field(shape=(3,), continuous=True)

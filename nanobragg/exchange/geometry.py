@@ -68,7 +68,8 @@ def of_decided(decided: Sequence[Decided], n_images: int = 1) -> Geometry:
         depth = None if sensor.attenuation_um is None else detached(sensor.attenuation_um)
         panels.append(
             Panel(
-                n_fast=part.detector.n_fast, n_slow=part.detector.n_slow, pixel_mm=1000 * p.pixel_size,
+                n_fast=part.detector.n_fast, n_slow=part.detector.n_slow,
+                edges_mm=(1000 * p.pixel_size[0], 1000 * p.pixel_size[1]),
                 origin=frame @ (1000 * np.array(p.pix0)), fast=frame @ np.array(p.fast), slow=frame @ np.array(p.slow),
                 name=str(part.detector.name or ("panel" if len(decided) == 1 else f"panel_{i}")), mask=part.detector.mask,
                 thickness_mm=detached(sensor.thickness_um) / 1000,
@@ -232,9 +233,11 @@ def _detector(panel: Panel, model: Detector | None, convention: str) -> Detector
     mask = panel.mask
     if mask is None and model is not None and model.mask is not None and model.mask.shape == shape:
         mask = model.mask
+    edges = panel.edges_mm
     normal = panel.normal if panel.distance > 0 else -panel.normal
     return Detector(
-        n_fast=panel.n_fast, n_slow=panel.n_slow, pixel_size_mm=panel.pixel_mm, convention=convention,
+        n_fast=panel.n_fast, n_slow=panel.n_slow, pixel_size_mm=edges[0] if edges[0] == edges[1] else edges,
+        convention=convention,
         pix0_mm=tuple(panel.origin.tolist()), fast_axis=tuple(panel.fast.tolist()), slow_axis=tuple(panel.slow.tolist()),
         normal_axis=tuple(normal.tolist()), sensor=sensor, mask=mask,
         point_pixel=model is not None and model.point_pixel,

@@ -136,8 +136,8 @@ def _evaluated(scene: Scene, background: BackgroundScene, one: Component, xp: Na
     n, total = one.oversample, 0.0
     for sub_slow in range(n):
         for sub_fast in range(n):
-            along_fast = (fast + (sub_fast + 0.5) / n) * scene.pixel_size
-            along_slow = (slow + (sub_slow + 0.5) / n) * scene.pixel_size
+            along_fast = (fast + (sub_fast + 0.5) / n) * scene.pixel_size[0]
+            along_slow = (slow + (sub_slow + 0.5) / n) * scene.pixel_size[1]
             x = along_fast[:, None] * scene.fast + along_slow[:, None] * scene.slow + scene.pix0
             upright = scene.normal
             if scene.curved:

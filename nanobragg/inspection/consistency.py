@@ -59,7 +59,8 @@ def detector_resolution(decided: Decided) -> float:
     slow, fast = (part.indices(n) for part, n in zip(roi, (det.n_slow, det.n_fast), strict=True))
     sines = []
     for s, f in itertools.product(slow[:2], fast[:2]):
-        corner = np.array(p.pix0) + p.pixel_size * (f * np.array(p.fast) + s * np.array(p.slow))
+        along = f * p.pixel_size[0] * np.array(p.fast) + s * p.pixel_size[1] * np.array(p.slow)
+        corner = np.array(p.pix0) + along
         cosine = corner @ np.array(p.beam) / np.linalg.norm(corner)
         sines.append(np.sqrt(max(0.0, (1 - cosine) / 2)))
     return float(wavelength_m(experiment, FLOAT_OPS) * 1e10 / (2 * max(max(sines), 1e-12)))

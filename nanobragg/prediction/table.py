@@ -114,7 +114,7 @@ class Reflections:
     def _dials(self) -> dict[str, tuple[str, NDArray[Any]]]:
         table, geometry = self.table, self.geometry
         n = len(table)
-        sizes = np.array([panel.pixel_mm for panel in geometry.panels])[table["panel"]]
+        sizes = np.array([panel.edges_mm for panel in geometry.panels])[table["panel"]]
         start, osc = geometry.phi_start or 0.0, geometry.osc
         frame = (table["phi_deg"] - start) / osc if osc else np.zeros(n)
         assert geometry.wavelength is not None
@@ -127,7 +127,7 @@ class Reflections:
             "flags": ("std::size_t", np.full(n, PREDICTED)),
             "s1": ("vec3<double>", table["s1"] @ self.to_dials.T / geometry.wavelength),
             "xyzcal.px": ("vec3<double>", pixels),
-            "xyzcal.mm": ("vec3<double>", pixels * np.column_stack([sizes, sizes, np.full(n, np.radians(osc or 0.0))])
+            "xyzcal.mm": ("vec3<double>", pixels * np.column_stack([sizes, np.full(n, np.radians(osc or 0.0))])
                           + [0.0, 0.0, np.radians(start if osc else 0.0)]),
             "bbox": ("int6", bbox),
             "partiality": ("double", table["partiality"]),

@@ -55,7 +55,7 @@ static void change(small_scene *s) {
     switch (below(50)) {
     case 0: c->n_fast = any_integer(); break;
     case 1: c->n_slow = any_integer(); break;
-    case 2: c->pixel_size = any_double(); break;
+    case 2: c->pixel_size[below(2)] = any_double(); break;
     case 3: c->pix0[below(3)] = any_double(); break;
     case 4: c->fast[below(3)] = any_double(); break;
     case 5: c->slow[below(3)] = any_double(); break;

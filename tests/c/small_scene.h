@@ -20,7 +20,7 @@ typedef struct {
 static inline void make_small_scene(small_scene *s) {
     memset(s, 0, sizeof *s);
     nb_scene *c = &s->scene;
-    c->n_fast = SMALL_FAST, c->n_slow = SMALL_SLOW, c->pixel_size = 1e-3;
+    c->n_fast = SMALL_FAST, c->n_slow = SMALL_SLOW, c->pixel_size[0] = c->pixel_size[1] = 1e-3;
     c->pix0[0] = 0.1, c->pix0[1] = 0.0012, c->pix0[2] = -0.0017;
     c->fast[2] = 1.0, c->slow[1] = -1.0, c->normal[0] = 1.0, c->beam[0] = 1.0;
     c->close_distance = c->distance = 0.1;

@@ -16,7 +16,7 @@ static struct {
 static nb_scene *wide_scene(void) {
     make_small_scene(&s.small);
     nb_scene *c = &s.small.scene;
-    c->n_fast = WIDE, c->n_slow = HIGH, c->pixel_size = 1e-4;
+    c->n_fast = WIDE, c->n_slow = HIGH, c->pixel_size[0] = c->pixel_size[1] = 1e-4;
     c->pix0[2] = -0.03;
     c->pixels = s.pixels, c->n_pixels = 0;
     for (int64_t i = 0; i < WIDE * HIGH; i++)

@@ -30,8 +30,9 @@ static void test_detector(void) {
     nb_scene *c = &s.scene;
     REFUSED(c->n_fast = 0, NB_ERR_BELOW_ONE, "n_fast", -1);
     REFUSED(c->n_slow = INT64_MAX, NB_ERR_TOO_LARGE, "n_slow", -1);
-    REFUSED(c->pixel_size = 0.0, NB_ERR_ZERO, "pixel_size", -1);
-    NOT_FINITE(c->pixel_size, "pixel_size", -1);
+    REFUSED(c->pixel_size[0] = 0.0, NB_ERR_ZERO, "pixel_size", 0);
+    REFUSED(c->pixel_size[1] = 0.0, NB_ERR_ZERO, "pixel_size", 1);
+    NOT_FINITE(c->pixel_size[1], "pixel_size", 1);
     NOT_FINITE(c->pix0[1], "pix0", 1);
     NOT_FINITE(c->fast[2], "fast", 2);
     NOT_FINITE(c->slow[0], "slow", 0);

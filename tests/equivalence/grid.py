@@ -102,7 +102,8 @@ OPTIONS = {
         {"close_point_mm": (None, 4.1), "org_px": (2.9, 1.0)},
     ],
     "pivot": [None, "beam", "sample"],
-    "vectors": ["none", "spindle", "polarization", "detector", "twotheta_axis"],
+    "vectors": ["none", "spindle", "polarization", "detector", "skewed", "twotheta_axis"],
+    "pixel": [2.0, (2.0, 1.7)],
     "curved": [False, False, True],
     "point_pixel": [False, True],
     "sensor": [
@@ -145,6 +146,9 @@ def build(v):
     elif v["vectors"] == "detector":  # a frame of its own, whatever the convention: the beam along x, a tilted panel
         beam["direction"], beam["polarization_axis"] = (1.0, 0.02, -0.03), (0.0, 0.1, 1.0)
         detector |= {"fast_axis": (0.0, 0.1, 1.0), "slow_axis": (0.0, -2.0, 0.2), "normal_axis": (3.0, 0.0, 0.0)}
+    elif v["vectors"] == "skewed":  # 11 degrees from a right angle
+        beam["direction"], beam["polarization_axis"] = (1.0, 0.02, -0.03), (0.0, 0.1, 1.0)
+        detector |= {"fast_axis": (0.0, 0.1, 1.0), "slow_axis": (0.0, -2.0, 0.6), "normal_axis": (1.0, 0.0, 0.0)}
     if v["source"] in ("divergence", "both"):
         beam["divergence"] = Divergence(h_mrad=20.0, v_mrad=10.0, n_h=3, n_v=2)
     elif v["source"] == "square divergence":
@@ -171,7 +175,7 @@ def build(v):
         ),
         beam=Beam(**beam),
         detector=Detector(
-            n_fast=N_FAST, n_slow=N_SLOW, pixel_size_mm=2.0, convention=v["convention"], pivot=v["pivot"],
+            n_fast=N_FAST, n_slow=N_SLOW, pixel_size_mm=v["pixel"], convention=v["convention"], pivot=v["pivot"],
             rotation_deg=v["rotation"], curved=v["curved"], point_pixel=v["point_pixel"],
             sensor=None if v["sensor"] is None else Sensor(**v["sensor"]), **detector,
         ),

@@ -101,7 +101,7 @@ def test_a_failure_names_the_worst_pixel_and_the_first_quantity_that_differs():
     text = str(failure.value)
     assert "worst pixel: slow 3 fast 2" in text and "quantities agree" in text
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference.Twin, "solid_angle", lambda twin, r: 1.001 * twin.detector.p**2 / r / r)
+        patch.setattr(reference.Twin, "solid_angle", lambda twin, r: 1.001 * twin.detector.p[0] ** 2 / r / r)
         with pytest.raises(AssertionError) as failure:
             check(experiment)
     text = str(failure.value)

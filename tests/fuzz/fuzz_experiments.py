@@ -101,7 +101,7 @@ _PLAUSIBLE: dict[str, Plausible] = {
     "beam.divergence.v_step_mrad": _of(0.5, 1.0, 7.0),
     "detector.n_fast": _of(1, 5, 8, 13, 10**12),
     "detector.n_slow": _of(1, 4, 7, 12, 10**12),
-    "detector.pixel_size_mm": _of(0.05, 0.1, 1.0, 5.0),
+    "detector.pixel_size_mm": _of(0.05, 0.1, 1.0, 5.0, (0.3, 0.7)),
     "detector.size_mm": _of((5.0, 5.0), (None, 3.3), (8.0, 7.1)),
     "detector.distance_mm": _of(1.0, 50.0, 100.0, 5000.0),
     "detector.close_distance_mm": _of(1.0, 50.0, -20.0, 99.0),

@@ -49,6 +49,8 @@ VARIANTS = {
     "sub-pixels": varied(sampling__oversample=2),
     "d_min": varied(sampling__d_min_angstrom=6.0),
     "unpolarized": varied(beam__polarized=False),
+    "oblong pixels": varied(detector__pixel_size_mm=(2.0, 1.7), sampling__oversample=2),
+    "curved oblong pixels": varied(detector__pixel_size_mm=(1.8, 2.3), detector__curved=True),
     "axis along the beam": varied(beam__polarization_axis=(1.0, 0.0, 0.0)),
 }
 """Between them, every branch of the sum."""

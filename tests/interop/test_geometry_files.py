@@ -10,6 +10,7 @@ import nanobragg as nb
 from nanobragg.derivation import panels
 from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.exchange.geometry import of_experiment
+from nanobragg.io import write_frames, write_nxmx
 from nanobragg.io.geometry.axes import FROM_XDS, rotation
 
 SAME = 1e-9
@@ -50,6 +51,45 @@ def test_round_trip(tmp_path, program, convention):
         after = nb.Experiment.from_xds(path, before)
     assert after.crystal.a_star_matrix is not None and after.crystal.unit_cell is None
     assert_same_image(before, after)
+
+
+OBLONG = {"pixel_size_mm": (0.9, 1.05)}
+SKEWED = {"slow_axis": (0.1, -1.0, 0.12), "pixel_size_mm": (0.9, 1.05)}
+
+
+@pytest.mark.parametrize("convention", ["mosflm", "xds"])
+@pytest.mark.parametrize(("program", "detector"), [
+    ("x.expt", OBLONG), ("x.expt", SKEWED), ("XPARM.XDS", OBLONG), ("XDS.INP", OBLONG), ("x.geom", OBLONG),
+    ("x.geom", SKEWED), ("x.nxs", OBLONG), ("x.nxs", SKEWED), ("x.json", OBLONG), ("x.json", SKEWED),
+])  # fmt: skip
+def test_oblong_and_skewed_pixels(tmp_path, program, detector, convention):
+    """Both edges, and the angle between the axes, come back from every format that can hold them."""
+    if detector is SKEWED and convention == "xds":
+        detector = {**SKEWED, "slow_axis": (0.12, 1.0, 0.1)}
+    before, path = experiment(convention, **detector).replace("goniometer", nb.Goniometer()), tmp_path / program
+    if program == "x.nxs":
+        write_nxmx(path, [nb.simulate(before)], before)
+        after = nb.Experiment.from_image(path, before)
+    elif program == "x.json":
+        after = nb.Experiment.from_json(before.to_json())
+    else:
+        nb.write_geometry(before, path)
+        after = nb.read_geometry(path, template=before)
+    assert after.detector.pixel_size_mm == pytest.approx((0.9, 1.05), rel=1e-12)
+    assert_same_image(before, after)
+
+
+def test_formats_that_hold_one_edge_or_a_right_angle(tmp_path):
+    flat = experiment(pixel_size_mm=(0.9, 0.9001), rotation_deg=(0, 0, 0), twotheta_deg=0.0)
+    with pytest.raises(
+        ConfigError, match=r"pixel_size_mm=\(0.9, 0.9001\): an SMV header holds one edge .* use to_dials"
+    ):
+        write_frames(tmp_path / "x_####.img", [np.zeros((19, 23), int)], flat)
+    nearly = flat.replace("detector.pixel_size_mm", (0.9, 0.9 * (1 + 9e-6)))
+    (name,) = write_frames(tmp_path / "x_####.img", [np.zeros((19, 23), int)], nearly)
+    assert nb.Experiment.from_image(name, flat).detector.pixel_size_mm == pytest.approx(0.9, rel=1e-5)
+    with pytest.raises(ConfigError, match=r"slow_axis=.*0.119.*: files of XDS hold axes that are perpendicular"):
+        experiment(**SKEWED).to_xparm(tmp_path / "XPARM.XDS")
 
 
 @pytest.mark.parametrize("convention", ["mosflm", "xds"])
@@ -232,7 +272,7 @@ def change(path, *steps):
         (("experiment", 0, "detector", 3), r"detector\[3\]: the experiment refers to it, but there are 1"),
         (("detector", 0, "hierarchy", "children", [{"panel": 4}]), r"hierarchy: refers to panel 4, there are panels 0 to 0"),
         (("detector", 0, "hierarchy", "children", []), r"panels \[0\] have no parent in the hierarchy"),
-        (("detector", 0, "panels", 0, "pixel_size", [0.1, 0.2]), r"panels\[0\]: pixels of 0.1 x 0.2 mm; only square"),
+        (("detector", 0, "panels", 0, "pixel_size", [0.1, 0]), r"panels\[0\]: pixels of 0.1 x 0 mm; both edges must be > 0"),
         (("detector", 0, "panels", 0, "fast_axis", [0, 0, 0]), r"panels\[0\]: .* no direction"),
         (("beam", 0, "__id__", "polychromatic"), r"beam\[0\]: is a polychromatic beam"),
         (("beam", 0, "direction", "up"), r"beam\[0\]:"),

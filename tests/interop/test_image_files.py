@@ -43,7 +43,7 @@ def geometries_agree(before, after, tolerance):
     assert len(first.panels) == len(second.panels)
     for p, q in zip(first.panels, second.panels, strict=True):
         assert (p.n_fast, p.n_slow) == (q.n_fast, q.n_slow)
-        assert p.pixel_mm == pytest.approx(q.pixel_mm, rel=tolerance)
+        assert p.edges_mm == pytest.approx(q.edges_mm, rel=tolerance)
         for name in ("origin", "fast", "slow"):
             np.testing.assert_allclose(getattr(q, name), getattr(p, name), atol=tolerance)
     for name in ("beam", "spindle", "polarization_axis"):

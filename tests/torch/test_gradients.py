@@ -131,6 +131,17 @@ def test_size_of_a_sphere(path):
     )
 
 
+@pytest.mark.parametrize(("path", "value"), [
+    ("detector.pixel_size_mm", (2.0, 1.6)), ("detector.slow_axis", (0.01, -1.0, 0.13)), ("detector.distance_mm", 60.0),
+])  # fmt: skip
+@pytest.mark.parametrize("curved, point", [(False, False), (True, False), (False, True)])
+def test_oblong_and_skewed_pixels(path, value, curved, point):
+    """Both edges have a gradient of their own; with the angle between the axes the area of a pixel changes."""
+    settings = {"detector.pixel_size_mm": (2.0, 1.6), "detector.fast_axis": (0.02, 0.11, 1.0),
+                "detector.slow_axis": (0.01, -1.0, 0.03), "detector.curved": curved, "detector.point_pixel": point}  # fmt: skip
+    assert compare_with_c(with_values(base(), settings), path, np.array(value)).all()
+
+
 @pytest.mark.parametrize("curved, point", [(True, False), (True, True), (False, True)])
 @pytest.mark.parametrize(
     "path", ["detector.distance_mm", "detector.beam_center_mm", "detector.rotation_deg", "beam.direction"]

@@ -78,7 +78,7 @@ def worked_example(**changes):
     scene = Scene(
         n_fast=5,
         n_slow=4,
-        pixel_size=p,
+        pixel_size=(p, p),
         pix0=np.array([-f_beam * f - s_beam * s + distance * b for f, s, b in zip(fast, slow, beam, strict=True)]),
         fast=np.array(fast),
         slow=np.array(slow),
@@ -144,7 +144,7 @@ def busy(base=worked_example, **changes):
     scene = base(
         n_fast=23,
         n_slow=17,
-        pixel_size=4e-4,
+        pixel_size=np.array([4e-4, 4e-4]),
         pixel_area=1.6e-7,
         pixels=np.flatnonzero(rng.random(23 * 17) < 0.8),
         orientations=base().orientations * tilt,

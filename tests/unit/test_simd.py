@@ -23,7 +23,13 @@ EVERY = pytest.mark.parametrize("kernel", VECTOR_KERNELS)
 
 def wide(**changes):
     """A detector of 1300 x 3 pixels whose rows take several blocks of the kernel; indices leave the table at both ends."""
-    base = {"n_fast": 1300, "n_slow": 3, "pixels": np.arange(3900), "pixel_size": 5e-5, "pixel_area": 2.5e-9}
+    base = {
+        "n_fast": 1300,
+        "n_slow": 3,
+        "pixels": np.arange(3900),
+        "pixel_size": np.array([5e-5, 5e-5]),
+        "pixel_area": 2.5e-9,
+    }
     base |= {
         "interpolation_off": (3900, 0),
         "pix0": np.array([0.05, 0.006, -0.03]),

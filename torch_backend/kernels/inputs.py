@@ -181,10 +181,10 @@ def prepare(scene: Scene, device: torch.device, dtype: torch.dtype, phase: str, 
         interpolation_off=scene.interpolation_off, dtype=dtype, block=block,
         scales=_scales(scene, device) if phase == "f32x2" else None,
     )  # fmt: skip
-    step = scene.pixel_size / scene.oversample
+    fast, slow = (scene.pixel_size / scene.oversample).unbind()
     scale = scene.r_e_sqr * scene.fluence / scene.steps
     small = {
-        "frame": torch.stack([step * scene.fast, step * scene.slow, scene.layer_thickness * scene.normal, scene.pix0]),
+        "frame": torch.stack([fast * scene.fast, slow * scene.slow, scene.layer_thickness * scene.normal, scene.pix0]),
         "normal": scene.normal,
         "omega_scale": scene.pixel_area * (1 if scene.point_pixel else scene.close_distance),
         "absorption": scene.layer_thickness * scene.attenuation,

@@ -136,7 +136,7 @@ def _last_sub_pixel(d: Derivation, position: tuple[int, int] | None) -> tuple[fl
         return 0.0, 0.0
     slow, fast = position
     n = d.scene.oversample
-    sub = d.scene.pixel_size / n
+    sub = d.scene.pixel_size[0] / n
     return sub * (fast * n + n - 1) + sub / 2, sub * (slow * n + n - 1) + sub / 2
 
 

@@ -110,7 +110,7 @@ def _size_lines(line: CommandLine, d: Derivation) -> Iterator[str]:
         yield f"auto-selected {d.scene.oversample}-fold oversampling"
     elif typed < d.decided.recommended_oversample:
         placement = d.placement
-        reciprocal = line.wavelength_angstrom / 1e10 * placement.distance / placement.pixel_size
+        reciprocal = line.wavelength_angstrom / 1e10 * placement.distance / placement.pixel_size[0]
         yield f"WARNING: maximum dimension of sample is {1e10 * max(edges):g} A"
         yield f"         but reciprocal pixel size is {1e10 * reciprocal:g} A"
         yield "         intensity may vary significantly across a pixel!"
@@ -182,7 +182,7 @@ def _beam_lines(line: CommandLine, d: Derivation) -> Iterator[str]:
 def _detector_lines(line: CommandLine, d: Derivation) -> Iterator[str]:
     p, detector = d.placement, d.experiment.detector
     yield (
-        f"  distance={p.distance:g} detsize={p.size_fast:g}x{p.size_slow:g}  pixel={p.pixel_size:g} meters "
+        f"  distance={p.distance:g} detsize={p.size_fast:g}x{p.size_slow:g}  pixel={p.pixel_size[0]:g} meters "
         f"({detector.n_fast}x{detector.n_slow} pixels)"
     )
     yield f"  sensor is {d.layers.thickness:g} m thick in {d.layers.n} layers with mu= {d.layers.attenuation:g}"

@@ -70,7 +70,7 @@ def crystal_size(experiment: Experiment, cell: Cell, without: Quirk | None = Non
     return CrystalSize((cells[0], cells[1], cells[2]), clipped)
 
 
-def recommended_oversample(experiment: Experiment, cell: Cell, distance: float, pixel_size: float) -> int:
+def recommended_oversample(experiment: Experiment, cell: Cell, distance: float, pixel_size: tuple[float, float]) -> int:
     """ceil(3 L/r) sub-pixels per axis: r = lambda distance/pixel, L the largest crystal edge (docs/model.md, Crystal size).
 
     Parameters
@@ -79,13 +79,15 @@ def recommended_oversample(experiment: Experiment, cell: Cell, distance: float, 
         With the number of cells decided.
     cell : Cell
         In floats.
-    distance, pixel_size : float
+    distance : float
         [m]
+    pixel_size : tuple of 2 float
+        Along fast and slow [m]; the longer one counts.
     """
     largest = max(
         edge * detached(n) for edge, n in zip(cell.lengths, elements(experiment.crystal.n_cells), strict=True)
     )
-    reciprocal_pixel = wavelength_m(experiment, FLOAT_OPS) * distance / pixel_size
+    reciprocal_pixel = wavelength_m(experiment, FLOAT_OPS) * distance / max(pixel_size)
     if reciprocal_pixel == 0:  # int(infinity) is the most negative integer in the original
         return 1
     return max(1, whole(3 * largest / reciprocal_pixel))

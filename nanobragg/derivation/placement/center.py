@@ -14,12 +14,14 @@ from nanobragg.derivation.vectors import Ops
 class Center:
     """The reference point (fast, slow) [m] by the rules of the convention, and the numbers that reports print."""
 
-    def __init__(self, det: Detector, quirks: frozenset[Quirk], convention: str, pixel: Any, ops: Ops) -> None:
+    def __init__(
+        self, det: Detector, quirks: frozenset[Quirk], convention: str, pixel: tuple[Any, Any], ops: Ops
+    ) -> None:
         rule = CONVENTIONS[convention].center
         typed = (None, None) if det.size_mm is None or Quirk.DETSIZE_NOT_ROUNDED not in quirks else det.size_mm
         size_fast, size_slow = (
-            pixel * n if mm is None else ops.lift(mm) / 1000
-            for n, mm in zip((det.n_fast, det.n_slow), typed, strict=True)
+            edge * n if mm is None else ops.lift(mm) / 1000
+            for edge, n, mm in zip(pixel, (det.n_fast, det.n_slow), typed, strict=True)
         )
         self.size_fast, self.size_slow = size_fast, size_slow
         """[m]: whole pixels, or the typed size under DETSIZE_NOT_ROUNDED"""
@@ -28,8 +30,8 @@ class Center:
         given = (None, None) if det.beam_center_convention_mm is None else elements(det.beam_center_convention_mm)
 
         foot = [
-            size / 2 if o is None else (ops.lift(o) - 0.5) * pixel
-            for o, size in zip(org, (size_fast, size_slow), strict=True)
+            size / 2 if o is None else (ops.lift(o) - 0.5) * edge
+            for o, size, edge in zip(org, (size_fast, size_slow), pixel, strict=True)
         ]
         self.xclose, self.yclose = (
             f if c is None else ops.lift(c) / 1000 for c, f in zip(close_point, foot, strict=True)
@@ -37,11 +39,11 @@ class Center:
 
         ignored = Quirk.XDS_BEAM_IGNORED in quirks
         shifted = Quirk.DEFAULT_CENTRE_SHIFT in quirks and rule.default_px is not None
-        size_x, size_y = (size_slow, size_fast) if rule.x_is_slow else (size_fast, size_slow)
+        along = ((size_fast, pixel[0]), (size_slow, pixel[1]))
         if shifted:
             assert rule.default_px is not None
             x_default, y_default = (
-                _shifted(size, pixel, n) for size, n in zip((size_x, size_y), rule.default_px, strict=True)
+                _shifted(*one, n) for one, n in zip(along[:: -1 if rule.x_is_slow else 1], rule.default_px, strict=True)
             )
         else:
             x_default, y_default = self._written(rule, size_fast / 2, size_slow / 2, pixel, size_slow)
@@ -50,7 +52,7 @@ class Center:
         x, y = (d if g is None else ops.lift(g) / 1000 for g, d in zip(given, (x_default, y_default), strict=True))
         self.xbeam, self.ybeam = x, y
         if rule.x_is_slow:
-            fast, slow = y + rule.offset_px * pixel, x + rule.offset_px * pixel
+            fast, slow = y + rule.offset_px * pixel[0], x + rule.offset_px * pixel[1]
         else:
             fast, slow = x, (size_slow - y if rule.y_flipped else y)
 
@@ -70,10 +72,10 @@ class Center:
         self.fast, self.slow = fast, slow
 
     @staticmethod
-    def _written(rule: Any, fast: Any, slow: Any, pixel: Any, size_slow: Any) -> tuple[Any, Any]:
+    def _written(rule: Any, fast: Any, slow: Any, pixel: tuple[Any, Any], size_slow: Any) -> tuple[Any, Any]:
         """(X, Y) that the convention writes for the point (fast, slow)."""
         if rule.x_is_slow:
-            return slow - rule.offset_px * pixel, fast - rule.offset_px * pixel
+            return slow - rule.offset_px * pixel[1], fast - rule.offset_px * pixel[0]
         return fast, (size_slow - slow if rule.y_flipped else slow)
 
 

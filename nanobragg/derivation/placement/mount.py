@@ -22,7 +22,8 @@ class Mount:
         self._ops, self._pivot, self._quirks = ops, det.pivot, experiment.quirks
         self.convention = convention_in_force(experiment)
         self.pivot = self.pivot_of(self.convention)
-        self.pixel_size = ops.lift(det.pixel_size_mm) / 1000
+        edges = det.pixel_edges_mm
+        self.pixel_size = ops.lift(edges[0]) / 1000, ops.lift(edges[1]) / 1000
         frame = self.frame = frame_of(experiment, self.convention, ops)
         x, y, z = (radians(angle, ops) for angle in elements(det.rotation_deg))
         self._rotation = (x, y, z)

@@ -72,7 +72,7 @@ def moved_by(experiment: Experiment, mount: Mount, center: Center, pix0: Vec) ->
         except ConfigError:
             found[Quirk.ODET_REPLACED] = True
         else:
-            if apart(frame.normal, normal):
+            if apart(frame.normal, normal) or abs(dot(frame.fast, frame.slow)) > _APART:
                 found[Quirk.ODET_REPLACED] = False
     if Quirk.PIX0_IGNORED in quirks and mount.given_pix0 is not None and apart(pix0, mount.given_pix0):
         behind = dot(mount.given_pix0, mount.normal) <= 0

@@ -10,11 +10,15 @@ from nanobragg.arrays import detached, elements
 from nanobragg.config import Detector, Experiment, Pose
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.placement.center import Center
+from nanobragg.derivation.placement.frame import Frame
 from nanobragg.derivation.placement.mount import Mount, not_zero
 from nanobragg.derivation.placement.moved import moved_by
-from nanobragg.derivation.vectors import Ops, Vec, cross, dot, floats, radians, rotxyz, unit
+from nanobragg.derivation.vectors import Ops, Vec, cross, dot, floats, norm, radians, rotxyz, unit
 from nanobragg.errors import ConfigError
 from nanobragg.lazy import dataclass
+
+_SKEWED = 1e-7
+"""Cosine of the angle between fast and slow above which it counts: below, the area of a pixel moves by less than 1e-14."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Placement:
     pix0: Vec
     close_distance: Any
     distance: Any
-    pixel_size: Any
+    pixel_size: tuple[Any, Any]
+    """edges along fast and slow"""
     size_fast: Any
     size_slow: Any
     fbeam: Any
@@ -53,6 +58,8 @@ class Placement:
     """along the beam to the detector plane [m]; `distance` leaves two-theta out under TWOTHETA_DISTANCE"""
     normal_replaced: bool
     """the given normal was discarded (ODET_REPLACED)"""
+    sine: Any
+    """of the angle between fast and slow; None: they are perpendicular, or ODET_REPLACED takes them for it"""
     moved_by: dict[Quirk, bool]
     """with floats: the quirks without which something would stand elsewhere, or (True) would be refused"""
 
@@ -85,13 +92,15 @@ def place(experiment: Experiment, ops: Ops) -> Placement:
     if experiment.detector_pose is not None:
         pix0, fast, slow, normal = _posed(experiment.detector_pose, pix0, (fast, slow, normal), ops)
 
-    fclose, sclose = -dot(pix0, fast), -dot(pix0, slow)
+    sine = _sine(frame, quirks, ops)
+    f, s = _along(pix0, fast, slow, sine)
+    fclose, sclose = -f, -s
     close = dot(pix0, normal)
     distance = distance_to_plane = close / not_zero(dot(beam, normal), ops)
     if Quirk.TWOTHETA_DISTANCE in quirks and not mount.honours_pix0:
         distance = close / mount.facing
     x, y, z = (distance * beam[k] - pix0[k] for k in range(3))
-    fbeam, sbeam = dot(fast, (x, y, z)), dot(slow, (x, y, z))
+    fbeam, sbeam = _along((x, y, z), fast, slow, sine)
     if ops.is_float:
         for quirk, error in _refusals(det, mount, close):
             if quirk not in quirks:
@@ -103,9 +112,25 @@ def place(experiment: Experiment, ops: Ops) -> Placement:
         normal=normal, twotheta_axis=frame.twotheta_axis, pix0=pix0, close_distance=close, distance=distance,
         pixel_size=pixel, size_fast=center.size_fast, size_slow=center.size_slow, fbeam=fbeam, sbeam=sbeam,
         fclose=fclose, sclose=sclose, xbeam=center.xbeam, ybeam=center.ybeam, xclose=center.xclose, yclose=center.yclose,
-        org_x=fclose / pixel + 0.5, org_y=sclose / pixel + 0.5, distance_to_plane=distance_to_plane,
-        normal_replaced=frame.normal_replaced, moved_by=moved,
+        org_x=fclose / pixel[0] + 0.5, org_y=sclose / pixel[1] + 0.5, distance_to_plane=distance_to_plane,
+        normal_replaced=frame.normal_replaced, sine=sine, moved_by=moved,
     )  # fmt: skip
+
+
+def _sine(frame: Frame, quirks: frozenset[Quirk], ops: Ops) -> Any:
+    """`Placement.sine`"""
+    if Quirk.ODET_REPLACED in quirks or abs(detached(dot(frame.fast, frame.slow))) <= _SKEWED:
+        return None
+    return norm(cross(frame.fast, frame.slow), ops)
+
+
+def _along(point: Vec, fast: Vec, slow: Vec, sine: Any) -> tuple[Any, Any]:
+    """Coordinates along fast and slow of a point, up to a part along the normal."""
+    f, s = dot(point, fast), dot(point, slow)
+    if sine is None:
+        return f, s
+    skew = dot(fast, slow)
+    return (f - skew * s) / (sine * sine), (s - skew * f) / (sine * sine)
 
 
 def _refusals(det: Detector, mount: Mount, close: float) -> Iterator[tuple[Quirk, ConfigError]]:

@@ -106,10 +106,15 @@ class Plane:
                 "has no prediction: rays are met with a plane",
                 "render the image instead, nanobragg.simulate(experiment)",
             )
-        self.fast, self.slow, self.normal, self.pix0 = (
+        fast, slow, self.normal, self.pix0 = (
             np.asarray(v, dtype=np.float64) for v in (scene.fast, scene.slow, scene.normal, scene.pix0)
         )
-        self.pixel = float(scene.pixel_size)
+        edges = np.asarray(scene.pixel_size, dtype=np.float64)
+        self.steps = edges[:, None] * np.stack([fast, slow])
+        """(2, 3) from pixel to pixel along fast and slow [m]"""
+        skew = float(fast @ slow)
+        self.per_metre = np.stack([fast - skew * slow, slow - skew * fast]) / (1 - skew * skew) / edges[:, None]
+        """(2, 3) vectors of the plane whose products with a place of it are its pixels along fast and slow [1/m]"""
         self.distance = float(self.pix0 @ self.normal)
         self.has_sensor = scene.has_sensor
         self.depths = np.arange(scene.n_layers) * float(scene.layer_thickness)
@@ -135,16 +140,15 @@ class Plane:
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = 0.0 if captured is None else captured @ self.depths / captured.sum(-1)
             place = direction * ((self.distance + depth) / along)[..., None] - self.pix0
-            found = np.stack([place @ self.fast, place @ self.slow], -1) / self.pixel
+            found = place @ self.per_metre.T
         # layers stand behind each other along the normal: the place on them is that of the pixel above
         return np.where((along * self.distance > 0)[..., None], found, np.nan)
 
     def slopes(self, direction: Array) -> Array:
         """(..., 2, 3): derivative of `pixels` on the front by the direction."""
         along = (direction @ self.normal)[..., None, None]
-        axes = np.stack([self.fast, self.slow])
-        across = (direction @ axes.T)[..., None] * self.normal / along
-        return np.asarray((axes - across) * self.distance / along / self.pixel)
+        across = (direction @ self.per_metre.T)[..., None] * self.normal / along
+        return np.asarray((self.per_metre - across) * self.distance / along)
 
 
 def polarization(scene: Scene, incident: Array, direction: Array) -> Array:
@@ -170,7 +174,6 @@ def spot_covariance(plane: Plane, rays: Rays, captured: Array) -> Array:
         total = captured.sum(-1)
         mean = captured @ plane.depths / total
         variance = np.maximum(captured @ plane.depths**2 / total - mean**2, 0.0)
-        lean = rays.direction @ np.stack([plane.fast, plane.slow], -1)
-        lean = lean / ((rays.direction @ plane.normal)[..., None] * plane.pixel)
+        lean = rays.direction @ plane.per_metre.T / (rays.direction @ plane.normal)[..., None]
         found = found + variance[..., None, None] * lean[..., :, None] * lean[..., None, :]
     return found

@@ -74,8 +74,7 @@ def predicted(derived: Derivation, d_min: float | None = None, *, least: float =
 
 def resolution(scene: Scene, plane: Plane, mean: Mean) -> float:
     """Spacing [Angstrom] of the outermost pixel corner."""
-    corners = [plane.pix0 + plane.pixel * (f * plane.fast + s * plane.slow)
-               for f in (0, scene.n_fast) for s in (0, scene.n_slow)]  # fmt: skip
+    corners = [plane.pix0 + np.array([f, s]) @ plane.steps for f in (0, scene.n_fast) for s in (0, scene.n_slow)]
     cosine = min(float(c @ mean.beam / np.linalg.norm(c)) for c in corners)
     return mean.wavelength / (2 * math.sqrt(max((1 - cosine) / 2, 1e-12)))
 

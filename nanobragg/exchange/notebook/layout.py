@@ -19,7 +19,8 @@ _RINGS = 3
 
 def in_laboratory(panel: Panel, fast: NDArray[np.float64], slow: NDArray[np.float64]) -> NDArray[np.float64]:
     """(..., 3) places of a panel [mm]; parameters as `on_plane`."""
-    return np.asarray(panel.origin + panel.pixel_mm * (fast[..., None] * panel.fast + slow[..., None] * panel.slow))
+    along_fast, along_slow = panel.edges_mm[0] * panel.fast, panel.edges_mm[1] * panel.slow
+    return np.asarray(panel.origin + fast[..., None] * along_fast + slow[..., None] * along_slow)
 
 
 def on_plane(panel: Panel, fast: NDArray[np.float64], slow: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:

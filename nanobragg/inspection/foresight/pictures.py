@@ -51,7 +51,8 @@ def _mean_pixel(scene: Scene) -> float:
     The squared lattice factor of N cells has the mean N over a cell of reciprocal space (Parseval).
     """
     distance = detached(scene.distance) or math.inf
-    omega = (detached(scene.pixel_size) / distance) ** 2
+    edges = [detached(edge) for edge in elements(scene.pixel_size)]
+    omega = edges[0] * edges[1] / distance**2
     cells = math.prod(detached(n) for n in elements(scene.n_cells))
     return detached(scene.r_e_sqr) * detached(scene.fluence) * _mean_factor(scene) * cells * omega
 

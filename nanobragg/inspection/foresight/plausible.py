@@ -143,8 +143,8 @@ def _beam_beside(panels: Sequence[Decided]) -> str:
     gaps = []
     for one in panels:
         p, det = one.placement, _panel(one)
-        pairs = ((detached(p.fbeam), det.n_fast), (detached(p.sbeam), det.n_slow))
-        gaps.append(max(max(-at, at - n * detached(p.pixel_size)) for at, n in pairs))
+        places = zip((p.fbeam, p.sbeam), (det.n_fast, det.n_slow), p.pixel_size, strict=True)
+        gaps.append(max(max(-detached(at), detached(at) - n * detached(edge)) for at, n, edge in places))
     if not min(gaps) > FARTHEST_BEAM * size:
         return ""
     return (
@@ -155,8 +155,11 @@ def _beam_beside(panels: Sequence[Decided]) -> str:
 
 def _corners(decided: Decided) -> list[np.ndarray]:
     p, det = decided.placement, _panel(decided)
-    origin, pixel = np.array([detached(x) for x in p.pix0]), detached(p.pixel_size)
-    fast, slow = (np.array([detached(x) for x in axis]) * pixel for axis in (p.fast, p.slow))
+    origin = np.array([detached(x) for x in p.pix0])
+    fast, slow = (
+        np.array([detached(x) for x in axis]) * detached(edge)
+        for axis, edge in zip((p.fast, p.slow), p.pixel_size, strict=True)
+    )
     return [origin + f * fast + s * slow for f in (0, det.n_fast) for s in (0, det.n_slow)]
 
 
@@ -198,7 +201,7 @@ def _miller_indices(decided: Decided) -> np.ndarray:
     if det.mask is not None:
         kept = det.mask[slow.astype(int), fast.astype(int)].ravel()
         slow, fast = slow[kept], fast[kept]
-    at = np.array(p.pix0) + p.pixel_size * (fast * np.array(p.fast) + slow * np.array(p.slow))
+    at = np.array(p.pix0) + fast * p.pixel_size[0] * np.array(p.fast) + slow * p.pixel_size[1] * np.array(p.slow)
     out = at / np.linalg.norm(at, axis=1, keepdims=True)
     cell = decided.cell
     return (out - np.array(p.beam)) @ np.array([cell.a, cell.b, cell.c]).T / wavelength_m(experiment, FLOAT_OPS)

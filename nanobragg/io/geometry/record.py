@@ -21,11 +21,10 @@ BEAM = np.array([0.0, 0.0, -1.0])
 """Along the beam in the frame of DIALS, where a format has no direction of its own."""
 _PARALLEL = 1e-6
 """Sine of the angle between two axes below which they are parallel."""
-_TOLD_MOVED, _MOST_MOVED = 0.1, 0.6
-"""How far square pixels may move the corners of a panel of oblong ones [pixels]: above the first it is said, above the
-second refused."""
-
-
+_ROUNDING = 1e-12
+"""Cosine of the angle between two axes below which they are perpendicular but for rounding."""
+_SAME = 1e-5
+"""Relative difference of the edges of a pixel, and cosine of the angle between its axes, that a format may leave out."""
 _MAX_PIXELS = 2**28
 """Of one panel: many times the largest detector."""
 R = TypeVar("R")
@@ -66,7 +65,8 @@ class Panel:
 
     n_fast: int
     n_slow: int
-    pixel_mm: float
+    edges_mm: tuple[float, float]
+    """of a pixel along fast and slow"""
     origin: Array
     """outer corner of the first pixel [mm]"""
     fast: Array
@@ -86,6 +86,14 @@ class Panel:
         """Unit vector fast x slow."""
         normal = np.cross(self.fast, self.slow)
         return np.asarray(normal / np.linalg.norm(normal))
+
+    def pixel_of(self, point: Array) -> tuple[float, float]:
+        """Where a point [mm], or its foot on the plane of the panel, lies: (fast, slow) in pixels from the outer corner."""
+        off = point - self.origin
+        f, s, skew = float(off @ self.fast), float(off @ self.slow), float(self.fast @ self.slow)
+        if abs(skew) > _ROUNDING:
+            f, s = (f - skew * s) / (1 - skew * skew), (s - skew * f) / (1 - skew * skew)
+        return f / self.edges_mm[0], s / self.edges_mm[1]
 
     @property
     def distance(self) -> float:
@@ -190,9 +198,6 @@ def panel_of(
 ) -> Panel:  # fmt: skip
     """A panel as a file describes it; what cannot be simulated is refused.
 
-    Pixels are simulated square. Where the two edges differ a little, their mean is the edge of both and the middle of the
-    panel stays where it is; what that moves the corners by is said above 0.1 pixels and refused above 0.6.
-
     Parameters
     ----------
     path, where : path and str
@@ -211,7 +216,7 @@ def panel_of(
     Raises
     ------
     FileFormatError
-        For axes that are parallel, pixels that are too oblong, and numbers that are not finite.
+        For axes that are parallel, edges that are not above 0, and numbers that are not finite.
     """
     check_size(path, where, n_fast, n_slow)
     vectors = [np.asarray(v, dtype=np.float64) for v in (origin, fast, slow)]
@@ -226,22 +231,38 @@ def panel_of(
     if np.linalg.norm(np.cross(fast, slow)) < _PARALLEL:
         raise FileFormatError(path, f"{where}: fs (fast) and ss (slow) of panel {more.get('name', 'panel')} are "
                               "parallel; a panel needs two directions")  # fmt: skip
-    pixel = (edges[0] + edges[1]) / 2
     if not min(edges) > 0:
         raise FileFormatError(path, f"{where}: pixels of {edges[0]:g} x {edges[1]:g} mm; both edges must be > 0")
-    if edges[0] == edges[1]:
-        return Panel(n_fast=n_fast, n_slow=n_slow, pixel_mm=pixel, origin=origin, fast=fast, slow=slow, **more)
-    moved = [n * (edge - pixel) / 2 for n, edge in ((n_fast, edges[0]), (n_slow, edges[1]))]
-    off = (abs(moved[0]) + abs(moved[1])) / pixel
-    stated = f"{where}: pixels of {edges[0]:g} x {edges[1]:g} mm"
-    if off > _MOST_MOVED:
-        raise FileFormatError(path, f"{stated}; only square ones are simulated, and with one edge the corners would be off "
-                              f"by {off:.2g} pixels; describe the panel by square pixels")  # fmt: skip
-    if off > _TOLD_MOVED:
-        warnings.warn(f"{path}: {stated} are simulated square, which moves the corners of the panel by {off:.2g} pixels",
-                      NanoBraggWarning, stacklevel=2)  # fmt: skip
-    origin = origin + moved[0] * fast + moved[1] * slow
-    return Panel(n_fast=n_fast, n_slow=n_slow, pixel_mm=pixel, origin=origin, fast=fast, slow=slow, **more)
+    edges = (float(edges[0]), float(edges[1]))
+    return Panel(n_fast=n_fast, n_slow=n_slow, edges_mm=edges, origin=origin, fast=fast, slow=slow, **more)
+
+
+def one_edge(edges: tuple[float, float], what: str) -> float:
+    """The edge of a pixel for a format that holds one.
+
+    Raises
+    ------
+    ConfigError
+        Where the two differ by more than 1e-5.
+    """
+    if abs(edges[0] - edges[1]) > _SAME * max(edges):
+        raise ConfigError("detector.pixel_size_mm", edges, f"{what} holds one edge for both sides of a pixel",
+                          "use to_dials, to_crystfel or write_nxmx")  # fmt: skip
+    return edges[0] if edges[0] == edges[1] else (edges[0] + edges[1]) / 2
+
+
+def check_perpendicular(panel: Panel, program: str) -> None:
+    """Refuse axes that are not perpendicular, for a program that takes them for it.
+
+    Raises
+    ------
+    ConfigError
+        Where the cosine of the angle between them is above 1e-5.
+    """
+    cosine = float(panel.fast @ panel.slow)
+    if abs(cosine) > _SAME:
+        raise ConfigError("detector.slow_axis", f"a cosine of {cosine:.3g} with the fast axis",
+                          f"files of {program} hold axes that are perpendicular", "use to_crystfel or write_nxmx")  # fmt: skip
 
 
 def tell_lost_group(path: Path, geometry: Geometry) -> None:

@@ -180,13 +180,13 @@ def _write_detector(detector: Any, geometry: Geometry) -> None:
     for name in ("count_time", "frame_time"):
         _value(detector, name, geometry.exposure, "s")
     _value(detector, "distance", abs(first.distance), "mm")
-    for name, n in (("x_pixel_size", first.pixel_mm), ("y_pixel_size", first.pixel_mm)):
+    for name, n in zip(("x_pixel_size", "y_pixel_size"), first.edges_mm, strict=True):
         _value(detector, name, n, "mm")
     # where the beam meets the plane of the first panel, from the outer corner of its first pixel
     beam = np.array([0.0, 0.0, -1.0])
-    point = first.distance / float(beam @ first.normal) * beam - first.origin
-    for name, axis in (("beam_center_x", first.fast), ("beam_center_y", first.slow)):
-        _value(detector, name, float(point @ axis) / first.pixel_mm, "pixel")
+    point = first.distance / float(beam @ first.normal) * beam
+    for name, at in zip(("beam_center_x", "beam_center_y"), first.pixel_of(point), strict=True):
+        _value(detector, name, at, "pixel")
     mask = _pixel_mask(geometry, shape)
     detector.create_dataset("pixel_mask", data=mask, compression="gzip", compression_opts=1)
     detector["pixel_mask_applied"] = np.bool_(False)
@@ -200,8 +200,10 @@ def _write_detector(detector: Any, geometry: Geometry) -> None:
         start += panel.n_slow
         offset = FROM_NEXUS @ (panel.origin - first.origin)
         _translation(module, "module_offset", offset, f"{root}/transformations/translation")
-        for name, axis in (("fast_pixel_direction", panel.fast), ("slow_pixel_direction", panel.slow)):
-            _axis(module, name, panel.pixel_mm, "translation", FROM_NEXUS @ axis, "mm", f"{module.name}/module_offset")
+        for name, axis, edge in (
+            ("fast_pixel_direction", panel.fast, panel.edges_mm[0]), ("slow_pixel_direction", panel.slow, panel.edges_mm[1]),
+        ):  # fmt: skip
+            _axis(module, name, edge, "translation", FROM_NEXUS @ axis, "mm", f"{module.name}/module_offset")
 
 
 def _pixel_mask(geometry: Geometry, shape: tuple[int, int]) -> NDArray[np.uint32]:

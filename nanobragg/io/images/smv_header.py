@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from nanobragg.io.geometry.record import Geometry, flat_beam_center
+from nanobragg.io.geometry.record import Geometry, flat_beam_center, one_edge
 from nanobragg.io.images.smv import mandatory_entries, padded_header
 from nanobragg.lazy import dataclass
 
@@ -109,10 +109,11 @@ def adsc_entries(geometry: Geometry, image: int = 1, adc_offset: float = 0.0) ->
     """
     geometry = geometry.along_beam()
     fast, slow, distance = flat_beam_center(geometry, "an SMV header")
+    pixel = one_edge(geometry.panels[0].edges_mm, "an SMV header")
     width = geometry.osc or 0.0
     start = (geometry.phi_start or 0.0) + (image - 1) * width
     return [
-        ("PIXEL_SIZE", f"{geometry.panels[0].pixel_mm:.12g}"), ("DISTANCE", f"{distance:.12g}"),
+        ("PIXEL_SIZE", f"{pixel:.12g}"), ("DISTANCE", f"{distance:.12g}"),
         ("WAVELENGTH", f"{geometry.wavelength:.12g}"), ("BEAM_CENTER_X", f"{slow:.12g}"),
         ("BEAM_CENTER_Y", f"{fast:.12g}"), ("PHI", f"{start:.12g}"), ("OSC_START", f"{start:.12g}"),
         ("OSC_RANGE", f"{width:.12g}"), ("AXIS", "phi"), ("TWOTHETA", "0"), ("TIME", f"{geometry.exposure:g}"),

@@ -33,10 +33,10 @@ def write_geom(path: Path, geometry: Geometry) -> None:
         lines.append(f"wavelength = {lab.wavelength:.17g} A")
     start, names, bad = 0, _names([panel.name for panel in lab.panels]), 0
     for name, panel in zip(names, lab.panels, strict=True):
-        res = 1000 / panel.pixel_mm
+        res, slow = 1000 / panel.edges_mm[0], panel.slow * (panel.edges_mm[1] / panel.edges_mm[0])
         values: dict[str, Any] = {
             "min_fs": 0, "max_fs": panel.n_fast - 1, "min_ss": start, "max_ss": start + panel.n_slow - 1,
-            "res": f"{res:.17g}", "fs": _expression(panel.fast), "ss": _expression(panel.slow),
+            "res": f"{res:.17g}", "fs": _expression(panel.fast), "ss": _expression(slow),
             "corner_x": f"{panel.origin[0] * res / 1000:.17g}", "corner_y": f"{panel.origin[1] * res / 1000:.17g}",
             "coffset": f"{panel.origin[2] / 1000 - first:.17g}",
         }  # fmt: skip

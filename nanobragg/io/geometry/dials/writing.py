@@ -104,7 +104,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
     return {
         "name": panel.name, "type": "SENSOR_PAD", "fast_axis": _numbers(panel.fast), "slow_axis": _numbers(panel.slow),
         "origin": _numbers(panel.origin), "raw_image_offset": [0, 0], "image_size": [panel.n_fast, panel.n_slow],
-        "pixel_size": [panel.pixel_mm, panel.pixel_mm], "trusted_range": [-1.0, 2147483647.0],
+        "pixel_size": list(panel.edges_mm), "trusted_range": [-1.0, 2147483647.0],
         "thickness": panel.thickness_mm, "material": (panel.material or "Si") if thick else "", "mu": panel.mu_per_mm,
         "identifier": "",
         "mask": rectangles(panel.mask), "gain": 1.0, "pedestal": 0.0, "px_mm_strategy": strategy,

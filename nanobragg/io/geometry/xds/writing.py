@@ -9,7 +9,7 @@ import numpy as np
 from nanobragg.errors import FileFormatError, NanoBraggWarning
 from nanobragg.io.atomic import write_bytes
 from nanobragg.io.geometry.axes import FROM_XDS, Array
-from nanobragg.io.geometry.record import BEAM, Geometry, Panel, Path, one_panel
+from nanobragg.io.geometry.record import BEAM, Geometry, Panel, Path, check_perpendicular, one_panel
 from nanobragg.io.space_groups import P1, group_name, standard_number
 
 
@@ -34,7 +34,7 @@ def write_xds_inp(path: Path, geometry: Geometry, template: str = "image_????.cb
         "! written by nanobragg",
         "JOB= XYCORR INIT COLSPOT IDXREF DEFPIX INTEGRATE CORRECT",
         "DETECTOR= PILATUS  MINIMUM_VALID_PIXEL_VALUE= 0  OVERLOAD= 1048575",
-        f"NX= {panel.n_fast}  NY= {panel.n_slow}  QX= {_g(panel.pixel_mm)}  QY= {_g(panel.pixel_mm)}",
+        f"NX= {panel.n_fast}  NY= {panel.n_slow}  QX= {_g(panel.edges_mm[0])}  QY= {_g(panel.edges_mm[1])}",
         f"ORGX= {_g(org_x)}  ORGY= {_g(org_y)}",
         f"DETECTOR_DISTANCE= {_g(distance)}",
         f"DIRECTION_OF_DETECTOR_X-AXIS= {_row(panel.fast)}",
@@ -68,7 +68,7 @@ def write_xparm(path: Path, geometry: Geometry) -> None:
         f" {_g(xds.wavelength)} {_row(xds.beam / xds.wavelength)}",
         f" {_group(path, xds)} {_row(np.array(xds.parameters))}",
         *(f" {_row(axis)}" for axis in xds.axes),
-        f" 1 {panel.n_fast} {panel.n_slow} {_g(panel.pixel_mm)} {_g(panel.pixel_mm)}",
+        f" 1 {panel.n_fast} {panel.n_slow} {_g(panel.edges_mm[0])} {_g(panel.edges_mm[1])}",
         f" {' '.join(_g(x) for x in _org(panel))}",
         f" {_row(panel.fast)}",
         f" {_row(panel.slow)}",
@@ -81,8 +81,9 @@ def write_xparm(path: Path, geometry: Geometry) -> None:
 
 def _org(panel: Panel) -> tuple[float, float, float]:
     """ORGX, ORGY and the signed distance along fast x slow."""
-    x, y = -float(panel.origin @ panel.fast), -float(panel.origin @ panel.slow)
-    return x / panel.pixel_mm + 0.5, y / panel.pixel_mm + 0.5, panel.distance
+    check_perpendicular(panel, "XDS")
+    x, y = panel.pixel_of(np.zeros(3))
+    return x + 0.5, y + 0.5, panel.distance
 
 
 def _g(value: float) -> str:

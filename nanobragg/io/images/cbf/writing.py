@@ -53,6 +53,7 @@ def save_cbf(
     geometry = geometry.along_beam()
     fast, slow, distance = flat_beam_center(geometry, "a miniCBF header")
     panel = geometry.panels[0]
+    edges = panel.edges_mm
     pixels = whole_counts(counts, (panel.n_slow, panel.n_fast), np.int32)
     if panel.mask is not None:
         pixels = np.where(panel.mask, pixels, _MASKED).astype(np.int32)
@@ -61,12 +62,12 @@ def save_cbf(
     width = geometry.osc or 0.0
     sensor = _SENSORS.get(panel.material, panel.material)
     comments = [
-        "Detector: nanobragg simulation, S/N 0", now, f"Pixel_size {panel.pixel_mm / 1000:.9g} m x {panel.pixel_mm / 1000:.9g} m",
+        "Detector: nanobragg simulation, S/N 0", now, f"Pixel_size {edges[0] / 1000:.9g} m x {edges[1] / 1000:.9g} m",
         *([f"{sensor} sensor, thickness {panel.thickness_mm / 1000:.6f} m"] if panel.thickness_mm else []),
         f"Exposure_time {geometry.exposure:.7f} s", f"Exposure_period {geometry.exposure:.7f} s", "Tau = 0 s",
         "Count_cutoff 2147483647 counts", f"Wavelength {geometry.wavelength:.12g} A",
         f"Detector_distance {distance / 1000:.12g} m",
-        f"Beam_xy ({fast / panel.pixel_mm:.9f}, {slow / panel.pixel_mm:.9f}) pixels", f"Flux {geometry.flux or 0:g}",
+        f"Beam_xy ({fast / edges[0]:.9f}, {slow / edges[1]:.9f}) pixels", f"Flux {geometry.flux or 0:g}",
         f"Start_angle {(geometry.phi_start or 0.0) + (image - 1) * width:.9g} deg.", f"Angle_increment {width:.9g} deg.",
         f"Polarization {(1 + (geometry.kahn_factor or 0.0)) / 2:.12g}",
     ]  # fmt: skip
