@@ -20,7 +20,8 @@ static nb_background body(int path, int uneven) {
         incident[3 * i] = cos(angle), incident[3 * i + 1] = sin(angle);
         wavelength[i] = 1e-10 * (1.0 + 1e-3 * i), weight[i] = 1.0 / N_RAYS;
     }
-    b.n_fast = N_FAST, b.pixel_size[0] = b.pixel_size[1] = 1e-3, b.pixel_area = 1e-6, b.distance = b.close_distance = 0.1;
+    b.n_fast = N_FAST, b.pixel_size[0] = b.pixel_size[1] = 1e-3, b.pixel_area = 1e-6,
+    b.distance = b.close_distance = 0.1;
     b.pix0[0] = 0.1, b.pix0[2] = -0.02, b.fast[2] = 1.0, b.slow[1] = -1.0, b.normal[0] = 1.0, b.beam[0] = 1.0;
     b.polarized = 1, b.kahn_factor = 0.5, b.polarization_axis[2] = 1.0, b.sensor_depth = 1.0;
     b.incident = incident, b.wavelength = wavelength, b.weight = weight, b.n_sources = 1;

@@ -225,7 +225,7 @@ def test_distance_of_a_tilted_panel():
 @pytest.mark.parametrize("kernel", ["scalar", "auto"])
 def test_oblong_pixels_are_every_other_one_of_a_square_grid(kernel, curved):
     """A pixel of 2a x a has its center where a grid of a, moved by a/2, has that of every other pixel, and twice its area."""
-    a, crystal = 1.5, nb.Crystal(unit_cell=nb.UnitCell(50, 60, 70, 80, 95, 105), n_cells=(3, 4, 2), misset_deg=(10, 20, 30),
+    a, crystal = 1.0, nb.Crystal(unit_cell=nb.UnitCell(50, 60, 70, 80, 95, 105), n_cells=(3, 4, 2), misset_deg=(10, 20, 30),
                                  structure_factors=nb.StructureFactors.constant(9.0))  # fmt: skip
     common = {"distance_mm": 60.0, "rotation_deg": (3.0, -4.0, 0.0), "curved": curved}
     water = nb.Background(components=() if curved else (nb.Amorphous(thickness_mm=1.0),))
@@ -235,6 +235,6 @@ def test_oblong_pixels_are_every_other_one_of_a_square_grid(kernel, curved):
                                    sampling=nb.Sampling(oversample=1))  # fmt: skip
         return nb.simulate(experiment, kernel=kernel)
 
-    oblong = image(n_fast=9, n_slow=7, pixel_size_mm=(2 * a, a), beam_center_mm=(12.0, 5.0))
-    square = image(n_fast=18, n_slow=7, pixel_size_mm=a, beam_center_mm=(12.0 - a / 2, 5.0))
+    oblong = image(n_fast=9, n_slow=7, pixel_size_mm=(2 * a, a), beam_center_mm=(8.0, 3.3))
+    square = image(n_fast=18, n_slow=7, pixel_size_mm=a, beam_center_mm=(8.0 - a / 2, 3.3))
     np.testing.assert_allclose(oblong, 2 * square[:, ::2], rtol=1e-9)  # measured: 3e-11

@@ -55,6 +55,11 @@ CASES = {
         "detector": nb.Detector(n_fast=SIZE, n_slow=SIZE, distance_mm=100.0, rotation_deg=(2, 10, 20),
                                 sensor=nb.Sensor(thickness_um=450, attenuation_um=250, n_layers=5))
     },
+    "oblong pixels between skewed axes, with a sensor": {
+        "detector": nb.Detector(n_fast=SIZE, n_slow=SIZE, pixel_size_mm=(0.09, 0.08), distance_mm=100.0, pivot="sample",
+                                rotation_deg=(2, 10, 20), fast_axis=(0.0, 0.1, 1.0), slow_axis=(0.0, -1.0, 0.05),
+                                sensor=nb.Sensor(thickness_um=450, attenuation_um=250, n_layers=5))
+    },
 }  # fmt: skip
 
 

@@ -206,6 +206,8 @@ def _plain_type(meta: Any) -> Any:
     if meta["kind"].startswith("vector"):
         item: Any = float | None if meta["items_optional"] else float
         return types.GenericAlias(tuple, (item,) * int(meta["kind"][-1]))
+    if meta["kind"] == "edges":
+        return float | types.GenericAlias(tuple, (float, float))
     known = {"scalar": float, "int": int, "bool": bool, "matrix3": np.ndarray, "array": np.ndarray, "symbol": str | int}
     return known.get(meta["kind"], Any)
 
@@ -246,7 +248,13 @@ def _type_words(meta: Any) -> Iterator[str]:
     elif kind.startswith("vector"):
         yield f"{kind[-1]} floats"
     else:
-        known = {"scalar": "float", "matrix3": "(3, 3) array", "symbol": "str or int", "other": "object"}
+        known = {
+            "scalar": "float",
+            "edges": "float or 2 floats",
+            "matrix3": "(3, 3) array",
+            "symbol": "str or int",
+            "other": "object",
+        }
         yield known.get(kind, kind)
     yield from map(repr, meta["words"])
     if meta["differentiable"]:
