@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -106,10 +107,24 @@ def _convert_images(typed: Any) -> int:
     more = {"converted_from": [os.path.basename(path) for path in typed.inputs], "source": record}
     if typed.compression not in ("gzip", "bitshuffle-lz4", "none"):
         raise UsageError(f"--compression {typed.compression}: must be gzip, bitshuffle-lz4 or none")
-    run = Run(compression=typed.compression, sidecar=typed.expt)
-    for name in write_images(typed.output, _images(typed.inputs, geometry), geometry, run, more):
+    known = _counted(record)
+    more |= known
+    run = Run(compression=typed.compression, sidecar=typed.expt, adc_offset=max(known.get("adc_offset", 0.0), 0.0))
+    for name in write_images(
+        typed.output, _images(typed.inputs, geometry), geometry, run, more, known.get("saturation")
+    ):
         sys.stdout.write(f"{name}\n")
     return 0
+
+
+def _counted(record: str | None) -> dict[str, Any]:
+    """Offset and saturation of counts, as the record of an image of ours has them."""
+    try:
+        found = json.loads(record or "{}")
+    except ValueError:
+        return {}
+    kinds: dict[str, Any] = {"adc_offset": (int, float), "saturation": int}
+    return {name: found[name] for name, kind in kinds.items() if isinstance(found.get(name), kind)}
 
 
 def _geometry_of_images(typed: Any) -> Any:

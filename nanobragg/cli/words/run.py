@@ -51,16 +51,18 @@ def _run(typed: Any) -> int:
     run = dataclasses.replace(run, output=output, **changes)
     seed = run.seed if run.seed is not None else drawn_seed()
     images = simulate_scan(experiment, run.n_images, backend=run.backend, kernel=run.kernel, n_threads=run.n_threads)
-    more = {"backend": run.backend}
+    more: dict[str, Any] = {"backend": run.backend}
+    saturation: int | None = None
     if plan.readout is not None:
         images = exposed(images, experiment, plan.readout, checked_seed("run.seed", seed), run.n_threads)
         offset = detached(plan.readout.offset_adu)
         run = dataclasses.replace(run, adc_offset=max(offset, 0.0))
-        more |= {"noise_seed": seed, "adc_offset": offset, "readout": plain(plan.readout)}  # type: ignore[dict-item]
+        saturation = plan.readout.saturation
+        more |= {"noise_seed": seed, "adc_offset": offset, "saturation": saturation, "readout": plain(plan.readout)}
     elif run.noise:
         images = noisy(images, seed, run.adc_offset)
-        more |= {"noise_seed": seed, "adc_offset": run.adc_offset}  # type: ignore[dict-item]
-    for name in write_images(output, images, experiment, run, more):
+        more |= {"noise_seed": seed, "adc_offset": run.adc_offset}
+    for name in write_images(output, images, experiment, run, more, saturation):
         sys.stdout.write(f"{name}\n")
     return 0
 
@@ -90,11 +92,14 @@ def _stream(seed: int, image: int, panel: int) -> int:
     return int(np.random.SeedSequence([seed, image, panel]).generate_state(1, np.uint64)[0])
 
 
-def write_images(output: str, images: Any, experiment: Any, run: Any, more: dict[str, Any]) -> list[str]:
+def write_images(
+    output: str, images: Any, experiment: Any, run: Any, more: dict[str, Any], saturation: int | None = None
+) -> list[str]:
     """Write a scan in the format of the suffix; returns the names."""
     suffix = os.path.splitext(output)[1].lower()
     if suffix in (".nxs", ".h5", ".hdf5"):
-        write_nxmx(output, images, experiment, compression=run.compression, provenance=more, sidecar=run.sidecar)
+        write_nxmx(output, images, experiment, compression=run.compression, provenance=more, sidecar=run.sidecar,
+                   saturation=saturation)  # fmt: skip
         return [output]
     if suffix == ".bin":
         first = list(images)
@@ -103,4 +108,4 @@ def write_images(output: str, images: Any, experiment: Any, run: Any, more: dict
         write_float(output, first[0])
         return [output]
     return write_frames(output, images, experiment, dialect=run.dialect, adc_offset=run.adc_offset, provenance=more,
-                        sidecar=run.sidecar)  # fmt: skip
+                        sidecar=run.sidecar, saturation=saturation)  # fmt: skip

@@ -213,6 +213,11 @@ class Readout(Config):
         return low, min(2**self.bits - 1, int(info.max)) if self.max_adu is None else self.max_adu
 
     @property
+    def saturation(self) -> int:
+        """Largest number that is a count: above it a pixel is an overload [ADU]."""
+        return self.limits[1] - 1
+
+    @property
     def flag_values(self) -> dict[str, int]:
         """Values of gap, dead and overload."""
         default = {"gap": 0, "dead": 0} if self.dtype.kind == "u" else {"gap": -1, "dead": -2}

@@ -45,8 +45,10 @@ def check_dialect(dialect: str) -> None:
 class Described:
     """Geometry and record of an experiment, or of images that are converted and have a geometry alone."""
 
-    def __init__(self, experiment: Experiment | Geometry, more: Mapping[str, Any] | None = None) -> None:
-        self.experiment = experiment
+    def __init__(
+        self, experiment: Experiment | Geometry, more: Mapping[str, Any] | None = None, saturation: int | None = None
+    ) -> None:
+        self.experiment, self.saturation = experiment, saturation
         self.more = dict(more or {})
 
     @cached_property
@@ -78,7 +80,8 @@ class Described:
 
     def write_cbf(self, path: File, counts: Any, image: int) -> None:
         """Write a miniCBF file."""
-        save_cbf(path, counts, self.geometry, image=image, text=self.record(image=image))
+        text = self.record(image=image)
+        save_cbf(path, counts, self.geometry, image=image, text=text, saturation=self.saturation)
 
     def write_smv(
         self, path: File, counts: Any, dialect: str, image: int, adc_offset: float = 0.0, header: Any = ()
@@ -94,6 +97,6 @@ class Described:
             g = self._smv_geometry
             entries = [*dataclasses.replace(g, phi_deg=g.phi_deg + (image - 1) * g.osc_deg).entries()]
         else:
-            entries = adsc_entries(self.geometry, image, adc_offset)
+            entries = adsc_entries(self.geometry, image, adc_offset, self.saturation)
         record = (SMV_KEY, packed(self.record(image=image, adc_offset=adc_offset)))
         save_smv(path, counts, [*entries, record, *(() if isinstance(header, bytes) else entries_of(header))])

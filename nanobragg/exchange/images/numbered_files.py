@@ -44,7 +44,7 @@ def numbered(template: str | PathLike[str]) -> str:
 
 def write_frames(
     template: str | PathLike[str], images: Any, experiment: Experiment, *, dialect: str = "dxtbx", adc_offset: float = 0.0,
-    provenance: Any = None, sidecar: bool = False,
+    provenance: Any = None, sidecar: bool = False, saturation: int | None = None,
 ) -> list[str]:  # fmt: skip
     """Write the images of a scan, one file each; the suffix decides the format.
 
@@ -64,13 +64,16 @@ def write_frames(
         Further values for the record.
     sidecar : bool
         Also write a DIALS experiment list beside the images.
+    saturation : int, optional
+        Largest number of a pixel that is a count; None: that of the type. Of a `Readout`:
+        ``readout.saturation``.
 
     Returns
     -------
     list of str
         The names.
     """
-    described = Described(experiment, provenance)
+    described = Described(experiment, provenance, saturation)
     write = _writer(numbered(template), described, dialect, adc_offset)
     names = []
     for i, image in enumerate([images] if getattr(images, "ndim", 3) == 2 else images, 1):

@@ -14,7 +14,15 @@ from nanobragg.io.images.nxmx import save_nxmx
 from nanobragg.io.images.smv import save_smv
 
 
-def write_cbf(path: File, counts: Any, experiment: Experiment, *, image: int = 1, provenance: Any = None) -> None:
+def write_cbf(
+    path: File,
+    counts: Any,
+    experiment: Experiment,
+    *,
+    image: int = 1,
+    provenance: Any = None,
+    saturation: int | None = None,
+) -> None:
     """Write one image of counts with its geometry as miniCBF.
 
     Parameters
@@ -30,18 +38,21 @@ def write_cbf(path: File, counts: Any, experiment: Experiment, *, image: int = 1
         Number of this image in the scan, from 1.
     provenance : dict, optional
         Further values for the record, see `nanobragg.exchange.images.provenance`.
+    saturation : int, optional
+        Largest number of a pixel that is a count, for the header; None: that of the type. Of a `Readout`:
+        ``readout.saturation``.
 
     Raises
     ------
     ConfigError
         For a tilted detector or several panels (use write_nxmx), and for expected photons in place of counts.
     """
-    Described(experiment, provenance).write_cbf(path, counts, image)
+    Described(experiment, provenance, saturation).write_cbf(path, counts, image)
 
 
 def write_nxmx(
     path: File, images: Any, experiment: Experiment, *, compression: str = "gzip", provenance: Any = None,
-    sidecar: bool = False,
+    sidecar: bool = False, saturation: int | None = None,
 ) -> None:  # fmt: skip
     """Write images and geometry as NXmx.
 
@@ -60,6 +71,9 @@ def write_nxmx(
         Further values for the record (see `nanobragg.exchange.images.provenance`), for example the seed of the noise.
     sidecar : bool
         Also write the geometry as a DIALS experiment list beside it.
+    saturation : int, optional
+        Largest number of a pixel that is a count, for the header; None: that of the type. Of a `Readout`:
+        ``readout.saturation``.
 
     Raises
     ------
@@ -69,7 +83,8 @@ def write_nxmx(
         When the file cannot be written; nothing is left behind.
     """
     described = Described(experiment, provenance)
-    count = save_nxmx(path, images, described.geometry, compression=compression, text=described.record())
+    count = save_nxmx(path, images, described.geometry, compression=compression, text=described.record(),
+                      saturation=saturation)  # fmt: skip
     if sidecar:
         write_sidecar(path, described.geometry, count, single_file=True)
 
@@ -77,7 +92,7 @@ def write_nxmx(
 def write_smv(
     path: File, counts: Any, header: Experiment | bytes | Mapping[str, object] | Iterable[tuple[str, object]] = (), *,
     experiment: Experiment | None = None, dialect: str = "nanobragg", image: int = 1, adc_offset: float = 0.0,
-    provenance: Any = None,
+    provenance: Any = None, saturation: int | None = None,
 ) -> None:  # fmt: skip
     """Write an SMV image in native byte order.
 
@@ -101,6 +116,9 @@ def write_smv(
         Added to the counts; recorded.
     provenance : dict, optional
         Further values for the record.
+    saturation : int, optional
+        Largest number of a pixel that is a count, for the header; None: that of the type. Of a `Readout`:
+        ``readout.saturation``.
 
     Raises
     ------
@@ -117,7 +135,7 @@ def write_smv(
     if experiment is None:
         save_smv(path, counts, header)
     else:
-        Described(experiment, provenance).write_smv(path, counts, dialect, image, adc_offset, header)
+        Described(experiment, provenance, saturation).write_smv(path, counts, dialect, image, adc_offset, header)
 
 
 def write_tiff(path: File, image: Any, experiment: Experiment | None = None, *, provenance: Any = None) -> None:

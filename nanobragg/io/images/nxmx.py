@@ -28,7 +28,13 @@ _MASKED = 1
 
 
 def save_nxmx(
-    path: str | PathLike[str], images: Any, geometry: Geometry, *, compression: str = "gzip", text: str | None = None
+    path: str | PathLike[str],
+    images: Any,
+    geometry: Geometry,
+    *,
+    compression: str = "gzip",
+    text: str | None = None,
+    saturation: int | None = None,
 ) -> int:
     """Write images and geometry as NXmx.
 
@@ -45,6 +51,8 @@ def save_nxmx(
         gzip is read by every HDF5; bitshuffle-lz4 is faster and needs hdf5plugin, here and wherever it is read.
     text : str, optional
         Of our own, stored as ``/entry/nanobragg/provenance``.
+    saturation : int, optional
+        Largest number of a pixel that is a count; None: that of the type.
 
     Returns
     -------
@@ -71,7 +79,7 @@ def save_nxmx(
                               "it is the width of one image")  # fmt: skip
         _write_entry(entry, geometry, count)
         _write_beam(_group(entry["instrument"], "beam", "NXbeam"), geometry)
-        _write_detector(_group(entry["instrument"], "detector", "NXdetector"), geometry)
+        _write_detector(_group(entry["instrument"], "detector", "NXdetector"), geometry, saturation)
         _write_sample(_group(entry, "sample", "NXsample"), geometry, count)
         own = _group(entry, "nanobragg", "NXcollection")
         if text is not None:
@@ -167,7 +175,7 @@ def _write_beam(beam: Any, geometry: Geometry) -> None:
         beam["incident_polarisation_stokes"] = np.array([[1.0, kahn * np.cos(angle), kahn * np.sin(angle), 0.0]])
 
 
-def _write_detector(detector: Any, geometry: Geometry) -> None:
+def _write_detector(detector: Any, geometry: Geometry, saturation: int | None) -> None:
     first, root = geometry.panels[0], "/entry/instrument/detector"
     shape = (sum(p.n_slow for p in geometry.panels), max(p.n_fast for p in geometry.panels))
     detector["description"] = "simulated detector"
@@ -175,7 +183,8 @@ def _write_detector(detector: Any, geometry: Geometry) -> None:
     detector["depends_on"] = f"{root}/transformations/translation"
     detector["sensor_material"] = first.material or "Si"
     _value(detector, "sensor_thickness", first.thickness_mm or _NO_SENSOR_MM, "mm")
-    detector["saturation_value"], detector["underload_value"] = np.int64(2**31 - 1), np.int64(-1)
+    detector["saturation_value"] = np.int64(2**31 - 1 if saturation is None else saturation)
+    detector["underload_value"] = np.int64(-1)
     detector["bit_depth_readout"] = np.int64(32)
     for name in ("count_time", "frame_time"):
         _value(detector, name, geometry.exposure, "s")

@@ -88,7 +88,9 @@ def nanobragg_header(geometry: SmvGeometry, *, as_original: bool = False) -> byt
     return f"{{\nHEADER_BYTES={_ORIGINAL_LENGTH};\n{lines}}}\f".encode().ljust(_ORIGINAL_LENGTH)
 
 
-def adsc_entries(geometry: Geometry, image: int = 1, adc_offset: float = 0.0) -> list[tuple[str, object]]:
+def adsc_entries(
+    geometry: Geometry, image: int = 1, adc_offset: float = 0.0, saturation: int | None = None
+) -> list[tuple[str, object]]:
     """Header entries after the mandatory ones in the words of an ADSC detector.
 
     They give dxtbx, XDS and MOSFLM the right geometry of a detector at right angles to the beam.
@@ -101,6 +103,8 @@ def adsc_entries(geometry: Geometry, image: int = 1, adc_offset: float = 0.0) ->
         Number of this image in the scan, from 1.
     adc_offset : float
         Added to the counts.
+    saturation : int, optional
+        Largest number of a pixel that is a count; None: that of the type.
 
     Raises
     ------
@@ -119,5 +123,5 @@ def adsc_entries(geometry: Geometry, image: int = 1, adc_offset: float = 0.0) ->
         ("OSC_RANGE", f"{width:.12g}"), ("AXIS", "phi"), ("TWOTHETA", "0"), ("TIME", f"{geometry.exposure:g}"),
         ("DATE", datetime.datetime.now(datetime.UTC).strftime("%a %b %d %H:%M:%S %Y")),
         ("DETECTOR_SN", "000"), ("IMAGE_PEDESTAL", f"{adc_offset:g}"), ("ADC_OFFSET", f"{adc_offset:g}"),
-        ("CCD_IMAGE_SATURATION", "65535"),
+        ("CCD_IMAGE_SATURATION", 65535 if saturation is None else min(saturation, 65535)),
     ]  # fmt: skip

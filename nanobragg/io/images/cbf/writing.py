@@ -27,7 +27,13 @@ _MASKED = -1
 
 
 def save_cbf(
-    path: str | PathLike[str], counts: Any, geometry: Geometry, *, image: int = 1, text: str | None = None
+    path: str | PathLike[str],
+    counts: Any,
+    geometry: Geometry,
+    *,
+    image: int = 1,
+    text: str | None = None,
+    saturation: int | None = None,
 ) -> None:
     """Write one image of counts with its geometry.
 
@@ -43,6 +49,8 @@ def save_cbf(
         Number of this image in the scan, from 1.
     text : str, optional
         A line of our own for the header, see `embedded`.
+    saturation : int, optional
+        Largest number of a pixel that is a count; None: that of the type.
 
     Raises
     ------
@@ -65,7 +73,7 @@ def save_cbf(
         "Detector: nanobragg simulation, S/N 0", now, f"Pixel_size {edges[0] / 1000:.9g} m x {edges[1] / 1000:.9g} m",
         *([f"{sensor} sensor, thickness {panel.thickness_mm / 1000:.6f} m"] if panel.thickness_mm else []),
         f"Exposure_time {geometry.exposure:.7f} s", f"Exposure_period {geometry.exposure:.7f} s", "Tau = 0 s",
-        "Count_cutoff 2147483647 counts", f"Wavelength {geometry.wavelength:.12g} A",
+        f"Count_cutoff {2**31 - 1 if saturation is None else saturation} counts", f"Wavelength {geometry.wavelength:.12g} A",
         f"Detector_distance {distance / 1000:.12g} m",
         f"Beam_xy ({fast / edges[0]:.9f}, {slow / edges[1]:.9f}) pixels", f"Flux {geometry.flux or 0:g}",
         f"Start_angle {(geometry.phi_start or 0.0) + (image - 1) * width:.9g} deg.", f"Angle_increment {width:.9g} deg.",
