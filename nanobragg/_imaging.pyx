@@ -219,7 +219,9 @@ cdef class Background:
         c.n_table = len(stol)
         c.stol, c.polynomial = self._pointer(stol), self._pointer(polynomial)
         c.n_index = 0 if found is None else len(found)
-        c.index = NULL if found is None else self._pointer(found)
+        c.index = NULL
+        if found is not None:
+            c.index = self._pointer(found)
         c.strength, c.depth, c.oversample = component.strength, component.depth, component.oversample
         c.has_path = component.path is not None
         c.path[0], c.path[1] = component.path if c.has_path else (0.0, 0.0)

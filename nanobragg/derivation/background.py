@@ -41,7 +41,7 @@ class Component:
     oversample: int
 
     @property
-    def lookup(self) -> Lookup:
+    def lookup(self) -> IndexedTable:
         """The table as the C core reads it."""
         stol, polynomial = _plain(self.stol), _plain(self.polynomial)
         widths = np.diff(stol)
@@ -52,15 +52,15 @@ class Component:
         scale = (len(grid) - 1) / (stol[-1] - stol[0])
         if np.abs(grid[at] - stol).max() <= _EQUIDISTANT * widths.min() and np.array_equal(np.diff(at), parts):
             inside = np.arange(n) - np.repeat(at[:-1], parts)
-            return Lookup(grid, _shifted(np.repeat(polynomial, parts, axis=0), inside / scale), None, scale, 0)
+            return IndexedTable(grid, _shifted(np.repeat(polynomial, parts, axis=0), inside / scale), None, scale, 0)
         n = min(int(np.ceil((stol[-1] - stol[0]) / widths.min())) + 1, _LARGEST_INDEX)
         scale = n / (stol[-1] - stol[0])
         begins = stol[0] + (np.arange(n + 1) - 1e-6) / scale  # a little early, for the core rounds
         found = np.clip(np.searchsorted(stol, begins, side="right") - 1, 0, len(stol) - 2)
-        return Lookup(stol, polynomial, found[:-1].astype(np.float64), scale, int(np.diff(found).max()) + 1)
+        return IndexedTable(stol, polynomial, found[:-1].astype(np.float64), scale, int(np.diff(found).max()) + 1)
 
 
-class Lookup(NamedTuple):
+class IndexedTable(NamedTuple):
     """A table with the way to find an interval."""
 
     stol: NDArray[np.float64]

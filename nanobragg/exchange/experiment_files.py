@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from os import PathLike, fspath
+from os import fspath
 from typing import Any
 
 import numpy as np
 
 from nanobragg.config import Experiment, serialize
+from nanobragg.config.experiment import File
 from nanobragg.config.serialize import plain
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError, FileFormatError
@@ -19,7 +20,6 @@ from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.images.smv import save_smv
 from nanobragg.io.reflections.origin import Origin, checksum
 
-File = str | PathLike[str]
 _TABLES = ("auto", "inline")
 _READERS = ("mtz", "cif", "model", "hkl", "fdump")
 _UNLIMITED = 2**62

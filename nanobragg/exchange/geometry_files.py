@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from os import PathLike, fspath
+from os import fspath
 from typing import Any
 
 from nanobragg.config import Experiment
+from nanobragg.config.experiment import File
 from nanobragg.errors import ConfigError
 from nanobragg.exchange.geometry import of_experiment, to_experiment, wavelength_angstrom
 from nanobragg.exchange.toml import read_toml
@@ -22,7 +23,6 @@ from nanobragg.io.geometry.record import Geometry
 from nanobragg.io.geometry.xds.reading import read_xds
 from nanobragg.io.geometry.xds.writing import write_xds_inp, write_xparm
 
-File = str | PathLike[str]
 _WRITERS: dict[str, Any] = {
     "expt": write_expt, "xds_inp": write_xds_inp, "xparm": write_xparm, "matrix": write_mosflm, "stream": write_stream,
 }  # fmt: skip

@@ -206,6 +206,20 @@ def test_sizes() -> None:
     assert files.count(fullest) <= 12
 
 
+def test_a_public_name_means_one_thing() -> None:
+    """Two classes, or names of types, that are called the same are two things to keep apart, or one that is written twice."""
+    homes: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text()).body:
+            names = [node.name] if isinstance(node, ast.ClassDef) else []
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                names = [node.targets[0].id] if re.fullmatch("([A-Z][a-z]+)+", node.targets[0].id) else []
+            for name in names:
+                if not name.startswith("_"):
+                    homes.setdefault(name, set()).add(module)
+    assert not {name: found for name, found in homes.items() if len(found) > 1}
+
+
 def run(code: str) -> str:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
     assert result.returncode == 0, result.stderr

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.cli.companions.tokens import Option, described, own_options, read_tokens
-from nanobragg.config.image_chain.readout import Maps, Readout
-from nanobragg.config.image_chain.readout import Psf as PointSpread
+from nanobragg.config.image_chain.readout import Maps, Psf, Readout
 from nanobragg.constants import DEFAULT_FLUENCE, R_E_SQR
 from nanobragg.errors import FileFormatError, NanoBraggWarning, UsageError
-from nanobragg.imaging.original.noisify import NumpyNoise, OriginalNoise, Psf, Spread, Stored, spread, stored
+from nanobragg.imaging.original.noisify import Blur, NumpyNoise, OriginalNoise, Spread, Stored, spread, stored
 from nanobragg.imaging.readout import Conditions, Counts, counts
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.images.pgm import write_pgm
@@ -124,7 +123,7 @@ def run_noisify(args: Sequence[str]) -> int:
     fwhm = float(np.float32(get("fwhm", 46e-6)))
     if psf and not math.isfinite(fwhm):
         raise UsageError(f"noisify: -psf_fwhm {1e6 * fwhm:g}: must be a finite number of um")
-    point_spread = Psf(psf, fwhm / image.pixel, get("radius", 0)) if psf and fwhm > 0 else None
+    point_spread = Blur(psf, fwhm / image.pixel, get("radius", 0)) if psf and fwhm > 0 else None
 
     _report(settings, image, psf, fwhm, errors, seed, calibration_state)
     photons = _photons(settings, image)
@@ -276,7 +275,7 @@ def _photons(settings: dict[str, Any], image: _Input) -> NDArray[np.float32]:
     return photons
 
 
-def _tell(result: Spread, psf: Psf) -> NDArray[np.float32]:
+def _tell(result: Spread, psf: Blur) -> NDArray[np.float32]:
     """The spread photons, after saying how they were spread."""
     if psf.radius == 0:
         if result.radius == 0:
@@ -302,11 +301,7 @@ def _write_corrected(
     get = settings.get
     if files.bits not in (16, 32):
         raise UsageError(f"noisify: -bits {files.bits}: must be 16 or 32")
-    spread_by = (
-        PointSpread(kind=psf, fwhm_um=1e6 * get("fwhm", 46e-6), radius_px=get("radius", 0) or None)
-        if psf
-        else PointSpread()
-    )
+    spread_by = Psf(kind=psf, fwhm_um=1e6 * get("fwhm", 46e-6), radius_px=get("radius", 0) or None) if psf else Psf()
     common: dict[str, Any] = {
         "gain_adu_per_photon": get("gain", 1.0), "offset_adu": get("adc", 40.0), "bits": files.bits, "min_adu": 0,
         "psf": spread_by,

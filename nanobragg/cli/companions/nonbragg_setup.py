@@ -22,7 +22,7 @@ _HEADER = {"PIXEL_SIZE": ("pixel", 1000.0), "DISTANCE": ("distance", 1000.0), "C
            "ORGY": ("org_y", 1.0), "PHI": ("phi", 1.0), "OSC_RANGE": ("osc", 1.0)}  # fmt: skip
 _DETECTOR, _PIXEL = 102.4e-3, 0.1e-3
 _MOST_PIXELS = 2**31 - 1
-Roi = tuple[int, int, int, int]
+Edges = tuple[int, int, int, int]
 
 
 def header_defaults(settings: dict[str, Any]) -> tuple[dict[str, Any], SmvImage]:
@@ -46,7 +46,7 @@ def header_defaults(settings: dict[str, Any]) -> tuple[dict[str, Any], SmvImage]
 
 
 @dataclass(frozen=True)
-class Axis:
+class Range:
     """Range, step and number of one sampled quantity."""
 
     n: int
@@ -54,7 +54,7 @@ class Axis:
     step: float
 
     @staticmethod
-    def settled(n: int, width: float, step: float) -> Axis:
+    def settled(n: int, width: float, step: float) -> Range:
         """Fill in what was not typed (below 0) by the original's rules; a range that ends at 0 is one point."""
         if not (math.isfinite(width) and math.isfinite(step)):
             raise UsageError("nonBragg: divergence and dispersion must be finite numbers")
@@ -70,7 +70,7 @@ class Axis:
         elif step <= 0:
             n = max(n, 2)
             step = width / (n - 1)
-        return Axis(n, width, step) if n > 0 and width > 0 and step > 0 else Axis(1, 0.0, 0.0)
+        return Range(n, width, step) if n > 0 and width > 0 and step > 0 else Range(1, 0.0, 0.0)
 
     def offset(self, i: int) -> float:
         """Of point i from the middle."""
@@ -85,7 +85,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Sources:
+class SourceRows:
     """Where the rays come from."""
 
     position: NDArray[np.float64]
@@ -96,9 +96,9 @@ class Sources:
     directions: list[tuple[float, float]] | None
     """(horizontal, vertical) of the grid that are kept; None with a source file"""
     wavelengths: list[float]
-    horizontal: Axis
-    vertical: Axis
-    spectrum: Axis
+    horizontal: Range
+    vertical: Range
+    spectrum: Range
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Setup:
     """Everything that is decided before the first pixel."""
 
     body: AmorphousBody
-    sources: Sources
+    sources: SourceRows
     sample: tuple[float, float, float]
     """along the beam, across, across [m]"""
     density: float
@@ -124,7 +124,7 @@ class Setup:
     """of the beam: fast, slow [m]"""
     abscissa: float
     """of the table, to 1/m"""
-    roi: Roi
+    roi: Edges
     """first and last fast, first and last slow pixel as typed or by default: the last may be the number of pixels"""
 
     @property
@@ -134,7 +134,7 @@ class Setup:
         return slice(first_s, last_s + 1), slice(first_f, last_f + 1)
 
     @property
-    def inside(self) -> Roi:
+    def inside(self) -> Edges:
         """The region within the detector, inclusive."""
         return self.roi[0], min(self.roi[1], self.body.n_fast - 1), self.roi[2], min(self.roi[3], self.body.n_slow - 1)
 
@@ -243,15 +243,15 @@ def build(settings: dict[str, Any], *, corrected: bool = False) -> Setup:
     )  # fmt: skip
 
 
-def _sources(settings: dict[str, Any], beam: Vec, polar_axis: Vec, vertical: Vec, wavelength: float) -> Sources:
+def _sources(settings: dict[str, Any], beam: Vec, polar_axis: Vec, vertical: Vec, wavelength: float) -> SourceRows:
     get = settings.get
-    horizontal = Axis.settled(get("n_h", -1), get("h_range", -1.0), get("h_step", -1.0))
-    upright = Axis.settled(get("n_v", -1), get("v_range", -1.0), get("v_step", -1.0))
-    spectrum = Axis.settled(get("n_dispersion", -1), get("dispersion", 0.0), -1.0)
+    horizontal = Range.settled(get("n_h", -1), get("h_range", -1.0), get("h_step", -1.0))
+    upright = Range.settled(get("n_v", -1), get("v_range", -1.0), get("v_step", -1.0))
+    spectrum = Range.settled(get("n_dispersion", -1), get("dispersion", 0.0), -1.0)
     away = scale(beam, -get("source_distance", 10.0))
     if "sourcefile" in settings:
         table = read_sourcefile_legacy(settings["sourcefile"])
-        return Sources(
+        return SourceRows(
             np.ascontiguousarray(np.where(np.isnan(table.position), away, table.position)),
             np.where(np.isnan(table.weight), 1.0, table.weight),
             np.where(np.isnan(table.wavelength_m), wavelength, table.wavelength_m),
@@ -271,5 +271,5 @@ def _sources(settings: dict[str, Any], beam: Vec, polar_axis: Vec, vertical: Vec
         raise UsageError("nonBragg: the round cut leaves no source; write -square_div, or more than one step")
     wavelengths = [wavelength * (1.0 + spectrum.step * m - spectrum.width / 2) for m in range(spectrum.n)]
     n = len(rows) * len(wavelengths)
-    return Sources(np.repeat(np.array(rows), len(wavelengths), axis=0), np.ones(n), np.tile(wavelengths, len(rows)),
+    return SourceRows(np.repeat(np.array(rows), len(wavelengths), axis=0), np.ones(n), np.tile(wavelengths, len(rows)),
                    directions, wavelengths, horizontal, upright, spectrum)  # fmt: skip

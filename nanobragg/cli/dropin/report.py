@@ -13,7 +13,7 @@ from nanobragg.constants import AVOGADRO, RTD
 from nanobragg.derivation.cell import CellParameters, cell_parameters
 from nanobragg.derivation.derive import Derivation
 from nanobragg.derivation.vectors import dot
-from nanobragg.exchange.command_line.files import Reflections
+from nanobragg.exchange.command_line.files import ReflectionInput
 from nanobragg.exchange.command_line.reading import CommandLine
 
 _CRYSTAL_DENSITY = 1.2e6
@@ -118,7 +118,7 @@ def _size_lines(line: CommandLine, d: Derivation) -> Iterator[str]:
     yield f"approximate MW = {math.prod(d.cell.lengths) * _CRYSTAL_DENSITY * AVOGADRO:g}"
 
 
-def reading(reflections: Reflections) -> Iterator[str]:
+def reading(reflections: ReflectionInput) -> Iterator[str]:
     """What is said while the structure factors are read: item 28 up to the dump."""
     table = reflections.structure_factors
     if reflections.kind == "symmetric":
@@ -136,7 +136,7 @@ def reading(reflections: Reflections) -> Iterator[str]:
         yield f"re-reading {reflections.path}"
 
 
-def summary(line: CommandLine, d: Derivation, reflections: Reflections, seed: int | None) -> Iterator[str]:
+def summary(line: CommandLine, d: Derivation, reflections: ReflectionInput, seed: int | None) -> Iterator[str]:
     """Everything between the structure factors and the rendering: items 29 to 55."""
     get = line.settings.get
     if get("stol") is not None:

@@ -19,7 +19,7 @@ from nanobragg.derivation.orientations import seeded
 from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.rng import checked_seed
 from nanobragg.errors import ConfigError, FileFormatError, NanoBraggError, NanoBraggWarning, PlausibilityWarning
-from nanobragg.exchange.command_line.files import Reflections, read_reflections
+from nanobragg.exchange.command_line.files import ReflectionInput, read_reflections
 from nanobragg.exchange.command_line.ineffective import is_told, note_ineffective
 from nanobragg.exchange.command_line.meaning import build_experiment
 from nanobragg.exchange.command_line.reading import CommandLine, MissingInput, read_command, require_inputs
@@ -101,7 +101,7 @@ def _report_unread(line: CommandLine) -> None:
     if "mtz" in line.own or "model" in line.own:
         return
     path = str(line.settings.get("hkl", line.dump_file))
-    nothing = Reflections("constant", path, StructureFactors.constant(1.0))
+    nothing = ReflectionInput("constant", path, StructureFactors.constant(1.0))
     d = derivation(resolve(build_experiment(line, nothing)))
     for text in report.setup(line, d, matrix_opened=_matrix_opened(line)):
         _say(text)
@@ -119,7 +119,7 @@ def _matrix_opened(line: CommandLine) -> bool:
     return "mat" in line.settings and os.path.exists(str(line.settings.get("mat")))
 
 
-def _write_dump(line: CommandLine, reflections: Reflections) -> None:
+def _write_dump(line: CommandLine, reflections: ReflectionInput) -> None:
     """The dump for next time, whenever a structure-factor file was read (docs/file_formats.md, Fdump.bin)."""
     if reflections.kind != "hkl":
         return

@@ -22,7 +22,7 @@ from nanobragg.derivation.orientations import seeded
 from nanobragg.derivation.placement import Placement, apart
 from nanobragg.derivation.resolve import resolve
 from nanobragg.errors import NanoBraggError
-from nanobragg.exchange.command_line.files import Reflections, read_reflections
+from nanobragg.exchange.command_line.files import ReflectionInput, read_reflections
 from nanobragg.exchange.command_line.meaning import build_experiment
 from nanobragg.exchange.command_line.reading import read_command, require_inputs
 from nanobragg.inspection.explanation import Explanation, explanation_of
@@ -101,7 +101,7 @@ def explain_flags(flags: Sequence[str], *, measure: bool = False) -> tuple[list[
 
 
 def _read_differently(
-    flags: Sequence[str], decided: Decided, reflections: Reflections, known: set[Quirk]
+    flags: Sequence[str], decided: Decided, reflections: ReflectionInput, known: set[Quirk]
 ) -> Iterator[Trigger]:
     """The quirks that move something because of how the flags are read, so that the experiment alone does not show it."""
     for quirk in (Quirk.PIVOT_FORCED, Quirk.CUSTOM_CHANGES_CENTRE):
@@ -122,7 +122,7 @@ def _placed_apart(one: Placement, other: Placement) -> bool:
     return any(apart(getattr(one, name), getattr(other, name)) for name in names)
 
 
-def _without(flags: Sequence[str], quirk: Quirk, quirks: frozenset[Quirk], reflections: Reflections) -> Experiment:
+def _without(flags: Sequence[str], quirk: Quirk, quirks: frozenset[Quirk], reflections: ReflectionInput) -> Experiment:
     """The experiment that the flags mean without one quirk: they are read again, for some quirks change how."""
     names = ",".join(sorted(member.name or "" for member in quirks - {quirk})) or "none"
     line = read_command([*flags, "--quirks", names])

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nanobragg.derivation.prediction.spots import blocks, plane_integral, spread
 from nanobragg.derivation.scene import Scene
 from nanobragg.errors import ConfigError
+from nanobragg.io.geometry.axes import Array
 from nanobragg.lazy import dataclass
 
-Array = NDArray[np.float64]
 _STEPS = 3
 # of Gauss and Newton towards the brightest ray; the second moves it by less than 1e-6 of a spot
 

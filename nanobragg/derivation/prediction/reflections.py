@@ -13,9 +13,9 @@ from nanobragg.derivation.prediction.rays import Plane, brightest, polarization,
 from nanobragg.derivation.prediction.spots import blocks, volume_integral
 from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import FLOAT_OPS, Vec, rotaxis
+from nanobragg.io.geometry.axes import Array
 from nanobragg.lazy import dataclass
 
-Array = NDArray[np.float64]
 _PAIRS = 100_000
 """Reflections times crystals that are worked on at a time."""
 

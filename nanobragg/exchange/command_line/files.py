@@ -27,7 +27,7 @@ from nanobragg.lazy import dataclass
 
 
 @dataclass(frozen=True)
-class Reflections:
+class ReflectionInput:
     """The structure factors and how they were read."""
 
     kind: str
@@ -38,7 +38,7 @@ class Reflections:
     """(letter, value, record) of every index that is not an integer, as the original warns"""
 
 
-def read_reflections(line: CommandLine) -> Reflections:
+def read_reflections(line: CommandLine) -> ReflectionInput:
     """Read the structure factors: from -hkl, else from a dump, else -default_F alone (docs/command.md, Required inputs).
 
     Raises
@@ -63,10 +63,10 @@ def read_reflections(line: CommandLine) -> Reflections:
             table = StructureFactors.from_fdump(path, default_F=default_F, max_bytes=line.max_bytes)
         except FileFormatError as error:
             raise _with_option(error) from None
-        return Reflections("dump", path, table)
+        return ReflectionInput("dump", path, table)
     if typed:
         line.note(f"{path}: no such dump file; every structure factor is {default_F:g}")
-    return Reflections("constant", "", StructureFactors.constant(default_F))
+    return ReflectionInput("constant", "", StructureFactors.constant(default_F))
 
 
 def has_symmetric_source(line: CommandLine) -> bool:
@@ -90,7 +90,7 @@ def has_symmetric_source(line: CommandLine) -> bool:
     return bool(given)
 
 
-def _from_symmetric_source(line: CommandLine, default_F: float) -> Reflections:
+def _from_symmetric_source(line: CommandLine, default_F: float) -> ReflectionInput:
     common: dict[str, Any] = {"default_F": default_F, "max_bytes": line.max_bytes}
     try:
         if "model" in line.own:
@@ -102,7 +102,7 @@ def _from_symmetric_source(line: CommandLine, default_F: float) -> Reflections:
             table = read(path, str(line.own["label"]) if "label" in line.own else None, **common)
     except FileFormatError as error:
         raise _with_option(error) from None
-    return Reflections("symmetric", path, table)
+    return ReflectionInput("symmetric", path, table)
 
 
 def _starts_with(path: str, magic: bytes) -> bool:
@@ -113,13 +113,13 @@ def _starts_with(path: str, magic: bytes) -> bool:
         return True  # the reader says what is wrong
 
 
-def _from_hkl(line: CommandLine, path: str, default_F: float) -> Reflections:
+def _from_hkl(line: CommandLine, path: str, default_F: float) -> ReflectionInput:
     if line.strict:
         try:
             table = StructureFactors.from_hkl(path, default_F=default_F, max_bytes=line.max_bytes)
         except FileFormatError as error:
             raise _with_option(error) from None
-        return Reflections("hkl", path, table)
+        return ReflectionInput("hkl", path, table)
     read = read_hkl_legacy(path)
     if read.stopped_at_line is not None:
         line.note(
@@ -142,7 +142,7 @@ def _from_hkl(line: CommandLine, path: str, default_F: float) -> Reflections:
             )
     except FileFormatError as error:
         raise _with_option(error) from None
-    return Reflections("hkl", path, table, read.non_integer)
+    return ReflectionInput("hkl", path, table, read.non_integer)
 
 
 _OPTIONS = {"label": "--label NAME", "max_bytes": "--memory GIB"}

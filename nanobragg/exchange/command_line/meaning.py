@@ -27,7 +27,7 @@ from nanobragg.derivation.placement import parallel, place
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.errors import ConfigError, FlagError, UsageError
 from nanobragg.exchange.command_line.files import (
-    Reflections,
+    ReflectionInput,
     check_amorphous_table,
     keeps_vectors,
     read_cell,
@@ -57,7 +57,7 @@ def experiment_from_args(args: Sequence[str], fidelity: str = "reference") -> Ex
     return experiment
 
 
-def build_experiment(line: CommandLine, reflections: Reflections) -> Experiment:
+def build_experiment(line: CommandLine, reflections: ReflectionInput) -> Experiment:
     """Put the settings into config objects, unconverted.
 
     Raises
@@ -130,7 +130,7 @@ def _unset(line: CommandLine, name: str, below: float = 0.0, zero: bool = True) 
     return None if value < below or (zero and value == below) else value
 
 
-def _crystal(line: CommandLine, reflections: Reflections) -> Crystal:
+def _crystal(line: CommandLine, reflections: ReflectionInput) -> Crystal:
     get = line.settings.get
     cell = read_cell(line)
     matrix, _ = read_orientation(line, cell)

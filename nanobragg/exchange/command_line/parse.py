@@ -13,7 +13,7 @@ from nanobragg.exchange.command_line.flags import FLAGS, NEVER_WORKED, OWN_OPTIO
 from nanobragg.exchange.command_line.numbers import LARGEST_INT, atof, atoi, is_too_large, strict_float, strict_int
 from nanobragg.lazy import dataclass
 
-Value = float | int | str
+FlagValue = float | int | str
 _BY_NAME = {flag.name: flag for flag in FLAGS}
 _OWN = {flag.name: flag for flag in OWN_OPTIONS}
 _MISSPELT = 0.85
@@ -27,7 +27,7 @@ class Occurrence:
 
     flag: Flag
     token: str
-    values: tuple[Value, ...]
+    values: tuple[FlagValue, ...]
     texts: tuple[str, ...]
 
 
@@ -65,7 +65,7 @@ class Parsed:
         self.note(text, IneffectiveWarning, tokens=tuple(tokens), reason=reason)
 
 
-def split_own(tokens: Sequence[str]) -> tuple[dict[str, Value], list[str]]:
+def split_own(tokens: Sequence[str]) -> tuple[dict[str, FlagValue], list[str]]:
     """Take our own options out of the command line; the rest is for the original's flags.
 
     Returns
@@ -75,7 +75,7 @@ def split_own(tokens: Sequence[str]) -> tuple[dict[str, Value], list[str]]:
     rest : list of str
         The other tokens, in order.
     """
-    own: dict[str, Value] = {}
+    own: dict[str, FlagValue] = {}
     rest: list[str] = []
     waiting = list(tokens)
     while waiting:
@@ -183,10 +183,10 @@ def _ends_early(flag: Flag, texts: Sequence[str]) -> bool:
     return (flag.name == "-cell" and len(texts) < 6) or (flag.name == "-misset" and len(texts) == 1)
 
 
-def _lenient_values(parsed: Parsed, flag: Flag, token: str, texts: Sequence[str], quiet: bool) -> tuple[Value, ...]:
+def _lenient_values(parsed: Parsed, flag: Flag, token: str, texts: Sequence[str], quiet: bool) -> tuple[FlagValue, ...]:
     if flag.name == "-misset" and len(texts) == 1:
         return ("random",)
-    values: list[Value] = []
+    values: list[FlagValue] = []
     for kind, text in zip(flag.values, texts, strict=False):
         if kind == "s":
             values.append(text)
@@ -283,7 +283,7 @@ def _is_flag(token: str) -> bool:
     return token.startswith("-") and strict_float(token) is None and not atof(token)[1]
 
 
-def _strict_values(flag: Flag, name: str, texts: Sequence[str]) -> tuple[Value, ...]:
+def _strict_values(flag: Flag, name: str, texts: Sequence[str]) -> tuple[FlagValue, ...]:
     if flag.name == "-misset" and list(texts) in (["random"], ["rand"]):
         return ("random",)
     fewest = 1 if flag.name == "-cell" else len(flag.values)
@@ -292,7 +292,7 @@ def _strict_values(flag: Flag, name: str, texts: Sequence[str]) -> tuple[Value, 
     return tuple(_strict_value(flag, kind, text, name) for kind, text in zip(flag.values, texts, strict=False))
 
 
-def _strict_value(flag: Flag, kind: str, text: str, name: str) -> Value:
+def _strict_value(flag: Flag, kind: str, text: str, name: str) -> FlagValue:
     if kind == "s":
         return text
     value = strict_int(text) if kind == "i" else strict_float(text)

@@ -12,7 +12,7 @@ from nanobragg.arrays import MAX_TABLE_BYTES
 from nanobragg.config.quirks import CORRECTED, FIDELITIES, REFERENCE, Quirk, as_quirks
 from nanobragg.errors import FlagError, NanoBraggWarning, UsageError
 from nanobragg.exchange.command_line.headers import read_header
-from nanobragg.exchange.command_line.parse import Note, Parsed, Value, parse_lenient, parse_strict, split_own
+from nanobragg.exchange.command_line.parse import FlagValue, Note, Parsed, parse_lenient, parse_strict, split_own
 from nanobragg.exchange.command_line.settings import (
     DEFAULT_DETECTOR_MM,
     DEFAULT_PIXEL_MM,
@@ -73,7 +73,7 @@ class Output:
 class CommandLine:
     """Everything that the arguments say, in the flags' own terms."""
 
-    own: dict[str, Value]
+    own: dict[str, FlagValue]
     quirks: frozenset[Quirk]
     strict: bool
     as_original: bool
@@ -214,7 +214,7 @@ def read_command(args: Sequence[str], fidelity: str = "reference") -> CommandLin
     return line
 
 
-def _physics(own: dict[str, Value], name: str) -> tuple[frozenset[Quirk], bool]:
+def _physics(own: dict[str, FlagValue], name: str) -> tuple[frozenset[Quirk], bool]:
     """The quirks in force, and whether the strict parser is meant."""
     if name not in FIDELITIES:
         raise UsageError(f"--fidelity {name}: must be one of {', '.join(FIDELITIES)}")

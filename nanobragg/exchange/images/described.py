@@ -6,12 +6,12 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from nanobragg.config import Experiment
+from nanobragg.config.experiment import File
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.panels import experiments
 from nanobragg.derivation.resolve import resolve
@@ -27,8 +27,6 @@ from nanobragg.io.images.smv_header import SmvGeometry, adsc_entries
 
 DIALECTS = ("nanobragg", "dxtbx")
 """Of SMV headers: the original's words (dxtbx takes such a beam center for another one), or those of an ADSC detector."""
-
-File = str | PathLike[str]
 
 
 def check_dialect(dialect: str) -> None:

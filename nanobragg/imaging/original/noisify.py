@@ -15,14 +15,14 @@ from nanobragg import _imaging
 from nanobragg._imaging import OriginalNoise
 from nanobragg.lazy import dataclass
 
-__all__ = ["Generator", "NumpyNoise", "OriginalNoise", "Psf", "Spread", "Stored", "spread", "stored", "wrapped"]
+__all__ = ["Blur", "Generator", "NumpyNoise", "OriginalNoise", "Spread", "Stored", "spread", "stored", "wrapped"]
 
 LARGEST_16, LARGEST_32 = 65535.0, 2147483647.0
 """Where pixels are clipped in both depths; where they are clipped before they become 32 bits [ADU]."""
 
 
 @dataclass(frozen=True)
-class Psf:
+class Blur:
     """The point spread of noisify."""
 
     kind: str
@@ -46,7 +46,7 @@ class Spread:
     """photons beyond the radii, which are spread evenly over the image"""
 
 
-def spread(photons: NDArray[np.float32], psf: Psf) -> Spread:
+def spread(photons: NDArray[np.float32], psf: Blur) -> Spread:
     """Spread the photons of every pixel; pixels that are not above 0 vanish.
 
     Notes

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import warnings
 from collections.abc import Callable
-from os import PathLike
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,9 +13,9 @@ import numpy as np
 from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io.geometry.axes import Array, rotation, turning, unit
 from nanobragg.io.space_groups import P1, group_name
+from nanobragg.io.text import Path
 from nanobragg.lazy import dataclass
 
-Path = str | PathLike[str]
 BEAM = np.array([0.0, 0.0, -1.0])
 """Along the beam in the frame of DIALS, where a format has no direction of its own."""
 _PARALLEL = 1e-6

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nanobragg.errors import FileFormatError, NanoBraggWarning
 from nanobragg.io.optional import needed
-from nanobragg.io.reflections.symmetry import CellParameters, ReflectionList, spacegroup_or_error
+from nanobragg.io.reflections.symmetry import ListedCell, ReflectionList, spacegroup_or_error
 
 _LABELS = ("F_calc", "F_squared_calc", "F_meas", "F_squared_meas")
 """Columns by rank, without ``_refln_``."""
@@ -72,7 +72,7 @@ def _numbers(path: str | PathLike[str], block: Any, name: str) -> NDArray[np.flo
     return values
 
 
-def _cell(path: str | PathLike[str], block: Any) -> CellParameters:
+def _cell(path: str | PathLike[str], block: Any) -> ListedCell:
     values = []
     for name in _CELL:
         column = _numbers(path, block, f"_cell_{name}")

@@ -19,7 +19,7 @@ from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.reflections.intensity_lists import hklf4, refuse_unmerged
 from nanobragg.lazy import dataclass
 
-Reflections = tuple[NDArray[np.int64], NDArray[np.float64]]
+Listed = tuple[NDArray[np.int64], NDArray[np.float64]]
 _MAX_INDEX = 2**31 - 1
 _NUMERIC = np.zeros(256, bool)
 _NUMERIC[list(b"0123456789+-.eE \t\n")] = True
@@ -30,7 +30,7 @@ _REAL_RECORD = (4 * _REAL).encode()
 _INTEGER_RECORD = (3 * f"[{text.SPACE}]*({text.INTEGER})" + _REAL).encode()
 
 
-def read_hkl(path: str | PathLike[str]) -> Reflections:
+def read_hkl(path: str | PathLike[str]) -> Listed:
     """Read reflections, one on each line: ``h k l F`` and perhaps more columns, which are passed over.
 
     A list of SHELX in the format HKLF 4 (fixed columns, intensities) is seen and read as such, with a warning; its symmetry
@@ -57,7 +57,7 @@ def read_hkl(path: str | PathLike[str]) -> Reflections:
     return _told(path, *(_read(path, data) if fixed is None else fixed))
 
 
-def _told(path: str | PathLike[str], hkl: NDArray[np.int64], amplitude: NDArray[np.float64]) -> Reflections:
+def _told(path: str | PathLike[str], hkl: NDArray[np.int64], amplitude: NDArray[np.float64]) -> Listed:
     """With a warning of negative values, which no amplitude has."""
     negative = int((amplitude < 0).sum())
     if negative:
@@ -66,7 +66,7 @@ def _told(path: str | PathLike[str], hkl: NDArray[np.int64], amplitude: NDArray[
     return hkl, amplitude
 
 
-def _read(path: str | PathLike[str], data: bytes) -> Reflections:
+def _read(path: str | PathLike[str], data: bytes) -> Listed:
     plain = _core.read_plain_hkl(data)
     if plain is not None:
         return plain[0], plain[1]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.optional import needed
-from nanobragg.io.reflections.symmetry import CellParameters, ReflectionList, codes, spacegroup_or_error
+from nanobragg.io.reflections.symmetry import ListedCell, ReflectionList, codes, spacegroup_or_error
 from nanobragg.lazy import dataclass
 
 CALCULATED = (("FMODEL",), ("F-MODEL", "F_MODEL"), ("FC_ALL",), ("FC", "FCALC"), ("FC_ALL_LS",))
@@ -108,7 +108,7 @@ def _from_gemmi(
     indices = _indices(path, mtz)
     choice = _chosen(path, mtz, label, anomalous)
     group = spacegroup_or_error(path, mtz.spacegroup, space_group)
-    cell: CellParameters = tuple(mtz.cell.parameters)
+    cell: ListedCell = tuple(mtz.cell.parameters)
     if not mtz.cell.is_crystal():
         raise FileFormatError(path, f"has no unit cell ({' '.join(f'{x:g}' for x in cell)}); add it to the file")
     with np.errstate(invalid="ignore"):
@@ -233,7 +233,7 @@ def _minus_mate(label: str, labels: dict[str, str]) -> str | None:
 
 
 def write_mtz(
-    path: str | PathLike[str], hkl: Any, amplitude: Any, cell: CellParameters, *, title: str = "nanobragg"
+    path: str | PathLike[str], hkl: Any, amplitude: Any, cell: ListedCell, *, title: str = "nanobragg"
 ) -> None:
     """Write reflections of P1 as an MTZ file.
 

@@ -17,7 +17,7 @@ from nanobragg.errors import FileFormatError, NanoBraggWarning
 from nanobragg.io.optional import needed
 from nanobragg.lazy import dataclass
 
-CellParameters = tuple[float, ...]
+ListedCell = tuple[float, ...]
 """a, b, c [Angstrom], alpha, beta, gamma [degrees]"""
 _DISAGREE = 0.01
 """Relative difference of two amplitudes that symmetry makes equal, above which a list is not in the stated symmetry."""
@@ -37,7 +37,7 @@ class ReflectionList:
     """(n,) amplitude of h k l [electrons]; NaN: not in the file"""
     minus: NDArray[np.float64] | None
     """(n,) amplitude of -h -k -l; NaN: not in the file; None: Friedel mates are equal unless both are listed"""
-    cell: CellParameters
+    cell: ListedCell
     space_group: str
     """Hermann-Mauguin symbol with its setting, as gemmi writes it"""
     label: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 
 from nanobragg.errors import FileFormatError
 from nanobragg.io.atomic import read_bytes, write_bytes
-
-Path = str | PathLike[str]
+from nanobragg.io.text import Path
 
 
 def write_csv(path: Path, columns: dict[str, NDArray[Any]]) -> None:

@@ -5,7 +5,6 @@ A file is ``["dials::af::reflection_table", 1, {identifiers, nrows, data}]``; a 
 
 from __future__ import annotations
 
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from nanobragg.errors import FileFormatError
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.spots.packed import pack, unpack
+from nanobragg.io.text import Path
 
-Path = str | PathLike[str]
 _KIND = "dials::af::reflection_table"
 _TYPES: dict[str, tuple[str, int]] = {
     "int": ("<i4", 1), "std::size_t": ("<u8", 1), "double": ("<f8", 1), "bool": ("?", 1), "vec2<double>": ("<f8", 2),
