@@ -17,7 +17,7 @@ from nanobragg.derivation.resolve import resolve
 from nanobragg.errors import ConfigError
 
 Bounds = tuple[float | None, float | None]
-Prior = tuple[Any, Any] | Callable[[Tensor], Tensor]
+PriorTerm = tuple[Any, Any] | Callable[[Tensor], Tensor]
 
 
 class ExperimentModule(nn.Module):
@@ -54,7 +54,7 @@ class ExperimentModule(nn.Module):
         refine: Sequence[str],
         *,
         bounds: Mapping[str, Bounds] | None = None,
-        priors: Mapping[str, Prior] | None = None,
+        priors: Mapping[str, PriorTerm] | None = None,
         **options: Any,
     ) -> None:
         super().__init__()

@@ -50,7 +50,7 @@ def indices(scenes: list[Scene], spots: Spots) -> tuple[Array, Array]:
 def scattering(scene: Scene, mean: Mean, place: Array) -> Array:
     """(n, 3) scattering vectors [1/Angstrom] of places on a panel [pixels]."""
     plane = Plane(scene)
-    ray = plane.pix0 + plane.pixel * (place[:, :1] * plane.fast + place[:, 1:] * plane.slow)
+    ray = plane.pix0 + place @ plane.steps
     ray = ray / np.linalg.norm(ray, axis=1, keepdims=True)
     return np.asarray((ray - mean.beam) / mean.wavelength)
 

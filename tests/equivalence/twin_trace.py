@@ -6,7 +6,7 @@ import reference
 from reference_geometry import norm
 
 from nanobragg.inspection.tracing.quantities import OUTSIDE, SCENE
-from nanobragg.inspection.tracing.trace import Step, Trace
+from nanobragg.inspection.tracing.trace import Trace, TraceStep
 
 MOST_EVALUATIONS = 100_000
 """Of the twin on the way to a pixel: some seconds."""
@@ -53,7 +53,7 @@ class TracedTwin(reference.Twin):
         slow, fast = self.target
         self.recording, self.point = True, -1
         self.record("pixel", OUTSIDE, self.pixel(fast, slow))
-        steps = [Step(name, index, value) for (name, index), value in self.steps_seen.items()]
+        steps = [TraceStep(name, index, value) for (name, index), value in self.steps_seen.items()]
         return Trace(self.target, "twin", steps, complete=False)
 
     def scene(self):

@@ -207,17 +207,18 @@ def test_sizes() -> None:
 
 
 def test_a_public_name_means_one_thing() -> None:
-    """Two classes, or names of types, that are called the same are two things to keep apart, or one that is written twice."""
-    homes: dict[str, set[str]] = {}
+    """No two classes are called the same, nor a class and the name of a type, nor two types."""
+    meanings: dict[str, set[str]] = {}
     for module, path in MODULES.items():
         for node in ast.parse(path.read_text()).body:
-            names = [node.name] if isinstance(node, ast.ClassDef) else []
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                names = [node.targets[0].id] if re.fullmatch("([A-Z][a-z]+)+", node.targets[0].id) else []
-            for name in names:
-                if not name.startswith("_"):
-                    homes.setdefault(name, set()).add(module)
-    assert not {name: found for name, found in homes.items() if len(found) > 1}
+            if isinstance(node, ast.ClassDef):
+                meanings.setdefault(node.name, set()).add(f"class in {module}")
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name = node.targets[0].id
+                if re.fullmatch("([A-Z][a-z]+)+", name):
+                    meanings.setdefault(name, set()).add(ast.unparse(node.value))
+    twice = {name: found for name, found in meanings.items() if len(found) > 1 and not name.startswith("_")}
+    assert not twice
 
 
 def run(code: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from nanobragg.inspection.tracing.quantities import OUTSIDE
-from nanobragg.inspection.tracing.trace import Step, Trace, Value
+from nanobragg.inspection.tracing.trace import Trace, TraceStep, Value
 from nanobragg.lazy import dataclass
 
 _HEAD = re.compile(r"^\s*(\d+)\s+(\d+) : stol = (\S+) or (\S+)\s*$")
@@ -100,7 +100,7 @@ def as_trace(printed: Printed, whole: Trace, source: str = "printout") -> Trace:
     product; what only the printed block has is left out. Indices and lattice factors of a last term that was skipped are
     left over from the term before, in the original and here.
     """
-    steps = [Step(name, index, *printed.values[wanted]) for wanted, name, index in _places(printed.values, whole)]
+    steps = [TraceStep(name, index, *printed.values[wanted]) for wanted, name, index in _places(printed.values, whole)]
     order = {step.key: i for i, step in enumerate(whole.steps)}
     return Trace(printed.pixel, source, sorted(steps, key=lambda step: order[step.key]), complete=False)
 
@@ -125,7 +125,7 @@ def with_printed(whole: Trace) -> Trace:
     x, y, z = whole.last("position_m")
     stol = math.sin(math.atan2(math.sqrt(y * y + z * z), x) / 2) / whole.last("wavelength_central_m") / 1e10
     extra = [
-        Step("stol_of_position_per_angstrom", OUTSIDE, stol),
-        Step("sum_per_step", OUTSIDE, whole.last("sum") / whole.last("steps")),
+        TraceStep("stol_of_position_per_angstrom", OUTSIDE, stol),
+        TraceStep("sum_per_step", OUTSIDE, whole.last("sum") / whole.last("steps")),
     ]
     return Trace(whole.pixel, whole.source, [*whole.steps[:-1], *extra, whole.steps[-1]], whole.complete)

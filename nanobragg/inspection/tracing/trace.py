@@ -26,7 +26,7 @@ MAX_RECORDS = 5_000_000
 
 
 @dataclass(frozen=True)
-class Step:
+class TraceStep:
     """One quantity of a trace."""
 
     name: str
@@ -62,7 +62,7 @@ class Trace:
     """(slow, fast)"""
     source: str
     """what computed it: a backend, or the name of a file that was read"""
-    steps: list[Step]
+    steps: list[TraceStep]
     complete: bool = True
     """False for a record that holds some quantities only, such as a printed one"""
 
@@ -193,8 +193,8 @@ def trace_derived(d: Derivation, pixel: tuple[int, int], chosen: Engine, *, max_
         raise ConfigError("max_records", max_records, f"is too small for {scene.evaluations_per_pixel} evaluations of "
                           "some 20 quantities each", "trace with fewer steps, or raise the limit")  # fmt: skip
     records, _ = chosen.tracer(scene)(position)
-    steps = [Step(name, SCENE, value) for name, value in scene_inputs(d).items()]
-    steps += [Step(name, tuple(index), value) for name, index, value in records]
+    steps = [TraceStep(name, SCENE, value) for name, value in scene_inputs(d).items()]
+    steps += [TraceStep(name, tuple(index), value) for name, index, value in records]
     return Trace((slow, fast), chosen.name, steps)
 
 
@@ -269,13 +269,13 @@ def _home(
     return home
 
 
-def _read_steps(home: dict[str, Any], index: tuple[int, ...]) -> Iterator[Step]:
+def _read_steps(home: dict[str, Any], index: tuple[int, ...]) -> Iterator[TraceStep]:
     for name, value in home.items():
         if name not in LEVELS and name not in ("sources", "orientations"):
-            yield Step(name, index, tuple(value) if isinstance(value, list) else value)
+            yield TraceStep(name, index, tuple(value) if isinstance(value, list) else value)
 
 
-def _read_points(points: list[dict[str, Any]]) -> Iterator[Step]:
+def _read_points(points: list[dict[str, Any]]) -> Iterator[TraceStep]:
     for point in points:
         at = tuple(int(point[level]) for level in LEVELS[:3])
         yield from _read_steps(point, (*at, -1, -1, -1))
@@ -286,7 +286,7 @@ def _read_points(points: list[dict[str, Any]]) -> Iterator[Step]:
                 yield from _read_steps(orientation, (*here, int(orientation["phi"]), int(orientation["domain"])))
 
 
-def _aligned(label: str, step: Step) -> Iterator[str]:
+def _aligned(label: str, step: TraceStep) -> Iterator[str]:
     numbers = [step.value] if isinstance(step.value, str) else step.numbers
     texts = [x if isinstance(x, str) else f"{x + 0.0:.15g}" for x in numbers]  # no "-0"
     rows = [texts[i : i + 4] for i in range(0, len(texts), 4)] or [[]]

@@ -22,7 +22,7 @@ from numbers import Real
 from nanobragg import _core
 from nanobragg.errors import ConfigError
 from nanobragg.inspection.tracing.quantities import place_of, unit_of
-from nanobragg.inspection.tracing.trace import Step, Trace, Value
+from nanobragg.inspection.tracing.trace import Trace, TraceStep, Value
 from nanobragg.lazy import dataclass
 
 DEFAULT_TOLERANCE = 1e-9
@@ -141,7 +141,7 @@ def compare_traces(a: Trace, b: Trace, tolerance: float = DEFAULT_TOLERANCE) -> 
     )
 
 
-def _paired(a: Trace, b: Trace) -> Iterator[tuple[Step | None, Step | None]]:
+def _paired(a: Trace, b: Trace) -> Iterator[tuple[TraceStep | None, TraceStep | None]]:
     """The steps of both traces in the order of evaluation, side by side; None where a complete trace lacks a step."""
     in_a, in_b = {step.key: step for step in a.steps}, {step.key: step for step in b.steps}
     rest = iter(b.steps)
@@ -176,7 +176,7 @@ class _Scales:
         self.total = self.running = 0.0
         self.noise = ""
 
-    def judge(self, a: Step | None, b: Step | None) -> Difference:
+    def judge(self, a: TraceStep | None, b: TraceStep | None) -> Difference:
         """The difference of two steps of the same key."""
         step = a or b
         assert step is not None
