@@ -61,7 +61,7 @@ def simulate(
     progress : bool or callable, optional
         True: a bar on stderr. A callable receives (pixels done, pixels in all), in raster order.
     n_threads : int, optional
-        Threads; None: all cores that this process may use.
+        Threads; None: as many as there is work for, up to the cores that this process may use (one in the workers of a pool).
     kernel : str
         With "c": "auto", "scalar", "simd", "simd-baseline", "simd-avx2", "simd-avx512", "fast" (mixed precision). With
         "torch": "auto", "core" (the C engine under autograd; CPU, float64, corrected fidelity), "eager" (an implementation of

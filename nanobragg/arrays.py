@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -89,7 +90,10 @@ def real_array(value: Any, path: str) -> Any:
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Cores that this process may use: one for a worker of a pool or of a DataLoader, which has the others beside it."""
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None and processes.current_process().daemon:
+        return 1
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -153,21 +153,36 @@ class TorchEngine(Engine):
         lit = y != 0
         return torch.where(lit, x / torch.where(lit, y, torch.ones_like(y)), torch.full_like(x, torch.nan))
 
-    def pull_back(self, scene: Scene, cotangent: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
-        """See `Engine.pull_back`."""
+    def pull_back(
+        self,
+        scene: Scene,
+        cotangent: Tensor,
+        wanted: Collection[str],
+        *,
+        progress: Progress | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> dict[str, Tensor]:
+        """See `Engine.pull_back`; progress is that of the image, and what follows cannot be ended."""
         leaves = {name: getattr(scene, name).detach().clone().requires_grad_() for name in wanted}
         with torch.enable_grad():
-            values = self.photons(replace(scene, **leaves))
+            values = self.photons(replace(scene, **leaves), progress=progress, cancel=cancel)
         grads = torch.autograd.grad(values, list(leaves.values()), cotangent, materialize_grads=True)
         return dict(zip(leaves, grads, strict=True))
 
-    def push_forward(self, scene: Scene, tangents: Mapping[str, Tensor]) -> Tensor:
-        """See `Engine.push_forward`."""
+    def push_forward(
+        self,
+        scene: Scene,
+        tangents: Mapping[str, Tensor],
+        *,
+        progress: Progress | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Tensor:
+        """See `Engine.push_forward`; progress is that of the image, and what follows cannot be ended."""
         names = list(tangents)
 
         def pixels(*values: Tensor) -> Tensor:
             changed: dict[str, Any] = dict(zip(names, values, strict=True))
-            return self.photons(replace(scene, **changed))
+            return self.photons(replace(scene, **changed), progress=progress, cancel=cancel)
 
         point = tuple(getattr(scene, name).detach() for name in names)
 

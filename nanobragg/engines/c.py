@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import queue
-import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -18,6 +16,7 @@ from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.engines import derivatives
 from nanobragg.engines.engine import Engine, Progress, Record, RenderOptions, at_least_one, cancelled
+from nanobragg.engines.threads import in_order
 from nanobragg.errors import BackendUnavailableError, ConfigError
 
 _BLOCK_EVALUATIONS = 65536
@@ -29,13 +28,14 @@ _LEAST_VECTOR_BLOCK = 64
 # pixels, where there are enough of them: the vector kernels prepare every orientation once per row of a block
 _LEAST_EVALUATIONS = 1024
 _LEAST_VECTOR_EVALUATIONS = 1 << 16
-# in a block, so that threads are not started and reports not sent for less than 0.1 ms of work
+# in a block, so that threads do not ask for work and report more often than every 0.1 ms
 _BLOCKS_PER_THREAD = 32
 # so that waiting for the last block costs at most some 3 % of the run
+_LEAST_SHARE = 1 << 13
+_LEAST_VECTOR_SHARE = 1 << 18
+# evaluations that make a thread worth while where nobody says how many there shall be: 1 ms
 _UNHEARD_EVALUATIONS = 1 << 20
 # in a block that runs in the calling thread, which hears no signal meanwhile: 0.2 s by the scalar kernel
-_POLL_SECONDS = 0.1
-# how long a signal or cancel_check may go unnoticed
 
 
 def select_kernel(kernel: str, precision: str = "double") -> str:
@@ -78,6 +78,12 @@ def block_size(scene: Scene, n_threads: int, kernel: str = "scalar") -> int:
     size = max(1, min(wanted, fair))
     unit = next((unit for unit in units if size >= unit), 1)
     return size - size % unit
+
+
+def shares(scene: Scene, kernel: str) -> int:
+    """Threads among which the work is divided where nobody says how many: as many as there is work for."""
+    least = _LEAST_SHARE if kernel == "scalar" else _LEAST_VECTOR_SHARE
+    return max(1, min(available_cores(), scene.evaluations // least))
 
 
 class CEngine(Engine):
@@ -156,7 +162,8 @@ class CEngine(Engine):
         values = image.reshape(-1) if whole else np.empty(core.n_pixels, image.dtype)
         channels = self._render(core, scene, values, progress, cancel, block, weights)
         if not whole:
-            image[...] = 0.0
+            if image is out:
+                image[...] = 0.0
             image.reshape(-1)[scene.pixels] = values
         if out is not None and image is not out:
             out[...] = image
@@ -187,7 +194,7 @@ class CEngine(Engine):
         Returns the channels.
         """
         kernel = "scalar" if core.simd_obstacle else self._kernel
-        n_threads = self._n_threads
+        n_threads = self.options.n_threads or shares(scene, kernel)
         block = block_size(scene, n_threads, kernel) if block is None else at_least_one("block", block)
         channels = None if weights is None else np.empty((len(weights), core.n_pixels))
         rows = None if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
@@ -203,14 +210,30 @@ class CEngine(Engine):
         return derivatives.obstacle(scene)
 
     def pull_back(
-        self, scene: Scene, cotangent: NDArray[Any], wanted: Collection[str]
+        self,
+        scene: Scene,
+        cotangent: NDArray[Any],
+        wanted: Collection[str],
+        *,
+        progress: Progress | None = None,
+        cancel: Callable[[], bool] | None = None,
     ) -> dict[str, NDArray[np.float64]]:
         """See `Engine.pull_back`."""
-        return derivatives.pull_back(scene, cotangent, wanted, self._kernel, self._n_threads)
+        how = derivatives.How(self._kernel, self._n_threads, progress, cancel)
+        return derivatives.pull_back(scene, cotangent, wanted, how)
 
-    def push_forward(self, scene: Scene, tangents: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def push_forward(
+        self,
+        scene: Scene,
+        tangents: Mapping[str, NDArray[Any]],
+        *,
+        progress: Progress | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> NDArray[np.float64]:
         """See `Engine.push_forward`."""
-        return derivatives.push_forward(scene, tangents, self._kernel, self._n_threads)
+        return derivatives.push_forward(
+            scene, tangents, derivatives.How(self._kernel, self._n_threads, progress, cancel)
+        )
 
     @property
     def _n_threads(self) -> int:
@@ -292,69 +315,26 @@ class _Run:
 
     def on_threads(self, n_threads: int) -> None:
         """Render on threads; the calling one only waits, so that it can hear a signal."""
-        begins = iter(range(0, self.n_pixels, self.block))
-        next_block = threading.Lock()
-        reports: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
+        begins = range(0, self.n_pixels, self.block)
 
-        def work() -> None:
-            try:
-                room = self._room()
-                while True:
-                    with next_block:
-                        begin = next(begins, None)
-                    if begin is None or self.flag or not self._render(begin, room):
-                        return
-                    reports.put(begin)
-            except BaseException as error:
-                reports.put(error)
+        def part(begin: int) -> int:
+            self._render(begin, self._room())
+            return begin
 
-        names = [f"nanobragg-{i}" for i in range(min(n_threads, self.n_blocks))]
-        threads = [threading.Thread(target=work, name=name) for name in names]
-        try:
-            for thread in threads:
-                thread.start()
-            self._wait(reports)
-        except BaseException:
-            self.flag.set()
-            raise
-        finally:
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
+        for begin in in_order(part, begins, n_threads, self.flag, self.cancel):
+            self._tell(begin + self.block)
 
     def _room(self) -> NDArray[np.float64] | None:
         """Where a block is rendered to before it is rounded; None: into `values` themselves."""
         return None if self.values.dtype == np.float64 else np.empty(min(self.block, self.n_pixels))
 
-    def _render(self, begin: int, room: NDArray[np.float64] | None) -> bool:
-        """Render a block; False: cancelled."""
+    def _render(self, begin: int, room: NDArray[np.float64] | None) -> None:
         end = min(begin + self.block, self.n_pixels)
         out = self.values[begin:end] if room is None else room[: end - begin]
         done = self.core.render(begin, end, out, self.flag, self.kernel, self.weights, self.channels)
         if done and room is not None:
             with np.errstate(over="ignore"):
                 self.values[begin:end] = out
-        return done
-
-    def _wait(self, reports: queue.SimpleQueue[int | BaseException]) -> None:
-        """Wait until every block has been reported, and tell how far the run is."""
-        early: set[int] = set()  # finished blocks behind the first gap
-        done = 0
-        while done < self.n_pixels:
-            self._check_cancelled()
-            try:
-                report = reports.get(timeout=_POLL_SECONDS)
-            except queue.Empty:
-                continue
-            if isinstance(report, BaseException):
-                raise report
-            early.add(report)
-            before = done
-            while done in early:
-                early.remove(done)
-                done += self.block
-            if done > before:
-                self._tell(done)
 
     def _check_cancelled(self) -> None:
         if self.cancel is not None and self.cancel():

@@ -7,6 +7,7 @@ order of the chunks, whichever thread had them.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,15 +15,30 @@ from numpy.typing import NDArray
 
 from nanobragg import _core
 from nanobragg.derivation.scene import Scene
+from nanobragg.engines.engine import Progress
+from nanobragg.engines.threads import in_order
 from nanobragg.errors import BackendUnavailableError, ConfigError, CoreError
 
-_LEAST_EVALUATIONS = 1 << 20
-# in a chunk: some 10 ms
+_LEAST_EVALUATIONS = 1 << 18
+# in a chunk: some 2 ms
 _MOST_CHUNKS = 64
 _MOST_BYTES = 64 << 20
 # that the gradients of all chunks may take together
 
+_UNHEARD_EVALUATIONS = 1 << 18
+# in all, for work that is done in the calling thread, which hears no signal meanwhile: 0.1 s by the scalar kernel
+
 Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class How:
+    """By which kernel, on how many threads, who hears how far it is, and who may end it."""
+
+    kernel: str
+    n_threads: int
+    progress: Progress | None = None
+    cancel: Callable[[], bool] | None = None
 
 
 def obstacle(scene: Scene) -> str | None:
@@ -31,7 +47,7 @@ def obstacle(scene: Scene) -> str | None:
 
 
 def pull_back(
-    scene: Scene, cotangent: NDArray[Any], wanted: Collection[str], kernel: str, n_threads: int
+    scene: Scene, cotangent: NDArray[Any], wanted: Collection[str], how: How
 ) -> dict[str, NDArray[np.float64]]:
     """See `nanobragg.engines.engine.Engine.pull_back`."""
     core, weights = _differentiable(scene), np.ascontiguousarray(cotangent, dtype=np.float64)
@@ -39,13 +55,13 @@ def pull_back(
 
     def part(begin: int, end: int) -> _core.Gradients:
         found = _core.Gradients(core, wanted)
-        found.pull_back(begin, end, weights, flag, kernel)
+        found.pull_back(begin, end, weights, flag, how.kernel)
         return found
 
     total = {name: np.zeros(np.shape(getattr(scene, name))) for name in wanted}
     size = sum(value.nbytes for value in total.values())
     try:
-        for found in _in_order(part, _chunks(scene, size), n_threads, flag):
+        for found in _swept(scene, part, size, how, flag):
             for name, value in total.items():
                 value += found.values[name].reshape(value.shape)
     except CoreError:
@@ -54,9 +70,7 @@ def pull_back(
     return total
 
 
-def push_forward(
-    scene: Scene, tangents: Mapping[str, NDArray[Any]], kernel: str, n_threads: int
-) -> NDArray[np.float64]:
+def push_forward(scene: Scene, tangents: Mapping[str, NDArray[Any]], how: How) -> NDArray[np.float64]:
     """See `nanobragg.engines.engine.Engine.push_forward`."""
     core, flag = _differentiable(scene), _core.CancelFlag()
     directions = {name: np.reshape(value, (len(value), -1)) for name, value in tangents.items()}
@@ -64,9 +78,9 @@ def push_forward(
     out = np.empty((moving.count, core.n_pixels))
 
     def part(begin: int, end: int) -> bool:
-        return moving.push_forward(begin, end, out, flag, kernel)
+        return moving.push_forward(begin, end, out, flag, how.kernel)
 
-    for _ in _in_order(part, _chunks(scene, 0), n_threads, flag):
+    for _ in _swept(scene, part, 0, how, flag):
         pass
     return out
 
@@ -104,23 +118,16 @@ def _chunks(scene: Scene, size: int) -> list[tuple[int, int]]:
     return [(begin, min(begin + length, scene.n_pixels)) for begin in range(0, scene.n_pixels, max(length, 1))]
 
 
-def _in_order(
-    part: Callable[[int, int], Part], chunks: list[tuple[int, int]], n_threads: int, flag: _core.CancelFlag
+def _swept(
+    scene: Scene, part: Callable[[int, int], Part], size: int, how: How, flag: _core.CancelFlag
 ) -> Iterator[Part]:
-    """The results for the chunks, in their order."""
-    if min(n_threads, len(chunks)) <= 1:
-        for chunk in chunks:
-            yield part(*chunk)
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(min(n_threads, len(chunks)), "nanobragg") as threads:
-        pending = [threads.submit(part, *chunk) for chunk in chunks]
-        try:
-            while pending:
-                yield pending.pop(0).result()
-        except BaseException:
-            flag.set()
-            for future in pending:
-                future.cancel()
-            raise
+    """The results for the chunks, in their order; `size`: see `_chunks`."""
+    chunks = _chunks(scene, size)
+    if len(chunks) == 1 and scene.evaluations <= _UNHEARD_EVALUATIONS:
+        results = iter([part(*chunks[0])])
+    else:
+        results = in_order(lambda chunk: part(*chunk), chunks, how.n_threads, flag, how.cancel)
+    for (_, end), result in zip(chunks, results, strict=True):
+        yield result
+        if how.progress is not None:
+            how.progress(end, scene.n_pixels)

@@ -42,7 +42,7 @@ class RenderOptions:
     precision: str = "double"
     """"mixed": lattice factors in single precision, sums and indices in double"""
     n_threads: int | None = None
-    """None: all cores that this process may use"""
+    """None: as many as there is work for, up to the cores that this process may use"""
     device: Any = None
     """None: that of the experiment's tensors, else the CPU"""
     dtype: Any = None
@@ -174,7 +174,15 @@ class Engine(ABC):
         return None
 
     @abstractmethod
-    def pull_back(self, scene: Scene, cotangent: Any, wanted: Collection[str]) -> dict[str, Any]:
+    def pull_back(
+        self,
+        scene: Scene,
+        cotangent: Any,
+        wanted: Collection[str],
+        *,
+        progress: Progress | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> dict[str, Any]:
         """Gradients of a function of the pixels with respect to fields of the scene.
 
         Parameters
@@ -185,6 +193,8 @@ class Engine(ABC):
             Derivative of the function by each pixel of `photons`.
         wanted : collection of str
             Names of continuous Scene fields.
+        progress, cancel : callable, optional
+            As for `photons`.
 
         Returns
         -------
@@ -193,7 +203,14 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def push_forward(self, scene: Scene, tangents: Mapping[str, Any]) -> Any:
+    def push_forward(
+        self,
+        scene: Scene,
+        tangents: Mapping[str, Any],
+        *,
+        progress: Progress | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Any:
         """Derivatives of the pixels along directions in the space of the scene's fields.
 
         Parameters
@@ -202,6 +219,8 @@ class Engine(ABC):
             Derived with `ops`.
         tangents : mapping
             For continuous Scene fields, by name: K directions, with the shape (K, *field's shape).
+        progress, cancel : callable, optional
+            As for `photons`.
 
         Returns
         -------

@@ -23,6 +23,7 @@ from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.scene import FactorMode, Shape
 from nanobragg.engines import c as backend_c
 from nanobragg.engines.engine import CANCELLED, RenderOptions
+from nanobragg.engines.threads import at_work
 from nanobragg.errors import BackendUnavailableError, ConfigError, CoreError
 
 WORKED_EXAMPLE_BITS = """
@@ -318,7 +319,7 @@ def test_an_error_in_progress_ends_the_run():
 
     with pytest.raises(RuntimeError, match="no disk"):
         backend_c.render(busy(), progress=fail)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("nanobragg")]
+    assert at_work() == 0
 
 
 def endless():
@@ -333,7 +334,7 @@ def test_cancel_check_ends_a_long_run(n_threads):
     with pytest.raises(CoreError) as caught:
         backend_c.render(endless(), n_threads=n_threads, cancel_check=lambda: asked.append(None) or len(asked) == 3)
     assert caught.value.status == CANCELLED
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("nanobragg")]
+    assert at_work() == 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
