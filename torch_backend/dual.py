@@ -36,6 +36,11 @@ class Dual:
         """Of the value."""
         return np.shape(self.value)
 
+    @property
+    def ndim(self) -> int:
+        """Of the value."""
+        return np.ndim(self.value)
+
     def __len__(self) -> int:
         return len(self.value)
 
