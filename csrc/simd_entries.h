@@ -38,43 +38,40 @@ NB_INLINE nb_stencil stencils(const nb_model *model, const nb_slope_row *row, co
     return stencil;
 }
 
-/* What the nodes get from the terms of a vector; returns the lanes that have any. */
-static vi pull_nodes(const nb_model *model, const nb_slope_row *row, const line_lanes lines[3], int i,
-                     const double *terms, double *table) {
-    double weights[3][4][LANES] __attribute__((aligned(64)));
-    vd per_term;
-    const nb_stencil stencil = stencils(model, row, lines, i, weights, &per_term);
-    const vd parts = vd_load(row->weight + i) * vd_load(terms + i) * per_term;
-    for (int lane = 0; table != NULL && lane < LANES; lane++) {
-        if (!stencil.fits[lane]) continue;
-        double *node = table + stencil.start[lane];
-        const v4 last = {weights[2][0][lane], weights[2][1][lane], weights[2][2][lane], weights[2][3][lane]};
-        for (int n = 0; n < 4; n++) {
-            for (int m = 0; m < 4; m++) {
-                const double part = parts[lane] * weights[0][n][lane] * weights[1][m][lane];
-                *(v4 *)(node + n * stencil.stride[0] + m * stencil.stride[1]) += part * last;
-            }
-        }
+/* What the nodes around the indices of one lane get from its term; `part`: weight x term x 2/F. */
+NB_INLINE void pull_nodes(const nb_stencil *stencil, double weights[3][4][LANES], int lane, double part,
+                          double *table) {
+    double *node = table + stencil->start[lane];
+    const v4 last = {weights[2][0][lane], weights[2][1][lane], weights[2][2][lane], weights[2][3][lane]};
+    for (int n = 0; n < 4; n++) {
+        for (int m = 0; m < 4; m++)
+            *(v4 *)(node + n * stencil->stride[0] + m * stencil->stride[1]) +=
+                part * weights[0][n][lane] * weights[1][m][lane] * last;
     }
-    return stencil.fits;
 }
 
-/* What the structure factors get from the terms of one orientation. */
+/* What the structure factors get from the terms of one orientation, pixel after pixel, so that the length of the
+ * vectors does not show. */
 static void pull_table(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3], int lookup,
                        const double *terms, const nb_gradient *g) {
     const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
     for (int i = 0; i < row->row.n; i += LANES) {
-        vi at, served = vi_all(0);
-        vd per_term;
-        if (lookup == INTERPOLATED) served = pull_nodes(model, row, lines, i, terms, g->f_table);
+        double weights[3][4][LANES] __attribute__((aligned(64)));
+        nb_stencil stencil = {.fits = vi_all(0)};
+        vi at;
+        vd per_term, of_nodes = vd_all(0.0);
+        if (lookup == INTERPOLATED) stencil = stencils(model, row, lines, i, weights, &of_nodes);
         const vi inside = entries(model, row, lines, i, &at, &per_term);
-        const vd parts = vd_load(row->weight + i) * vd_load(terms + i) * per_term;
+        const vd strength = vd_load(row->weight + i) * vd_load(terms + i);
+        const vd parts = strength * vd_select(stencil.fits, of_nodes, per_term);
         for (int lane = 0; lane < LANES; lane++) {
-            if (served[lane]) continue;
-            if (!inside[lane])
+            if (stencil.fits[lane]) {
+                if (g->f_table != NULL) pull_nodes(&stencil, weights, lane, parts[lane], g->f_table);
+            } else if (!inside[lane]) {
                 *g->default_F += parts[lane];
-            else if (g->f_table != NULL)
+            } else if (g->f_table != NULL) {
                 g->f_table[at[lane]] += parts[lane];
+            }
         }
     }
 }
