@@ -11,27 +11,31 @@ from typing import Any
 
 import numpy as np
 
+from nanobragg.config import Experiment
+from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import NanoBraggError
+from nanobragg.exchange.geometry import of_experiment, to_experiment
 from nanobragg.exchange.geometry_files import geometry_in, save_geometry
 from nanobragg.exchange.images.described import Described
 from nanobragg.exchange.images.writers import write_cbf, write_nxmx
 from nanobragg.io.geometry.axes import rotation
 from nanobragg.io.geometry.record import Geometry, Panel
 
-_PANEL = Panel(n_fast=30, n_slow=20, pixel_mm=0.2, origin=np.array([-3.0, 2.0, -50.0]), fast=np.array([1.0, 0, 0]),
+_OWN = (".json", ".toml")
+_PANEL = Panel(n_fast=30, n_slow=20, edges_mm=(0.2, 0.2), origin=np.array([-3.0, 2.0, -50.0]), fast=np.array([1.0, 0, 0]),
                slow=np.array([0, -1.0, 0]))  # fmt: skip
-_PLAIN = Geometry(
+PLAIN = Geometry(
     panels=(_PANEL,), wavelength=1.25, beam=np.array([0, 0, -1.0]), spindle=np.array([1.0, 0, 0]), phi_start=0.0, osc=1.0,
     a_star=np.diag([0.02, 0.015, 0.01]), polarization_axis=np.array([1.0, 0, 0]), kahn_factor=0.0,
 )  # fmt: skip
 
 
 def _with_panel(**values: Any) -> Geometry:
-    return dataclasses.replace(_PLAIN, panels=(dataclasses.replace(_PANEL, **values),))
+    return dataclasses.replace(PLAIN, panels=(dataclasses.replace(_PANEL, **values),))
 
 
 def _with(**values: Any) -> Geometry:
-    return dataclasses.replace(_PLAIN, **values)
+    return dataclasses.replace(PLAIN, **values)
 
 
 _TURN = rotation(np.array([1.0, 2.0, 3.0]), 5.0)
@@ -39,8 +43,9 @@ _MASK = np.ones((20, 30), bool)
 _MASK[3:5, 7:9] = False
 _SENSOR = _with_panel(thickness_mm=0.45, mu_per_mm=3.7, material="CdTe")
 PROPERTIES: dict[str, tuple[Geometry, Callable[[Geometry], Any]]] = {
-    "pixels": (_PLAIN, lambda g: (g.panels[0].n_fast, g.panels[0].n_slow, g.panels[0].pixel_mm)),
-    "place of the detector": (_PLAIN, lambda g: g.panels[0].origin),
+    "pixels": (PLAIN, lambda g: (g.panels[0].n_fast, g.panels[0].n_slow, g.panels[0].edges_mm)),
+    "oblong pixels": (_with_panel(edges_mm=(0.2, 0.25)), lambda g: g.panels[0].edges_mm),
+    "place of the detector": (PLAIN, lambda g: g.panels[0].origin),
     "tilt": (_with_panel(fast=_TURN @ _PANEL.fast, slow=_TURN @ _PANEL.slow), lambda g: (g.panels[0].fast, g.panels[0].slow)),
     "several panels": (_with(panels=(_PANEL, dataclasses.replace(_PANEL, origin=np.array([-3.0, -2.5, -50.0])))),
                        lambda g: [p.origin for p in g.panels]),
@@ -49,13 +54,13 @@ PROPERTIES: dict[str, tuple[Geometry, Callable[[Geometry], Any]]] = {
     "thickness of the sensor": (_SENSOR, lambda g: g.panels[0].thickness_mm),
     "material of the sensor": (_SENSOR, lambda g: g.panels[0].material),
     "attenuation of the sensor": (_SENSOR, lambda g: g.panels[0].mu_per_mm),
-    "wavelength": (_PLAIN, lambda g: g.wavelength),
+    "wavelength": (PLAIN, lambda g: g.wavelength),
     "polarization": (_with(kahn_factor=0.75), lambda g: g.kahn_factor),
     "flux": (_with(flux=1e12), lambda g: g.flux),
     "exposure": (_with(exposure_s=0.25), lambda g: g.exposure_s),
-    "spindle": (_with(spindle=_TURN @ _PLAIN.spindle), lambda g: g.spindle),
+    "spindle": (_with(spindle=_TURN @ PLAIN.spindle), lambda g: g.spindle),
     "start and width": (_with(phi_start=12.0, osc=0.5), lambda g: (g.phi_start, g.osc)),
-    "orientation": (_with(a_star=_PLAIN.a_star @ _TURN.T), lambda g: g.a_star),
+    "orientation": (_with(a_star=PLAIN.a_star @ _TURN.T), lambda g: g.a_star),
     "space group": (_with(space_group=" P 2ac 2ab"), lambda g: g.space_group),
 }  # fmt: skip
 """By name: a geometry that has the property, and where it stands."""
@@ -65,7 +70,10 @@ def _saved(name: str, geometry: Geometry) -> None:
     path = Path(name)
     counts = [np.zeros((p.n_slow, p.n_fast), np.uint16) for p in geometry.panels]
     image = counts[0] if len(counts) == 1 else counts
-    if path.suffix == ".nxs":
+    if path.suffix in _OWN:
+        experiment = to_experiment(geometry, name, None, StructureFactors.constant(1.0))
+        experiment.to_json(name) if path.suffix == ".json" else experiment.to_toml(name)
+    elif path.suffix == ".nxs":
         write_nxmx(name, image, geometry)
     elif path.suffix == ".cbf":
         write_cbf(name, image, geometry)
@@ -75,32 +83,40 @@ def _saved(name: str, geometry: Geometry) -> None:
         save_geometry(name, geometry)
 
 
-def kept(name: str, title: str) -> bool:
-    """Whether a property comes back from a file of that name."""
-    geometry, value = PROPERTIES[title]
+def through(name: str, geometry: Geometry) -> Geometry:
+    """A geometry as it comes back from a file of that name."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = f"{folder}/{name}"
-        try:
-            _saved(path, geometry)
-            stream = f"{folder}/{Path(name).stem}.stream" if name.endswith(".geom") else None
-            matrix = {"wavelength_angstrom": geometry.wavelength} if name.endswith(".mat") else {}
-            after = value(geometry_in(path, stream=stream, **matrix))
-        except (NanoBraggError, IndexError):
-            return False
-    return _same(value(geometry), after)
+        _saved(path, geometry)
+        if name.endswith(".json"):
+            return of_experiment(Experiment.from_json_file(path))
+        stream = f"{folder}/{Path(name).stem}.stream" if name.endswith(".geom") else None
+        matrix = {"wavelength_angstrom": geometry.wavelength} if name.endswith(".mat") else {}
+        return geometry_in(path, stream=stream, **matrix)
 
 
-def _same(before: Any, after: Any) -> bool:
+def kept(name: str, title: str) -> bool:
+    """Whether a property comes back from a file of that name."""
+    geometry, value = PROPERTIES[title]
+    try:
+        after = value(through(name, geometry))
+    except (NanoBraggError, IndexError):
+        return False
+    return same(value(geometry), after)
+
+
+def same(before: Any, after: Any) -> bool:
+    """Whether a value came back."""
     if isinstance(before, tuple | list):
-        return len(before) == len(after) and all(_same(*pair) for pair in zip(before, after, strict=True))
+        return len(before) == len(after) and all(same(*pair) for pair in zip(before, after, strict=True))
     if after is None or isinstance(before, str):
         return after is not None and bool(before == after)
     return np.shape(before) == np.shape(after) and bool(np.allclose(before, after, rtol=1e-6, atol=1e-6))
 
 
 FORMATS = {"DIALS": "x.expt", "XDS": "XDS.INP", "XDS ": "XPARM.XDS", "MOSFLM": "x.mat", "CrystFEL": "x.geom", "NXmx": "x.nxs",
-           "miniCBF": "x.cbf", "SMV": "x.img"}  # fmt: skip
+           "miniCBF": "x.cbf", "SMV": "x.img", "nanobragg": "x.json", "nanobragg ": "x.toml"}  # fmt: skip
 
 
 def rows() -> Iterator[tuple[str, str, str]]:

@@ -141,7 +141,7 @@ def _experiment(
     lab = geometry.turned(from_lab(convention).T)
     parts: dict[str, Any] = {
         "crystal": _crystal(lab, path, template, structure_factors),
-        "beam": _beam(lab, Beam() if template is None else template.beam),
+        "beam": _beam(lab, None if template is None else template.beam),
         "goniometer": _goniometer(lab, Goniometer() if template is None else template.goniometer),
     }
     if lab.panels:
@@ -196,8 +196,8 @@ def _name(hall: str) -> str:
         return hall
 
 
-def _beam(lab: Geometry, old: Beam) -> Beam:
-    changes: dict[str, Any] = {}
+def _beam(lab: Geometry, template: Beam | None) -> Beam:
+    old, changes = template or Beam(), dict[str, Any]()
     if lab.wavelength is not None:
         changes |= {"wavelength_angstrom": lab.wavelength, "energy_ev": None}
     if lab.beam is not None:
@@ -208,6 +208,8 @@ def _beam(lab: Geometry, old: Beam) -> Beam:
         changes["kahn_factor"] = min(1.0, max(-1.0, lab.kahn_factor))
     if lab.exposure_s is not None:
         changes["exposure_s"] = lab.exposure_s
+    if lab.flux is not None and (template is None or template.flux_per_s is not None):
+        changes["flux_per_s"] = lab.flux  # a template that states a fluence is believed
     return dataclasses.replace(old, **changes)
 
 

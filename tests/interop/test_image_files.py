@@ -315,3 +315,63 @@ def test_smv_headers_that_do_not_describe_a_tilt(tmp_path):
     write_smv(tmp_path / "y.img", nb.add_noise(nb.simulate(e), seed=1), experiment=e)
     with pytest.raises(FileFormatError, match="the detector is tilted"):
         nb.Experiment.from_image(tmp_path / "y.img", e)
+
+
+def stills(n=3, make=experiment):
+    """Shots that differ in orientation, wavelength and flux."""
+    rng = np.random.default_rng(7)
+    for i in range(n):
+        goniometer = nb.Goniometer(phi_start_deg=float(rng.uniform(0, 20)))
+        beam = nb.Beam(wavelength_angstrom=1.1 + 0.01 * i, flux_per_s=(i + 1) * 1e11, size_mm=0.05, kahn_factor=0.5)
+        turned = make().replace("crystal.misset_deg", tuple(rng.uniform(0, 90, 3)))
+        yield turned.replace(beam=beam, goniometer=goniometer)
+
+
+@pytest.mark.parametrize("make", [experiment, four], ids=["one", "panels"])
+def test_stills_share_a_file(tmp_path, make):
+    shots = list(stills(make=make))
+    images = [nb.simulate(shot) for shot in shots]
+    write_nxmx(tmp_path / "shots.nxs", images, shots, provenance={"noise_seed": 3})
+    for i, (shot, image) in enumerate(zip(shots, images, strict=True)):
+        np.testing.assert_array_equal(read_image(tmp_path / "shots.nxs", i + 1), np.asarray(image).astype(np.float32))
+        again = nb.read_geometry(tmp_path / "shots.nxs", template=shot, image=i + 1)
+        assert again.beam.wavelength_angstrom == pytest.approx(1.1 + 0.01 * i, rel=1e-12)
+        assert again.beam.flux_per_s == pytest.approx((i + 1) * 1e11)
+        assert again.goniometer.phi_start_deg == pytest.approx(shot.goniometer.phi_start_deg)
+        first, second = np.asarray(image), np.asarray(nb.simulate(again))
+        assert np.abs(first - second).max() < SAME * first.max()  # measured 1e-13
+    recorded = read_provenance(tmp_path / "shots.nxs")
+    assert recorded["noise_seed"] == 3
+    assert [one["beam"]["wavelength_angstrom"] for one in recorded["experiments"]] == [
+        shot.beam.wavelength_angstrom for shot in shots
+    ]
+
+
+def test_stills_that_do_not_go_together_are_refused(tmp_path):
+    shots = list(stills(2))
+    images = [nb.simulate(shot) for shot in shots]
+    for changed, hint in (
+        (shots[1].replace("goniometer.osc_deg", 1.0), r"experiment\[1\].goniometer.osc_deg"),
+        (shots[1].replace("detector.distance_mm", 200.0).replace("detector.pix0_mm", (200.0, 1.0, 1.0)), "detector"),
+        (shots[1].replace("beam.kahn_factor", 0.1), "kahn_factor"), (shots[1].replace("beam.exposure_s", 2.0), "exposure_s"),
+    ):  # fmt: skip
+        with pytest.raises(nb.ConfigError, match=hint):
+            write_nxmx(tmp_path / "x.nxs", images, [shots[0], changed])
+    with pytest.raises(nb.ConfigError, match="must be 2, one for each"):
+        write_nxmx(tmp_path / "x.nxs", images[:1], shots)
+    with pytest.raises(nb.ConfigError, match="one for each image"):
+        write_nxmx(tmp_path / "x.nxs", images, [])
+    with pytest.raises(nb.ConfigError, match="sidecar"):
+        write_nxmx(tmp_path / "x.nxs", images, shots, sidecar=True)
+    assert not (tmp_path / "x.nxs").exists()
+
+
+def test_a_flux_is_kept_but_never_overrules_the_fluence_of_a_template(tmp_path):
+    shot = next(stills(1))
+    shot.to_dials(tmp_path / "x.expt")
+    assert (
+        nb.Experiment.from_dials(tmp_path / "x.expt", structure_factors=shot.crystal.structure_factors).beam.flux_per_s
+        == 1e11
+    )
+    told = shot.replace(beam=nb.Beam(fluence_per_m2=1e20))
+    assert nb.Experiment.from_dials(tmp_path / "x.expt", told).beam.flux_per_s is None

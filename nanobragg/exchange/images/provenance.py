@@ -10,7 +10,6 @@ from os import PathLike
 from typing import Any
 
 from nanobragg.config import Experiment
-from nanobragg.derivation.orientations import seeded
 from nanobragg.errors import FileFormatError
 from nanobragg.io.images.image_file import embedded_text
 
@@ -22,13 +21,16 @@ def provenance(experiment: Any, **more: Any) -> dict[str, Any]:
     ----------
     experiment : Experiment or other
         What was simulated; its tables and masks are replaced by their shape and SHA-256, and the seed that a random
-        orientation drew is filled in. Of anything else (the geometry of an image that is converted) nothing is recorded.
+        orientation drew is filled in. Of a list of experiments (stills) each is recorded, of anything else (the geometry of
+        an image that is converted) nothing.
     **more
         Further plain values, for example ``noise_seed=1, adc_offset=40.0``.
     """
     record = {"program": "nanobragg", **{key: value for key, value in more.items() if value is not None}}
     if isinstance(experiment, Experiment):
-        record["experiment"] = _slim(seeded(experiment).to_dict())
+        record["experiment"] = _slim(experiment.to_dict())
+    elif isinstance(experiment, list):
+        record["experiments"] = [_slim(one.to_dict()) for one in experiment if isinstance(one, Experiment)]
     return record
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nanobragg.config import Experiment
 from nanobragg.errors import ConfigError
 from nanobragg.exchange.images.described import Described, File, check_dialect
 from nanobragg.exchange.images.numbered_files import write_sidecar
+from nanobragg.exchange.images.provenance import provenance_json
+from nanobragg.io.geometry.record import Geometry
 from nanobragg.io.images.fabio_images import save_edf, save_tiff
 from nanobragg.io.images.nxmx import save_nxmx
 from nanobragg.io.images.smv import save_smv
@@ -51,8 +53,8 @@ def write_cbf(
 
 
 def write_nxmx(
-    path: File, images: Any, experiment: Experiment, *, compression: str = "gzip", provenance: Any = None,
-    sidecar: bool = False, saturation: int | None = None,
+    path: File, images: Any, experiment: Experiment | Sequence[Experiment], *, compression: str = "gzip",
+    provenance: Any = None, sidecar: bool = False, saturation: int | None = None,
 ) -> None:  # fmt: skip
     """Write images and geometry as NXmx.
 
@@ -63,8 +65,9 @@ def write_nxmx(
     images : array, or iterable of arrays
         One image, or the images of a scan in order, each as `nanobragg.simulate` returns it (panels are put below each
         other). Whole numbers are stored as int32, others as float32.
-    experiment : Experiment
-        Geometry of the first image; the width of an image is ``goniometer.osc_deg``.
+    experiment : Experiment, or sequence of Experiment
+        Geometry of the first image of a scan; the width of an image is ``goniometer.osc_deg``. Several: one for each image of
+        a series of stills, which may differ in crystal, wavelength and flux; `read_geometry` with ``image=`` reads each.
     compression : {"gzip", "bitshuffle-lz4", "none"}
         gzip is read by every HDF5; bitshuffle-lz4 is faster and needs hdf5plugin, here and wherever it is read.
     provenance : dict, optional
@@ -78,10 +81,18 @@ def write_nxmx(
     Raises
     ------
     ConfigError
-        When an image does not fit the detector, or several images lack an oscillation width.
+        When an image does not fit the detector, several images lack an oscillation width, or stills do not go together.
     FileFormatError
         When the file cannot be written; nothing is left behind.
     """
+    if not isinstance(experiment, Experiment | Geometry):
+        stills = list(experiment)
+        if sidecar:
+            raise ConfigError("sidecar", True, "an experiment list beside the images is that of a scan", "leave it out")
+        geometries = [Described(one).geometry for one in stills]
+        save_nxmx(path, images, geometries, compression=compression, saturation=saturation,
+                  text=provenance_json(stills, **(provenance or {})))  # fmt: skip
+        return
     described = Described(experiment, provenance)
     count = save_nxmx(path, images, described.geometry, compression=compression, text=described.record(),
                       saturation=saturation)  # fmt: skip

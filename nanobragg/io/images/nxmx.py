@@ -5,8 +5,9 @@ Vectors are in the McStas frame: z along the beam, y up.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any
 
@@ -30,7 +31,7 @@ _MASKED = 1
 def save_nxmx(
     path: str | PathLike[str],
     images: Any,
-    geometry: Geometry,
+    geometry: Geometry | Sequence[Geometry],
     *,
     compression: str = "gzip",
     text: str | None = None,
@@ -45,8 +46,8 @@ def save_nxmx(
     images : array, or iterable of arrays
         One image, or the images of a scan in order; panels are put below each other. Whole numbers are stored as int32,
         others as float32.
-    geometry : Geometry
-        Of the first image.
+    geometry : Geometry, or sequence of Geometry
+        Of the first image of a scan; of every image of a series of stills, which share detector and polarization.
     compression : {"gzip", "bitshuffle-lz4", "none"}
         gzip is read by every HDF5; bitshuffle-lz4 is faster and needs hdf5plugin, here and wherever it is read.
     text : str, optional
@@ -62,34 +63,86 @@ def save_nxmx(
     Raises
     ------
     ConfigError
-        When an image does not fit the detector, or several images lack an oscillation width.
+        When an image does not fit the detector, several images lack an oscillation width, or stills do not go together.
     FileFormatError
         When the file cannot be written; nothing is left behind.
     """
     h5py = needed("h5py", "writing NXmx")
     if compression not in COMPRESSIONS:
         raise ConfigError("compression", compression, f"must be one of {', '.join(map(repr, COMPRESSIONS))}")
-    geometry = geometry.along_beam()
+    stills = [] if isinstance(geometry, Geometry) else _together([one.along_beam() for one in geometry])
+    geometry = stills[0] if stills else geometry.along_beam()  # type: ignore[union-attr]
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         entry = _group(file, "entry", "NXentry")
         file.attrs["default"] = "entry"
         count = _write_data(entry, stack(images, geometry), geometry, compression)
-        if count > 1 and not geometry.osc:
+        if stills and count != len(stills):
+            raise ConfigError("images", count, f"must be {len(stills)}, one for each of the experiments")
+        if count > 1 and not geometry.osc and not stills:
             raise ConfigError("goniometer.osc_deg", geometry.osc, f"must be > 0 for {count} images",
                               "it is the width of one image")  # fmt: skip
         _write_entry(entry, geometry, count)
-        _write_beam(_group(entry["instrument"], "beam", "NXbeam"), geometry)
+        _write_beam(_group(entry["instrument"], "beam", "NXbeam"), stills or [geometry])
         _write_detector(_group(entry["instrument"], "detector", "NXdetector"), geometry, saturation)
-        _write_sample(_group(entry, "sample", "NXsample"), geometry, count)
+        still = dataclasses.replace(geometry, phi_start=0.0) if stills else geometry
+        _write_sample(_group(entry, "sample", "NXsample"), still, count)
         own = _group(entry, "nanobragg", "NXcollection")
         if text is not None:
             own["provenance"] = text
         if geometry.space_group is not None:
             own["space_group_hall"] = geometry.space_group
         if geometry.a_star is not None:
-            own["real_space_vectors"] = geometry.axes @ FROM_NEXUS
+            axes = [one.axes @ FROM_NEXUS for one in stills or [geometry]]
+            own["real_space_vectors"] = np.array(axes) if stills else axes[0]
             own["real_space_vectors"].attrs["units"] = "angstrom"
+        if stills:  # the goniometer of a series of stills stands still for other readers
+            _value(own, "spindle_angle", [one.phi_start or 0.0 for one in stills], "degrees")
+        own["panel_names"] = [panel.name for panel in geometry.panels]
+        _value(own, "attenuation", [panel.mu_per_mm for panel in geometry.panels], "1/mm")
     return count
+
+
+def _together(stills: list[Geometry]) -> list[Geometry]:
+    """Stills that one file can hold.
+
+    Raises
+    ------
+    ConfigError
+        For none, an oscillation, or what only one of in a file can be.
+    """
+    if not stills:
+        raise ConfigError("experiment", "none", "must be an Experiment, or one for each image")
+    first = stills[0]
+    for i, one in enumerate(stills):
+        if one.osc:
+            raise ConfigError(f"experiment[{i}].goniometer.osc_deg", one.osc, "stills have none",
+                              "of a scan give the experiment of the first image alone")  # fmt: skip
+        same = {
+            "detector": _same_panels(first, one),
+            "crystal": (one.a_star is None) == (first.a_star is None),
+            "goniometer.axis": _close(one.spindle, first.spindle),
+            "beam.exposure_s": one.exposure == first.exposure,
+            "beam.kahn_factor": one.kahn_factor == first.kahn_factor,
+            "beam.polarization_axis": _close(one.polarization_axis, first.polarization_axis),
+        }
+        for name in (name for name, agrees in same.items() if not agrees):
+            raise ConfigError(f"experiment[{i}].{name}", "another one", "than that of the first image; a file holds one",
+                              "write the images into several files")  # fmt: skip
+    return stills
+
+
+def _same_panels(one: Geometry, other: Geometry) -> bool:
+    pairs = list(zip(one.panels, other.panels, strict=False))
+    return len(one.panels) == len(other.panels) and all(
+        (p.n_fast, p.n_slow) == (q.n_fast, q.n_slow)
+        and all(_close(getattr(p, name), getattr(q, name)) for name in ("origin", "fast", "slow"))
+        and (p.mask is q.mask or np.array_equal(p.mask, q.mask))
+        for p, q in pairs
+    )
+
+
+def _close(one: Any, other: Any) -> bool:
+    return one is other or (one is not None and other is not None and bool(np.allclose(one, other, rtol=0, atol=1e-9)))
 
 
 def stack(images: Any, geometry: Geometry) -> Iterator[NDArray[Any]]:
@@ -165,10 +218,14 @@ def _write_entry(entry: Any, geometry: Geometry, count: int) -> None:
     instrument["name"].attrs["short_name"] = "nanobragg"
 
 
-def _write_beam(beam: Any, geometry: Geometry) -> None:
-    _value(beam, "incident_wavelength", geometry.wavelength, "angstrom")
-    if geometry.flux:
-        _value(beam, "total_flux", geometry.flux, "Hz")
+def _write_beam(beam: Any, geometries: Sequence[Geometry]) -> None:
+    geometry = geometries[0]
+    for name, values, unit in (
+        ("incident_wavelength", [one.wavelength for one in geometries], "angstrom"),
+        ("total_flux", [one.flux or 0.0 for one in geometries], "Hz"),
+    ):
+        if any(values):
+            _value(beam, name, values[0] if len(set(values)) == 1 else values, unit)
     if geometry.polarization_axis is not None:
         x, y, _ = FROM_NEXUS @ geometry.polarization_axis
         angle, kahn = 2 * np.arctan2(y, x), geometry.kahn_factor or 0.0

@@ -120,7 +120,7 @@ def adsc_entries(
         ("PIXEL_SIZE", f"{pixel:.12g}"), ("DISTANCE", f"{distance:.12g}"),
         ("WAVELENGTH", f"{geometry.wavelength:.12g}"), ("BEAM_CENTER_X", f"{slow:.12g}"),
         ("BEAM_CENTER_Y", f"{fast:.12g}"), ("PHI", f"{start:.12g}"), ("OSC_START", f"{start:.12g}"),
-        ("OSC_RANGE", f"{width:.12g}"), ("AXIS", "phi"), ("TWOTHETA", "0"), ("TIME", f"{geometry.exposure:g}"),
+        ("OSC_RANGE", f"{width:.12g}"), ("AXIS", "phi"), ("TWOTHETA", "0"), ("TIME", f"{geometry.exposure:.12g}"),
         ("DATE", datetime.datetime.now(datetime.UTC).strftime("%a %b %d %H:%M:%S %Y")),
         ("DETECTOR_SN", "000"), ("IMAGE_PEDESTAL", f"{adc_offset:g}"), ("ADC_OFFSET", f"{adc_offset:g}"),
         ("CCD_IMAGE_SATURATION", 65535 if saturation is None else min(saturation, 65535)),

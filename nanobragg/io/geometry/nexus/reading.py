@@ -17,6 +17,7 @@ from nanobragg.io.images.hdf5 import open_hdf5, text_of
 from nanobragg.io.units import ANGSTROMS, DEGREES, MILLIMETRES, SECONDS
 
 _MAX_CHAIN = 100
+_PER_SECOND = ("Hz", "hz", "1/s", "s^-1", "s-1")
 _NO_SENSOR_MM = 1e-6
 """A sensor that is thinner is none: some writers, these among them, must write a thickness above 0."""
 _TINY_DEG = 1e-9
@@ -71,7 +72,7 @@ class _Nexus(Places):
             panels=panels, wavelength=wavelength, beam=np.array([0.0, 0.0, 1.0]), polarization_axis=axis,
             kahn_factor=kahn, **self.scan(entry, index), n_images=n, exposure_s=self.exposure(detector),
             space_group=None if group is None else text_of(group[()]),
-            a_star=None if vectors is None else reciprocal(np.asarray(vectors[()], dtype=np.float64)),
+            a_star=None if vectors is None else reciprocal(self.vectors(vectors, index)), flux=self.flux(beam, index),
         ).turned(FROM_NEXUS)  # fmt: skip
 
     def wavelength(self, beam: Any, index: int, n: int) -> float:
@@ -82,6 +83,20 @@ class _Nexus(Places):
                 raise self.fail(f"holds {values.size} different wavelengths; only one for each image is read", place)
             return float(values[index])
         return float(values[0])
+
+    def vectors(self, item: Any, index: int) -> Array:
+        """Rows a, b, c; of a series of stills those of the image."""
+        found = np.asarray(item[()], dtype=np.float64)
+        return found[index] if found.ndim == 3 else found
+
+    def flux(self, beam: Any, index: int) -> float | None:
+        """[photons/s]; None where it is 0, or does not stand there by the second."""
+        found = self.item(f"{beam.name}/total_flux")
+        if found is None or text_of(found.attrs.get("units", "")).strip() not in _PER_SECOND:
+            return None
+        values = np.asarray(found[()], dtype=np.float64).reshape(-1)
+        value = float(values[min(index, values.size - 1)]) if values.size else 0.0
+        return value if 0 < value < np.inf else None
 
     def exposure(self, detector: Any) -> float | None:
         if "count_time" not in detector:
@@ -123,7 +138,8 @@ class _Nexus(Places):
         if not names:
             raise self.fail("holds no NXdetector_module", detector.name)
         mask, sensor, panels = self.mask(detector), self.sensor(detector), []
-        for name in names:
+        titles, absorption = self.own("panel_names", len(names)), self.own("attenuation", len(names))
+        for i, name in enumerate(names):
             n_slow, n_fast = (int(n) for n in self.need(f"{name}/data_size")[()][-2:])
             start_slow, start_fast = (int(n) for n in self.need(f"{name}/data_origin")[()][-2:])
             n_slow, n_fast = self.size(name, (n_slow, n_fast), (start_slow, start_fast), shape)
@@ -142,9 +158,16 @@ class _Nexus(Places):
                     raise self.fail(f"pixel_mask has shape {mask.shape}, the module lies outside", name)
             panels.append(panel_of(
                 self.path, name, (sizes[0], sizes[1]), n_fast=n_fast, n_slow=n_slow, origin=corner, fast=axes[0],
-                slow=axes[1], name=name.rpartition("/")[2], mask=None if part is None or part.all() else part, **sensor,
+                slow=axes[1], name=name.rpartition("/")[2] if titles is None else text_of(titles[i]),
+                mask=None if part is None or part.all() else part,
+                mu_per_mm=0.0 if absorption is None or not sensor else float(absorption[i]), **sensor,
             ))  # fmt: skip
         return panels
+
+    def own(self, name: str, n: int) -> Any:
+        """What these writers keep of every panel; None in files of others."""
+        found = self.item(f"/entry/nanobragg/{name}")
+        return found[()] if found is not None and found.shape == (n,) else None
 
     def size(
         self, name: str, size: tuple[int, int], start: tuple[int, int], shape: tuple[int, int, int] | None
@@ -245,6 +268,9 @@ class _Nexus(Places):
         start = float(values[index]) if index < len(values) else float(values[0] + index * width)
         spindle = outer @ unit(self.need(scanned).attrs["vector"])
         spindle, start, width = forwards(spindle, start, width)
+        angles = self.item("/entry/nanobragg/spindle_angle")
+        if angles is not None and not width and index < angles.size:  # of a series of stills
+            start = float(angles[index])
         return {"spindle": spindle, "phi_start": start, "osc": width or None, "mount": mounted(outer @ inner)}
 
     def width(self, name: str, starts: Array, index: int) -> float:

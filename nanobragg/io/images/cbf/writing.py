@@ -71,7 +71,7 @@ def save_cbf(
     sensor = _SENSORS.get(panel.material, panel.material)
     comments = [
         "Detector: nanobragg simulation, S/N 0", now, f"Pixel_size {edges[0] / 1000:.9g} m x {edges[1] / 1000:.9g} m",
-        *([f"{sensor} sensor, thickness {panel.thickness_mm / 1000:.6f} m"] if panel.thickness_mm else []),
+        *([f"{sensor} sensor, thickness {panel.thickness_mm / 1000:.9f} m"] if panel.thickness_mm else []),
         f"Exposure_time {geometry.exposure:.7f} s", f"Exposure_period {geometry.exposure:.7f} s", "Tau = 0 s",
         f"Count_cutoff {2**31 - 1 if saturation is None else saturation} counts", f"Wavelength {geometry.wavelength:.12g} A",
         f"Detector_distance {distance / 1000:.12g} m",
