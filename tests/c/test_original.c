@@ -21,7 +21,12 @@ static void test_spread(void) {
                                                     kernel, spread, &lost);
                     CHECK((status == NB_OK) == (radius >= 1 && radius <= LARGEST));
                 }
-    CHECK(nb_original_spread(NB_PSF_GAUSS, 1.0, 1, 0, 1, 1, NULL, NULL, NULL, NULL) == NB_ERR_NULL_ARGUMENT);
+    float some[2] = {0.0f};
+    double room[9], lost;
+    CHECK(nb_original_spread(NB_PSF_GAUSS, 1.0, 1, 0, 1, 1, NULL, room, some, &lost) == NB_ERR_NULL_ARGUMENT);
+    CHECK(nb_original_spread(NB_PSF_GAUSS, 1.0, 1, 0, 1, 1, some, NULL, some, &lost) == NB_ERR_NULL_ARGUMENT);
+    CHECK(nb_original_spread(NB_PSF_GAUSS, 1.0, 1, 0, 1, 1, some, room, NULL, &lost) == NB_ERR_NULL_ARGUMENT);
+    CHECK(nb_original_spread(NB_PSF_GAUSS, 1.0, 1, 0, 1, 1, some, room, some, NULL) == NB_ERR_NULL_ARGUMENT);
 }
 
 static void test_radius(void) {
@@ -55,8 +60,92 @@ static void test_amorphous(void) {
     }
 }
 
+/* A table that is met between its points, several sources, with and without polarization, curved and flat. */
+static void test_amorphous_images(void) {
+    enum { N = N_FAST * N_SLOW, POINTS = 9 };
+    const double source[] = {-10, 0, 0, -10, 0.3, -0.2}, weight[] = {1.0, 0.5}, wavelength[] = {1e-10, 1.1e-10};
+    double stol[POINTS], factor[POINTS], constant[POINTS];
+    for (int i = 0; i < POINTS; i++)
+        stol[i] = i < 2            ? -1e99 / (1 + i)
+                  : i > POINTS - 3 ? 1e98 * (1 + i)
+                                   : 1e7 * (i - 2),
+        factor[i] = 2.0 - 0.7 * i, constant[i] = 2.0;
+    for (int kind = 0; kind < 32; kind++) {
+        nb_amorphous_body body = {0};
+        body.n_fast = N_FAST, body.n_slow = N_SLOW, body.roi[1] = N_FAST - 1, body.roi[3] = N_SLOW - 1;
+        body.pixel_size = 2e-3, body.pix0[0] = 0.1, body.fast[2] = 1.0, body.slow[1] = -1.0, body.beam[0] = 1.0;
+        body.close_distance = body.distance = 0.1, body.oversample = 1 + (kind & 1);
+        body.polarized = (kind >> 1) & 1, body.curved = (kind >> 2) & 1, body.point_pixel = (kind >> 3) & 1;
+        body.map_factor = (kind >> 4) & 1;
+        body.kahn_factor = 0.5, body.polarization_axis[2] = 1.0;
+        body.source = source, body.weight = weight, body.wavelength = wavelength, body.n_sources = 2;
+        body.stol = stol, body.factor = constant, body.n_table = POINTS;
+        body.r_e_sqr = 1.0, body.fluence = 2.0, body.molecules = 3.0;
+        float image[N], again[N];
+        double total, s[N], polarization[N], solid_angle[N], position[3 * N];
+        int64_t interval[N];
+        const nb_amorphous_last last = {s, polarization, solid_angle, interval, position},
+                                nothing = {NULL, NULL, NULL, NULL, NULL};
+        CHECK(nb_original_amorphous(&body, image, &last, &total) == NB_OK);
+        CHECK(nb_original_amorphous(&body, again, &nothing, &total) == NB_OK);
+        for (int i = 0; i < N; i++) {
+            CHECK(image[i] == again[i] && interval[i] >= 1 && interval[i] < POINTS && s[i] > 0.0);
+            CHECK_CLOSE(polarization[i], 1.0, body.polarized ? 0.2 : 0.0);
+            CHECK((position[3 * i] == 0.1) == !body.curved);
+            /* F = 2 everywhere: photons = F^2 omega (sum of the weights)/2 */
+            if (body.map_factor) CHECK_CLOSE(image[i], 2.0, 0.0);
+            if (!body.map_factor && !body.polarized && body.oversample == 1)
+                CHECK_CLOSE(image[i], 4.0 * 6.0 * solid_angle[i] * 1.5 / 2.0, 1e-7 * (double)image[i]);
+        }
+        body.factor = factor;
+        CHECK(nb_original_amorphous(&body, image, &last, &total) == NB_OK);
+        for (int i = 0; i < N; i++)
+            CHECK(isfinite(image[i]));
+        body.roi[0] = -1;
+        CHECK(nb_original_amorphous(&body, image, &last, &total) == NB_ERR_PIXEL_OUTSIDE);
+        body.roi[0] = 0, body.roi[2] = -1;
+        CHECK(nb_original_amorphous(&body, image, &last, &total) == NB_ERR_PIXEL_OUTSIDE);
+        body.roi[2] = 0, body.roi[3] = N_SLOW;
+        CHECK(nb_original_amorphous(&body, image, &last, &total) == NB_ERR_PIXEL_OUTSIDE);
+        body.oversample = 0;
+        CHECK(nb_original_amorphous(&body, image, &last, &total) == NB_ERR_BELOW_ONE);
+        CHECK(nb_original_amorphous(NULL, image, &last, &total) == NB_ERR_NULL_ARGUMENT);
+        CHECK(nb_original_amorphous(&body, NULL, &last, &total) == NB_ERR_NULL_ARGUMENT);
+        CHECK(nb_original_amorphous(&body, image, NULL, &total) == NB_ERR_NULL_ARGUMENT);
+        CHECK(nb_original_amorphous(&body, image, &last, NULL) == NB_ERR_NULL_ARGUMENT);
+    }
+}
+
+/* Counts of a flat image: Poisson's mean and variance, and what flicker and calibration add to it. */
+static void test_counts(void) {
+    enum { N = 4000 };
+    static float photons[N];
+    for (int kind = 0; kind < 4; kind++) {
+        const double flicker = kind & 1 ? 0.1 : 0.0, calibration = kind & 2 ? 0.2 : 0.0, mean = 400.0;
+        nb_rng rng;
+        int64_t state = -17, calibration_state = -5;
+        double total, squares = 0.0;
+        nb_rng_init(&rng);
+        for (int i = 0; i < N; i++)
+            photons[i] = (float)mean;
+        CHECK(nb_original_counts(&rng, &state, &calibration_state, N, flicker, calibration, photons, &total) == NB_OK);
+        for (int i = 0; i < N; i++)
+            squares += ((double)photons[i] - mean) * ((double)photons[i] - mean);
+        const double variance = mean + mean * mean * (flicker * flicker + calibration * calibration);
+        CHECK_CLOSE(total / N, mean, 5.0 * sqrt(variance / N));
+        CHECK_CLOSE(squares / N, variance, 0.15 * variance); /* 5 sigma: sqrt(2/N) of it is 0.022 */
+        CHECK(nb_original_counts(NULL, &state, &state, 1, 0, 0, photons, &total) == NB_ERR_NULL_ARGUMENT);
+        CHECK(nb_original_counts(&rng, NULL, &state, 1, 0, 0, photons, &total) == NB_ERR_NULL_ARGUMENT);
+        CHECK(nb_original_counts(&rng, &state, NULL, 1, 0, 0, photons, &total) == NB_ERR_NULL_ARGUMENT);
+        CHECK(nb_original_counts(&rng, &state, &state, 1, 0, 0, NULL, &total) == NB_ERR_NULL_ARGUMENT);
+        CHECK(nb_original_counts(&rng, &state, &state, 1, 0, 0, photons, NULL) == NB_ERR_NULL_ARGUMENT);
+    }
+}
+
 int main(void) {
     test_spread();
+    test_counts();
+    test_amorphous_images();
     test_radius();
     test_amorphous();
     return check_result();

@@ -82,6 +82,9 @@ static void test_crystal(void) {
             "orientations_first_pass", 3);
     REFUSED((c->orientations_first_pass = &s.first[0][0][0], c->first_pass[1] = -1), NB_ERR_POSITION, "first_pass", 1);
     REFUSED((c->orientations_first_pass = &s.first[0][0][0], c->first_pass[0] = 13), NB_ERR_POSITION, "first_pass", 0);
+    REFUSED((c->domain_weight = s.domain_weight, s.domain_weight[1] = NAN), NB_ERR_NOT_FINITE, "domain_weight", 1);
+    REFUSED((c->domain_weight = s.domain_weight, s.domain_weight[0] = -1.0), NB_ERR_NEGATIVE, "domain_weight", 0);
+    NOT_FINITE(c->block_matrix[8], "block_matrix", 8);
     NOT_FINITE(c->a_star[7], "a_star", 7);
     NOT_FINITE(c->n_cells[1], "n_cells", 1);
     REFUSED(c->n_cells[2] = 0.5, NB_ERR_BELOW_ONE, "n_cells", 2);
@@ -94,6 +97,7 @@ static void test_crystal(void) {
     REFUSED(c->n_hkl[0] = INT64_MAX, NB_ERR_TOO_LARGE, "f_table", 0);
     REFUSED((c->n_hkl[0] = c->n_hkl[1] = c->n_hkl[2] = INT32_MAX), NB_ERR_TOO_LARGE, "f_table", 1);
     REFUSED(c->hkl_min[0] = INT64_MIN, NB_ERR_TOO_LARGE, "hkl_min", 0);
+    REFUSED(c->hkl_min[2] = INT64_MAX, NB_ERR_TOO_LARGE, "hkl_min", 2);
     NOT_FINITE(c->default_F, "default_F", -1);
     REFUSED((c->tricubic = 1, c->interpolation_off[0] = 13), NB_ERR_POSITION, "interpolation_off", 0);
     REFUSED((c->tricubic = 1, c->interpolation_off[1] = -1), NB_ERR_POSITION, "interpolation_off", 1);
@@ -104,6 +108,7 @@ static void test_sampling(void) {
     REFUSED(c->oversample = 0, NB_ERR_BELOW_ONE, "oversample", -1);
     REFUSED(c->oversample = 20000, NB_ERR_TOO_LARGE, "steps", -1);
     REFUSED(c->oversample = INT32_MAX, NB_ERR_TOO_LARGE, "steps", -1);
+    REFUSED((c->n_fast = INT64_C(1) << 52, c->oversample = 4), NB_ERR_TOO_LARGE, "n_fast", -1);
     NOT_FINITE(c->d_min, "d_min", -1);
     NOT_FINITE(c->steps, "steps", -1);
     REFUSED(c->steps = 0.0, NB_ERR_NOT_POSITIVE, "steps", -1);
@@ -120,6 +125,15 @@ static void test_accepted(void) {
     CHECK(nb_scene_validate(&s.scene, NULL) == NB_OK);
     make_small_scene(&s);
     s.scene.f_table = NULL, s.scene.n_hkl[0] = 0;
+    CHECK(nb_scene_validate(&s.scene, NULL) == NB_OK);
+    make_small_scene(&s);
+    s.scene.f_table = NULL, s.scene.n_hkl[1] = 0;
+    CHECK(nb_scene_validate(&s.scene, NULL) == NB_OK);
+    make_small_scene(&s);
+    s.scene.f_table = NULL, s.scene.n_hkl[2] = 0;
+    CHECK(nb_scene_validate(&s.scene, NULL) == NB_OK);
+    make_small_scene(&s);
+    s.scene.domain_weight = s.domain_weight, s.scene.orientations_first_pass = &s.first[0][0][0];
     CHECK(nb_scene_validate(&s.scene, NULL) == NB_OK);
     make_small_scene(&s);
     s.scene.n_pixels = 0, s.scene.pixels = NULL;
