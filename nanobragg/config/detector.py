@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from nanobragg.arrays import elements, is_tensor, read_only
 from nanobragg.config.conventions import CONVENTIONS
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.config.image_chain.presets import preset
-from nanobragg.errors import ConfigError
+from nanobragg.errors import ConfigError, NanoBraggWarning
 from nanobragg.lazy import dataclass
 from nanobragg.sensor_materials import MATERIALS
 
@@ -147,6 +148,9 @@ class Detector(Config):
             For an unknown name, with the nearest ones; for fields that do not fit.
         """
         found = preset(name)
+        if found.movable:
+            text = f"{found.name}: this is one of its modules; nanobragg.read_geometry places all of them"
+            warnings.warn(text, NanoBraggWarning, stacklevel=2)
         known = found.sensor["material"] in MATERIALS and "thickness_um" in found.sensor
         own = {
             "n_fast": found.n_fast,

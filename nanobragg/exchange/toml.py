@@ -206,9 +206,11 @@ def _plan(data: dict[str, Any], folder: str) -> RunPlan:
         raise ConfigError("run.adc_offset", run.adc_offset, "is readout.offset_adu where there is a [readout]")
     table = dict(_table(data, "readout"))
     name = table.pop("preset", None)
-    return RunPlan(
-        experiment, run, built(Readout, "readout", table if name is None else {**preset(name).readout, **table})
-    )
+    if name is not None:
+        usual = preset(name).response
+        maps = {**usual.get("maps", {}), **table.get("maps", {})}
+        table = {**usual, **table, **({"maps": maps} if maps else {})}
+    return RunPlan(experiment, run, built(Readout, "readout", table))
 
 
 def _background(table: Any, folder: str) -> Any:
@@ -356,6 +358,7 @@ _INSTANCES: dict[str, Any] = {
     "background.components.beamstop.distance_mm": 30.0,
     "readout.min_adu": 0, "readout.max_adu": 65535, "readout.psf.fwhm_um": 41.0,
     "readout.psf.kernel": ((0.0, 0.1, 0.0), (0.1, 0.6, 0.1), (0.0, 0.1, 0.0)), "readout.psf.radius_px": 30,
+    "readout.maps.area": ((1.0, 2.0), (1.0, 2.0)),
     "readout.rate.pulse_rate_hz": 5e6, "readout.rate.max_per_s": 1e7, "readout.flags.gap": -1, "readout.flags.dead": -2,
     "readout.flags.overload": 65535, "readout.stages.up_to_kev": 400.0, "readout.stages.gain_adu_per_kev": 36.0,
     "run.seed": 1, "run.n_threads": 4,

@@ -46,6 +46,21 @@ def efficiency(maps: Maps, shape: tuple[int, int], panel: int, xp: Namespace) ->
     return xp.where(value > 0, value, 0.0 * value)
 
 
+def areas(maps: Maps, shape: tuple[int, int], xp: Namespace) -> Any:
+    """Areas of the pixels in units of the usual one.
+
+    Raises
+    ------
+    ConfigError
+        For an array that has not the shape of the image.
+    """
+    if tuple(maps.area.shape) != shape:
+        raise ConfigError(
+            "readout.maps.area", f"shape {tuple(maps.area.shape)}", f"must have the image's shape {shape}"
+        )
+    return xp.asarray(maps.area)
+
+
 def bad_pixels(maps: Maps, shape: tuple[int, int], panel: int) -> NDArray[np.uint8]:
     """DEAD and HOT pixels, the others GOOD."""
     flags = np.zeros(shape, np.uint8)

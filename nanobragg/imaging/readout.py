@@ -19,7 +19,7 @@ from nanobragg.config.fields import Config
 from nanobragg.config.image_chain.readout import Readout
 from nanobragg.errors import ConfigError
 from nanobragg.imaging import rate
-from nanobragg.imaging.maps import DEAD, GAP, GOOD, HOT, OVERLOAD, bad_pixels, drawn, efficiency
+from nanobragg.imaging.maps import DEAD, GAP, GOOD, HOT, OVERLOAD, areas, bad_pixels, drawn, efficiency
 from nanobragg.imaging.namespace import Namespace, namespace_of
 from nanobragg.imaging.psf import spread
 from nanobragg.lazy import dataclass
@@ -194,6 +194,8 @@ def _namespace(photons: Any, readout: Readout) -> Namespace:
 
 def _seen(mu: Any, readout: Readout, conditions: Conditions, xp: Namespace) -> Any:
     """Photons that reach the statistics of every pixel."""
+    if readout.maps.area is not None:
+        mu = mu * areas(readout.maps, tuple(mu.shape), xp)
     if readout.psf.stage == "before_counting":
         mu = spread(mu, readout.psf, conditions.pixel_um, n_threads=conditions.n_threads)
     return mu * efficiency(readout.maps, tuple(mu.shape), conditions.panel, xp)

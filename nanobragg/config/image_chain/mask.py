@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.errors import ConfigError
-from nanobragg.io.images.image_file import read_image
+from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg.io.images.image_file import image_format, read_image
+from nanobragg.io.mask_files import good_of_bits, read_dials_mask, read_hdf5_mask, read_numpy_mask
 
 ImageShape = tuple[int, int]
 
@@ -61,26 +63,75 @@ class Mask:
         return ~inside
 
     @staticmethod
-    def from_file(path: str | PathLike[str], *, masked: str = "nonzero") -> NDArray[np.bool_]:
-        """A mask from an image file: EDF and TIFF of pyFAI, SMV, CBF, NXmx, the mask data of CrystFEL's bad pixels ...
+    def from_file(
+        path: str | PathLike[str], *, masked: str = "nonzero", dataset: str | None = None, bad: int | None = None,
+        good: int = 0,
+    ) -> Any:  # fmt: skip
+        """A mask from a file: of DIALS (.mask, .pickle), pyFAI (.edf, .tif, .npy), CrystFEL and NXmx (HDF5), or any image.
 
         Parameters
         ----------
         path : path
-            Anything that `nanobragg.io.read_image` reads, of one panel.
+            A pickle of DIALS, a .npy file, an HDF5 file with a mask, or anything that `nanobragg.io.read_image` reads. No
+            code in a pickle is run: one that would is refused.
         masked : {"nonzero", "zero"}
-            Pixels that are not rendered: those that are not 0, as pyFAI, NXmx and CrystFEL write them, or those that are 0, as
-            for the command's -mask. Of a count image negative pixels are masked in any case.
+            Pixels that are not rendered: those that are not 0, as pyFAI, NXmx and CrystFEL's bad pixels are written, or those
+            that are 0, as for the command's -mask. Of a count image negative pixels are masked in any case. A mask of DIALS
+            says by itself which pixels are good.
+        dataset : str, optional
+            Place of the mask in an HDF5 file, as ``/entry_1/data_1/mask``; None: a usual one, else the images of the file.
+        bad, good : int, optional
+            CrystFEL's mask_bad and mask_good: a pixel is rendered when it has every bit of `good` and none of `bad`; in place
+            of `masked`.
+
+        Returns
+        -------
+        (n_slow, n_fast) array of bool, True = rendered
+            A list of them where the file holds several panels.
+
+        Raises
+        ------
+        ConfigError, FileFormatError
+            For a file that cannot be read as a mask, with what can be done.
         """
         if masked not in ("nonzero", "zero"):
             raise ConfigError("masked", masked, "must be 'nonzero' or 'zero'")
-        image = read_image(path)
+        suffix = os.path.splitext(os.fspath(path))[1].lower()
+        if suffix in (".mask", ".pickle", ".pkl"):
+            panels = read_dials_mask(path)
+            return panels[0] if len(panels) == 1 else panels
+        image = _image(path, suffix, dataset, look=masked == "nonzero")
         if isinstance(image, list):
-            raise ConfigError("path", path, f"holds {len(image)} panels, must be one image")
+            return [_good(panel, masked, bad, good, path) for panel in image]
         pixels = np.asarray(image)
-        if pixels.ndim != 2:
-            raise ConfigError("path", path, f"holds an array of shape {pixels.shape}, must be one image")
-        return np.asarray(pixels == 0 if masked == "nonzero" else pixels > 0)
+        if pixels.ndim == 3:
+            panels = [_good(panel, masked, bad, good, path) for panel in pixels]
+            return panels[0] if len(panels) == 1 else panels
+        return _good(pixels, masked, bad, good, path)
+
+
+def _image(path: str | PathLike[str], suffix: str, dataset: str | None, look: bool) -> Any:
+    """Pixels of a mask; look: whether an HDF5 file may have one beside its images."""
+    if suffix == ".npy":
+        return read_numpy_mask(path)
+    if dataset is not None or (look and image_format(path) == "nxmx"):
+        try:
+            return read_hdf5_mask(path, dataset)
+        except FileFormatError:
+            if dataset is not None:
+                raise
+    return read_image(path)
+
+
+def _good(pixels: Any, masked: str, bad: int | None, good: int, path: Any) -> NDArray[np.bool_]:
+    pixels = np.asarray(pixels)
+    if pixels.ndim != 2:
+        raise ConfigError("path", path, f"holds an array of shape {pixels.shape}, must be one image")
+    if bad is not None or good:
+        return good_of_bits(pixels, 0 if bad is None else bad, good, path)
+    if pixels.dtype.kind == "b":
+        pixels = pixels.astype(np.uint8)
+    return np.asarray(pixels == 0 if masked == "nonzero" else pixels > 0)
 
 
 def _middles(shape: Any) -> tuple[NDArray[Any], NDArray[Any]]:

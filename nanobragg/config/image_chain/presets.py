@@ -29,6 +29,10 @@ class Preset:
     """material, and thickness_um where it is known"""
     readout: dict[str, Any]
     """fields of a Readout, as plain data"""
+    long: dict[str, Any] | None
+    """columns and rows of the pixels that are longer than the others, and their length in pixels; None: there are none"""
+    movable: bool
+    """whether the modules of the detector can be moved, so that this is one of them"""
     source: str
     note: str
 
@@ -42,6 +46,21 @@ class Preset:
             for n, m, g in zip((self.n_fast, self.n_slow), self.module, self.gap, strict=True)
         ]
         return along[1][:, None] & along[0][None, :]
+
+    @property
+    def area(self) -> NDArray[np.float64] | None:
+        """(n_slow, n_fast) areas of the pixels in units of the usual one; None: all are equal."""
+        if self.long is None:
+            return None
+        along = [np.ones(self.n_slow), np.ones(self.n_fast)]
+        along[0][self.long["rows"]] = along[1][self.long["columns"]] = self.long["length"]
+        return along[0][:, None] * along[1][None, :]
+
+    @property
+    def response(self) -> dict[str, Any]:
+        """Fields of a Readout as plain data, the areas of the pixels among its maps."""
+        area = self.area
+        return self.readout if area is None else {**self.readout, "maps": {"area": area}}
 
 
 @cache
@@ -62,12 +81,14 @@ def _preset(name: str, family: dict[str, Any], entry: dict[str, Any]) -> Preset:
         n_fast, n_slow = entry["size"]
     notes = [
         family.get("note", ""),
+        entry.get("note", ""),
         "one module: the others stand where a geometry file says" if entry.get("movable") else "",
     ]
     return Preset(
         name=name, pixel_um=float({**family, **entry}["pixel_um"]), n_fast=n_fast, n_slow=n_slow,
         module=None if module is None else (module[0], module[1]), gap=(gap[0], gap[1]), sensor=family["sensor"],
-        readout={**family["readout"], **entry.get("readout", {})}, source=family["source"], note="; ".join(filter(None, notes)),
+        readout={**family["readout"], **entry.get("readout", {})}, long=entry.get("long", family.get("long")),
+        movable=entry.get("movable", False), source=family["source"], note="; ".join(filter(None, notes)),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -68,6 +69,9 @@ class Maps(Config):
     )
     gain_error: Any = setting(0.0, kind="other", differentiable=True, flags="-calibration", doc="fraction of the gain")
     offset_adu: Any = setting(0.0, kind="other", differentiable=True, unit="ADU", doc="on top of readout.offset_adu")
+    area: Any = setting(
+        None, kind="array", doc="of the pixels in units of the usual one: long pixels see more photons; None: all equal"
+    )
     dead_fraction: float = setting(0.0, kind="scalar", check=_FRACTION, doc="pixels that never count")
     hot_fraction: float = setting(0.0, kind="scalar", check=_FRACTION, doc="pixels that always have the largest value")
     seed: int = setting(1, kind="int", check=_SEED, flags="-calib_seed", doc="of the drawn maps")
@@ -87,6 +91,8 @@ class Maps(Config):
                 raise ConfigError(f"{self._path}.{name}", value, "must be >= 0")
             if not is_tensor(value):
                 object.__setattr__(self, name, float(array) if array.ndim == 0 else array)
+        if self.area is not None and (self.area.ndim != 2 or not (self.area > 0).all()):
+            raise ConfigError(f"{self._path}.area", self.area, "must be an array (n_slow, n_fast) of numbers above 0")
         if self.dead_fraction + self.hot_fraction > 1:
             raise ConfigError(
                 f"{self._path}.dead_fraction", self.dead_fraction, "dead and hot pixels are more than all"
@@ -191,8 +197,13 @@ class Readout(Config):
         **fields
             Fields of a Readout, which win over those of the preset.
         """
-        data = preset(name).readout
+        data = preset(name).response
         own = dict(data)
+        if "maps" in data:
+            own["maps"] = Maps(**data["maps"])
+            given = fields.get("maps")
+            if isinstance(given, Maps) and given.area is None:
+                fields = {**fields, "maps": replace(given, area=own["maps"].area)}
         if "psf" in data:
             own["psf"] = Psf(**data["psf"])
         if "stages" in data:

@@ -26,7 +26,7 @@ def provenance(experiment: Any, **more: Any) -> dict[str, Any]:
     **more
         Further plain values, for example ``noise_seed=1, adc_offset=40.0``.
     """
-    record = {"program": "nanobragg", **{key: value for key, value in more.items() if value is not None}}
+    record = {"program": "nanobragg", **{key: _slim(value) for key, value in more.items() if value is not None}}
     if isinstance(experiment, Experiment):
         record["experiment"] = _slim(experiment.to_dict())
     elif isinstance(experiment, list):
