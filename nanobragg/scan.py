@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from nanobragg.api import prepared
@@ -12,7 +13,9 @@ from nanobragg.config import Experiment
 from nanobragg.errors import ConfigError
 
 
-def simulate_scan(experiment: Experiment, n_images: int, **options: Any) -> Iterator[Any]:
+def simulate_scan(
+    experiment: Experiment, n_images: int, *, only: Iterable[int] | None = None, **options: Any
+) -> Iterator[Any]:
     """Simulate consecutive images of a rotation series.
 
     Parameters
@@ -21,8 +24,11 @@ def simulate_scan(experiment: Experiment, n_images: int, **options: Any) -> Iter
         The first image: ``goniometer.phi_start_deg`` and ``osc_deg``, the width of every image.
     n_images : int
         How many.
+    only : iterable of int, optional
+        Numbers, from 0, of the images to render, in that order: to go on with a series that was cut off. None: all.
     **options
-        As for `nanobragg.simulate`: backend, n_threads, kernel, dtype, device, roi, parts, progress.
+        As for `nanobragg.simulate`: backend, n_threads, kernel, dtype, device, roi, parts, progress (True: one bar for the
+        whole series; a callable is called for every image).
 
     Yields
     ------
@@ -32,21 +38,58 @@ def simulate_scan(experiment: Experiment, n_images: int, **options: Any) -> Iter
     Raises
     ------
     ConfigError
-        Without an oscillation width. Decisions (sub-pixels, steps) are made once, for the first image.
+        Without an oscillation width, or for a number that is no image. Decisions (sub-pixels, steps) are made once, for
+        the first image.
     """
     if not isinstance(n_images, int) or n_images < 1:
         raise ConfigError("n_images", n_images, "must be a whole number >= 1")
+    numbers = list(range(n_images) if only is None else only)
+    for number in numbers:
+        if not isinstance(number, int) or not 0 <= number < n_images:
+            raise ConfigError("only", number, f"must be numbers of images, 0 to {n_images - 1}")
     gonio = experiment.goniometer
     start, width = detached(gonio.phi_start_deg), 0.0 if gonio.osc_deg is None else detached(gonio.osc_deg)
     if not width > 0 and n_images > 1:
         raise ConfigError("goniometer.osc_deg", gonio.osc_deg, f"must be > 0 for {n_images} images",
                           "it is the width of one image")  # fmt: skip
-    later = {key: options.pop(key) for key in ("roi", "parts", "progress") if key in options}
+    later = {key: options.pop(key) for key in ("roi", "parts") if key in options}
+    progress = options.pop("progress", None)
     backend = options.pop("backend", DEFAULT_BACKEND)
-    render = prepared(experiment, backend, options, n_images=n_images)
+    render = prepared(experiment, backend, options, n_images=max(1, len(numbers)))
+    n_panels = len(experiment.detector) if isinstance(experiment.detector, tuple) else 1
 
     def images() -> Iterator[Any]:
-        for i in range(n_images):
-            yield render({"goniometer.phi_start_deg": start + i * width} if i else None, **later)
+        with _ScanBar(len(numbers), n_panels) if progress is True else nullcontext(progress) as report:
+            for i in numbers:
+                values = {"goniometer.phi_start_deg": start + i * width} if i else None
+                yield render(values, progress=report or None, **later)
 
     return images()
+
+
+class _ScanBar:
+    """One bar on stderr for all images: images done of how many, time left, rate."""
+
+    def __init__(self, n_images: int, n_panels: int) -> None:
+        self.n_images, self.n_panels = n_images, n_panels
+        self.panels_done, self.here, self.bar = 0, 0.0, None
+
+    def __enter__(self) -> _ScanBar:
+        from tqdm import tqdm
+
+        self.bar = tqdm(total=self.n_images, unit="image", leave=False, bar_format=_BAR_FORMAT)
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        if done < self.here * total:  # the next panel or image has begun
+            self.panels_done += 1
+        self.here = done / max(1, total)
+        assert self.bar is not None
+        self.bar.update(min(self.n_images, (self.panels_done + self.here) / self.n_panels) - self.bar.n)
+
+    def __exit__(self, *_: object) -> None:
+        assert self.bar is not None
+        self.bar.close()
+
+
+_BAR_FORMAT = "{percentage:3.0f}%|{bar}| image {n:.1f} of {total_fmt} [{elapsed}<{remaining}, {rate_fmt}]"

@@ -112,6 +112,12 @@ class Run(Config):
     noise: bool = setting(True, kind="bool", doc="Poisson counts; false: expected photons (nxs, tif, edf, bin)")
     seed: int | None = setting(None, kind="int", check=NOT_NEGATIVE, doc="of the noise; None: from the system")
     adc_offset: float = setting(0.0, kind="scalar", check=NOT_NEGATIVE, doc="added to the counts")
+    saturation: int | None = setting(
+        None,
+        kind="int",
+        check=AT_LEAST_ONE,
+        doc="largest count; None: what the format holds (img 65535, others 2147483647)",
+    )
     dialect: str = setting("dxtbx", kind="enum", choices=("dxtbx", "nanobragg"), doc="of SMV headers")
     compression: str = setting("gzip", kind="enum", choices=("gzip", "bitshuffle-lz4", "none"), doc="of nxs")
     sidecar: bool = setting(False, kind="bool", doc="also write a DIALS experiment list (.expt)")
@@ -361,7 +367,7 @@ _INSTANCES: dict[str, Any] = {
     "readout.maps.area": ((1.0, 2.0), (1.0, 2.0)),
     "readout.rate.pulse_rate_hz": 5e6, "readout.rate.max_per_s": 1e7, "readout.flags.gap": -1, "readout.flags.dead": -2,
     "readout.flags.overload": 65535, "readout.stages.up_to_kev": 400.0, "readout.stages.gain_adu_per_kev": 36.0,
-    "run.seed": 1, "run.n_threads": 4,
+    "run.seed": 1, "run.n_threads": 4, "run.saturation": 65535,
 }  # fmt: skip
 """A value of every key that has no default, as TOML writes it."""
 

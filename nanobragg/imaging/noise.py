@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from numbers import Integral
 from typing import Any, Protocol
 
@@ -10,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.derivation.rng import LegacyRandom, checked_seed
-from nanobragg.errors import ConfigError
+from nanobragg.errors import ConfigError, NanoBraggWarning
 from nanobragg.io.images.counts import MAX_COUNT, Region, as_array, checked_region
 from nanobragg.lazy import dataclass
 
 GENERATORS = ("pcg64", "nanobragg")
+DTYPES = ("uint8", "uint16", "uint32", "int16", "int32")
+"""Of the counts."""
 _NOISE_STREAM = 1
 """Spawn key of the noise, so that other uses of the same seed draw other numbers."""
 _SEED_BITS = 64
@@ -33,12 +36,12 @@ class LegacyStream(Protocol):
 class NoiseImage:
     """A counted image and what the report says about it."""
 
-    counts: NDArray[np.uint16]
+    counts: NDArray[Any]
     """(n_slow, n_fast)"""
     photons: float
     """sum of the deviates before offset and clipping"""
     overloads: int
-    """pixels above 65535"""
+    """pixels above the saturation, which were clipped"""
     seed: int | None
     """the seed used, drawn from the system when none was given; None: the stream of the caller went on"""
 
@@ -51,7 +54,9 @@ def add_noise(
     roi: Region | None = None,
     mask: Any = None,
     generator: str = "pcg64",
-) -> NDArray[np.uint16]:
+    dtype: Any = None,
+    saturation: int | None = None,
+) -> NDArray[Any]:
     """Draw a Poisson-distributed count for every pixel.
 
     Parameters
@@ -68,17 +73,59 @@ def add_noise(
         True = rendered; other pixels of the region expect no photons, and so get the offset.
     generator : {"pcg64", "nanobragg"}
         numpy's PCG64 with clamped integer counts, or the original program's generator, bit for bit.
+    dtype : {"uint8", "uint16", "uint32", "int16", "int32"}, optional
+        Of the counts; None: uint16. The same seed draws the same counts in each, up to the largest that it holds.
+    saturation : int, optional
+        Largest count [ADU]; None: the largest of the type. What is above is clipped, with a warning that says how many
+        pixels.
 
     Returns
     -------
-    counts : (n_slow, n_fast) uint16
+    counts : (n_slow, n_fast) of `dtype`
 
     Raises
     ------
     ConfigError
         When an expected count is negative or not a number, or an argument is out of range.
     """
-    return noise_image(image, seed=seed, adc_offset=adc_offset, roi=roi, mask=mask, generator=generator).counts
+    noise = noise_image(
+        image,
+        seed=seed,
+        adc_offset=adc_offset,
+        roi=roi,
+        mask=mask,
+        generator=generator,
+        dtype=dtype,
+        saturation=saturation,
+    )
+    if noise.overloads:
+        largest, kind = checked_saturation(dtype, saturation)
+        wider = "" if kind.itemsize > 2 or saturation is not None else "; dtype='uint32' holds more"
+        many = "1 pixel is" if noise.overloads == 1 else f"{noise.overloads} pixels are"
+        warnings.warn(f"{many} above {largest} and clipped{wider}", NanoBraggWarning, stacklevel=2)
+    return noise.counts
+
+
+def checked_saturation(dtype: Any, saturation: int | None) -> tuple[int, np.dtype[Any]]:
+    """The largest count, and the type of the counts.
+
+    Raises
+    ------
+    ConfigError
+        For a type that holds no counts, or a saturation that does not fit into it.
+    """
+    try:
+        kind = np.dtype(np.uint16 if dtype is None else dtype)
+    except TypeError:
+        kind = np.dtype(object)
+    if kind.name not in DTYPES:
+        raise ConfigError("dtype", dtype, f"must be one of {', '.join(map(repr, DTYPES))}")
+    most = int(np.iinfo(kind).max)
+    if saturation is None:
+        return most, kind
+    if isinstance(saturation, bool) or not isinstance(saturation, Integral) or not 0 < saturation <= most:
+        raise ConfigError("saturation", saturation, f"must be a whole number from 1 to {most}, what {kind.name} holds")
+    return int(saturation), kind
 
 
 def noise_image(
@@ -89,6 +136,8 @@ def noise_image(
     roi: Region | None = None,
     mask: Any = None,
     generator: str = "pcg64",
+    dtype: Any = None,
+    saturation: int | None = None,
     stream: LegacyStream | None = None,
 ) -> NoiseImage:
     """As `add_noise`, with the totals of the report.
@@ -106,6 +155,14 @@ def noise_image(
         raise ConfigError("adc_offset", adc_offset, "must be a finite number")
     if stream is not None and (seed is not None or generator != "nanobragg"):
         raise ConfigError("stream", stream, "goes with generator='nanobragg' and without a seed")
+    largest, kind = checked_saturation(dtype, saturation)
+    if generator == "nanobragg" and (kind != np.uint16 or largest != MAX_COUNT):
+        raise ConfigError(
+            "generator",
+            generator,
+            "counts as the original does, in 16 bits up to 65535",
+            "leave out dtype and saturation",
+        )
     pixels = as_array(image)
     region = checked_region(roi, pixels.shape)
     means = _means(pixels, region, mask, generator)
@@ -114,7 +171,7 @@ def noise_image(
     if generator == "pcg64":
         assert seed is not None
         deviates = _generator(seed).poisson(np.minimum(means, _MAX_MEAN)).astype(np.float64)
-        stored = np.floor(np.clip(deviates + adc_offset, 0, MAX_COUNT) + 0.5)
+        stored = np.floor(np.clip(deviates + adc_offset, 0, largest) + 0.5)
         photons = float(deviates.sum())
     else:
         if stream is None:
@@ -124,11 +181,9 @@ def noise_image(
         # below 0 the original wraps modulo 2^16 (NOISE_NEGATIVE_WRAP), which int64 makes explicit
         stored = np.trunc(np.minimum(deviates + adc_offset, MAX_COUNT)).astype(np.int64) & MAX_COUNT
         photons = float(np.add.accumulate(deviates.ravel())[-1])
-    counts = np.zeros(pixels.shape, np.uint16)
+    counts = np.zeros(pixels.shape, kind)
     counts[region] = stored
-    return NoiseImage(
-        counts=counts, photons=photons, overloads=int((deviates + adc_offset > MAX_COUNT).sum()), seed=seed
-    )
+    return NoiseImage(counts=counts, photons=photons, overloads=int((deviates + adc_offset > largest).sum()), seed=seed)
 
 
 def _means(pixels: NDArray[Any], region: Region, mask: Any, generator: str) -> NDArray[np.float64]:

@@ -46,7 +46,7 @@ def test_init_writes_a_file_that_runs(capsys):
     turned = (*small, "--set", "crystal.misset_deg=(1,2,3)", "-o", "other.nxs")
     assert command(capsys, "run", "experiment.toml", *turned)[0] == 0
     assert (read_image("other.nxs") != first).any()
-    assert command(capsys, "run", "experiment.toml", *turned, "--set", "crystal.misset_deg[2]=30")[0] == 0
+    assert command(capsys, "run", "experiment.toml", *turned, "--set", "crystal.misset_deg[2]=30", "--force")[0] == 0
     assert read_provenance("other.nxs")["experiment"]["crystal"]["misset_deg"] == [1.0, 2.0, 30.0]
 
 

@@ -150,6 +150,24 @@ def test_smv_round_trip_and_fabio(tmp_path, dialect):
         assert {"TIME", "DATE"} <= set(header) and header["ADC_OFFSET"] == "10"
 
 
+@pytest.mark.parametrize(
+    ("dtype", "given", "stated"), [("uint16", None, 65535), ("int32", None, 2**31 - 1), ("int32", 9000, 9000)]
+)
+def test_saturation_is_stated(tmp_path, dtype, given, stated):
+    e = flat()
+    images = [nb.add_noise(nb.simulate(e), seed=1, dtype=dtype)]
+    more = {"saturation": given}
+    write_nxmx(tmp_path / "x.nxs", images, e, **more)
+    with h5py.File(tmp_path / "x.nxs") as file:
+        assert file["entry/instrument/detector/saturation_value"][()] == stated
+    write_cbf(tmp_path / "x_0001.cbf", images[0], e, **more)
+    assert f"Count_cutoff {stated} counts".encode() in (tmp_path / "x_0001.cbf").read_bytes()
+    write_smv(tmp_path / "x.img", images[0].astype(np.uint16), e, dialect="dxtbx", **more)
+    assert read_smv(tmp_path / "x.img")[1]["CCD_IMAGE_SATURATION"] == str(
+        min(stated, 65535) if given is None else given
+    )
+
+
 @pytest.mark.parametrize("suffix", ["tif", "edf"])
 def test_tiff_and_edf_hold_floats_and_counts(tmp_path, suffix):
     e = flat()

@@ -1,13 +1,14 @@
 """Noise: the original's images bit for bit, and Poisson statistics for our own."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nanobragg.derivation.rng import LegacyRandom
-from nanobragg.errors import ConfigError
+from nanobragg.errors import ConfigError, NanoBraggWarning
 from nanobragg.imaging.noise import add_noise, noise_image
 from nanobragg.io import read_smv
 
@@ -84,7 +85,27 @@ def test_offset_region_mask_and_limits(generator, below_zero):
 
 
 def test_brightest_images_saturate():
-    assert add_noise(np.full((2, 2), 1e30), seed=1).tolist() == [[65535] * 2] * 2
+    image = np.full((2, 2), 1e30)
+    with pytest.warns(
+        NanoBraggWarning, match="4 pixels are above 65535 and clipped; dtype='uint32' holds more"
+    ) as told:
+        assert add_noise(image, seed=1).tolist() == [[65535] * 2] * 2
+    assert len(told) == 1 and told[0].filename == __file__
+    with pytest.warns(NanoBraggWarning, match="4 pixels are above 1000 and clipped$"):
+        assert add_noise(image, seed=1, saturation=1000).tolist() == [[1000] * 2] * 2
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "int16", "int32", np.int32, None])
+def test_types_of_counts(dtype):
+    """The same seed draws the same counts in every type, up to what it holds."""
+    image = np.array([[3.0, 200.0, 1000.0], [40_000.0, 70_000.0, 3e9]])
+    wide = add_noise(image, seed=4, dtype="uint32")
+    assert wide.dtype == np.uint32 and (abs(wide - image) < 6 * np.sqrt(image)).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NanoBraggWarning)
+        counts = add_noise(image, seed=4, dtype=dtype)
+    kind = np.dtype("uint16" if dtype is None else dtype)
+    assert counts.dtype == kind and np.array_equal(counts, np.minimum(wide, np.iinfo(kind).max))
 
 
 def test_fractional_offset_gives_whole_counts():
@@ -107,6 +128,11 @@ def test_tensors_are_taken():
         (np.ones(3), {}, "image"),
         (np.ones((2, 2)), {"generator": "mt19937"}, "generator"),
         (np.ones((2, 2)), {"adc_offset": np.nan}, "adc_offset"),
+        (np.ones((2, 2)), {"dtype": "float32"}, "dtype"),
+        (np.ones((2, 2)), {"dtype": "counts"}, "dtype"),
+        (np.ones((2, 2)), {"saturation": 65536}, "saturation"),
+        (np.ones((2, 2)), {"saturation": 0, "dtype": "int32"}, "saturation"),
+        (np.ones((2, 2)), {"generator": "nanobragg", "dtype": "uint32"}, "generator"),
         (np.ones((2, 2)), {"mask": np.ones((2, 3), bool)}, "mask"),
         (np.ones((2, 2)), {"roi": (slice(0, 3), slice(0, 2))}, "roi"),
     ],

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from os import PathLike, fspath
 from typing import Any
 
@@ -45,6 +46,7 @@ def numbered(template: str | PathLike[str]) -> str:
 def write_frames(
     template: str | PathLike[str], images: Any, experiment: Experiment, *, dialect: str = "dxtbx", adc_offset: float = 0.0,
     provenance: Any = None, sidecar: bool = False, saturation: int | None = None,
+    numbers: Iterable[int] | None = None,
 ) -> list[str]:  # fmt: skip
     """Write the images of a scan, one file each; the suffix decides the format.
 
@@ -67,6 +69,8 @@ def write_frames(
     saturation : int, optional
         Largest number of a pixel that is a count; None: that of the type. Of a `Readout`:
         ``readout.saturation``.
+    numbers : iterable of int, optional
+        Numbers of the images, from 1; None: 1, 2, 3 ...
 
     Returns
     -------
@@ -75,12 +79,15 @@ def write_frames(
     """
     described = Described(experiment, provenance, saturation)
     write = _writer(numbered(template), described, dialect, adc_offset)
-    names = []
-    for i, image in enumerate([images] if getattr(images, "ndim", 3) == 2 else images, 1):
+    names, last = [], 0
+    each = [images] if getattr(images, "ndim", 3) == 2 else images
+    # the number comes first: an image more than numbers would be rendered and lost
+    for i, image in zip(itertools.count(1) if numbers is None else numbers, each, strict=False):
         names.append(frame_path(template, i))
         write(names[-1], image, i)
+        last = max(last, i)
     if sidecar:
-        write_sidecar(template, described.geometry, len(names))
+        write_sidecar(template, described.geometry, last)
     return names
 
 

@@ -22,6 +22,17 @@ _PGM_GREY, _PGM_SIGMAS = 250.0, 5.0
 """Grey of a pixel this many rmsd above 0 when no scale is given."""
 
 
+def largest_count(image: Any) -> int:
+    """Largest count that images of this type can hold, in files of at most 32 bits with a sign; of a list of panels too."""
+    while isinstance(image, list | tuple) and image:
+        image = image[0]
+    dtype = getattr(image, "dtype", None)
+    most = np.iinfo(np.int32).max
+    if isinstance(dtype, np.dtype) and dtype.kind in "iu":
+        most = min(most, np.iinfo(dtype).max)
+    return int(most)
+
+
 def as_array(image: Any) -> NDArray[Any]:
     """An image as a 2-d numpy array; a tensor is detached and brought to the CPU."""
     try:

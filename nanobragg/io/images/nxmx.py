@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any
@@ -19,6 +20,7 @@ from nanobragg.errors import ConfigError
 from nanobragg.io.atomic import replacing
 from nanobragg.io.geometry.axes import FROM_NEXUS
 from nanobragg.io.geometry.record import Geometry
+from nanobragg.io.images.counts import largest_count
 from nanobragg.io.optional import needed
 
 COMPRESSIONS = ("gzip", "bitshuffle-lz4", "none")
@@ -53,7 +55,7 @@ def save_nxmx(
     text : str, optional
         Of our own, stored as ``/entry/nanobragg/provenance``.
     saturation : int, optional
-        Largest number of a pixel that is a count; None: that of the type.
+        Largest number of a pixel that is a count; None: that of the type of the first image.
 
     Returns
     -------
@@ -75,7 +77,11 @@ def save_nxmx(
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         entry = _group(file, "entry", "NXentry")
         file.attrs["default"] = "entry"
-        count = _write_data(entry, stack(images, geometry), geometry, compression)
+        each = iter(_each(images, len(geometry.panels)))
+        first = next(each, None)
+        several = () if first is None else itertools.chain([first], each)
+        largest = largest_count(first) if saturation is None else saturation
+        count = _write_data(entry, stack(several, geometry), geometry, compression)
         if stills and count != len(stills):
             raise ConfigError("images", count, f"must be {len(stills)}, one for each of the experiments")
         if count > 1 and not geometry.osc and not stills:
@@ -83,7 +89,7 @@ def save_nxmx(
                               "it is the width of one image")  # fmt: skip
         _write_entry(entry, geometry, count)
         _write_beam(_group(entry["instrument"], "beam", "NXbeam"), stills or [geometry])
-        _write_detector(_group(entry["instrument"], "detector", "NXdetector"), geometry, saturation)
+        _write_detector(_group(entry["instrument"], "detector", "NXdetector"), geometry, largest)
         still = dataclasses.replace(geometry, phi_start=0.0) if stills else geometry
         _write_sample(_group(entry, "sample", "NXsample"), still, count)
         own = _group(entry, "nanobragg", "NXcollection")
@@ -145,7 +151,7 @@ def _close(one: Any, other: Any) -> bool:
     return one is other or (one is not None and other is not None and bool(np.allclose(one, other, rtol=0, atol=1e-9)))
 
 
-def stack(images: Any, geometry: Geometry) -> Iterator[NDArray[Any]]:
+def stack(images: Iterable[Any], geometry: Geometry) -> Iterator[NDArray[Any]]:
     """Images one by one, each (rows of all panels, largest n_fast), whole numbers as int32, others as float32.
 
     Raises
@@ -153,7 +159,7 @@ def stack(images: Any, geometry: Geometry) -> Iterator[NDArray[Any]]:
     ConfigError
         When a shape is not that of the detector, or a pixel is not a number that these types hold.
     """
-    for i, image in enumerate(_each(images, len(geometry.panels))):
+    for i, image in enumerate(images):
         parts = list(image) if len(geometry.panels) > 1 else [image[0] if np.ndim(image) == 3 else image]
         arrays = [np.asarray(part.detach().cpu() if is_tensor(part) else part) for part in parts]
         shapes = [(panel.n_slow, panel.n_fast) for panel in geometry.panels]
@@ -232,7 +238,7 @@ def _write_beam(beam: Any, geometries: Sequence[Geometry]) -> None:
         beam["incident_polarisation_stokes"] = np.array([[1.0, kahn * np.cos(angle), kahn * np.sin(angle), 0.0]])
 
 
-def _write_detector(detector: Any, geometry: Geometry, saturation: int | None) -> None:
+def _write_detector(detector: Any, geometry: Geometry, saturation: int) -> None:
     first, root = geometry.panels[0], "/entry/instrument/detector"
     shape = (sum(p.n_slow for p in geometry.panels), max(p.n_fast for p in geometry.panels))
     detector["description"] = "simulated detector"
@@ -240,7 +246,7 @@ def _write_detector(detector: Any, geometry: Geometry, saturation: int | None) -
     detector["depends_on"] = f"{root}/transformations/translation"
     detector["sensor_material"] = first.material or "Si"
     _value(detector, "sensor_thickness", first.thickness_mm or _NO_SENSOR_MM, "mm")
-    detector["saturation_value"] = np.int64(2**31 - 1 if saturation is None else saturation)
+    detector["saturation_value"] = np.int64(saturation)
     detector["underload_value"] = np.int64(-1)
     detector["bit_depth_readout"] = np.int64(32)
     for name in ("count_time", "frame_time"):

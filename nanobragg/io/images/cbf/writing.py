@@ -15,6 +15,7 @@ from nanobragg.arrays import is_tensor
 from nanobragg.errors import ConfigError
 from nanobragg.io.atomic import write_bytes
 from nanobragg.io.geometry.record import Geometry, flat_beam_center
+from nanobragg.io.images.counts import largest_count
 from nanobragg.io.images.embedded import COMMENT
 from nanobragg.io.optional import needed
 
@@ -68,12 +69,13 @@ def save_cbf(
     data = compression.compByteOffset(pixels.ravel())
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.000")
     width = geometry.osc or 0.0
+    saturation = largest_count(counts) if saturation is None else saturation
     sensor = _SENSORS.get(panel.material, panel.material)
     comments = [
         "Detector: nanobragg simulation, S/N 0", now, f"Pixel_size {edges[0] / 1000:.9g} m x {edges[1] / 1000:.9g} m",
         *([f"{sensor} sensor, thickness {panel.thickness_mm / 1000:.9f} m"] if panel.thickness_mm else []),
         f"Exposure_time {geometry.exposure:.7f} s", f"Exposure_period {geometry.exposure:.7f} s", "Tau = 0 s",
-        f"Count_cutoff {2**31 - 1 if saturation is None else saturation} counts", f"Wavelength {geometry.wavelength:.12g} A",
+        f"Count_cutoff {saturation} counts", f"Wavelength {geometry.wavelength:.12g} A",
         f"Detector_distance {distance / 1000:.12g} m",
         f"Beam_xy ({fast / edges[0]:.9f}, {slow / edges[1]:.9f}) pixels", f"Flux {geometry.flux or 0:g}",
         f"Start_angle {(geometry.phi_start or 0.0) + (image - 1) * width:.9g} deg.", f"Angle_increment {width:.9g} deg.",
