@@ -17,7 +17,9 @@ from nanobragg.derivation.derive import derivation
 from nanobragg.derivation.resolve import resolve
 from nanobragg.engines.choice import engine
 from nanobragg.inspection.tracing.printout import as_trace, read_printout, with_printed
+from nanobragg.inspection.tracing.scaling import scaling_chain
 from nanobragg.inspection.tracing.trace import Trace, trace_derived
+from nanobragg.inspection.tracing.versus import compare_traces
 
 VARIED = [
     "phi_zero_start", "thick_layers", "oversample_omega", "oversample_polar", "sourcefile_full", "interp_out_of_range",
@@ -48,6 +50,31 @@ def test_last_value_is_the_rendered_pixel(name: str) -> None:
             at = pixel["s"], pixel["f"]
             image = nb.simulate(experiment, kernel="scalar")
             assert nb.trace(experiment, at).value == image[at]
+
+
+@pytest.mark.parametrize("curved", [False, True])
+def test_amorphous_bodies_end_the_trace(curved: bool) -> None:
+    """Each adds its photons to the pixel, in both engines, in the chain of factors and in JSON."""
+    air = nb.Amorphous(table="air", along_beam_mm=(-5.0, 10.0), beamstop=nb.Beamstop(radius_mm=0.5, distance_mm=15.0))
+    crystal = nb.Crystal(unit_cell=nb.UnitCell(40, 50, 60, 90, 90, 90), n_cells=(3, 3, 3),
+                         structure_factors=nb.StructureFactors.constant(100.0))  # fmt: skip
+    e = nb.Experiment(
+        crystal=crystal, sampling=nb.Sampling(oversample=1),
+        detector=nb.Detector(n_fast=20, n_slow=16, pixel_size_mm=1, distance_mm=50, curved=curved),
+        background=nb.Background(water_um=3.0, components=(nb.Amorphous(thickness_mm=0.2), air)),
+    )  # fmt: skip
+    image, parts = nb.simulate(e, kernel="scalar"), nb.simulate(e, kernel="scalar", parts=True)
+    traced = nb.trace(e, (5, 7))
+    assert traced.value == pytest.approx(image[5, 7], rel=1e-14)
+    own = nb.simulate(e.replace("background.water_um", 0.0), kernel="scalar", parts=True)["background"][5, 7]
+    assert len(traced.last("components_photons")) == 2 and sum(traced.last("components_photons")) == pytest.approx(own)
+    assert traced.last("sum_photons") == pytest.approx(parts["bragg"][5, 7] + parts["background"][5, 7] - own, rel=1e-3)
+    assert scaling_chain(traced)[-1].product == traced.value
+    other = nb.trace(e, (5, 7), backend="torch")
+    assert compare_traces(traced, other) and Trace.from_json(traced.to_json()).value == traced.value
+    thicker = e.replace("background.components", (nb.Amorphous(thickness_mm=0.3), air))
+    found = compare_traces(traced, nb.trace(thicker, (5, 7)))
+    assert not found and found.first.name == "components_photons"
 
 
 @pytest.mark.parametrize("name", ["thick_layers", "phi_zero_start", "oversample_omega", "water", "mat_hkl"])

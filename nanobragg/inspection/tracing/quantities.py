@@ -16,6 +16,7 @@ UNITS = {
     "_m": "m",
     "_rad": "rad",
     "_sr": "sr",
+    "_photons": "photons",
 }
 """Ending of a name, and the unit that it stands for; the first that fits counts."""
 OTHER_UNITS = {

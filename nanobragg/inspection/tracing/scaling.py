@@ -13,6 +13,8 @@ _FINAL = (
     ("solid angle, once per pixel", "final_solid_angle_sr"),
 )
 
+_COMPONENTS = "photons of background.components"
+
 
 @dataclass(frozen=True)
 class Link:
@@ -36,7 +38,7 @@ def scaling_chain(trace: Trace) -> list[Link]:
     list of Link
         The sum of F_latt^2, the mean F_cell^2 (weighted with it), the mean factor of a term (weight, and whatever of
         polarization, solid angle and capture fraction belongs to the term), background and running factors, r_e^2, fluence,
-        1/steps, and the factors that are applied once per pixel.
+        1/steps, the factors that are applied once per pixel, and what amorphous bodies add.
     """
     lattice = sum(f * f for f in trace.values("F_latt"))
     terms = trace.values("term")
@@ -53,10 +55,12 @@ def scaling_chain(trace: Trace) -> list[Link]:
         ("1/steps", 1 / trace.last("steps")),
     ]
     chain += [(text, trace.last(name)) for text, name in _FINAL if trace.values(name)]
+    if trace.values("components_photons"):
+        chain.append((_COMPONENTS, _quotient(trace.value, trace.last("sum_photons"))))
     links: list[Link] = []
     product = 1.0
     for name, factor in chain:
-        product = total if name is running else product * factor
+        product = total if name is running else trace.value if name is _COMPONENTS else product * factor
         links.append(Link(name, factor, product))
     return links
 

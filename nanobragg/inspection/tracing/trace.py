@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from nanobragg.arrays import detached
 from nanobragg.config import Experiment
+from nanobragg.derivation.background import background_scene
 from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.panels import panel_at
 from nanobragg.derivation.resolve import resolve
@@ -17,7 +20,9 @@ from nanobragg.derivation.sources import wavelength_m
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine
-from nanobragg.errors import ConfigError
+from nanobragg.errors import ConfigError, NanoBraggWarning
+from nanobragg.imaging.background import background_photons
+from nanobragg.inspection.coarse import subset
 from nanobragg.inspection.tracing.quantities import LEVELS, OUTSIDE, SCENE, unit_of
 from nanobragg.lazy import dataclass
 
@@ -195,7 +200,26 @@ def trace_derived(d: Derivation, pixel: tuple[int, int], chosen: Engine, *, max_
     records, _ = chosen.tracer(scene)(position)
     steps = [TraceStep(name, SCENE, value) for name, value in scene_inputs(d).items()]
     steps += [TraceStep(name, tuple(index), value) for name, index, value in records]
-    return Trace((slow, fast), chosen.name, steps)
+    pixel_of_spots = steps.pop()
+    return Trace((slow, fast), chosen.name, steps + _amorphous(d, position, chosen, pixel_of_spots))
+
+
+def _amorphous(d: Derivation, position: int, chosen: Engine, pixel: TraceStep) -> list[TraceStep]:
+    """The engine's last quantity, the pixel, and where there are amorphous bodies what each of them adds to it."""
+    scene = subset(d.scene, np.array([position]))
+    bodies = background_scene(d.experiment, scene, chosen.ops)
+    if bodies is None:
+        return [pixel]
+    alone = [replace(bodies, components=(one,)) for one in bodies.components]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NanoBraggWarning)  # of tables that end: the image warns
+        photons = [float(detached(background_photons(scene, one, kernel="scalar")[0])) for one in alone]
+    found = (
+        ("sum_photons", pixel.value),
+        ("components_photons", tuple(photons)),
+        ("pixel", pixel.numbers[0] + sum(photons)),
+    )
+    return [TraceStep(name, OUTSIDE, value) for name, value in found]
 
 
 def scene_inputs(d: Derivation) -> dict[str, Value]:

@@ -200,7 +200,7 @@ class _Scales:
             return special[name]
         if name in ("sum", "sum_per_step"):
             return (max(size, self.sum * (size / abs(self.total) if self.total else 1.0)),)
-        if name == "pixel":
+        if name in ("pixel", "sum_photons"):
             return (size * max(1.0, self.sum / abs(self.total)) if self.total else size,)
         return (size,) * len(x)
 
