@@ -58,6 +58,8 @@ from nanobragg.inspection.tracing.versus import compare_traces as compare_traces
 from nanobragg.prediction.predict import predict as predict
 from nanobragg.prediction.predict import shoeboxes as shoeboxes
 from nanobragg.prediction.table import Reflections as Reflections
+from nanobragg.refinement.indexing import IndexedLattice as IndexedLattice
+from nanobragg.refinement.indexing import index as index
 from nanobragg.refinement.refine import refine as refine
 from nanobragg.refinement.result import Refinement as Refinement
 from nanobragg.refinement.spots import Spots as Spots

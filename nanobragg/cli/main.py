@@ -86,6 +86,7 @@ _WORDS = {
     "view": ("nanobragg.cli.words.view", "run_view"),
     "init": ("nanobragg.cli.words.init", "run_init"),
     "predict": ("nanobragg.cli.words.predict", "run_predict"),
+    "index": ("nanobragg.cli.words.index", "run_index"),
     "refine": ("nanobragg.cli.words.refine", "run_refine"),
     "noisify": ("nanobragg.cli.companions.noisify", "run_noisify"),
     "nonbragg": ("nanobragg.cli.companions.nonbragg", "run_nonbragg"),

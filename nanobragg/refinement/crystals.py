@@ -100,7 +100,7 @@ class Lattice:
                 values[i] = float(np.mean([start[j] for j in group]))
         self.cell = tuple(values)
         self._template = experiment
-        self.orientation = _rotation_between(self.base(self.cell), self.a_star)
+        self.orientation = rotation_between(self.base(self.cell), self.a_star)
 
     def base(self, cell: tuple[float, ...]) -> Array:
         """(3, 3) rows a*, b*, c* before orientation."""
@@ -152,7 +152,7 @@ def angles_of(matrix: Array) -> tuple[float, float, float]:
     return math.degrees(x), math.degrees(y), math.degrees(z)
 
 
-def _rotation_between(base: Array, turned: Array) -> Array:
+def rotation_between(base: Array, turned: Array) -> Array:
     """The rotation that takes rows to rows as well as one can (Kabsch)."""
     u, _, v = np.linalg.svd(turned.T @ base)
     return np.asarray(u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ v))]) @ v)

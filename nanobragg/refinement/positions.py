@@ -19,6 +19,9 @@ _NEAR = 0.3
 _ROUNDS = 5
 _SIGMA = 0.3
 """Of a measured place [pixels], to which the spot's own size is added."""
+_APART = 0.5
+"""Of a reflection's distance from the Ewald sphere [widths of the spot]: on a still of a mosaic crystal the places are off by as
+many of their standard deviations, and rotations about axes across the beam are told by these distances alone."""
 _LEAST = 6
 """Spots below which nothing is fitted."""
 
@@ -60,6 +63,19 @@ def mosaic_angle(scene: Scene) -> float:
     mean = Mean(scene)
     turned = np.einsum("ij,njk->nik", mean.reciprocal, mean.crystals) - np.eye(3)
     return float(np.sqrt((turned**2).sum() / (6 * len(turned))))
+
+
+def tilts(scenes: list[Scene], panel: NDArray[np.int64], hkl: Array) -> Array:
+    """Angles [rad] by which reflections would have to be turned to lie on the Ewald sphere, without those for direction."""
+    found = np.zeros(len(hkl))
+    for i, scene in enumerate(scenes):
+        here = panel == i
+        if here.any():
+            mean = Mean(scene)
+            vector = hkl[here] @ mean.reciprocal.T
+            error = np.linalg.norm(vector + mean.beam / mean.wavelength, axis=1) - 1 / mean.wavelength
+            found[here] = error / np.linalg.norm(vector, axis=1)
+    return found
 
 
 def spot_metric(scene: Scene, mean: Mean, hkl: Array, angle: float) -> tuple[Array, Array]:
@@ -114,7 +130,7 @@ def fit(parameters: Parameters, spots: Spots, start: Array, *, most: int = 200) 
     single = parameters.with_one_domain()
     strongest = Spots(*(getattr(spots, name)[:most] for name in ("panel", "fast", "slow", "intensity")))
     loose = _looseness(parameters)
-    angle = mosaic_angle(parameters.scenes(start)[0])
+    least_angle = mosaic_angle(parameters.scenes(start)[0])
     result: Fit | None = None
     for number in range(_ROUNDS):
         scenes = single.scenes(x)
@@ -129,11 +145,13 @@ def fit(parameters: Parameters, spots: Spots, start: Array, *, most: int = 200) 
         rows = np.flatnonzero(used)
         panel, hkl = strongest.panel[rows], whole[rows]
         measured = np.column_stack([strongest.fast[rows], strongest.slow[rows]])
+        # what shines must have been on the sphere: turns that are larger than the experiment's tell of a wider mosaic
+        angle = max(least_angle, 1.5 * float(np.median(np.abs(tilts(scenes, panel, hkl)))))
 
-        def residuals(v: Array, panel=panel, hkl=hkl, measured=measured) -> Array:
+        def residuals(v: Array, panel=panel, hkl=hkl, measured=measured, angle=angle) -> Array:
             place, apart, width = predicted_places(single.scenes(v), panel, hkl, angle)
             sigma = np.hypot(_SIGMA, 0.3 * width)[:, None]
-            return np.concatenate([((place - measured) / sigma).ravel(), apart / 1.5, (v - start) / loose])
+            return np.concatenate([((place - measured) / sigma).ravel(), apart / _APART, (v - start) / loose])
 
         found = least_squares(residuals, x, method="trf", x_scale="jac", loss="soft_l1", max_nfev=6)
         x = found.x
