@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nanobragg.arrays import read_only
+from nanobragg.arrays import is_transformed, read_only
 from nanobragg.derivation.scene import CONTINUOUS, Scene
 from nanobragg.engines.engine import Engine, Progress
 
@@ -54,6 +54,13 @@ class CoreSum:
 
     def __init__(self, engine: Engine, scene: Scene) -> None:
         self._engine, self._scene = engine, discrete(scene)
+        self._key: tuple[Any, ...] = ()
+        self._last = self._scene
+
+    def obstacle(self, tensors: tuple[Tensor, ...]) -> str | None:
+        """Why the engine has no derivatives at these tensors, which may be those of a transform; None: it has."""
+        hidden = any(is_transformed(tensor) for tensor in tensors)
+        return self._engine.derivative_obstacle(self._scene if hidden else self._at(tensors))
 
     def photons(self, tensors: tuple[Tensor, ...], progress: Progress | None) -> Tensor:
         """See `Engine.photons`."""
@@ -71,8 +78,12 @@ class CoreSum:
         return torch.from_numpy(self._engine.push_forward(self._at(tensors), directions))
 
     def _at(self, tensors: tuple[Tensor, ...]) -> Scene:
-        values: dict[str, Any] = {name: _plain(t) for name, t in zip(self.names, tensors, strict=True)}
-        return replace(self._scene, **values)
+        """The Scene at these values: the same one as long as they are, so that it is checked once."""
+        key = tuple((t.data_ptr(), t._version, t.dtype) for t in tensors)
+        if key != self._key:
+            values: dict[str, Any] = {name: _plain(t) for name, t in zip(self.names, tensors, strict=True)}
+            self._key, self._last = key, replace(self._scene, **values)
+        return self._last
 
 
 def _plain(tensor: Tensor) -> np.ndarray:

@@ -7,10 +7,11 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from nanobragg.torch_backend.core import CoreSum, continuous, discrete
+from nanobragg.torch_backend.core import CoreSum, continuous
 from nanobragg.torch_backend.derived import derived, tensors_of
 from nanobragg.torch_backend.function import differentiable, image_values, watched
 from nanobragg.torch_backend.kernels.evaluations import evaluations
@@ -61,6 +62,7 @@ class TorchEngine(Engine):
     def __init__(self, options: RenderOptions, core: Engine | None = None) -> None:
         super().__init__(options, core)
         self.chosen = chosen_kernel(options.kernel)
+        self._sums: WeakKeyDictionary[Scene, CoreSum] = WeakKeyDictionary()
         self.device = torch.device("cpu") if options.device is None else _device(options.device)
         self.dtype = _dtype(options.dtype)
         narrow = options.precision == "mixed" or self.dtype == torch.float32
@@ -121,7 +123,7 @@ class TorchEngine(Engine):
     def _by_core(self, scene: Scene, weights: Tensor | None, ask: Progress | None) -> Any:
         """`photons` of kernel "core"."""
         assert self.core is not None
-        values = differentiable(CoreSum(self.core, scene), continuous(scene), ask)
+        values = differentiable(self._core_sum(scene), continuous(scene), ask)
         if weights is None:
             return values
         channels = []
@@ -218,7 +220,14 @@ class TorchEngine(Engine):
         lacks = self._core_lacks()
         if lacks is not None or self.core is None:
             return lacks
-        return self.core.derivative_obstacle(discrete(scene))
+        return self._core_sum(scene).obstacle(continuous(scene))
+
+    def _core_sum(self, scene: Scene) -> CoreSum:
+        """The sum of the scene by the core."""
+        assert self.core is not None
+        if scene not in self._sums:
+            self._sums[scene] = CoreSum(self.core, scene)
+        return self._sums[scene]
 
     def _takes_core(self, scene: Scene) -> bool:
         """Whether kernel "core" renders: it was asked for, or derivatives are wanted; and it has them."""

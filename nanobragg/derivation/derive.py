@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import operator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -182,11 +183,17 @@ def rendered_pixels(det: Detector, *rois: Any) -> NDArray[np.int64]:
         if roi is not None:
             slow = _overlap(slow, roi, 0, det.n_slow)
             fast = _overlap(fast, roi, 1, det.n_fast)
-    if fast == (0, det.n_fast):
-        pixels = np.arange(slow[0] * det.n_fast, slow[1] * det.n_fast, dtype=np.int64)
-    else:
-        pixels = (np.arange(*slow, dtype=np.int64)[:, None] * det.n_fast + np.arange(*fast, dtype=np.int64)).ravel()
+    pixels = _block(*slow, *fast, det.n_fast)
     return pixels if det.mask is None else pixels[det.mask.ravel()[pixels]]
+
+
+@lru_cache(2)
+def _block(first_slow: int, end_slow: int, first_fast: int, end_fast: int, n_fast: int) -> NDArray[np.int64]:
+    """Flat indices of a rectangle. The last ones are kept: a fit asks for the same again and again."""
+    if (first_fast, end_fast) == (0, n_fast):
+        return np.arange(first_slow * n_fast, end_slow * n_fast, dtype=np.int64)
+    rows = np.arange(first_slow, end_slow, dtype=np.int64)[:, None]
+    return (rows * n_fast + np.arange(first_fast, end_fast, dtype=np.int64)).ravel()
 
 
 def _overlap(current: tuple[int, int], roi: Any, index: int, n: int) -> tuple[int, int]:

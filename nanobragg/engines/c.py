@@ -15,6 +15,7 @@ from nanobragg.backends import KERNELS
 from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.engines import derivatives
+from nanobragg.engines.cores import core_of
 from nanobragg.engines.engine import Engine, Progress, Record, RenderOptions, at_least_one, cancelled
 from nanobragg.engines.threads import in_order
 from nanobragg.errors import BackendUnavailableError, ConfigError
@@ -116,7 +117,7 @@ class CEngine(Engine):
         """See `Engine.kernel`."""
         if self._kernel == "scalar":
             return "scalar"
-        core = _core.CoreScene(scene)
+        core = core_of(scene)
         if core.simd_obstacle:
             return f"scalar ({core.simd_obstacle})"
         return f"{self._kernel}, scalar for {core.simd_exception}" if core.simd_exception else self._kernel
@@ -130,7 +131,7 @@ class CEngine(Engine):
         cancel: Callable[[], bool] | None = None,
     ) -> Any:
         """See `Engine.photons`."""
-        core = _core.CoreScene(scene)
+        core = core_of(scene)
         values = np.empty(core.n_pixels)
         channels = self._render(core, scene, values, progress, cancel, weights=weights)
         return values if weights is None else (values, channels)
@@ -152,7 +153,7 @@ class CEngine(Engine):
         block : int, optional
             Pixels per block, instead of `block_size`. The image does not depend on it, bit for bit.
         """
-        core, shape = _core.CoreScene(scene), (scene.n_slow, scene.n_fast)
+        core, shape = core_of(scene), (scene.n_slow, scene.n_fast)
         whole = core.n_pixels == scene.n_slow * scene.n_fast
         image: NDArray[Any]
         if out is not None and _fits(out, shape):
@@ -241,7 +242,7 @@ class CEngine(Engine):
 
     def tracer(self, scene: Scene) -> Callable[[int], tuple[list[Record], float]]:
         """See `Engine.tracer`; by the scalar kernel."""
-        return _core.CoreScene(scene).trace
+        return core_of(scene).trace
 
 
 def beneath(options: RenderOptions) -> CEngine:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from nanobragg import _core
 from nanobragg.derivation.scene import Scene
+from nanobragg.engines.cores import core_of
 from nanobragg.engines.engine import Progress
 from nanobragg.engines.threads import in_order
 from nanobragg.errors import BackendUnavailableError, ConfigError, CoreError
@@ -43,7 +44,7 @@ class How:
 
 def obstacle(scene: Scene) -> str | None:
     """Why the scene has no derivatives here; None: it has."""
-    return _core.adjoint_obstacle(_core.CoreScene(scene)) or None
+    return _core.adjoint_obstacle(core_of(scene)) or None
 
 
 def pull_back(
@@ -86,7 +87,7 @@ def push_forward(scene: Scene, tangents: Mapping[str, NDArray[Any]], how: How) -
 
 
 def _differentiable(scene: Scene) -> _core.CoreScene:
-    core = _core.CoreScene(scene)
+    core = core_of(scene)
     reason = _core.adjoint_obstacle(core)
     if reason:
         raise BackendUnavailableError(
