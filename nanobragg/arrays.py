@@ -26,9 +26,10 @@ def is_transformed(value: Any) -> bool:
     """True for a tensor inside a transform of `torch.func` (vmap, grad, jvp): its numbers cannot be looked at."""
     if not is_tensor(value):
         return False
+    from torch import Tensor
     from torch._C._functorch import is_functorch_wrapped_tensor
 
-    return bool(is_functorch_wrapped_tensor(value))
+    return isinstance(value, Tensor) and bool(is_functorch_wrapped_tensor(value))
 
 
 def detached(value: Any) -> float:

@@ -58,9 +58,9 @@ class CoreSum:
         self._last = self._scene
 
     def obstacle(self, tensors: tuple[Tensor, ...]) -> str | None:
-        """Why the engine has no derivatives at these tensors, which may be those of a transform; None: it has."""
-        hidden = any(is_transformed(tensor) for tensor in tensors)
-        return self._engine.derivative_obstacle(self._scene if hidden else self._at(tensors))
+        """Why the engine has no derivatives at these tensors, which may be those of a transform, or arrays; None: it has."""
+        open_ = all(isinstance(tensor, Tensor) and not is_transformed(tensor) for tensor in tensors)
+        return self._engine.derivative_obstacle(self._at(tensors) if open_ else self._scene)
 
     def photons(self, tensors: tuple[Tensor, ...], progress: Progress | None) -> Tensor:
         """See `Engine.photons`."""

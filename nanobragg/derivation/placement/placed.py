@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from nanobragg.arrays import detached, elements
+from nanobragg.arrays import detached, elements, is_transformed
 from nanobragg.config import Detector, Experiment, Pose
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.placement.center import Center
@@ -119,7 +119,9 @@ def place(experiment: Experiment, ops: Ops) -> Placement:
 
 def _sine(frame: Frame, quirks: frozenset[Quirk], ops: Ops) -> Any:
     """`Placement.sine`"""
-    if Quirk.ODET_REPLACED in quirks or abs(detached(dot(frame.fast, frame.slow))) <= _SKEWED:
+    skew = dot(frame.fast, frame.slow)
+    # the numbers of a transform cannot be looked at: its axes are taken as they may be
+    if Quirk.ODET_REPLACED in quirks or (not is_transformed(skew) and abs(detached(skew)) <= _SKEWED):
         return None
     return norm(cross(frame.fast, frame.slow), ops)
 
