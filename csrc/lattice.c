@@ -74,7 +74,8 @@ double nb_lattice_factor(const nb_scene *scene, const double hkl[3], const doubl
     }
     for (int i = 0; i < 3; i++)
         offset[i] = hkl[i] - nearest[i];
+    if (scene->has_block_matrix) return axes[2] = nb_block_factor(scene, offset);
     axes[2] =
-        nb_block_cells(scene) * NB_SPOTS[scene->shape].height * nb_spot_form(scene, nb_spot_radius_sqr(scene, offset));
+        n[0] * n[1] * n[2] * NB_SPOTS[scene->shape].height * nb_spot_form(scene, nb_spot_radius_sqr(scene, offset));
     return axes[2];
 }

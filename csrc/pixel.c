@@ -77,13 +77,12 @@ NB_INLINE void evaluate(const nb_scene *scene, const double *cell, const double 
     note_one(recorder, state, NB_Q_RUNNING_SUM, state->sum);
 }
 
-/* All phi steps and mosaic domains of one pass. */
+/* All phi steps and mosaic domains of one pass; domain_weight: NULL where all are 1. */
 NB_INLINE void orientations(const nb_scene *scene, int64_t position, int64_t pass, const double scattering[3], double g,
-                            const nb_recorder *recorder, pixel_state *state) {
+                            const double *domain_weight, const nb_recorder *recorder, pixel_state *state) {
     int first =
         scene->orientations_first_pass != NULL && position == scene->first_pass[0] && pass == scene->first_pass[1];
     const double *cell = first ? scene->orientations_first_pass : scene->orientations;
-    const double *weight = scene->domain_weight;
     int64_t evaluation = pass * scene->n_phi * scene->n_domains;
     int64_t off = position < scene->interpolation_off[0]    ? INT64_MAX
                   : position == scene->interpolation_off[0] ? scene->interpolation_off[1]
@@ -91,7 +90,7 @@ NB_INLINE void orientations(const nb_scene *scene, int64_t position, int64_t pas
     for (int64_t phi = 0; phi < scene->n_phi; phi++) {
         for (int64_t domain = 0; domain < scene->n_domains; domain++) {
             state->index[PHI] = phi, state->index[DOMAIN] = domain;
-            evaluate(scene, cell, scattering, weight == NULL ? g : g * weight[domain],
+            evaluate(scene, cell, scattering, domain_weight == NULL ? g : g * domain_weight[domain],
                      scene->tricubic && evaluation < off, recorder, state);
             cell += 9, evaluation += 1;
         }
@@ -190,7 +189,10 @@ NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int 
                     if (capture_inside) g = g * state.capture;
                     if (polar_inside) g = g * state.polarization;
                     if (omega_inside) g = g * state.solid_angle;
-                    orientations(scene, position, pass, scattering, g, recorder, &state);
+                    if (scene->domain_weight == NULL)
+                        orientations(scene, position, pass, scattering, g, NULL, recorder, &state);
+                    else
+                        orientations(scene, position, pass, scattering, g, scene->domain_weight, recorder, &state);
                 }
                 state.index[SOURCE] = -1;
                 if (weigh_background) {

@@ -37,14 +37,13 @@ static double grating_slope(double f, double n, double *slope) {
 /* The derivatives where a block has a matrix M: of |M f|^2 that by f is 2 M^T M f and that by M 2 (M f) f^T, of
  * (det M)^2 it is 2 (det M)^2 M^-T.
  *
- * Given:    value F_latt^2; rate its derivative by |M f|^2
+ * Given:    v = M f; value F_latt^2; rate its derivative by |M f|^2
  * Returned: by_f, and by_n_cells and by_block_matrix of the slopes
  */
-static void matrix_slopes(const nb_scene *scene, const double f[3], double value, double rate, double by_f[3],
-                          nb_slopes *slopes) {
+static void matrix_slopes(const nb_scene *scene, const double f[3], const double v[3], double value, double rate,
+                          double by_f[3], nb_slopes *slopes) {
     const double *m = scene->block_matrix, determinant = nb_block_cells(scene);
-    double v[3], minors[9];
-    nb_block_vector(scene, f, v);
+    double minors[9];
     for (int i = 0; i < 3; i++)
         nb_cross(m + 3 * ((i + 1) % 3), m + 3 * ((i + 2) % 3), minors + 3 * i);
     for (int i = 0; i < 3; i++) {
@@ -58,7 +57,10 @@ static void matrix_slopes(const nb_scene *scene, const double f[3], double value
 /* F_latt^2 of the shapes that are functions of one squared distance from the spot. */
 static double spot_slopes(const nb_scene *scene, const double f[3], double by_f[3], nb_slopes *slopes) {
     const double *n = scene->n_cells;
-    const double peak = nb_block_cells(scene) * NB_SPOTS[scene->shape].height, r_sqr = nb_spot_radius_sqr(scene, f);
+    const double peak = nb_block_cells(scene) * NB_SPOTS[scene->shape].height;
+    double v[3] = {0.0, 0.0, 0.0};
+    if (scene->has_block_matrix) nb_block_vector(scene, f, v);
+    const double r_sqr = scene->has_block_matrix ? nb_dot(v, v) : nb_spot_radius_sqr(scene, f);
     const double form = nb_spot_form(scene, r_sqr), value = peak * form * peak * form;
     const double rate = peak * peak * nb_spot_rate(scene, r_sqr, form); /* derivative by r_sqr fudge */
     for (int i = 0; i < 3; i++) {
@@ -67,7 +69,7 @@ static double spot_slopes(const nb_scene *scene, const double f[3], double by_f[
         slopes->by_n_cells[i] = 2.0 * value / n[i] + rate * scene->fudge * 2.0 * u * f[i];
     }
     slopes->by_fudge = rate * r_sqr;
-    if (scene->has_block_matrix) matrix_slopes(scene, f, value, rate * scene->fudge, by_f, slopes);
+    if (scene->has_block_matrix) matrix_slopes(scene, f, v, value, rate * scene->fudge, by_f, slopes);
     return value;
 }
 

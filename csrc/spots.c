@@ -59,9 +59,16 @@ double nb_block_cells(const nb_scene *scene) {
     return m[0] * (m[4] * m[8] - m[5] * m[7]) + m[1] * (m[5] * m[6] - m[3] * m[8]) + m[2] * (m[3] * m[7] - m[4] * m[6]);
 }
 
+/* Lattice factor of such a block: height det M form(|M offset|^2). */
+double nb_block_factor(const nb_scene *scene, const double offset[3]) {
+    double v[3];
+    nb_block_vector(scene, offset, v);
+    return nb_block_cells(scene) * NB_SPOTS[scene->shape].height * nb_spot_form(scene, nb_dot(v, v));
+}
+
 /* Squared distance from the nearest reciprocal lattice point.
  *
- * Given:    scene (n_cells or block_matrix, a_star [1/Angstrom]), offset (3) = hkl - nearest
+ * Given:    scene (n_cells, a_star [1/Angstrom]), offset (3) = hkl - nearest
  * Returned: in units of the reciprocal size of the domain; GAUSS_TOPHAT_WIDTH: |ds|^2 (Na Nb Nc)^2
  * Note: the two sums of squares differ in their rounding, as they do in the original.
  * Reference: docs/model.md, Lattice factor; docs/quirks.md, GAUSS_TOPHAT_WIDTH.
@@ -74,11 +81,6 @@ double nb_spot_radius_sqr(const nb_scene *scene, const double offset[3]) {
         for (int i = 0; i < 3; i++)
             e[i] = offset[0] * a[i] + offset[1] * b[i] + offset[2] * c[i];
         return (e[0] * e[0] + e[1] * e[1] + e[2] * e[2]) * n[0] * n[0] * n[1] * n[1] * n[2] * n[2];
-    }
-    if (scene->has_block_matrix) {
-        double v[3];
-        nb_block_vector(scene, offset, v);
-        return v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
     }
     if (scene->shape == NB_ROUND)
         return offset[0] * offset[0] * n[0] * n[0] + offset[1] * offset[1] * n[1] * n[1] +

@@ -6,8 +6,11 @@ from nanobragg.api import prepare as prepare
 from nanobragg.api import simulate as simulate
 from nanobragg.config import Background as Background
 from nanobragg.config import Beam as Beam
+from nanobragg.config import BlockSizes as BlockSizes
 from nanobragg.config import Crystal as Crystal
+from nanobragg.config import Damage as Damage
 from nanobragg.config import Detector as Detector
+from nanobragg.config import Displacement as Displacement
 from nanobragg.config import Divergence as Divergence
 from nanobragg.config import Experiment as Experiment
 from nanobragg.config import Goniometer as Goniometer

@@ -15,6 +15,7 @@ from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine, Progress, RenderOptions
+from nanobragg.engines.together import image_and_mean_wavelength_of, image_of
 from nanobragg.errors import ConfigError, PlausibilityWarning
 from nanobragg.imaging.background import with_background
 from nanobragg.inspection.foresight.pictures import image_doubt
@@ -146,7 +147,7 @@ def prepared(
         every = [d.scene for d in derived if d is not None]
         warn_of_long_run(decided, every, chosen, n_images=n_images, stacklevel=stacklevel + 2)
     # tensors may change in place, and carry a graph
-    scenes = [d.scene for d in derived if d is not None] if chosen.ops.is_float else []
+    scenes = [d.scenes for d in derived if d is not None] if chosen.ops.is_float else []
 
     def render(
         values: dict[str, Any] | Experiment | None = None,
@@ -199,7 +200,7 @@ def _images(
     request: _Request,
     *,
     warn: bool = False,
-    scenes: Sequence[Scene] = (),
+    scenes: Sequence[Sequence[Scene]] = (),
 ) -> Any:
     """The image of an experiment whose parts, one a panel, are decided (and derived); warnings name the caller's caller."""
     several = panels.several(experiment)
@@ -208,25 +209,26 @@ def _images(
     doubtful = warn and bool(typed_doubts(experiment))
     if not scenes:
         derived = [chosen.derivation(part, roi=region) for part, region in zip(parts, regions, strict=True)]
-        scenes = [d.scene for d in derived]
+        scenes = [d.scenes for d in derived]
         if warn:
             doubtful = warn_about(parts, derived, doubtful=doubtful, stacklevel=4)
-            warn_of_long_run(parts, scenes, chosen, stacklevel=4)
-    for i, (decided, scene) in enumerate(zip(parts, scenes, strict=True)):
+            warn_of_long_run(parts, [together[0] for together in scenes], chosen, stacklevel=4)
+    for i, (decided, together) in enumerate(zip(parts, scenes, strict=True)):
+        scene = together[0]
         into = panels.part_of(request.out, i, len(parts)) if several else request.out
         here = chosen.beside(decided.experiment)
-        shares = scene.parts() if request.parts else {"image": scene}
+        shares = _shares(together) if request.parts else {"image": together}
         first, *others = shares
         found: dict[str, Any] = {}
         with _Reporting(request.progress) as report:
             if request.channels is None:
-                found[first] = here.image(shares[first], progress=report, out=into)
+                found[first] = image_of(here, shares[first], progress=report, out=into)
             else:
-                found[first], wavelength = here.image_and_mean_wavelength(shares[first], progress=report, out=into)
+                found[first], wavelength = image_and_mean_wavelength_of(here, shares[first], progress=report, out=into)
                 more.append(wavelength)
         if warn and not doubtful:
             missing.append(image_doubt(found[first], scene))
-        found |= {name: here.image(shares[name]) for name in others}
+        found |= {name: image_of(here, shares[name]) for name in others}
         last = "background" if request.parts else first
         image = found[last]
         found[last] = with_background(image, decided.experiment, scene, chosen.ops, n_threads=chosen.options.n_threads,
@@ -240,6 +242,11 @@ def _images(
     if not request.parts:
         (result,) = result.values() if request.out is None else [request.out]
     return result if request.channels is None else (result, _whole(more, several))
+
+
+def _shares(together: Sequence[Scene]) -> dict[str, Sequence[Scene]]:
+    """The scenes of each part of an image, see `Scene.parts`; the background is that of the first one."""
+    return {"bragg": [scene.parts()["bragg"] for scene in together], "background": [together[0].parts()["background"]]}
 
 
 def _whole(images: list[Any], several: bool) -> Any:

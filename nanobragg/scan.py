@@ -33,7 +33,8 @@ def simulate_scan(
     Yields
     ------
     ndarray or Tensor, shape (n_slow, n_fast)
-        Expected photons of image i, which begins at ``phi_start_deg + i osc_deg``; a dict of them with ``parts=True``.
+        Expected photons of image i, which begins at ``phi_start_deg + i osc_deg`` and, of a crystal that suffers damage, with
+        the dose ``dose_mgy + i frame_dose_mgy``; a dict of them with ``parts=True``.
 
     Raises
     ------
@@ -52,6 +53,8 @@ def simulate_scan(
     if not width > 0 and n_images > 1:
         raise ConfigError("goniometer.osc_deg", gonio.osc_deg, f"must be > 0 for {n_images} images",
                           "it is the width of one image")  # fmt: skip
+    damage = experiment.crystal.damage
+    dose, before = (detached(damage.frame_dose_mgy), detached(damage.dose_mgy)) if damage.acts else (None, 0.0)
     later = {key: options.pop(key) for key in ("roi", "parts") if key in options}
     progress = options.pop("progress", None)
     backend = options.pop("backend", DEFAULT_BACKEND)
@@ -61,8 +64,10 @@ def simulate_scan(
     def images() -> Iterator[Any]:
         with _ScanBar(len(numbers), n_panels) if progress is True else nullcontext(progress) as report:
             for i in numbers:
-                values = {"goniometer.phi_start_deg": start + i * width} if i else None
-                yield render(values, progress=report or None, **later)
+                values = {"goniometer.phi_start_deg": start + i * width}
+                if dose is not None:
+                    values["crystal.damage.dose_mgy"] = before + i * dose
+                yield render(values if i else None, progress=report or None, **later)
 
     return images()
 

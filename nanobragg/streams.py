@@ -39,6 +39,8 @@ class Purpose(IntEnum):
     CELL = 18
     JITTER = 19
     HIT = 20
+    MOSAIC = 21
+    STRAIN = 22
 
 
 def checked_seed(path: str, seed: Any) -> int:

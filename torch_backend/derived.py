@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd import Function, forward_ad
 
 from nanobragg.arrays import is_transformed
+from nanobragg.config import Crystal
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.scene import CONTINUOUS, Scene
@@ -47,6 +48,7 @@ def derived(decided: Decided, *, roi: Any = None, twice_differentiable: bool = F
         or decided.experiment.quirks
         or forward_ad._current_level >= 0
         or any(is_transformed(t) for t in tensors)
+        or _beyond_numbers(decided.experiment.crystal)
         or count > _MOST_PARAMETERS
         or count * _orientation_bytes(decided) > _MOST_BYTES
     ):
@@ -59,7 +61,15 @@ def derived(decided: Decided, *, roi: Any = None, twice_differentiable: bool = F
     }
     experiment = _mapped(decided.experiment, lambda tensor: moving.get(id(tensor), tensor))
     found = derivation(decided.carried(experiment, set()), DUAL_OPS, roi=roi)
-    return replace(found, decided=decided, scene=_with_tensors(found.scene, tuple(parameters.values())))
+    scene = _with_tensors(found.scene, tuple(parameters.values()))
+    return replace(found, decided=decided, scene=scene, scenes=(scene,))
+
+
+def _beyond_numbers(crystal: Crystal) -> bool:
+    """Whether large arrays depend on the parameters: rotations that have gradients, a table times displacements; or several
+    scenes do."""
+    given = isinstance(crystal.mosaic.rotations, Tensor) and crystal.mosaic.rotations.requires_grad
+    return given or crystal.displaced or crystal.sizes.vary
 
 
 def tensors_of(node: Any) -> Iterator[Tensor]:

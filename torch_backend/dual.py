@@ -133,6 +133,7 @@ class DualOps:
     sin = staticmethod(_function(FLOAT_OPS.sin, lambda x, y: FLOAT_OPS.cos(x)))
     cos = staticmethod(_function(FLOAT_OPS.cos, lambda x, y: -FLOAT_OPS.sin(x)))
     sqrt = staticmethod(_function(FLOAT_OPS.sqrt, lambda x, y: 0.5 / y))
+    exp = staticmethod(_function(FLOAT_OPS.exp, lambda x, y: y))
     round_f32 = staticmethod(_function(FLOAT_OPS.round_f32, lambda x, y: 1.0))
 
     @staticmethod

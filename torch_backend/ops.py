@@ -26,6 +26,7 @@ class TorchOps:
     sin = staticmethod(_lifting(torch.sin))
     cos = staticmethod(_lifting(torch.cos))
     sqrt = staticmethod(_lifting(torch.sqrt))
+    exp = staticmethod(_lifting(torch.exp))
 
     @staticmethod
     def lift(value: Any) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.engines.c import beneath
 from nanobragg.engines.engine import Progress, RenderOptions
+from nanobragg.engines.together import image_of
 from nanobragg.imaging.background import with_background
 
 
@@ -67,7 +68,8 @@ def simulate(
     """
     chosen = RenderOptions(**options)
     engine = TorchEngine(chosen, beneath(chosen)).beside(decided.experiment)
-    scene = engine.derivation(decided, roi=roi).scene
-    image = engine.image(scene, progress=progress)
+    found = engine.derivation(decided, roi=roi)
+    scene = found.scene
+    image = image_of(engine, found.scenes, progress=progress)
     whole: Tensor = with_background(image, decided.experiment, scene, engine.ops)
     return whole

@@ -8,7 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nanobragg.arrays import detached, drawn_seed, elements, is_tensor
-from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
+from nanobragg.config.crystals.blocks import BlockSizes, check_blocks
+from nanobragg.config.crystals.displacement import Damage, Displacement
+from nanobragg.config.crystals.mosaic import Mosaic
+from nanobragg.config.fields import NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import BackendUnavailableError, ConfigError
 from nanobragg.io.space_groups import hall_symbol
@@ -68,30 +71,6 @@ class UnitCell(Config):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Mosaic(Config):
-    """Mosaic domains: random rotations by at most `spread_deg` about random axes; the first domain is aligned."""
-
-    _path = "crystal.mosaic"
-    spread_deg: Any = setting(
-        0.0,
-        kind="scalar",
-        unit="degrees",
-        differentiable=True,
-        check=NOT_NEGATIVE,
-        flags="-mosaic",
-        doc="largest rotation angle of a domain",
-    )
-    n_domains: int | None = setting(
-        None,
-        kind="int",
-        flags="-mosaic_domains",
-        check=AT_LEAST_ONE,
-        doc="number of domains; None: 10 when there is a spread, else 1",
-    )
-    seed: int = setting(12345678, kind="int", flags="-mosaic_seed", doc="seed of the domains")
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
 class Crystal(Config):
     """The crystal: cell or matrix, orientation, size, shape, mosaic domains and structure factors.
 
@@ -144,6 +123,32 @@ class Crystal(Config):
         check=NOT_NEGATIVE,
         doc="size along a, b, c; 0 or None for an axis leaves n_cells",
     )
+    block_matrix: Any = setting(
+        None,
+        kind="matrix3",
+        unit="cells",
+        differentiable=True,
+        doc="symmetric matrix M in place of n_cells, its diagonal, for blocks that are not aligned with the axes: "
+        "h - h0 counts by |M (h - h0)|",
+    )
+    n_blocks: Any = setting(
+        None,
+        kind="scalar",
+        differentiable=True,
+        check=NOT_NEGATIVE,
+        flags="--blocks",
+        doc="blocks of n_cells in the beam, which scatter independently; None: 1, or from volume_mm3",
+    )
+    volume_mm3: Any = setting(
+        None,
+        kind="scalar",
+        unit="mm^3",
+        differentiable=True,
+        check=NOT_NEGATIVE,
+        flags="--volume-mm3",
+        doc="volume of the crystal in the beam, as many blocks as it holds",
+    )
+    sizes: BlockSizes = setting(factory=BlockSizes, part=BlockSizes, doc="how the sizes of the blocks differ")
     shape: str = setting(
         "square",
         kind="enum",
@@ -155,6 +160,10 @@ class Crystal(Config):
         1.0, kind="scalar", differentiable=True, flags="-fudge", doc="radius^2 multiplier of round, gauss and tophat"
     )
     mosaic: Mosaic = setting(factory=Mosaic, part=Mosaic, doc="misoriented domains")
+    displacement: Displacement = setting(
+        factory=Displacement, part=Displacement, doc="B and U beyond those in the structure factors"
+    )
+    damage: Damage = setting(factory=Damage, part=Damage, doc="what dose does")
     structure_factors: StructureFactors | None = setting(
         None, part=StructureFactors, flags="-hkl -default_F -dump", doc="amplitudes of the reflections; required"
     )
@@ -176,6 +185,11 @@ class Crystal(Config):
         """A random orientation stands in files as what was drawn: by its seed."""
         return {"misset_seed": self.orientation_seed} if isinstance(self.misset_deg, str) else {}
 
+    @property
+    def displaced(self) -> bool:
+        """Whether displacements or damage change the structure factors of the reflections unlike."""
+        return self.displacement.acts or self.damage.by_resolution
+
     def _check(self) -> None:
         if isinstance(self.misset_deg, str) and self.misset_seed is None:
             object.__setattr__(self, "_drawn_seed", drawn_seed())
@@ -193,6 +207,7 @@ class Crystal(Config):
                 "is required",
                 "use StructureFactors.from_mtz, from_model, from_hkl, from_arrays or constant",
             )
+        check_blocks(self)
         if self.shape == "round" and detached(self.fudge) < 0:
             raise ConfigError("crystal.fudge", self.fudge, "must be >= 0 for shape 'round', which takes its root")
         if any(is_tensor(n) for n in elements(self.n_cells)) and self.shape in ("square", "tophat"):

@@ -48,8 +48,9 @@ def setting(
     ----------
     default, factory : object, optional
         As for `dataclasses.field`. None means "decide for me".
-    kind : {"scalar", "edges", "int", "bool", "enum", "vector2", "vector3", "matrix3", "array", "symbol", "other"}
-        What is stored; decides the conversion and the checks. Edges: a number for both, or (fast, slow).
+    kind : {"scalar", "edges", "spreads", "int", "bool", "enum", "vector2", "vector3", "matrix3", "array", "symbol", "other"}
+        What is stored; decides the conversion and the checks. Edges: a number for both, or (fast, slow); spreads: a number for
+        all three axes, or one for each.
     part : type, optional
         Class of a field that holds another object.
     several : bool
@@ -125,6 +126,10 @@ class Config(Speaks):
         return other
 
 
+_LENGTHS = {"edges": 2, "spreads": 3}
+"""Kinds that are one number or so many."""
+
+
 def _converted(value: Any, meta: Any, path: str) -> Any:
     kind, part = meta["kind"], meta["part"]
     if part is not None:
@@ -141,10 +146,10 @@ def _converted(value: Any, meta: Any, path: str) -> Any:
         return value
     if not meta["differentiable"] and _holds_tensor(value) and kind != "other":
         raise ConfigError(path, value, "is not differentiable and takes no tensor", "pass a plain number")
-    if kind == "scalar" or (kind == "edges" and not _is_pair(value)):
+    if kind == "scalar" or (kind in _LENGTHS and not _has_axes(value)):
         return _scalar(value, meta, path)
-    if kind == "edges":
-        return _vector(value, 2, meta, path)
+    if kind in _LENGTHS:
+        return _vector(value, _LENGTHS[kind], meta, path)
     if kind == "int":
         return _integer(value, meta, path)
     if kind == "bool":
@@ -246,7 +251,7 @@ def _length(value: Any) -> int | None:
         return None
 
 
-def _is_pair(value: Any) -> bool:
+def _has_axes(value: Any) -> bool:
     return value.ndim > 0 if is_tensor(value) else not isinstance(value, str | bytes) and _length(value) is not None
 
 

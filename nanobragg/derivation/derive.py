@@ -24,17 +24,18 @@ from nanobragg.constants import (
     WATER_MOLAR_MASS,
 )  # fmt: skip
 from nanobragg.derivation.cell import Cell, oriented_cell
+from nanobragg.derivation.crystals.blocks import by_size, number_of_blocks, scaled
+from nanobragg.derivation.crystals.displacement import amplitudes, decay
+from nanobragg.derivation.crystals.mosaic import domains, mean_spread
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.decisions.limits import refusing_degenerate_geometry
 from nanobragg.derivation.decisions.size import CrystalSize
-from nanobragg.derivation.orientations import draws, legacy_streams, rotation_matrices
 from nanobragg.derivation.placement import Placement, place
 from nanobragg.derivation.prescan import OutOfRange, prescan
 from nanobragg.derivation.resolve import sensor_counts
-from nanobragg.derivation.rng import checked_seed
 from nanobragg.derivation.scene import KERNEL_QUIRKS, FactorMode, Scene, Shape
 from nanobragg.derivation.sources import SourceList, source_list
-from nanobragg.derivation.vectors import FLOAT_OPS, Ops, Vec, matvec, radians, rotaxis, unit
+from nanobragg.derivation.vectors import FLOAT_OPS, Ops, Vec, matvec, radians, rotaxis, scale, unit
 from nanobragg.errors import ConfigError
 from nanobragg.lazy import dataclass
 
@@ -77,6 +78,8 @@ class Derivation:
     scene: Scene
     out_of_range: OutOfRange | None
     """the lookup that switched interpolation off"""
+    scenes: tuple[Scene, ...]
+    """whose images add up to that of the experiment: `scene`, or one for each size of the blocks"""
 
     @property
     def experiment(self) -> Experiment:
@@ -118,22 +121,23 @@ def derivation(decided: Decided, ops: Ops = FLOAT_OPS, *, roi: Any = None) -> De
 def _derivation(decided: Decided, ops: Ops, roi: Any) -> Derivation:
     experiment = decided.experiment
     crystal, det, quirks = experiment.crystal, experiment.detector, experiment.quirks
-    table = crystal.structure_factors
-    assert table is not None
     cell = decided.cell if ops.is_float else oriented_cell(experiment, ops)
     placement = decided.placement if ops.is_float else place(experiment, ops)
     sources = source_list(experiment, placement, ops)
     layers = _layers(experiment, ops)
     rotation = sampled_rotation(experiment, ops)
-    n_cells = decided.size.n_cells if ops.is_float else crystal.n_cells
+    counted = ops.is_float or crystal.block_matrix is not None
+    n_cells = decided.size.n_cells if counted else crystal.n_cells
     fluence = _fluence(experiment, ops)
-    spread = radians(crystal.mosaic.spread_deg, ops)
-    orientations, first = _orientations(experiment, cell, placement, rotation, spread, ops)
+    spread = mean_spread(crystal.mosaic, ops)
+    orientations, first, domain_weight = _orientations(experiment, cell, placement, rotation, ops)
     n_sub = experiment.sampling.oversample
     assert n_sub is not None
     n_phi, n_domains = orientations.shape[:2]
     weight = _weights(experiment, sources, ops)
     steps = ops.lift(float(n_sub * n_sub * n_phi * n_domains)) * weight.sum()
+    factors = amplitudes(decided, cell, ops)
+    matrix = crystal.block_matrix
     water = ops.lift(experiment.background.water_um) / 1e6
     modes = _factor_modes(experiment)
     beam = experiment.beam
@@ -154,20 +158,25 @@ def _derivation(decided: Decided, ops: Ops, roi: Any) -> Derivation:
         # the original normalises the axis once more whenever it evaluates the polarization
         polarization_axis=ops.stack(unit(axis, ops) if Quirk.POLAR_CACHED in quirks else axis),
         r_e_sqr=R_E_SQR, fluence=fluence,
-        orientations=orientations, orientations_first_pass=first, domain_weight=None, first_pass=(0, 0),
+        orientations=orientations, orientations_first_pass=first, domain_weight=domain_weight, first_pass=(0, 0),
         a_star=ops.stack([ops.stack(v) for v in (cell.a_star, cell.b_star, cell.c_star)]),
         n_cells=ops.stack([ops.lift(n) for n in elements(n_cells)]), shape=Shape[crystal.shape.upper()],
         fudge=ops.lift(crystal.fudge),
-        has_block_matrix=False, block_matrix=ops.lift(np.zeros((3, 3))),
-        f_table=ops.lift(table.amplitude) if table.has_table else ops.lift(np.empty((0, 0, 0))),
-        hkl_min=table.hkl_min, default_F=ops.lift(table.default_F), tricubic=experiment.sampling.interpolate == "tricubic",
+        has_block_matrix=matrix is not None, block_matrix=ops.lift(np.zeros((3, 3)) if matrix is None else matrix),
+        f_table=factors.f_table, hkl_min=factors.hkl_min, default_F=factors.default_F,
+        tricubic=experiment.sampling.interpolate == "tricubic",
         interpolation_off=(len(pixels), 0), oversample=n_sub,
         d_min=ops.lift(experiment.sampling.d_min_angstrom or 0.0) * 1e-10, steps=steps,
         background=_background(experiment, water, fluence, steps, ops),
         quirks=quirks & KERNEL_QUIRKS, **modes,
     )  # fmt: skip
+    for times in (number_of_blocks(crystal, n_cells, cell.volume, ops), decay(crystal, ops)):
+        scene = scene if times is None else scaled(scene, times)
     scene, out_of_range = prescan(scene, quirks)
-    return Derivation(decided, cell, placement, sources, layers, rotation, fluence, spread, water, scene, out_of_range)
+    return Derivation(
+        decided, cell, placement, sources, layers, rotation, fluence, spread, water, scene, out_of_range,
+        by_size(scene, crystal.sizes, ops),
+    )  # fmt: skip
 
 
 def rendered_pixels(det: Detector, *rois: Any) -> NDArray[np.int64]:
@@ -316,44 +325,34 @@ def _factor_modes(experiment: Experiment) -> dict[str, FactorMode]:
 
 
 def _orientations(
-    experiment: Experiment, cell: Cell, placement: Placement, rotation: Rotation, spread: Any, ops: Ops
-) -> tuple[Any, Any]:
-    """(n_phi, n_domains, 3, 3) rows a, b, c [m], and those of the first pass under STALE_PHI_ZERO (or None)."""
+    experiment: Experiment, cell: Cell, placement: Placement, rotation: Rotation, ops: Ops
+) -> tuple[Any, Any, NDArray[np.float64] | None]:
+    """(n_phi, n_domains, 3, 3) rows a, b, c [m], those of the first pass under STALE_PHI_ZERO (or None), and the weights of the
+    domains (or None)."""
     quirks = experiment.quirks
-    domains = _domains(experiment, spread, ops)
+    found = domains(experiment, cell, ops)
+    rotation_of = found.rotation
     # one step of one domain stays a handful of plain numbers
-    phi = rotation.phi[0] if domains is None and len(rotation.phi) == 1 else ops.stack(rotation.phi)[:, None]
+    single = rotation_of is None and found.stretch is None and len(rotation.phi) == 1
+    phi = rotation.phi[0] if single else ops.stack(rotation.phi)[:, None]
     axes: list[Vec] = []
     for axis in (cell.a, cell.b, cell.c):
-        if domains is None:
+        if rotation_of is None:
             turned = rotaxis(axis, placement.spindle, phi, ops)
         elif Quirk.MOSAIC_AFTER_PHI in quirks:
-            turned = matvec(domains, rotaxis(axis, placement.spindle, phi, ops))
+            turned = matvec(rotation_of, rotaxis(axis, placement.spindle, phi, ops))
         else:
-            turned = rotaxis(matvec(domains, axis), placement.spindle, phi, ops)
-        axes.append(turned)
-    if domains is None and len(rotation.phi) == 1:
-        return ops.stack([ops.stack(axis) for axis in axes])[None, None], None
+            turned = rotaxis(matvec(rotation_of, axis), placement.spindle, phi, ops)
+        axes.append(turned if found.stretch is None else scale(turned, found.stretch))
+    if single:
+        return ops.stack([ops.stack(axis) for axis in axes])[None, None], None, found.weight
     table = ops.stack([ops.stack(axis, axis=-1) for axis in axes], axis=-2)
     if Quirk.STALE_PHI_ZERO not in quirks:
-        return table, None
+        return table, None, found.weight
     zero = [detached(p) == 0 for p in rotation.phi]
     if all(zero) or not any(zero):
-        return table, None
+        return table, None, found.weight
     n = len(zero)
     steady = [next(k % n for k in range(i, i - n, -1) if not zero[k % n]) for i in range(n)]
     first = [next((k for k in range(i, -1, -1) if not zero[k]), i) for i in range(n)]
-    return table[steady], table[first]
-
-
-def _domains(experiment: Experiment, spread: Any, ops: Ops) -> list[Any] | None:
-    """Nine arrays (n_domains,): rotations of the domains; None: the aligned one alone, whatever the spread."""
-    mosaic = experiment.crystal.mosaic
-    if not is_tensor(spread) and (mosaic.n_domains or 1) == 1:
-        checked_seed("crystal.mosaic.seed", mosaic.seed)
-        return None
-    float32 = Quirk.MOSAIC_F32 in experiment.quirks
-    _, _, deviates = legacy_streams(experiment)
-    draw = draws(deviates, float32)
-    draw.magnitude[0] = 0.0  # the first domain is aligned; its draws are consumed all the same
-    return rotation_matrices(draw, spread, float32, ops)
+    return table[steady], table[first], found.weight

@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from nanobragg.arrays import detached, elements, is_tensor
-from nanobragg.config import Beam, Crystal, Detector, Divergence, Experiment, Goniometer, Sampling, UnitCell
+from nanobragg.config import Beam, Crystal, Detector, Divergence, Experiment, Goniometer, Mosaic, Sampling, UnitCell
 from nanobragg.config.experiment import check_experiment
 from nanobragg.config.fields import Config, check_tensors
 from nanobragg.config.quirks import Quirk
 from nanobragg.constants import EV_ANGSTROM, RTD
+from nanobragg.derivation.crystals.blocks import number_of_blocks
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.decisions.limits import check_limits, refusing_degenerate_geometry
 from nanobragg.derivation.decisions.notes import Notes
@@ -65,8 +66,9 @@ def resolve(experiment: Experiment) -> Decided:
         experiment = _changed(experiment, goniometer=goniometer, beam=beam, crystal=crystal)
         decided = Decided(typed, _changed(experiment, detector=_with_attenuation(experiment, notes)), notes)
         _check_cell(decided)
-        sized = _changed(crystal, n_cells=decided.size.n_cells)
+        sized = crystal if crystal.block_matrix is not None else _changed(crystal, n_cells=decided.size.n_cells)
         decided = decided.carried(_changed(decided.experiment, crystal=sized), {"cell", "size"})
+        _note_blocks(decided)
         _check_geometry(decided)
         sampling = _resolve_sampling(decided)
         decided = decided.carried(
@@ -342,22 +344,43 @@ def _resolve_crystal(experiment: Experiment, notes: Notes) -> Crystal:
         # built to refuse angles that close no cell
         UnitCell(**{name: detached(x) for name, x in vars(crystal.unit_cell).items()})
     mosaic = crystal.mosaic
-    n = mosaic.n_domains
-    spread = detached(mosaic.spread_deg)
-    if n is None:
-        n = notes.decide(
-            "crystal.mosaic.n_domains", 10 if spread > 0 else 1, "10 domains when there is a spread, else 1"
-        )
-    elif spread == 0 and Quirk.MOSAIC_F32 in quirks:
+    n = _n_domains(mosaic, notes)
+    if mosaic.n_domains is not None and not mosaic.varies and Quirk.MOSAIC_F32 in quirks:
         n = 1
     seed = crystal.misset_seed
     if isinstance(crystal.misset_deg, str) and seed is None:
         rule = "entropy from the system, drawn once when the crystal was made"
         seed = notes.decide("crystal.misset_seed", crystal.orientation_seed, rule)
+    if crystal.block_matrix is not None and Quirk.GAUSS_TOPHAT_WIDTH in quirks and crystal.shape != "round":
+        raise ConfigError(
+            "crystal.block_matrix", "under the quirk GAUSS_TOPHAT_WIDTH", "has no meaning for the original's width",
+            "use fidelity='corrected' or n_cells",
+        )  # fmt: skip
     negative = isinstance(crystal.misset_deg, str) and (seed or 0) < 0
     if negative and Quirk.MISSET_RANDOM_90_RAD not in quirks:
         raise ConfigError("crystal.misset_seed", seed, "must be >= 0")
     return _changed(crystal, mosaic=_changed(mosaic, n_domains=n), misset_seed=seed)
+
+
+def _n_domains(mosaic: Mosaic, notes: Notes) -> int:
+    if mosaic.n_domains is not None:
+        return mosaic.n_domains
+    if mosaic.rotations is not None:
+        return len(mosaic.rotations)
+    many = {"diffbragg": 500, "cap": 10}.get(mosaic.model, 50)
+    rule = f"{many} domains when there is a spread, else 1"
+    if mosaic.model == "cap" and detached(mosaic.strain) > 0:
+        many, rule = 50, "50 domains when their cells differ"
+    found: int = notes.decide("crystal.mosaic.n_domains", many if mosaic.varies else 1, rule)
+    return found
+
+
+def _note_blocks(decided: Decided) -> None:
+    """Tell how many blocks a volume is."""
+    crystal = decided.experiment.crystal
+    if crystal.volume_mm3 is not None:
+        found = number_of_blocks(crystal, decided.size.n_cells, decided.cell.volume, FLOAT_OPS)
+        decided.notes.decide("crystal.n_blocks", found, "volume_mm3 over that of a block")
 
 
 def _check_cell(decided: Decided) -> None:
@@ -388,7 +411,7 @@ def _resolve_sampling(decided: Decided) -> Sampling:
     interpolate = sampling.interpolate
     if interpolate is None:
         before = Quirk.INTERP_BEFORE_SIZE in quirks
-        cells = elements(decided.typed.crystal.n_cells if before else crystal.n_cells)
+        cells = elements(decided.typed.crystal.n_cells if before else decided.size.n_cells)
         interpolate = "tricubic" if any(detached(n) <= 2 for n in cells) else "nearest"
         rule = "tricubic when any of n_cells is <= 2" + (
             " as typed, before sizes (INTERP_BEFORE_SIZE)" if before else ""

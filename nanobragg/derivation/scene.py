@@ -203,6 +203,11 @@ class Scene:
         """Terms of the whole sum: pixels x sub-pixels x layers x sources x phi steps x domains."""
         return self.n_pixels * self.evaluations_per_pixel
 
+    @property
+    def steps_alone(self) -> Any:
+        """oversample^2 n_phi n_domains sum(weight): `steps` of a crystal that counts once."""
+        return float(self.oversample**2 * self.n_phi * self.n_domains) * self.weight.sum()
+
     def plain(self) -> Scene:
         """The same scene in numbers and numpy arrays; gradients stay behind."""
         tensors = {name: FLOAT_OPS.lift(value) for name, value in self.values().items() if is_tensor(value)}

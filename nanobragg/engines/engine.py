@@ -160,9 +160,12 @@ class Engine(ABC):
 
         It is NaN where they give none. `options` are those of `image`.
         """
-        rows = self.ops.stack([scene.wavelength * 0.0 + 1.0, scene.wavelength * 1e10])
-        image, (spots, weighted) = self.image(scene, weights=rows, **options)
+        image, (spots, weighted) = self.image(scene, weights=self.wavelength_rows(scene), **options)
         return image, self.ratio(weighted, spots)
+
+    def wavelength_rows(self, scene: Scene) -> Any:
+        """Weights (2, n_sources) of channels whose ratio, the second over the first, is a mean wavelength [Angstrom]."""
+        return self.ops.stack([scene.wavelength * 0.0 + 1.0, scene.wavelength * 1e10])
 
     @staticmethod
     @abstractmethod

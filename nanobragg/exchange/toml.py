@@ -337,6 +337,11 @@ _EXAMPLE: dict[str, Any] = {
 _INSTANCES: dict[str, Any] = {
     "crystal.a_star_matrix": ((0.0126, 0.0, 0.0), (0.0, 0.0126, 0.0), (0.0, 0.0, 0.0264)), "crystal.misset_seed": 1,
     "crystal.size_mm": (0.001, 0.001, 0.001), "crystal.space_group": "P 43 21 2", "crystal.mosaic.n_domains": 20,
+    "crystal.mosaic.covariance_deg2": ((0.01, 0.0, 0.0), (0.0, 0.01, 0.0), (0.0, 0.0, 0.04)),
+    "crystal.mosaic.rotations": (((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),), "crystal.mosaic.weights": (1.0,),
+    "crystal.block_matrix": ((10.0, 2.0, 1.0), (2.0, 12.0, 0.5), (1.0, 0.5, 8.0)), "crystal.n_blocks": 1000.0,
+    "crystal.volume_mm3": 1e-6, "crystal.damage.dose_1_mgy": 14.4,
+    "crystal.displacement.u_angstrom2": ((0.1, 0.0, 0.0), (0.0, 0.1, 0.0), (0.0, 0.0, 0.2)),
     f"{Source._path}.mtz": "data.mtz", f"{Source._path}.cif": "data.cif", f"{Source._path}.label": "FP",
     f"{Source._path}.model": "model.pdb", f"{Source._path}.d_min_angstrom": 1.8,
     f"{Source._path}.anomalous_energy_ev": 12000.0, f"{Source._path}.hkl": "data.hkl", f"{Source._path}.fdump": "Fdump.bin",

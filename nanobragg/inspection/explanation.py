@@ -13,6 +13,7 @@ from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine
+from nanobragg.inspection.convergence import sampling
 from nanobragg.inspection.foresight.cost import estimate
 from nanobragg.inspection.foresight.long_run import Name, duration, long_run
 from nanobragg.inspection.foresight.plausible import decided_doubts, typed_doubts
@@ -47,6 +48,8 @@ class Explanation:
     """peak, beside the interpreter"""
     doubts: list[str] = field(default_factory=list)
     """values that are hardly ever meant, and why the run is long"""
+    sampling: list[str] = field(default_factory=list)
+    """how well the mosaic domains stand for all of them"""
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -64,6 +67,7 @@ class Explanation:
         if self.memory_bytes:
             yield f"memory: about {self.memory_bytes / 2**20:.0f} MiB"
         yield from (f"doubtful: {text}" for text in self.doubts)
+        yield from (f"sampling: {text}" for text in self.sampling)
         yield from (f"decided: {d.path} = {d.value}  ({d.rule})" for d in self.decisions)
         yield from (f"no effect: {note}" for note in self.ineffective)
         measured = {cost.quirk: cost for cost in self.costs}
@@ -116,17 +120,22 @@ def explanation_of(
     told = [str(doubt) for doubt in typed_doubts(typed)] if doubts is None else list(doubts)
     told = told or decided_doubts([d.decided])
     told += filter(None, [long_run(found_cost, [d.decided], [scene], name)])
+    sizes = len(d.scenes)
     return Explanation(
-        d.experiment, notes.decisions, notes.ineffective, list(found), scene.n_pixels, scene.evaluations,
-        chosen.kernel(scene), gradients(scene), loops(scene), found_cost.seconds,
-        found_cost.threads, list(costs), found_cost.bytes, told,
+        d.experiment, notes.decisions, notes.ineffective, list(found), scene.n_pixels, sizes * scene.evaluations,
+        chosen.kernel(scene), gradients(scene), {"sizes": sizes, **loops(scene)},
+        None if found_cost.seconds is None else sizes * found_cost.seconds,
+        found_cost.threads, list(costs), found_cost.bytes, told, sampling(d),
     )  # fmt: skip
 
 
 def gradients(scene: Scene) -> str:
     """The kernel that backend="torch" takes where gradients are wanted, with the reason if it is not the C core."""
     obstacle = engine(DEFAULT_BACKEND).derivative_obstacle(scene)
-    return "core" if obstacle is None else f"eager ({obstacle})"
+    if obstacle is not None:
+        return f"eager ({obstacle})"
+    matrix = "core, by the scalar kernel (the shape of the blocks is a matrix)"
+    return matrix if scene.has_block_matrix else "core"
 
 
 def loops(scene: Scene) -> dict[str, int]:

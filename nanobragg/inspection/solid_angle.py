@@ -21,5 +21,5 @@ def detector_solid_angle(scene: Scene, as_original: bool) -> float:
     if not as_original:
         return core.solid_angle(1, n) / (n * n)
     if scene.omega_mode is FactorMode.CACHED:  # that of the first sub-pixel of the first layer stands for all
-        return core.solid_angle(1, 1) * (n * n * scene.n_layers) / float(scene.steps)
-    return core.solid_angle(scene.n_layers, n) / float(scene.steps)
+        return core.solid_angle(1, 1) * (n * n * scene.n_layers) / float(scene.steps_alone)
+    return core.solid_angle(scene.n_layers, n) / float(scene.steps_alone)

@@ -59,7 +59,12 @@ class _Run:
 
     @cached_property
     def spread(self) -> float:
-        return detached(self.crystal.mosaic.spread_deg) if (self.crystal.mosaic.n_domains or 1) > 1 else 0.0
+        return self.crystal.mosaic.largest_spread if (self.crystal.mosaic.n_domains or 1) > 1 else 0.0
+
+    @property
+    def capped(self) -> bool:
+        """Whether the original's draws make its domains."""
+        return self.spread > 0 and self.crystal.mosaic.model == "cap"
 
     @cached_property
     def phi(self) -> list[float]:
@@ -254,9 +259,9 @@ _RULES: dict[Quirk, Callable[[_Run], str]] = {
     Quirk.PHISTEPS_ALONE: _steps_alone,
     Quirk.PHI_CEIL_ROUNDOFF: _ceil,
     Quirk.MOSAIC_AFTER_PHI: lambda r: _say(r.spread > 0 and any(r.phi), "mosaic spread and a spindle rotation"),
-    Quirk.MOSAIC_F32: lambda r: _say(r.spread > 0, "mosaic spread"),
+    Quirk.MOSAIC_F32: lambda r: _say(r.capped, "mosaic spread"),
     Quirk.NEGATIVE_SEED_NO_RESEED: lambda r: _say(
-        (r.spread > 0 and r.crystal.mosaic.seed < 0)
+        (r.capped and r.crystal.mosaic.seed < 0)
         or (isinstance(r.crystal.misset_deg, str) and (r.crystal.misset_seed or 0) < 0), "a negative seed"),
     Quirk.MISSET_RANDOM_90_RAD: lambda r: _say(isinstance(r.crystal.misset_deg, str), "a random orientation"),
     Quirk.LEFT_HANDED_MATRIX: _left_handed,

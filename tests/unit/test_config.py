@@ -58,6 +58,10 @@ def test_every_field_declares_its_metadata() -> None:
 DIFFERENTIABLE = """
 crystal.unit_cell.a crystal.unit_cell.b crystal.unit_cell.c crystal.unit_cell.alpha crystal.unit_cell.beta
 crystal.unit_cell.gamma crystal.a_star_matrix crystal.misset_deg crystal.n_cells crystal.fudge crystal.mosaic.spread_deg
+crystal.mosaic.covariance_deg2 crystal.mosaic.rotations crystal.mosaic.strain crystal.n_blocks crystal.volume_mm3
+crystal.block_matrix crystal.sizes.width crystal.displacement.b_angstrom2 crystal.displacement.u_angstrom2
+crystal.damage.dose_mgy crystal.damage.frame_dose_mgy crystal.damage.b_per_mgy crystal.damage.decay_per_mgy
+crystal.damage.dose_1_mgy
 beam.wavelength_angstrom beam.energy_ev beam.fluence_per_m2 beam.flux_per_s beam.exposure_s beam.size_mm beam.direction
 beam.polarization_axis beam.kahn_factor beam.dispersion_percent beam.divergence.h_mrad beam.divergence.v_mrad
 beam.sources.direction beam.sources.wavelength_angstrom beam.sources.weight detector.pixel_size_mm detector.distance_mm

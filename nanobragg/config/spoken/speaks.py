@@ -203,6 +203,8 @@ def _plain_type(meta: Any) -> Any:
         return meta["part"]
     if meta["kind"] == "enum":
         return Literal[tuple(meta["choices"])]
+    if meta["kind"] == "spreads":
+        return float | types.GenericAlias(tuple, (float,) * 3)
     if meta["kind"].startswith("vector"):
         item: Any = float | None if meta["items_optional"] else float
         return types.GenericAlias(tuple, (item,) * int(meta["kind"][-1]))
@@ -251,6 +253,7 @@ def _type_words(meta: Any) -> Iterator[str]:
         known = {
             "scalar": "float",
             "edges": "float or 2 floats",
+            "spreads": "float or 3 floats",
             "matrix3": "(3, 3) array",
             "symbol": "str or int",
             "other": "object",

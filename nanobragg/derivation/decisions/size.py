@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from nanobragg.arrays import detached, elements, is_tensor
-from nanobragg.config import Experiment
+from nanobragg.config import Crystal, Experiment
+from nanobragg.config.crystals.mosaic import plain_array
 from nanobragg.config.quirks import Quirk
 from nanobragg.constants import DEFAULT_BEAM_SIZE
 from nanobragg.derivation.cell import Cell
@@ -42,7 +43,7 @@ def crystal_size(experiment: Experiment, cell: Cell, without: Quirk | None = Non
         For less than one cell without N_CLAMP.
     """
     crystal, quirks = experiment.crystal, experiment.quirks - {without}
-    cells = elements(crystal.n_cells)
+    cells = _cells_of(crystal)
     clipped: list[tuple[str, float, float]] = []
     if crystal.size_mm is not None:
         sizes = [0.0 if s is None else s / 1000 for s in crystal.size_mm]
@@ -65,9 +66,17 @@ def crystal_size(experiment: Experiment, cell: Cell, without: Quirk | None = Non
                     f"crystal.n_cells[{i}]", detached(n), "must be >= 1", "1 means no lattice factor along that axis"
                 )
             cells[i] = 1.0
-    if is_tensor(crystal.n_cells) and not clipped and crystal.size_mm is None:
+    if crystal.block_matrix is None and is_tensor(crystal.n_cells) and not clipped and crystal.size_mm is None:
         return CrystalSize(crystal.n_cells, clipped)
     return CrystalSize((cells[0], cells[1], cells[2]), clipped)
+
+
+def _cells_of(crystal: Crystal) -> list[Any]:
+    """Cells of a block along a, b, c: the diagonal of its matrix, where it has one."""
+    if crystal.block_matrix is None:
+        return elements(crystal.n_cells)
+    found: list[Any] = plain_array(crystal.block_matrix).diagonal().tolist()
+    return found
 
 
 def recommended_oversample(experiment: Experiment, cell: Cell, distance: float, pixel_size: tuple[float, float]) -> int:
@@ -84,9 +93,7 @@ def recommended_oversample(experiment: Experiment, cell: Cell, distance: float, 
     pixel_size : tuple of 2 float
         Along fast and slow [m]; the longer one counts.
     """
-    largest = max(
-        edge * detached(n) for edge, n in zip(cell.lengths, elements(experiment.crystal.n_cells), strict=True)
-    )
+    largest = max(edge * detached(n) for edge, n in zip(cell.lengths, _cells_of(experiment.crystal), strict=True))
     reciprocal_pixel = wavelength_m(experiment, FLOAT_OPS) * distance / max(pixel_size)
     if reciprocal_pixel == 0:  # int(infinity) is the most negative integer in the original
         return 1

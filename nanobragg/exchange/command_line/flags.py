@@ -344,6 +344,9 @@ OWN_OPTIONS: tuple[Flag, ...] = (
          help="compute structure factors from coordinates, with bulk "
          "solvent; also gives the cell: PDB or mmCIF"),
     Flag("--d-min", CRYSTAL, ("model_d_min",), "d", unit="Angstrom", help="resolution of --model"),
+    Flag("--blocks", CRYSTAL, ("n_blocks",), "d", field="crystal.n_blocks", default="1", metavar="NUMBER",
+         help="blocks of -N cells in the beam, which scatter independently"),
+    Flag("--volume-mm3", CRYSTAL, ("volume_mm3",), "d", field="crystal.volume_mm3", metavar="MM3"),
     Flag("--backend", OWN, ("backend",), "s", metavar="|".join(BACKENDS), default=DEFAULT_BACKEND, help="engine"),
     Flag("--device", OWN, ("device",), "s", default="cpu", help="device of the torch backend"),
     Flag("--dtype", OWN, ("dtype",), "s", metavar="float32|float64", default="float64",

@@ -145,6 +145,7 @@ def _crystal(line: CommandLine, reflections: ReflectionInput) -> Crystal:
         mosaic=Mosaic(spread_deg=spread if line.strict else max(0.0, spread) if spread == spread else spread,
                       n_domains=_unset(line, "mosaic_domains"), seed=get("mosaic_seed", 12345678)),
         structure_factors=reflections.structure_factors,
+        n_blocks=line.own.get("n_blocks"), volume_mm3=line.own.get("volume_mm3"),
     )  # fmt: skip
 
 

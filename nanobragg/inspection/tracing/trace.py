@@ -187,6 +187,11 @@ def trace(
 def trace_derived(d: Derivation, pixel: tuple[int, int], chosen: Engine, *, max_records: int = MAX_RECORDS) -> Trace:
     """As `trace`, for an experiment that was derived in the engine's array namespace."""
     scene = d.scene
+    if len(d.scenes) > 1:
+        raise ConfigError(
+            "crystal.sizes", f"{len(d.scenes)} sizes", "are images that add up, and no trace has them all",
+            "write crystal.sizes.width=0 to trace the mean size",
+        )  # fmt: skip
     slow, fast = (int(i) for i in pixel)
     flat = slow * scene.n_fast + fast
     position = int(np.searchsorted(scene.pixels, flat))
@@ -228,7 +233,9 @@ def scene_inputs(d: Derivation) -> dict[str, Value]:
     inputs: dict[str, Any] = {
         "a_star_per_angstrom": cell.a_star, "b_star_per_angstrom": cell.b_star, "c_star_per_angstrom": cell.c_star,
         "cell_a_m": cell.a, "cell_b_m": cell.b, "cell_c_m": cell.c,
-        "n_cells": scene.n_cells, "shape": scene.shape.name.lower(), "fudge": scene.fudge,
+        "n_cells": scene.n_cells,
+        **({"block_matrix": scene.block_matrix} if scene.has_block_matrix else {}),
+        "shape": scene.shape.name.lower(), "fudge": scene.fudge,
         "mosaic_spread_rad": d.mosaic_spread, "n_domains": scene.n_domains,
         "spindle_axis": place.spindle, "phi_rad": tuple(d.rotation.phi),
         "wavelength_central_m": wavelength_m(d.experiment, FLOAT_OPS), "beam_direction": scene.beam,

@@ -1,0 +1,1 @@
+"""What makes a real crystal: mosaicity, blocks, displacements and damage, unlike cells."""
