@@ -60,7 +60,7 @@ NB_WARN_UNUSED int nb_add_background(const nb_background *background, int64_t n_
 NB_WARN_UNUSED int nb_add_background_with(const nb_background *background, nb_kernel kernel, int64_t n_pixels,
                                           const int64_t *pixels, int64_t first, double *photons, int64_t *beyond);
 
-/* original_nonbragg.c: scattering of an amorphous body as the program nonBragg computes it. Lengths in metres. */
+/* original_nonbragg.c: scattering of an amorphous body as the program nonBragg computes it. Lengths in meters. */
 typedef struct {
     int64_t n_fast, n_slow;
     int64_t roi[4]; /* first and last fast, first and last slow pixel, inclusive and inside the detector */

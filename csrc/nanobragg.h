@@ -1,7 +1,7 @@
 /* nanobragg.h - the public C interface of the nanobragg core; imaging.h adds what surrounds the spots.
  *
  * No I/O, no globals, no threads, no exit: re-entrant, and every array belongs to the caller. Fallible functions return
- * a status (0 = NB_OK, negative = error). Lengths are metres, angles radians. The order of loops and the meaning of the
+ * a status (0 = NB_OK, negative = error). Lengths are meters, angles radians. The order of loops and the meaning of the
  * sum are those of nanobragg/scene.py.
  */
 #ifndef NANOBRAGG_H
@@ -295,7 +295,7 @@ typedef struct {
  * an int64_t state of its own. */
 typedef struct {
     int64_t table[32];
-    int64_t last;      /* last output word, 0 = never initialised */
+    int64_t last;      /* last output word, 0 = never initialized */
     int32_t has_spare; /* Gaussian */
     float spare;
     float poisson_mean, poisson_g, poisson_sq, poisson_log; /* cache */

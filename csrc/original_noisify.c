@@ -68,7 +68,7 @@ static int64_t within(int64_t radius, int64_t largest) {
     return radius < 1 ? 1 : radius;
 }
 
-/* Spread the photons of every pixel over its neighbours.
+/* Spread the photons of every pixel over its neighbors.
  *
  * Given:
  *   kind, width      point spread and its FWHM [pixels]

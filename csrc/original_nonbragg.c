@@ -57,8 +57,8 @@ static nb_scene geometry(const nb_amorphous_body *body) {
  *   image            (n_slow, n_fast) expected photons inside the region; pixels outside are left alone
  *   last             see nb_amorphous_last; each array covers the whole image
  *   solid_angle_sum  over all sub-pixels, not divided by their number [sr]
- * Notes: the weights of the sources are not normalised, and the sum is divided by their number all the same
- *   (NB_WEIGHTS_UNNORMALISED). The polarization axis and the direction of the ray are normalised again for every
+ * Notes: the weights of the sources are not normalized, and the sum is divided by their number all the same
+ *   (NB_WEIGHTS_UNNORMALISED). The polarization axis and the direction of the ray are normalized again for every
  * source, and stay so. Without sources every pixel is NaN.
  */
 NB_WARN_UNUSED int nb_original_amorphous(const nb_amorphous_body *body, float *image, const nb_amorphous_last *last,

@@ -174,7 +174,7 @@ NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int 
                     if (scene->polarized && wanted) {
                         state.polarization =
                             nb_polarization(scene->kahn_factor, scene->polarization_axis, incident, direction);
-                        /* the original goes on with the normalised direction (docs/model.md, Polarization) */
+                        /* the original goes on with the normalized direction (docs/model.md, Polarization) */
                         if (!polar_inside) nb_unit(direction, direction);
                     }
                     if (weigh_background) {

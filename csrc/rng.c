@@ -14,7 +14,7 @@
 #define WARM_UP 8
 #define DIVISOR (1 + (MODULUS - 1) / TABLE_LENGTH)
 
-/* One step of the minimal standard generator by Schrage's factorisation, which maps the degenerate state MODULUS to 0.
+/* One step of the minimal standard generator by Schrage's factorization, which maps the degenerate state MODULUS to 0.
  */
 static int64_t next_state(int64_t s) {
     int64_t k = s / SCHRAGE_Q;
@@ -40,7 +40,7 @@ void nb_rng_init(nb_rng *rng) {
  *
  * Given and returned:
  *   rng    shared shuffle table
- *   state  integer state of the stream; <= 0 (re)initialises the table
+ *   state  integer state of the stream; <= 0 (re)initializes the table
  * Returned: u in [0, 1 - 2^-23]; 0 only for the degenerate state 2^31 - 1
  * Note: states beyond 2^31 - 1 in size, which the original cannot be given, are reduced modulo 2^31 - 1, so that every
  *   int64_t is safe.

@@ -214,7 +214,7 @@ NB_WARN_UNUSED int nb_sample_normal(const nb_stream *stream, uint32_t first, int
  *   mean    (n) >= 0; NaN and negative means give 0
  * Returned:
  *   out     (n) whole numbers; may be `mean`
- * Note: exact for means below 1e15, beyond which neighbouring counts have one float64; there a rounded normal deviate.
+ * Note: exact for means below 1e15, beyond which neighboring counts have one float64; there a rounded normal deviate.
  */
 NB_WARN_UNUSED int nb_sample_poisson(const nb_stream *stream, uint32_t first, int64_t n, const double *mean,
                                      double *out) {

@@ -5,7 +5,7 @@
 #include "simd_model.h"
 #include "simd_vector.h"
 
-/* Four neighbouring entries of the table. */
+/* Four neighboring entries of the table. */
 typedef double v4 __attribute__((vector_size(32), aligned(8), may_alias));
 
 /* Weights of the nodes -1, 0, 1, 2 for the cubic through their values at 0 <= x < 1 (nb_lagrange). */

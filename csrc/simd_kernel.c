@@ -93,7 +93,7 @@ static void add_background(const nb_scene *scene, nb_block *block, double weight
     }
 }
 
-/* After a CACHED polarization, the scalar kernel goes on with the normalised direction: note where it takes one.
+/* After a CACHED polarization, the scalar kernel goes on with the normalized direction: note where it takes one.
  *
  * kept: where d_min keeps the pass, NULL for everywhere; untouched: no polarization was taken before.
  */

@@ -22,7 +22,7 @@ enum { CONSTANT, INSIDE, MIXED, INTERPOLATED, N_LOOKUPS };
 /* NB_SINCG_NOISE of mixed precision, for 5e-7 in place of 5.8e-11. */
 #define MIXED_NOISE 0x1p-31
 
-/* Most groups of neighbouring orientations that are tested together. */
+/* Most groups of neighboring orientations that are tested together. */
 #define MAX_GROUPS 64
 
 /* Orientations [begin, end): for a scattering vector S, their indices lie within radius |S| of those of the center. */
@@ -73,7 +73,7 @@ typedef struct {
     const nb_scene *scene;
     const int64_t *pixels; /* of the block */
     int n;                 /* pixels without the padding */
-    int renormalized;      /* whether the scalar kernel went on with a normalised direction after a polarization */
+    int renormalized;      /* whether the scalar kernel went on with a normalized direction after a polarization */
     const double *only;    /* ... per pixel; NULL: everywhere */
     nb_pass_index pass;
     const double *cell; /* (3, 3) of the orientation */

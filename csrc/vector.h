@@ -26,7 +26,7 @@ static inline void nb_unit(const double *x, double *out) {
         out[i] = m == 0.0 ? 0.0 : x[i] / m;
 }
 
-/* Rodrigues' rotation of v about the axis e by phi; the axis is not normalised. */
+/* Rodrigues' rotation of v about the axis e by phi; the axis is not normalized. */
 static inline void nb_rotate(const double *v, const double *e, double phi, double *out) {
     double s = sin(phi), c = cos(phi);
     double d = (e[0] * v[0] + e[1] * v[1] + e[2] * v[2]) * (1.0 - c);

@@ -1,7 +1,7 @@
 """Refine the orientation and the unit cell of a crystal from one noisy still image.
 
 A still of a small crystal with a lysozyme-like cell is simulated with Poisson noise. The refinement starts 0.5 degrees and
-0.5 % of the cell away, which is several spot widths, and maximises the Poisson likelihood of the photon counts. It sees
+0.5 % of the cell away, which is several spot widths, and maximizes the Poisson likelihood of the photon counts. It sees
 broad spots near the beam first, and sharper spots further out at every stage; the last stage has the true model. Every
 stage is Fisher scoring with the forward-mode Jacobian of the image, whose Gauss-Newton matrix gives the standard errors.
 

@@ -58,7 +58,7 @@ class Exposure:
 
     @cached_property
     def variance(self) -> Any:
-        """Variance of every pixel [ADU^2], float64; after a spread that follows the counting neighbours are correlated."""
+        """Variance of every pixel [ADU^2], float64; after a spread that follows the counting neighbors are correlated."""
         return self._each(variance)
 
     def _each(self, function: Any) -> Any:

@@ -240,7 +240,7 @@ class Twin:
         return exp((-layer) * t * mu / cosine) - exp((-(layer + 1)) * t * mu / cosine)
 
     def kahn_polarization(self, k, d):
-        """Kahn factor, and the direction normalised once more: docs/model.md, Polarization."""
+        """Kahn factor, and the direction normalized once more: docs/model.md, Polarization."""
         k, d = unit(k), unit(d)
         self.polarization = unit(self.polarization)
         c = dot(k, d)

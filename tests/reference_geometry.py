@@ -59,7 +59,7 @@ def rotxyz(v, angles):
 
 
 def rotaxis(v, e, phi):
-    """Rodrigues' formula; the axis is not normalised here."""
+    """Rodrigues' formula; the axis is not normalized here."""
     s, c = sin(phi), cos(phi)
     d = (e[0] * v[0] + e[1] * v[1] + e[2] * v[2]) * (1 - c)
     return (
@@ -79,7 +79,7 @@ def matvec(u, v):
 
 # ---------------------------------------------------------------- docs/model.md, Laboratory frames
 
-# beam, fast, slow, normal, two-theta axis, polarisation, spindle, pivot
+# beam, fast, slow, normal, two-theta axis, polarization, spindle, pivot
 TABLE = {
     "adxv": ((0, 0, 1), (1, 0, 0), (0, -1, 0), (0, 0, 1), (-1, 0, 0), (1, 0, 0), (1, 0, 0), "beam"),
     "mosflm": ((1, 0, 0), (0, 0, 1), (0, -1, 0), (1, 0, 0), (0, 0, -1), (0, 0, 1), (0, 0, 1), "beam"),

@@ -3,7 +3,7 @@
 `derived` makes the derivation one operation, in numbers that carry their derivatives (`dual`); `ops` is the array namespace
 for the derivation where that does not serve; `inputs` turns a Scene into what the kernel reads, `kernel` is the forward sum,
 `sweep` its derivatives, `function` joins them into one differentiable operation,
-`module` wraps an experiment for optimisers; `detector`, `polarization`, `phase`, `lattice`
+`module` wraps an experiment for optimizers; `detector`, `polarization`, `phase`, `lattice`
 and `structure_factors` hold one concept each.
 """
 

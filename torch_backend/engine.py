@@ -14,6 +14,7 @@ import torch
 from nanobragg.torch_backend.core import CoreSum, continuous
 from nanobragg.torch_backend.derived import derived, tensors_of
 from nanobragg.torch_backend.function import differentiable, image_values, watched
+from nanobragg.torch_backend.kernels import fused
 from nanobragg.torch_backend.kernels.evaluations import evaluations
 from nanobragg.torch_backend.kernels.inputs import prepare
 from nanobragg.torch_backend.ops import TORCH_OPS
@@ -88,6 +89,8 @@ class TorchEngine(Engine):
 
     def kernel(self, scene: Scene) -> str:
         """See `Engine.kernel`."""
+        if self.chosen == "compiled" and not fused.serves_scene(scene, self.options.phase):
+            return f"torch eager on {self.device}; compiled serves square crystals with the nearest amplitude"
         if self.chosen != "auto":
             return f"torch {self.chosen} on {self.device}"
         reason = self._core_obstacle(scene)

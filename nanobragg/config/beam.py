@@ -69,7 +69,7 @@ class Sources(Config):
         kind="array",
         differentiable=True,
         flags="-sourcefile",
-        doc="(n, 3), from the sample to the source; normalised; None: all along the beam",
+        doc="(n, 3), from the sample to the source; normalized; None: all along the beam",
     )
     wavelength_angstrom: Any = setting(
         kind="array", unit="Angstrom", differentiable=True, flags="-sourcefile", doc="(n,)"

@@ -160,19 +160,19 @@ class Quirk(enum.Flag):
     ODET_REPLACED = _quirk(
         "a normal whose computed length is not exactly 1 is replaced by fast x slow; any other is used unchecked, and a "
         "normal not given keeps the custom value; fast and slow count as perpendicular in the area of a pixel",
-        "normalised, and checked to be perpendicular; when not given it follows fast and slow, whose angle counts",
+        "normalized, and checked to be perpendicular; when not given it follows fast and slow, whose angle counts",
         "a vector of the detector",
     )
     NEGATIVE_SOLID_ANGLE = _quirk(
         "a detector behind the sample gives negative intensities", "refused", "pix0 . normal below 0"
     )
-    PIX0_IGNORED = _quirk("pix0 is ignored", "honoured", "detector.pix0_mm")
+    PIX0_IGNORED = _quirk("pix0 is ignored", "honored", "detector.pix0_mm")
     TWOTHETA_AXIS_SETS_ANGLE = _quirk(
         "-twotheta_axis is read as -twotheta too", "it sets the axis only", "-twotheta_axis"
     )
     TWOTHETA_AXIS_NOT_UNIT = _quirk(
-        "the two-theta axis is not normalised and deforms the detector",
-        "normalised",
+        "the two-theta axis is not normalized and deforms the detector",
+        "normalized",
         "an axis that is not a unit vector",
     )
     TWOTHETA_DISTANCE = _quirk(

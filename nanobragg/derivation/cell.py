@@ -128,9 +128,9 @@ def oriented_cell(experiment: Experiment, ops: Ops) -> Cell:
         scale(cross(real[2], real[0]), v_star),
         scale(cross(real[0], real[1]), v_star),
     )
-    metres = [scale(axis, 1e-10) for axis in real]
+    meters = [scale(axis, 1e-10) for axis in real]
     oddities = [] if route is None else list(route.oddities)
-    return Cell(metres[0], metres[1], metres[2], *star, volume, v_star, misset_deg, oddities)
+    return Cell(meters[0], meters[1], meters[2], *star, volume, v_star, misset_deg, oddities)
 
 
 def unit_cell_vectors(experiment: Experiment) -> np.ndarray:

@@ -155,7 +155,7 @@ def _derivation(decided: Decided, ops: Ops, roi: Any) -> Derivation:
         incident=sources.incident(ops), wavelength=ops.stack(sources.wavelength), weight=weight,
         polarized=beam.polarized or (experiment.sampling.oversample_polar and Quirk.NOPOLAR_DEFEATED in quirks),
         kahn_factor=ops.lift(beam.kahn_factor),
-        # the original normalises the axis once more whenever it evaluates the polarization
+        # the original normalizes the axis once more whenever it evaluates the polarization
         polarization_axis=ops.stack(unit(axis, ops) if Quirk.POLAR_CACHED in quirks else axis),
         r_e_sqr=R_E_SQR, fluence=fluence,
         orientations=orientations, orientations_first_pass=first, domain_weight=domain_weight, first_pass=(0, 0),

@@ -134,7 +134,7 @@ def seeded(experiment: Experiment, seed: int | None = None) -> Experiment:
 
 
 def uniform_rotation(seed: int | None) -> NDArray[np.float64]:
-    """A rotation matrix uniform on the rotation group: a normalised 4-d Gaussian taken as quaternion (x, y, z, w)."""
+    """A rotation matrix uniform on the rotation group: a normalized 4-d Gaussian taken as quaternion (x, y, z, w)."""
     x, y, z, w = (q := np.random.Generator(np.random.PCG64(seed)).standard_normal(4)) / np.sqrt(q @ q)
     return np.array(
         [

@@ -1,6 +1,6 @@
 """Decide what the user left open: counts, switches and enums only (docs/model.md, Counts).
 
-Values are read detached, so `resolve` runs once, outside any differentiation or vectorisation; it is idempotent. Continuous
+Values are read detached, so `resolve` runs once, outside any differentiation or vectorization; it is idempotent. Continuous
 defaults stay None and are formed in `derive`, so that their gradients survive.
 """
 
@@ -325,7 +325,7 @@ def _check_sources(experiment: Experiment) -> None:
                 f"beam.sources.wavelength_angstrom[{i}]",
                 wavelength[i],
                 "must be finite and > 0",
-                "source files hold metres, the API takes Angstrom",
+                "source files hold meters, the API takes Angstrom",
             )
     if Quirk.SOURCE_WEIGHTS_IGNORED not in experiment.quirks:
         for i, w in enumerate(weight):

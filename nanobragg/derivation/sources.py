@@ -35,7 +35,7 @@ class SourceList:
     """n sources in loop order (horizontal, vertical, wavelength fastest)."""
 
     position: list[Vec]
-    """from the sample to the source, not normalised"""
+    """from the sample to the source, not normalized"""
     weight: Any
     """(n,) as given, or 1/n"""
     wavelength: list[Any]

@@ -186,7 +186,7 @@ def rotxyz(v: Vec, angles: Vec, ops: Ops) -> Vec:
 
 
 def rotaxis(v: Vec, e: Vec, phi: Any, ops: Ops) -> Vec:
-    """v rotated by phi [rad] about e (Rodrigues' formula); e is not normalised here."""
+    """v rotated by phi [rad] about e (Rodrigues' formula); e is not normalized here."""
     s, c = ops.sin(phi), ops.cos(phi)
     d = (e[0] * v[0] + e[1] * v[1] + e[2] * v[2]) * (1 - c)
     return (

@@ -87,7 +87,7 @@ def kernel_of(psf: Psf, pixel_um: tuple[float, float], shape: tuple[int, ...] | 
     Returns
     -------
     (2 R_slow + 1, 2 R_fast + 1) array or tensor
-        Not normalised: what is missing to 1 lies outside. A measured kernel sums up to 1.
+        Not normalized: what is missing to 1 lies outside. A measured kernel sums up to 1.
 
     Raises
     ------

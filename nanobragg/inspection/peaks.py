@@ -43,18 +43,18 @@ class PeakPair:
 def find_peaks(image: NDArray[np.float64], top: int) -> list[Peak]:
     """The brightest local maxima, brightest first.
 
-    A maximum is a positive pixel that no neighbour of the eight exceeds; of equal neighbours the first in raster order counts.
+    A maximum is a positive pixel that no neighbor of the eight exceeds; of equal neighbors the first in raster order counts.
     """
     padded = np.pad(image, 1, constant_values=-np.inf)
     n_slow, n_fast = image.shape
     is_peak = image > 0
     for ds in (-1, 0, 1):
         for df in (-1, 0, 1):
-            neighbour = padded[1 + ds : 1 + ds + n_slow, 1 + df : 1 + df + n_fast]
+            neighbor = padded[1 + ds : 1 + ds + n_slow, 1 + df : 1 + df + n_fast]
             if (ds, df) < (0, 0):
-                is_peak &= image > neighbour
+                is_peak &= image > neighbor
             elif (ds, df) > (0, 0):
-                is_peak &= image >= neighbour
+                is_peak &= image >= neighbor
     places = np.flatnonzero(is_peak)
     order = np.argsort(-image.ravel()[places], kind="stable")[:top]
     return [_peak(image, *divmod(int(flat), n_fast)) for flat in places[order]]

@@ -19,9 +19,9 @@ PICTURE_PIXELS = 560
 """Longest edge of a picture; larger images are reduced, blocks showing their brightest (or most different) pixel."""
 _SCATTER_BINS = 90
 _SATURATED = 0.5
-"""Per cent of the coloured pixels whose colour saturates, so that one outlier does not bleach all others."""
+"""Per cent of the colored pixels whose color saturates, so that one outlier does not bleach all others."""
 _RATIO_DECADES = 1.0
-"""Colours of the ratio picture saturate at a factor of 10 to this power at the latest."""
+"""Colors of the ratio picture saturate at a factor of 10 to this power at the latest."""
 _RATIO_FLOOR = 1e-6
 """Pixels below this part of the maximum in both images have no meaningful ratio."""
 
@@ -103,9 +103,9 @@ def picture_of(image: Any, geometry: Geometry | None) -> NDArray[np.float64]:
 
 
 def difference_picture(a: Any, b: Any) -> NDArray[np.uint8]:
-    """The signed difference as colours: red where b is larger, blue where a is."""
+    """The signed difference as colors: red where b is larger, blue where a is."""
     values = _reduced_signed(_plain(b) - _plain(a))
-    return _signed_colours(values, _top(values))
+    return _signed_colors(values, _top(values))
 
 
 def _plain(image: Any) -> NDArray[np.float64]:
@@ -133,29 +133,29 @@ def _reduced_signed(image: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _top(values: NDArray[np.float64]) -> float:
-    """Size at which the colours saturate."""
+    """Size at which the colors saturate."""
     sizes = np.abs(values[values != 0])
     return float(np.percentile(sizes, 100 - _SATURATED)) if sizes.size else 0.0
 
 
-def _signed_colours(values: NDArray[np.float64], top: float) -> NDArray[np.uint8]:
+def _signed_colors(values: NDArray[np.float64], top: float) -> NDArray[np.uint8]:
     """White for 0, red for positive, blue for negative; the square root of the size, so that small differences show."""
     depth = np.sqrt(np.minimum(np.abs(values) / top, 1.0)) if top > 0 else np.zeros_like(values)
-    colours = np.empty((*values.shape, 3))
+    colors = np.empty((*values.shape, 3))
     positive = values > 0
     for channel, (red, blue) in enumerate(((178, 33), (24, 102), (43, 172))):
         end = np.where(positive, red, blue)
-        colours[..., channel] = 255 + depth * (end - 255)
-    return np.rint(colours).astype(np.uint8)
+        colors[..., channel] = 255 + depth * (end - 255)
+    return np.rint(colors).astype(np.uint8)
 
 
 def _difference_picture(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
     values = _reduced_signed(y - x)
     top, largest = _top(values), float(np.abs(values).max())
     share = f", {largest / x.max():.3g} of the maximum of a" if x.max() > 0 else ""
-    caption = f"b &minus; a in photons, square-root colours; the largest is {largest:.4g}{share}"
+    caption = f"b &minus; a in photons, square-root colors; the largest is {largest:.4g}{share}"
     return _picture(
-        "signed difference", _signed_colours(values, top), caption, (f"&minus;{top:.3g}", "0", f"+{top:.3g}")
+        "signed difference", _signed_colors(values, top), caption, (f"&minus;{top:.3g}", "0", f"+{top:.3g}")
     )
 
 
@@ -165,23 +165,23 @@ def _ratio_picture(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
     logs = np.where(shown, np.log10(np.where(shown, y, 1.0) / np.where(shown, x, 1.0)), 0.0)
     values = _reduced_signed(logs)
     top = min(_RATIO_DECADES, _top(values))
-    caption = f"b/a, logarithmic colours; white: 1, and pixels of a below {_RATIO_FLOOR:g} of its maximum"
+    caption = f"b/a, logarithmic colors; white: 1, and pixels of a below {_RATIO_FLOOR:g} of its maximum"
     width = np.expm1(np.log(10) * top)
     low, high = (
         (f"1 &minus; {width:.3g}", f"1 + {width:.3g}") if width < 0.01 else (f"{10**-top:.3g}", f"{10**top:.3g}")
     )
-    return _picture("ratio", _signed_colours(values, top), caption, (low, "1", high))
+    return _picture("ratio", _signed_colors(values, top), caption, (low, "1", high))
 
 
 def _picture(title: str, pixels: NDArray[np.uint8], caption: str, ends: Sequence[str] = ()) -> str:
     data = base64.b64encode(encode_png(pixels)).decode()
     bar = ""
     if ends:
-        ramp = _signed_colours(np.linspace(-1, 1, 64)[None], 1.0)
-        colours = ",".join(f"rgb({r},{g},{b})" for r, g, b in ramp[0].tolist())
+        ramp = _signed_colors(np.linspace(-1, 1, 64)[None], 1.0)
+        colors = ",".join(f"rgb({r},{g},{b})" for r, g, b in ramp[0].tolist())
         words = "".join(f"<span>{end}</span>" for end in ends)
         bar = (
-            f"<div class=bar style='background:linear-gradient(to right,{colours})'></div><div class=ends>{words}</div>"
+            f"<div class=bar style='background:linear-gradient(to right,{colors})'></div><div class=ends>{words}</div>"
         )
     return (f"<figure><b>{title}</b><img alt='{title}' src='data:image/png;base64,{data}'>{bar}"
             f"<figcaption>{caption}</figcaption></figure>")  # fmt: skip

@@ -110,7 +110,7 @@ def write_matrix(path: str | PathLike[str], a_star_matrix: Any, wavelength_angst
     rows = float_array(a_star_matrix, "a_star_matrix")
     if rows.shape != (3, 3) or not abs(np.linalg.det(rows)) > _SINGULAR * np.prod(np.linalg.norm(rows, axis=1)):
         raise ConfigError("a_star_matrix", rows.tolist(), "must be three vectors that do not lie in a plane")
-    # A = U B, B upper triangular of positive diagonal (Busing & Levy, Acta Cryst. 22 (1967) 457): a QR factorisation
+    # A = U B, B upper triangular of positive diagonal (Busing & Levy, Acta Cryst. 22 (1967) 457): a QR factorization
     q, r = np.linalg.qr(rows.T)
     rotation = q * np.sign(np.diag(r))
     direct = np.linalg.inv(rows).T

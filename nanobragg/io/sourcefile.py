@@ -1,4 +1,4 @@
-"""Lists of X-ray sources: position, weight and wavelength in metres (docs/file_formats.md, Source file)."""
+"""Lists of X-ray sources: position, weight and wavelength in meters (docs/file_formats.md, Source file)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def read_sourcefile(path: str | PathLike[str]) -> SourceTable:
     ------
     FileFormatError
         When the file is missing or holds no source, a column is not a finite number, a position is (0, 0, 0), a weight
-        is negative, or a wavelength is outside 0.01 to 100 Angstrom (most likely not in metres).
+        is negative, or a wavelength is outside 0.01 to 100 Angstrom (most likely not in meters).
     """
     data = read_bytes(path).translate(bytes.maketrans(b",;:!", b"    "))
     rows, lines = [], []
@@ -119,7 +119,7 @@ def _check_row(path: text.Path, row: Sequence[float], line: int) -> None:
         raise FileFormatError(
             path,
             f"wavelength is {row[4]:g} m, must be within 0.01 and 100 Angstrom; "
-            "the column is in metres: 1e-10 means 1 Angstrom",
+            "the column is in meters: 1e-10 means 1 Angstrom",
             line,
         )
 

@@ -1,4 +1,4 @@
-"""Runs each of the C tests, built with the address and undefined-behaviour sanitizers."""
+"""Runs each of the C tests, built with the address and undefined-behavior sanitizers."""
 
 import os
 import shutil

@@ -261,7 +261,7 @@ def test_phi_step_of_0_keeps_the_range() -> None:
     assert d.rotation.osc == 1 / 57.29577951308232
 
 
-def test_negative_thickness_with_a_count_is_half_a_micrometre() -> None:
+def test_negative_thickness_with_a_count_is_half_a_micrometer() -> None:
     """docs/model.md, Sensor, n > 0, T < 0."""
     from nanobragg.derivation.derive import derivation
     from nanobragg.derivation.resolve import resolve

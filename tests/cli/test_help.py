@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import nanobragg as nb
+from nanobragg.backends import KERNELS
 from nanobragg.cli.dropin.usage import help_text
 from nanobragg.derivation.derive import derive
 from nanobragg.derivation.resolve import resolve
@@ -37,6 +38,13 @@ def defaults() -> dict[str, str]:
 
 def scene(flags: str) -> Scene:
     return derive(resolve(nb.Experiment.from_nanobragg_args(flags.split())))
+
+
+def test_every_kernel_is_named() -> None:
+    named = set(re.findall(r"[\w-]+", entries()["--kernel"]))
+    assert {name for names in KERNELS.values() for name in names} - named == {
+        "triton"
+    }  # which this version does not have
 
 
 def test_the_defaults_are_found() -> None:

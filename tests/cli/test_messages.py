@@ -44,7 +44,7 @@ def test_suggestions(run: Run, token: str, near: str) -> None:
 
 
 def test_every_spelling_with_its_last_letter_doubled_is_found() -> None:
-    """Spellings of four letters or less have other neighbours."""
+    """Spellings of four letters or less have other neighbors."""
     from nanobragg.exchange.command_line.flags import FLAGS
     from nanobragg.exchange.command_line.parse import _alike
 

@@ -207,7 +207,7 @@ def test_a_header_supplies_defaults_that_flags_override(run: Run, tmp_path: Path
     assert image[3, 4] == 0 and (np.delete(image.ravel(), 3 * 30 + 4) > 0).all()
     strictly = run(needed, "-mask h.img --strict").out
     assert "Xbeam=0.002 Ybeam=0.0015" in strictly
-    assert "distance=0.149" in strictly  # two-theta is honoured, and the original reports 150 mm times its cosine
+    assert "distance=0.149" in strictly  # two-theta is honored, and the original reports 150 mm times its cosine
     wrong = run(needed, "-mask h.img -detpixels 16")
     assert wrong.status == 9 and wrong.says("detector.mask", "30 x 20 pixels", "16 x 16")
 

@@ -110,7 +110,7 @@ def test_table_is_cubic_inside_and_straight_outside(run) -> None:
     stol = np.sin(0.5 * np.arctan2(radius, distance))
     # values of the table's cubic, parabola and straight lines at 0, 0.05, 0.15, 0.25, 0.32, 0.34, 0.36, 0.5
     for s, expected in ((0.05, 0.5), (0.15, 1.375), (0.25, 2.95), (0.32, 4.4), (0.34, 4.8), (0.36, 5.2), (0.5, 8.0)):
-        # between neighbouring pixels the table is straight to (spacing)^2 F''/8 = 1e-4 * 40 / 8
+        # between neighboring pixels the table is straight to (spacing)^2 F''/8 = 1e-4 * 40 / 8
         assert abs(np.interp(s, stol, f) - expected) < 1e-3
 
 

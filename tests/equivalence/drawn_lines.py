@@ -1,7 +1,7 @@
 """Command lines drawn at random: every crystal shape, set-ups whose indices fall on whole numbers among them.
 
 What the original computes at whole indices is rounding noise, so half of the lines are made to meet them: the direct
-beam on the centre or the corner of a pixel, axes of the cell along those of the laboratory, distances at which a pixel
+beam on the center or the corner of a pixel, axes of the cell along those of the laboratory, distances at which a pixel
 lies on a whole index.
 """
 
@@ -84,7 +84,7 @@ def _detector(r: random.Random, exact: bool) -> list[object]:
     convention = r.choice(("-mosflm", "-mosflm", "-denzo", "-adxv", "-xds", "-dials"))
     args += [convention]
     at = r.random()
-    if at < 0.6 or exact:  # on the centre or corner of a pixel, by the rule of the convention or half a pixel off it
+    if at < 0.6 or exact:  # on the center or corner of a pixel, by the rule of the convention or half a pixel off it
         x, y = (r.randrange(2 * min(fast, slow)) / 2 for _ in range(2))
         names = ("-ORGX", "-ORGY") if convention in ("-xds", "-dials") else ("-Xbeam", "-Ybeam")
         scale = 1 if names[0] == "-ORGX" else pixel

@@ -1,4 +1,4 @@
-"""Fuzzing under the address and undefined-behaviour sanitizers.
+"""Fuzzing under the address and undefined-behavior sanitizers.
 
     python tests/fuzz/run.py --seconds 600 --seed 1         all targets, the time shared among them
     python tests/fuzz/run.py --target files --seconds 60    one of them

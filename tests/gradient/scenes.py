@@ -17,7 +17,7 @@ NAMES = _core.continuous_fields
 
 
 def scene_of(experiment):
-    """Its Scene, shifted by a few nanometres: the grid's round numbers put indices exactly on the nodes of the table, where
+    """Its Scene, shifted by a few nanometers: the grid's round numbers put indices exactly on the nodes of the table, where
     the interpolated structure factor has a kink and rounding decides between its two slopes."""
     scene = derive(resolve(experiment), FLOAT_OPS)
     return replace(scene, pix0=scene.pix0 + np.array([3e-9, 5e-9, -4e-9]))

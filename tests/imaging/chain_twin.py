@@ -47,7 +47,7 @@ def gauss(x: float, y: float, w: float) -> float:
 
 
 def spread(image: np.ndarray, fraction, radius: int) -> np.ndarray:
-    """Every pixel gives its photons to its neighbours; what crosses the edge is lost."""
+    """Every pixel gives its photons to its neighbors; what crosses the edge is lost."""
     n_slow, n_fast = image.shape
     out = np.zeros(image.shape)
     for s in range(n_slow):

@@ -1,6 +1,6 @@
 """Makes the packaged tables of water and ice: ``python tests/imaging/table_maker.py FOLDER``.
 
-Water: molecules of an oxygen with its two hydrogens, averaged over their orientation, and the order of neighbouring
+Water: molecules of an oxygen with its two hydrogens, averaged over their orientation, and the order of neighboring
 oxygens from a pair distribution of smooth steps with the distances, heights and widths of the liquid at 298 K (first shell
 2.80 Angstrom and 2.57, minimum 3.45 and 0.84, second 4.50 and 1.12, third 6.7 and 1.05); below 1.15 1/Angstrom (in Q) the
 plateau that the compressibility sets (2.57 electrons). Good to some ten percent; a measured table is better.

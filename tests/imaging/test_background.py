@@ -46,7 +46,7 @@ def slab(**fields):
 
 
 def pixel_at(fast_m: float, slow_m: float, *components, kahn: float = 0.9) -> float:
-    """The pixel whose centre lies there from the beam; electric vector along fast. One pixel of 0.1 mm at 100 mm."""
+    """The pixel whose center lies there from the beam; electric vector along fast. One pixel of 0.1 mm at 100 mm."""
     detector = nb.Detector(n_fast=1, n_slow=1, pixel_size_mm=0.1, distance_mm=100.0, pivot="sample",
                            beam_center_mm=(0.05 - 1000 * fast_m, 0.05 - 1000 * slow_m))  # fmt: skip
     e = nb.Experiment(

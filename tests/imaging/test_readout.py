@@ -24,7 +24,7 @@ HERE = Conditions()
 def check_moments(
     sample: np.ndarray, mean: float, var: float, mean_inflation: float = 1.0, var_inflation: float = 1.0
 ) -> None:
-    """Five standard errors; neighbours that are correlated count less, by the factors."""
+    """Five standard errors; neighbors that are correlated count less, by the factors."""
     n, kurtosis = sample.size, 2.0 + 1.0 / max(mean, 1e-9)
     assert abs(sample.mean() - mean) < 5 * np.sqrt(var / n) * mean_inflation
     assert abs(sample.var() / var - 1) < 5 * np.sqrt(kurtosis / n) * var_inflation

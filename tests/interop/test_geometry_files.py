@@ -420,7 +420,7 @@ def test_crystfel_bad_regions_and_globals(tmp_path):
     (tmp_path / "x.geom").write_text("""photon_energy = 9500 eV
 clen = 0.1
 coffset = 0.002
-res = 10000   ; pixels per metre
+res = 10000   ; pixels per meter
 rigid_group_all = a,b
 bada/panel = a
 bada/min_fs = 2

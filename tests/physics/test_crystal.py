@@ -167,7 +167,7 @@ def test_one_cell_has_no_lattice_factor():
     )
 
 
-def test_size_in_millimetres():
+def test_size_in_millimeters():
     """cells = floor(size/edge + 1/2), at least 1"""
     sized = still(size_mm=(40e-7 * 3.4, 50e-7 * 3.6, 60e-7 * 0.2))
     np.testing.assert_array_equal(render(sized), render(still(n_cells=(3, 4, 1))))

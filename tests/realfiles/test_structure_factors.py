@@ -78,6 +78,6 @@ def test_anomalous_scattering_parts_friedel_mates(real):
     chosen = np.linspace(0, len(listed.hkl) - 1, 40).astype(int)
     plus = np.array([amplitude(listed.hkl[i].tolist()) for i in chosen])
     minus = np.array([amplitude((-listed.hkl[i]).tolist()) for i in chosen])
-    assert np.abs(plus - minus).max() > 1.0, "sulphur at 7.2 keV is seen"
+    assert np.abs(plus - minus).max() > 1.0, "sulfur at 7.2 keV is seen"
     np.testing.assert_allclose(listed.plus[chosen], plus, atol=1e-4 * plus.max())
     np.testing.assert_allclose(listed.minus[chosen], minus, atol=1e-4 * plus.max())

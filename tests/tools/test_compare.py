@@ -168,9 +168,9 @@ def pictures(page: str) -> list[np.ndarray]:
     found = []
     for text in re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", page):
         data = b64decode(text)
-        width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
+        width, height, depth, color = struct.unpack(">IIBB", data[16:26])
         raw = zlib.decompress(data[data.index(b"IDAT") + 4 : data.index(b"IEND") - 8])
-        channels = 3 if colour == 2 else 1
+        channels = 3 if color == 2 else 1
         rows = np.frombuffer(raw, np.uint8).reshape(height, 1 + width * channels)
         assert depth == 8 and not rows[:, 0].any()
         found.append(rows[:, 1:].reshape(height, width, channels))

@@ -97,7 +97,7 @@ def test_fluence_not_recomputed_from_flux(capsys: pytest.CaptureFixture[str], mo
     assert "4.0000000000000007e+19" in line or "4e+19" in line  # 1e12 x 0.1/(0.05 mm)^2
 
 
-def test_normal_not_normalised(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_normal_not_normalized(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def raw(experiment: Any, convention: Any, ops: Any) -> Any:
         frame = original(experiment, convention, ops)
         return dataclasses.replace(frame, normal=scale(frame.normal, 1.5))
@@ -192,7 +192,7 @@ def test_versus_a_saved_trace(capsys: pytest.CaptureFixture[str]) -> None:
     ("args", "status"),
     [
         (["--at", "7"], 2), (["--at", "7", "20"], 2), (["--at", "7", "x", "--", "-N", "5"], 2),
-        (["--at", "7", "20", "--colour", "--", "-N", "5"], 2), (["--at", "7", "20", "--", "-N", "5"], 2),
+        (["--at", "7", "20", "--color", "--", "-N", "5"], 2), (["--at", "7", "20", "--", "-N", "5"], 2),
         (["--at", "7", "20", "--versus", "none.txt", "--", *ROTATED.split()], 2),
         (["--at", "700", "20", "--", *ROTATED.split()], 3), (["--at", "7", "20", "--", "-hkl", "none.hkl", "-cell", "50"], 3),
     ],

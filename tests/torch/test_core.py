@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 import torch
 from experiments import amplitudes, base, with_values
+from nanobragg.torch_backend.engine import TorchEngine
+from nanobragg.torch_backend.kernels import fused
+from nanobragg.torch_backend.kernels.inputs import prepare
+from nanobragg.torch_backend.ops import TORCH_OPS
 
 import nanobragg as nb
+from nanobragg.derivation.derive import derivation
+from nanobragg.derivation.resolve import resolve
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import RenderOptions
 from nanobragg.errors import ConfigError
@@ -63,6 +69,17 @@ def test_explain_says_which_kernel_and_why():
     assert "gradients: eager (quirks of the original are in force)" in str(
         nb.explain(base().with_fidelity("reference"))
     )
+
+
+@pytest.mark.parametrize("shape", ["square", "gauss"])
+def test_the_name_of_a_kernel_is_that_of_what_renders(shape):
+    """Kernel "compiled" leaves what it does not serve to "eager"; both ways to ask agree."""
+    decided = resolve(base().replace("crystal.shape", shape).replace("sampling.interpolate", "nearest"))
+    scene = derivation(decided, TORCH_OPS).scene
+    chosen = TorchEngine(RenderOptions(kernel="compiled"))
+    plan, _ = prepare(scene, torch.device("cpu"), torch.float64, "f64", 1000)
+    assert fused.serves(plan) == fused.serves_scene(scene, "f64") == (shape == "square")
+    assert chosen.kernel(scene).startswith("torch compiled" if shape == "square" else "torch eager")
 
 
 def test_a_cotangent_that_is_not_a_number_is_refused():

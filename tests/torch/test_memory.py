@@ -18,7 +18,7 @@ import torch
 import nanobragg as nb
 sys.path.insert(0, {folder!r})
 from test_memory import mosaic
-torch.set_num_threads(1)  # the default of a crowded machine would measure its neighbours
+torch.set_num_threads(1)  # the default of a crowded machine would measure its neighbors
 misset = torch.tensor([10.0, 20.0, 30.0], dtype=torch.float64, requires_grad=True)
 distance = torch.tensor(100.0, dtype=torch.float64, requires_grad=True)
 experiment = mosaic({n_domains}).replace("crystal.misset_deg", misset).replace("detector.distance_mm", distance)

@@ -26,17 +26,17 @@ def test_parameters_are_the_fields():
 def test_an_optimiser_moves_them():
     target = nb.simulate(base(), backend="torch")
     module = nb.ExperimentModule(base().replace(MISSET, (10.02, 20.0, 29.99)), [MISSET])
-    optimiser = torch.optim.LBFGS(
+    optimizer = torch.optim.LBFGS(
         module.parameters(), lr=1, max_iter=60, line_search_fn="strong_wolfe", tolerance_change=1e-14
     )
 
     def closure():
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = ((module() - target) ** 2).sum() * 1e6
         loss.backward()
         return loss
 
-    optimiser.step(closure)
+    optimizer.step(closure)
     found = module.values()[MISSET].detach()
     assert (found - torch.tensor([10.0, 20.0, 30.0])).abs().max() < 1e-4
 

@@ -100,7 +100,7 @@ RUNS: list[tuple[str, Callable[[], nb.Experiment], str]] = [
     ("a phi step without a range", lambda: small(goniometer=nb.Goniometer(step_deg=1)), "give the range covered"),
     ("a divergence count without a range", lambda: small(beam=nb.Beam(divergence=nb.Divergence(n_h=3))), "full range in mrad"),
     ("wavelengths without a dispersion", lambda: small(beam=nb.Beam(n_wavelengths=3)), "give the full width"),
-    ("a source in metres", lambda: sources(wavelength_angstrom=[1e-10, 0]), "the API takes Angstrom"),
+    ("a source in meters", lambda: sources(wavelength_angstrom=[1e-10, 0]), "the API takes Angstrom"),
     ("a negative weight", lambda: sources(weight=[1, -1]), "beam.sources.weight[1]"),
     ("weights that sum to 0", lambda: sources(weight=[0, 0]), "must have a sum > 0"),
     ("a NaN direction", lambda: sources(direction=[[-1, 0, 0], [NAN, 0, 0]]), "beam.sources.direction[1]"),

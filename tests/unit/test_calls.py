@@ -77,6 +77,13 @@ def test_five_files_cost_no_more_than_one(dialect: str, calls: Counter[str], tmp
     assert calls == ONCE
 
 
+def test_files_one_by_one_cost_no_more_than_the_first(calls: Counter[str], tmp_path: Path) -> None:
+    experiment = small()
+    for i in range(3):
+        nb.io.write_smv(tmp_path / f"{i}.img", np.zeros((12, 16), np.uint16), experiment)
+    assert calls == ONCE
+
+
 @pytest.mark.parametrize("fidelity", ["corrected", "reference"])
 def test_new_values_are_placed_where_they_belong(fidelity: str, calls: Counter[str]) -> None:
     render = nb.prepare(small().with_fidelity(fidelity))

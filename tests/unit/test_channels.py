@@ -117,8 +117,8 @@ def test_panels_prepared_and_torch() -> None:
     assert nb.simulate(panels, channels="mean_wavelength", out=out)[0] is out and np.array_equal(out, parts)
     theirs = nb.simulate(experiment, backend="torch", channels="mean_wavelength")
     assert np.abs(theirs[1].numpy() - mean).max() < 1e-10
-    with pytest.raises(nb.ConfigError, match="channels='colour'"):
-        nb.simulate(experiment, channels="colour")
+    with pytest.raises(nb.ConfigError, match="channels='color'"):
+        nb.simulate(experiment, channels="color")
 
 
 def test_derivative_of_the_mean_wavelength() -> None:

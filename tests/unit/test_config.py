@@ -1,4 +1,4 @@
-"""Config objects: frozen, checked, replaceable, serialisable."""
+"""Config objects: frozen, checked, replaceable, serializable."""
 
 from __future__ import annotations
 

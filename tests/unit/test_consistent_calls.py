@@ -23,7 +23,7 @@ def test_sources_without_directions_lie_along_the_beam(convention: str, tilt: fl
     typed = nb.Sources(direction=np.tile(-beam, (3, 1)), wavelength_angstrom=WAVELENGTHS, weight=WEIGHTS)
     image, same = (nb.simulate(experiment.replace("beam.sources", sources)) for sources in (spectrum, typed))
     assert image.any()
-    # measured: the same bits; the unit vector is scaled and normalised again, which may round
+    # measured: the same bits; the unit vector is scaled and normalized again, which may round
     assert np.abs(image - same).max() < 1e-11 * same.max()
 
 

@@ -63,7 +63,7 @@ def test_strict_reader_takes_any_line_end_and_comments(written, content):
         ("", None, "empty"),
         ("# nothing\n", None, "no source"),
         ("-10 0 0\n-10 0 zero\n", 2, "z is 'zero'"),
-        ("-10 0 0 1 1.0\n", 1, "metres: 1e-10 means 1 Angstrom"),
+        ("-10 0 0 1 1.0\n", 1, "meters: 1e-10 means 1 Angstrom"),
         ("-10 0 0 1 1e-13\n", 1, "0.01 and 100 Angstrom"),
         ("-10 0 0 -1\n", 1, "weight is -1"),
         ("0 0 0 1\n", 1, "position is 0 0 0"),

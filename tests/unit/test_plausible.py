@@ -23,20 +23,20 @@ ROOT = Path(__file__).parents[2]
 FLAGS = "-default_F 100 -cell 50 60 70 90 95 90 -N 5 -detpixels 8 -oversample 1 -nopgm -nonoise"
 TYPED = {
     "-lambda 12400": ("beam.wavelength_angstrom", "Angstrom", "an energy in eV?", "-energy 12400"),
-    "-lambda 1e-10": ("beam.wavelength_angstrom", "Angstrom", "metres?", "-lambda 1"),
+    "-lambda 1e-10": ("beam.wavelength_angstrom", "Angstrom", "meters?", "-lambda 1"),
     "-energy 12.4": ("beam.energy_ev", "eV", "keV?", "-energy 12400"),
-    "-distance 0.2": ("detector.distance_mm", "mm", "metres?", "-distance 200"),
-    "-pixel 172": ("detector.pixel_size_mm", "mm", "micrometres?", "-pixel 0.172"),
-    "-xtalsize 30": ("crystal.size_mm", "mm", "micrometres?", "-xtalsize 0.03"),
+    "-distance 0.2": ("detector.distance_mm", "mm", "meters?", "-distance 200"),
+    "-pixel 172": ("detector.pixel_size_mm", "mm", "micrometers?", "-pixel 0.172"),
+    "-xtalsize 30": ("crystal.size_mm", "mm", "micrometers?", "-xtalsize 0.03"),
     "-detpixels 1000 -roi 0 3 0 3 -Xbeam 500 -Ybeam 500": ("detector.beam_center", "mm", "pixels?", "-Xbeam 50"),
 }
 SET: dict[str, tuple[Any, str, str]] = {
-    "detector.distance_mm": (0.1, "mm: metres?", "detector.distance_mm=100"),
-    "detector.pixel_size_mm": (172, "mm: micrometres?", "detector.pixel_size_mm=0.172"),
+    "detector.distance_mm": (0.1, "mm: meters?", "detector.distance_mm=100"),
+    "detector.pixel_size_mm": (172, "mm: micrometers?", "detector.pixel_size_mm=0.172"),
     "detector.beam_center_mm": ((500, 480), "mm: pixels?", "detector.beam_center_mm=50"),
     "beam.wavelength_angstrom": (12400, "Angstrom: an energy in eV?", "beam.energy_ev=12400"),
     "beam.fluence_per_m2": (1e12, "photons/m^2: a flux in photons/s", "beam.fluence_per_m2=1e+24"),
-    "crystal.size_mm": ((30, 30, 30), "mm: micrometres?", "crystal.size_mm=0.03"),
+    "crystal.size_mm": ((30, 30, 30), "mm: micrometers?", "crystal.size_mm=0.03"),
 }
 
 

@@ -46,8 +46,8 @@ def test_another_experiment_of_several_panels():
     render = nb.prepare(panels)
     assert np.array_equal(render(turned), nb.simulate(turned))
     assert np.array_equal(render(small()), nb.simulate(small()))
-    with pytest.raises(TypeError, match="colour"):
-        nb.prepare(panels, colour="red")
+    with pytest.raises(TypeError, match="color"):
+        nb.prepare(panels, color="red")
 
 
 def test_out_takes_the_image():

@@ -180,7 +180,7 @@ def test_explicit_step_and_elliptical_cut() -> None:
 
 def test_only_degenerate_arithmetic_is_called_degenerate(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is infinite or no number on the way is told as such; a mistake in the code shows itself."""
-    tiny = small().replace("detector.pixel_size_mm", 1e-322)  # 0 in metres
+    tiny = small().replace("detector.pixel_size_mm", 1e-322)  # 0 in meters
     vast = small().replace("crystal.misset_deg", (1.7e308, 0, 0)).replace("goniometer.phi_start_deg", 1.7e308)
     with pytest.raises(nb.ConfigError, match="degenerate or not finite"):
         resolve(tiny)

@@ -18,7 +18,7 @@ from nanobragg.torch_backend.kernels.lattice import Slopes
 from nanobragg.torch_backend.kernels.lookup import Interpolate, Lookup
 from torch import Tensor
 
-from nanobragg.derivation.scene import Shape
+from nanobragg.derivation.scene import FactorMode, Scene, Shape
 
 _NEAR = {torch.float64: 1e-5, torch.float32: 1e-2}
 """n pi f below which the slope of the grating function is taken as proportional to f (error: its square)"""
@@ -133,6 +133,20 @@ def serves(plan: Plan) -> bool:
     """Square crystals of more than one cell, with the nearest amplitude, float64 indices and domains that count alike."""
     square = plan.shape is Shape.SQUARE and bool(plan.lattice_axes)
     return square and not (plan.tricubic or plan.weighted or plan.cumulative) and plan.scales is None
+
+
+def serves_scene(scene: Scene, phase: str) -> bool:
+    """As `serves`, for a Scene of which no plan has been made."""
+    square = scene.shape is Shape.SQUARE and any(n > 1 for n in scene.n_cells)
+    modes = (scene.capture_mode, scene.polar_mode, scene.omega_mode)
+    tricubic = scene.tricubic and min(scene.f_table.shape, default=0) >= 4
+    return (
+        square
+        and not tricubic
+        and scene.domain_weight is None
+        and FactorMode.CUMULATIVE not in modes
+        and phase == "f64"
+    )
 
 
 class Compiled:

@@ -31,7 +31,7 @@ from nanobragg.io.images.smv import mandatory_entries, padded_header, save_smv
 
 _OWN = (
     "  --fidelity NAME                 reference (default), or corrected: the table constant outside and smooth inside,\n"
-    "                                  normalised sources, rounding; without -img, -Fmap and -printout\n"
+    "                                  normalized sources, rounding; without -img, -Fmap and -printout\n"
     "  --threads N                     for --fidelity corrected\n"
 )
 BANNER = "nonBragg amorphous material diffraction simulator - James Holton and Ken Frankel 3-19-16"

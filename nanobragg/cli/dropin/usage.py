@@ -27,9 +27,9 @@ SUBCOMMANDS = {
     "run": "simulate an experiment file: one image or a scan, in any format",
     "convert": "between geometry files of DIALS, XDS, MOSFLM, CrystFEL, and between image formats",
     "view": "a picture (PNG) of an image, with resolution rings and the beam center",
-    "predict": "the reflections that an image holds: where, how bright, how complete; as .refl, CSV, Parquet, CXI, stream",
+    "predict": "the reflections that an image holds: where, how bright, how complete; a file of them",
     "index": "the orientation of a crystal of known cell from an image, without a start; several lattices",
-    "refine": "orientation, cell, mosaicity, scale, geometry from the pixels of an image, with errors and a report",
+    "refine": "orientation, cell, mosaicity, scale, geometry from the pixels of an image, with errors",
     "noisify": "the companion noisify with its own flags: noise and point spread on a float image",
     "nonbragg": "the companion nonBragg with its own flags: scattering of water, air, ice, any amorphous body",
 }

@@ -44,7 +44,7 @@ class Psf(Config):
     )
     stage: str = setting(
         "after_counting", kind="enum", choices=("before_counting", "after_counting"),
-        doc="after: neighbours are correlated (phosphor); before: they are not (charge sharing of a counting detector)",
+        doc="after: neighbors are correlated (phosphor); before: they are not (charge sharing of a counting detector)",
     )  # fmt: skip
 
     def _check(self) -> None:

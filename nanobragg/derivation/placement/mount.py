@@ -36,7 +36,7 @@ class Mount:
         if det.pix0_mm is not None:
             x, y, z = (ops.lift(item) / 1000 for item in elements(det.pix0_mm))
             self.given_pix0 = self.turned((x, y, z))
-        self.honours_pix0 = det.pix0_mm is not None and Quirk.PIX0_IGNORED not in experiment.quirks
+        self.honors_pix0 = det.pix0_mm is not None and Quirk.PIX0_IGNORED not in experiment.quirks
 
     def pivot_of(self, convention: str) -> str:
         """The pivot under a convention: as given, unless PIVOT_FORCED holds."""

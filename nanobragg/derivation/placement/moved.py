@@ -16,7 +16,7 @@ _APART = 1e-9
 
 
 def apart(one: Iterable[float], other: Iterable[float]) -> bool:
-    """Whether two vectors or points differ by more than 1e-9 (of a unit vector, or metres)."""
+    """Whether two vectors or points differ by more than 1e-9 (of a unit vector, or meters)."""
     return any(abs(x - y) > _APART for x, y in zip(one, other, strict=True))
 
 
@@ -40,7 +40,7 @@ def moved_by(experiment: Experiment, mount: Mount, center: Center, pix0: Vec) ->
     found: dict[Quirk, bool] = {}
 
     def elsewhere(other: Center, pivot: str) -> bool:
-        return not mount.honours_pix0 and apart(mount.corner(other, pivot), pix0)
+        return not mount.honors_pix0 and apart(mount.corner(other, pivot), pix0)
 
     def center_without(quirk: Quirk, convention: str = mount.convention) -> Center:
         return Center(det, quirks - {quirk}, convention, mount.pixel_size, FLOAT_OPS)

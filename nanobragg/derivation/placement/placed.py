@@ -84,7 +84,7 @@ def place(experiment: Experiment, ops: Ops) -> Placement:
     center = Center(det, quirks, mount.convention, mount.pixel_size, ops)
     frame, pixel = mount.frame, mount.pixel_size
     beam, fast, slow, normal = frame.beam, mount.fast, mount.slow, mount.normal
-    if mount.given_pix0 is not None and mount.honours_pix0:
+    if mount.given_pix0 is not None and mount.honors_pix0:
         pix0 = mount.given_pix0
     else:
         pix0 = mount.corner(center, mount.pivot)
@@ -97,7 +97,7 @@ def place(experiment: Experiment, ops: Ops) -> Placement:
     fclose, sclose = -f, -s
     close = dot(pix0, normal)
     distance = distance_to_plane = close / not_zero(dot(beam, normal), ops)
-    if Quirk.TWOTHETA_DISTANCE in quirks and not mount.honours_pix0:
+    if Quirk.TWOTHETA_DISTANCE in quirks and not mount.honors_pix0:
         distance = close / mount.facing
     x, y, z = (distance * beam[k] - pix0[k] for k in range(3))
     fbeam, sbeam = _along((x, y, z), fast, slow, sine)
@@ -137,7 +137,7 @@ def _along(point: Vec, fast: Vec, slow: Vec, sine: Any) -> tuple[Any, Any]:
 
 def _refusals(det: Detector, mount: Mount, close: float) -> Iterator[tuple[Quirk, ConfigError]]:
     """What the corrected model refuses, with the quirk that admits it."""
-    if close <= 0 or (mount.facing < 0 and not mount.honours_pix0):
+    if close <= 0 or (mount.facing < 0 and not mount.honors_pix0):
         yield (
             Quirk.NEGATIVE_SOLID_ANGLE,
             ConfigError(

@@ -112,7 +112,7 @@ class Plane:
         self.steps = edges[:, None] * np.stack([fast, slow])
         """(2, 3) from pixel to pixel along fast and slow [m]"""
         skew = float(fast @ slow)
-        self.per_metre = np.stack([fast - skew * slow, slow - skew * fast]) / (1 - skew * skew) / edges[:, None]
+        self.per_meter = np.stack([fast - skew * slow, slow - skew * fast]) / (1 - skew * skew) / edges[:, None]
         """(2, 3) vectors of the plane whose products with a place of it are its pixels along fast and slow [1/m]"""
         self.distance = float(self.pix0 @ self.normal)
         self.has_sensor = scene.has_sensor
@@ -139,15 +139,15 @@ class Plane:
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = 0.0 if captured is None else captured @ self.depths / captured.sum(-1)
             place = direction * ((self.distance + depth) / along)[..., None] - self.pix0
-            found = place @ self.per_metre.T
+            found = place @ self.per_meter.T
         # layers stand behind each other along the normal: the place on them is that of the pixel above
         return np.where((along * self.distance > 0)[..., None], found, np.nan)
 
     def slopes(self, direction: Array) -> Array:
         """(..., 2, 3): derivative of `pixels` on the front by the direction."""
         along = (direction @ self.normal)[..., None, None]
-        across = (direction @ self.per_metre.T)[..., None] * self.normal / along
-        return np.asarray((self.per_metre - across) * self.distance / along)
+        across = (direction @ self.per_meter.T)[..., None] * self.normal / along
+        return np.asarray((self.per_meter - across) * self.distance / along)
 
 
 def polarization(scene: Scene, incident: Array, direction: Array) -> Array:
@@ -173,6 +173,6 @@ def spot_covariance(plane: Plane, rays: Rays, captured: Array) -> Array:
         total = captured.sum(-1)
         mean = captured @ plane.depths / total
         variance = np.maximum(captured @ plane.depths**2 / total - mean**2, 0.0)
-        lean = rays.direction @ plane.per_metre.T / (rays.direction @ plane.normal)[..., None]
+        lean = rays.direction @ plane.per_meter.T / (rays.direction @ plane.normal)[..., None]
         found = found + variance[..., None, None] * lean[..., :, None] * lean[..., None, :]
     return found

@@ -260,11 +260,11 @@ def keeps_vectors(line: CommandLine) -> bool:
     return line.settings.vector_last or Quirk.CUSTOM_CHANGES_CENTRE not in line.quirks
 
 
-def as_angstrom(metres: float) -> float:
-    """The wavelength [Angstrom] that gives exactly `metres` when it is divided by 1e10."""
-    guess = float(metres) * 1e10
+def as_angstrom(meters: float) -> float:
+    """The wavelength [Angstrom] that gives exactly `meters` when it is divided by 1e10."""
+    guess = float(meters) * 1e10
     for candidate in (guess, math.nextafter(guess, math.inf), math.nextafter(guess, -math.inf)):
-        if candidate / 1e10 == metres:
+        if candidate / 1e10 == meters:
             return candidate
     return guess
 

@@ -12,7 +12,7 @@ from nanobragg.io.images.smv import header_values, load_smv
 def read_header(path: str, strict: bool) -> tuple[dict[str, float], NDArray[np.uint16]]:
     """Header values by keyword, and the pixels, of an SMV file.
 
-    The original finds a keyword inside another one, and ignores TWOTHETA; `strict` matches whole keywords, honours TWOTHETA
+    The original finds a keyword inside another one, and ignores TWOTHETA; `strict` matches whole keywords, honors TWOTHETA
     and takes an oscillation range of 0 as a still (docs/model.md).
     """
     image = load_smv(path, strict=strict)

@@ -213,8 +213,8 @@ def _detector(line: CommandLine) -> Detector:
         distance, close = (_ZERO_MM if value == 0 else value for value in (distance, close))
     if close is not None and close < 0 and line.strict:
         raise FlagError("detector.close_distance_mm", close, "must be > 0", "write -close_distance MM")
-    honours_pix0 = Quirk.PIX0_IGNORED not in line.quirks and vectors("pix0") is not None
-    if distance is None and close is None and not honours_pix0:
+    honors_pix0 = Quirk.PIX0_IGNORED not in line.quirks and vectors("pix0") is not None
+    if distance is None and close is None and not honors_pix0:
         distance = 100.0
     if distance is not None and close is not None and "distance" not in settings.typed:
         distance = None  # both from one header: the close distance decides
@@ -256,7 +256,7 @@ def _sensor(line: CommandLine) -> Sensor | None:
         thickness = settings.get("thickness", 0.0)
     if not line.strict:
         if thickness < 0 and (_unset(line, "layers") is None or Quirk.THICK_ABS_INTERPLAY not in line.quirks):
-            thickness = 0.0  # with a count the original takes 0.5 micrometre (docs/model.md, Sensor)
+            thickness = 0.0  # with a count the original takes 0.5 micrometer (docs/model.md, Sensor)
         depth = None if depth is not None and depth < 0 else depth
     return Sensor(thickness_um=thickness, attenuation_um=depth, n_layers=_unset(line, "layers"))
 

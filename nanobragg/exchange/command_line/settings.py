@@ -176,10 +176,10 @@ def take_nan_as_unset(settings: Settings) -> list[str]:
     return found
 
 
-def as_mm(metres: float) -> float:
-    """The number of mm that gives exactly `metres` when it is divided by 1000."""
-    guess = metres * 1000
+def as_mm(meters: float) -> float:
+    """The number of mm that gives exactly `meters` when it is divided by 1000."""
+    guess = meters * 1000
     for candidate in (guess, math.nextafter(guess, math.inf), math.nextafter(guess, -math.inf)):
-        if candidate / 1000 == metres:
+        if candidate / 1000 == meters:
             return candidate
     return guess

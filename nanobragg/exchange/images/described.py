@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,12 @@ def check_dialect(dialect: str) -> None:
         raise ConfigError("dialect", dialect, f"must be one of {', '.join(map(repr, DIALECTS))}")
 
 
+@lru_cache(maxsize=1)
+def _decided_once(experiment: Experiment) -> list[Decided]:
+    """Decided, and kept until the next one comes: file after file of an experiment costs no more than the first."""
+    return [resolve(part) for part in experiments(experiment)]
+
+
 class Described:
     """Geometry and record of an experiment, or of images that are converted and have a geometry alone."""
 
@@ -52,9 +58,7 @@ class Described:
     @cached_property
     def _decided(self) -> list[Decided]:
         """One for each panel; none for a geometry."""
-        if isinstance(self.experiment, Geometry):
-            return []
-        return [resolve(part) for part in experiments(self.experiment)]
+        return [] if isinstance(self.experiment, Geometry) else _decided_once(self.experiment)
 
     @cached_property
     def geometry(self) -> Geometry:

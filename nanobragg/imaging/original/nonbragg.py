@@ -21,7 +21,7 @@ _FEWEST = 100
 
 @dataclass(frozen=True)
 class AmorphousBody:
-    """What scatters, and where to; lengths in metres. The fields are those of nb_amorphous_body in csrc/imaging.h."""
+    """What scatters, and where to; lengths in meters. The fields are those of nb_amorphous_body in csrc/imaging.h."""
 
     n_fast: int
     n_slow: int

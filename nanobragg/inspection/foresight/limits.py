@@ -39,13 +39,13 @@ class Limit:
     guesses: tuple[Guess, ...]
 
 
-_METRES, _MICROMETRES = Guess("metres", 1000.0), Guess("micrometres", 0.001)
+_METRES, _MICROMETRES = Guess("meters", 1000.0), Guess("micrometers", 0.001)
 _WAVELENGTH = Limit(
     "Angstrom", 0.005, 30.0, (0.05, 12.0),
     (
         Guess("an energy in eV", EV_ANGSTROM, inverse=True, field="beam.energy_ev"),
         Guess("an energy in keV", EV_ANGSTROM / 1000, inverse=True, field="beam.energy_ev", scale=1000.0),
-        Guess("metres", 1e10),
+        Guess("meters", 1e10),
         Guess("an energy typed in keV where eV is expected", 1e-3),
     ),
 )  # fmt: skip
@@ -64,15 +64,15 @@ LIMITS: dict[str, Limit] = {
     "beam.fluence_per_m2": Limit(
         "photons/m^2", 1e15, float("inf"), (1e20, 1e32),
         (
-            Guess("a flux in photons/s, which takes beam.flux_per_s and beam.size_mm, or photons per square micrometre", 1e12),
-            Guess("photons per square millimetre", 1e6),
+            Guess("a flux in photons/s, which takes beam.flux_per_s and beam.size_mm, or photons per square micrometer", 1e12),
+            Guess("photons per square millimeter", 1e6),
         ),
     ),
     "detector.distance_mm": _DISTANCE,
     "detector.close_distance_mm": _DISTANCE,
     "detector.pixel_size_mm": Limit("mm", 0.003, 2.0, (0.003, 0.5), (_MICROMETRES, _METRES)),
     "crystal.size_mm": Limit(
-        "mm", 0.0, 1.0, (1e-5, 0.5), (_MICROMETRES, Guess("nanometres", 1e-6), Guess("Angstrom", 1e-7))
+        "mm", 0.0, 1.0, (1e-5, 0.5), (_MICROMETRES, Guess("nanometers", 1e-6), Guess("Angstrom", 1e-7))
     ),
 }  # fmt: skip
 """By dotted path; the limits themselves are believed."""

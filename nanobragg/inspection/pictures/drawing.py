@@ -17,7 +17,7 @@ from nanobragg.io.optional import needed
 _BRIGHT, _DIM = 99.9, 50.0
 """Percentiles of the pixels above 0 that are shown black, and where the scale turns from linear to logarithmic."""
 _BETWEEN = "#dde7f3"
-"""Colour of what is no pixel."""
+"""Color of what is no pixel."""
 _NAMED = 40
 """Panels get their names written beside them up to so many."""
 _ROUND = (20, 15, 10, 8, 6, 5, 4, 3.5, 3, 2.5, 2.2, 2, 1.8, 1.6, 1.5, 1.4, 1.3, 1.2, 1.1, 1, 0.9, 0.8, 0.7, 0.6, 0.5)

@@ -67,10 +67,10 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     n_slow, n_fast = pixels.shape[:2]
     rows = pixels.reshape(n_slow, -1)
     unfiltered = np.pad(rows, ((0, 0), (1, 0)))  # every row starts with its filter type, 0
-    colour = 2 if pixels.ndim == 3 else 0
+    color = 2 if pixels.ndim == 3 else 0
     chunks = (
         _SIGNATURE,
-        _chunk(b"IHDR", struct.pack(">IIBBBBB", n_fast, n_slow, 8, colour, 0, 0, 0)),
+        _chunk(b"IHDR", struct.pack(">IIBBBBB", n_fast, n_slow, 8, color, 0, 0, 0)),
         _chunk(b"IDAT", zlib.compress(unfiltered.tobytes(), 6)),
         _chunk(b"IEND", b""),
     )

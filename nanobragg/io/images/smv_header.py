@@ -13,7 +13,7 @@ _ORIGINAL_LENGTH = 512
 
 @dataclass(frozen=True, kw_only=True)
 class SmvGeometry:
-    """What the header records; lengths in metres, as placed on the detector after all rotations."""
+    """What the header records; lengths in meters, as placed on the detector after all rotations."""
 
     n_fast: int
     n_slow: int
@@ -41,7 +41,7 @@ class SmvGeometry:
         """The lines after the mandatory ones, numbers as C's %g writes them."""
         fast, slow = self.beam_fast_slow
         half = self.pixel_size / 2.0
-        millimetres = {
+        millimeters = {
             "ADXV_CENTER_X": fast,
             "ADXV_CENTER_Y": self.slow_size - slow,
             "MOSFLM_CENTER_X": slow - half,
@@ -55,7 +55,7 @@ class SmvGeometry:
             ("WAVELENGTH", f"{self.wavelength_angstrom:g}"),
             ("BEAM_CENTER_X", f"{self.beam_center[0] * 1000.0:g}"),
             ("BEAM_CENTER_Y", f"{self.beam_center[1] * 1000.0:g}"),
-            *((key, f"{value * 1000.0:g}") for key, value in millimetres.items()),
+            *((key, f"{value * 1000.0:g}") for key, value in millimeters.items()),
             ("DIALS_ORIGIN", ",".join(f"{x:g}" for x in self.dials_origin_mm)),
             ("XDS_ORGX", f"{self.org_px[0]:g}"),
             ("XDS_ORGY", f"{self.org_px[1]:g}"),

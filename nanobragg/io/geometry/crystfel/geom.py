@@ -165,7 +165,7 @@ class _Geom:
     def panel(self, name: str, z: float, shift: Array) -> Panel:
         resolution = self.number(name, "res")
         if not resolution > 0:
-            raise FileFormatError(self.path, f"{name}/res = {resolution:g}: must be > 0 pixels per metre")
+            raise FileFormatError(self.path, f"{name}/res = {resolution:g}: must be > 0 pixels per meter")
         fast, slow = self.vector(name, "fs"), self.vector(name, "ss")
         edges = [1000 * float(np.linalg.norm(v)) / resolution for v in (fast, slow)]
         bounds = {key: int(self.number(name, key)) for key in ("min_fs", "max_fs", "min_ss", "max_ss")}
