@@ -7,7 +7,6 @@ order of the chunks, whichever thread had them.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +18,7 @@ from nanobragg.engines.cores import core_of
 from nanobragg.engines.engine import Progress
 from nanobragg.engines.threads import in_order
 from nanobragg.errors import BackendUnavailableError, ConfigError, CoreError
+from nanobragg.lazy import dataclass
 
 _LEAST_EVALUATIONS = 1 << 18
 # in a chunk: some 2 ms

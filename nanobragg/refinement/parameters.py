@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.scene import CONTINUOUS, Scene
 from nanobragg.errors import ConfigError
+from nanobragg.lazy import dataclass
 from nanobragg.refinement.crystals import EDGES_AND_ANGLES, Lattice
 from nanobragg.refinement.scalars import Scalar, scalars
 
