@@ -114,8 +114,8 @@ def _component(one: Amorphous, experiment: Experiment, scene: Scene, ops: Ops) -
     per_volume = density * 1e6 * AVOGADRO / mass
     inside = 1.0
     for size in (one.width_mm, one.height_mm):
-        if size is not None and size / 1000 < detached(beam_size):
-            inside = inside * (size / 1000) / beam_size
+        if size is not None and detached(size) / 1000 < detached(beam_size):
+            inside = inside * (ops.lift(size) / 1000) / beam_size
     strength = photons * scene.r_e_sqr * per_volume * ops.lift(one.scale) * inside
     path, depth = None, ops.lift(0.0)
     if one.along_beam_mm is not None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.arrays import detached
 from nanobragg.config.image_chain.readout import Rate
 from nanobragg.errors import ConfigError, NanoBraggWarning
 from nanobragg.imaging.namespace import namespace_of
@@ -33,7 +34,7 @@ def bunches(rate: Rate, exposure_s: float) -> int | None:
     """
     if rate.pulse_rate_hz is None:
         return None
-    if rate.dead_time_s * rate.pulse_rate_hz > 1:
+    if detached(rate.dead_time_s) * rate.pulse_rate_hz > 1:
         raise ConfigError(
             "readout.rate.pulse_rate_hz", rate.pulse_rate_hz, "bunches come within the dead time", "set it to None"
         )

@@ -188,7 +188,7 @@ def _checked(photons: Any, rendered: Any) -> NDArray[np.float64]:
 
 
 def _namespace(photons: Any, readout: Readout) -> Namespace:
-    parts = (readout, readout.psf, readout.maps)
+    parts = (readout, readout.psf, readout.maps, readout.rate, *(readout.stages or ()))
     return namespace_of(photons, *(value for part in parts for value in vars(part).values() if is_tensor(value)))
 
 
@@ -216,6 +216,8 @@ def _without_tensors(config: Any) -> Any:
             changes[field.name] = value.detach().cpu().numpy() if value.ndim else detached(value)
         elif isinstance(value, Config):
             changes[field.name] = _without_tensors(value)
+        elif isinstance(value, tuple) and value and isinstance(value[0], Config):
+            changes[field.name] = tuple(_without_tensors(one) for one in value)
     return replace(config, **changes)
 
 
@@ -252,8 +254,9 @@ def _stage_arrays(n: Any, readout: Readout, conditions: Conditions) -> tuple[Any
     charge = (n.detach().cpu().numpy() if is_tensor(n) else n) * conditions.photon_energy_kev
     which = np.searchsorted([stage.up_to_kev for stage in stages[:-1]], charge)
     xp = namespace_of(n)
+    here = [xp.asarray((which == i).astype(np.float64)) for i in range(len(stages))]
     table = [(s.gain_adu_per_kev, s.pedestal_adu, s.noise_adu) for s in stages]
-    k, pedestal, noise = (xp.asarray(np.array(column)[which]) for column in zip(*table, strict=True))
+    k, pedestal, noise = (sum(a * b for a, b in zip(here, column, strict=True)) for column in zip(*table, strict=True))
     return k, pedestal, noise
 
 

@@ -218,14 +218,13 @@ def test_the_laboratory_may_be_turned() -> None:
 
 def test_sum_over_the_detector() -> None:
     """F = 1 and no polarization: photons, molecules, r_e^2 and the solid angle of a square, 4 asin(1/(1 + (2 D/a)^2))."""
-    e = experiment(slab(table=[[0, 1.0], [5, 1.0]]), n_fast=400, n_slow=400, pixel_size_mm=0.5).replace(
-        "beam.polarized", False
-    )
+    one = slab(table=[[0, 1.0], [5, 1.0]], oversample=2)
+    e = experiment(one, n_fast=400, n_slow=400, pixel_size_mm=0.5).replace("beam.polarized", False)
     half, distance = 100.0, 100.0
     omega = 4 * np.arcsin(half * half / (half * half + distance * distance))
     molecules = 1e-3 * 1e6 * 6.02214179e23 / 18.0
-    # the middle of a pixel stands for it: (pixel/distance)^2/12 of the curvature, 2e-6
-    np.testing.assert_allclose(photons(e).sum(), 1e12 * molecules * 7.94079248018965e-30 * omega, rtol=3e-6)
+    # the middle of a sub-pixel stands for it: (sub-pixel/distance)^2/12 of the curvature, 5e-7
+    np.testing.assert_allclose(photons(e).sum(), 1e12 * molecules * 7.94079248018965e-30 * omega, rtol=1e-6)
 
 
 def test_oversampling_changes_little() -> None:
@@ -253,6 +252,7 @@ def test_gradients() -> None:
     torch = pytest.importorskip("torch", reason="gradients need torch: pip install '.[torch]'")
     table = np.array([[0.0, 3.0], [0.1, 4.0], [0.2, 6.5], [0.3, 5.0], [0.5, 3.0], [2.0, 1.0]])
     start = {"thickness_mm": 0.7, "density_g_cm3": 1.1, "molar_mass_g": 18.0, "scale": 1.2, "attenuation_mm": 2.0, "F": 6.5,
+             "width": 0.07, "height": 0.09, "weight": 0.4,
              "from": -20.0, "to": 15.0, "distance": 100.0, "wavelength": 1.0, "flux": 1e12, "kahn": 0.7}  # fmt: skip
     weights = np.random.default_rng(2).random((24, 32))
 
@@ -264,15 +264,18 @@ def test_gradients() -> None:
         else:
             rows = torch.cat([rows[:2], torch.stack([torch.tensor(0.2, dtype=torch.float64), v["F"]])[None], rows[3:]])
         common = {name: v[name] for name in ("density_g_cm3", "molar_mass_g", "scale")}
-        bodies = (nb.Amorphous(table=rows, thickness_mm=v["thickness_mm"], attenuation_mm=v["attenuation_mm"], **common),
+        bodies = (nb.Amorphous(table=rows, thickness_mm=v["thickness_mm"], attenuation_mm=v["attenuation_mm"],
+                               width_mm=v["width"], height_mm=v["height"], **common),
                   nb.Amorphous(table=rows, along_beam_mm=(v["from"], v["to"]), density_g_cm3=1.0, molar_mass_g=18.0,
                                beamstop=nb.Beamstop(radius_mm=1.0, distance_mm=30.0)))  # fmt: skip
         e = experiment(*bodies, distance_mm=v["distance"])
-        e = (
-            e.replace("beam.wavelength_angstrom", v["wavelength"])
-            .replace("beam.flux_per_s", v["flux"])
-            .replace("beam.kahn_factor", v["kahn"])
+        e = e.replace("beam.flux_per_s", v["flux"]).replace("beam.kahn_factor", v["kahn"])
+        second = [0.6, v["weight"]] if backend == "c" else torch.stack([0.6 + 0.0 * v["weight"], v["weight"]])
+        waves = (
+            [v["wavelength"], 1.01] if backend == "c" else torch.stack([v["wavelength"], 1.01 + 0.0 * v["wavelength"]])
         )
+        directions = np.array([[-1.0, 0.0, 0.0], [-1.0, 0.001, 0.0]])
+        e = e.replace("beam.sources", nb.Sources(direction=directions, wavelength_angstrom=waves, weight=second))
         image = nb.simulate(e, backend=backend, **({"kernel": "eager"} if backend == "torch" else {}))
         return (image * (weights if backend == "c" else torch.tensor(weights))).sum()
 

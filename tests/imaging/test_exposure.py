@@ -41,6 +41,22 @@ def test_frames_in_any_order_and_threads() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(forward, backward, strict=True))
 
 
+@pytest.mark.parametrize("kernel", ["auto", "scalar"])
+def test_a_frame_alone_with_any_number_of_threads(kernel: str) -> None:
+    """Spots, background and counting, every frame simulated anew: the same counts for 1, 2 and 4 threads, in any order."""
+    e = experiment(background=nb.Background(components=(nb.Amorphous(thickness_mm=0.5),)),
+                   detector=nb.Detector(n_fast=300, n_slow=280, pixel_size_mm=0.5, distance_mm=90.0))  # fmt: skip
+    readout = nb.Readout(noise_adu=1.0, offset_adu=10.0, flicker=0.02, maps=nb.Maps(gain_error=0.02), bits=32)
+
+    def frame(i: int, n_threads: int) -> np.ndarray:
+        return nb.expose(e, readout, seed=9, frame=i, n_threads=n_threads, kernel=kernel).counts
+
+    wanted = [frame(i, 1) for i in range(3)]
+    for n_threads in (2, 4):
+        assert all(np.array_equal(frame(i, n_threads), wanted[i]) for i in (2, 0, 1))
+    assert not np.array_equal(wanted[0], wanted[1])
+
+
 def test_mask_and_roi_are_gaps() -> None:
     e = experiment()
     n_slow, n_fast = e.detector.n_slow, e.detector.n_fast

@@ -72,6 +72,9 @@ def test_linear_operator_and_its_adjoint(p: Psf) -> None:
     a, b = random.random((40, 33)), random.random((40, 33))
     sharp = lambda image: spread(image, p, PIXEL)  # noqa: E731
     np.testing.assert_allclose(sharp(2 * a + b), 2 * sharp(a) + sharp(b), rtol=1e-12)
+    before, after = np.zeros((40, 33)), np.zeros((40, 33))  # what is moved before is moved after
+    before[10:24, 9:19] = after[14:28, 13:23] = a[10:24, 9:19]
+    np.testing.assert_allclose(np.roll(sharp(before), (4, 4), (0, 1)), sharp(after), atol=1e-13)
     kernel = kernel_of(p, PIXEL)
     flipped = Psf(kind="array", kernel=kernel[::-1, ::-1])
     np.testing.assert_allclose((sharp(a) * b).sum(), (a * spread(b, flipped, PIXEL)).sum() * kernel.sum(), rtol=1e-12)

@@ -313,6 +313,70 @@ def test_gradients_of_expectation_and_variance() -> None:
         np.testing.assert_allclose(ds, (value(function, start, bumped) - value(function, start)) / 1e-3, rtol=1e-4)
 
 
+def test_gradients_of_counters_stages_and_arrays() -> None:
+    """Dead time; gain, pedestal and noise of the stages in raw images; a measured spread and measured maps."""
+    torch = pytest.importorskip("torch", reason="gradients need torch: pip install '.[torch]'")
+    random = np.random.default_rng(5)
+    mu, weights = random.random((12, 10)) * 60, random.random((12, 10))
+    kernel, efficiency = random.random((3, 5)), random.random((12, 10))
+
+    def counting(v):
+        limits = Rate(dead_time_s=v["dead_time"], model=v["model"], corrected=False)
+        return Readout(kind="counting", bits=20, rate=limits, maps=Maps(efficiency=v["efficiency"]))
+
+    def staged(v):
+        first = Stage(up_to_kev=300.0, gain_adu_per_kev=v["gain"], pedestal_adu=v["pedestal"], noise_adu=v["noise"])
+        second = Stage(up_to_kev=np.inf, gain_adu_per_kev=-2.0, pedestal_adu=16000.0, noise_adu=4.0)
+        psf = Psf(kind="array", kernel=v["kernel"])
+        return Readout(stages=(first, second), stage_output="raw", psf=psf, maps=Maps(efficiency=v["efficiency"]))
+
+    start = {
+        "dead_time": 2e-3,
+        "gain": 30.0,
+        "pedestal": 100.0,
+        "noise": 5.0,
+        "kernel": kernel,
+        "efficiency": efficiency,
+    }
+
+    def value(make, function, v):
+        image = function(mu, make(v), Conditions(photon_energy_kev=10.0))
+        return (image * (torch.tensor(weights) if hasattr(image, "detach") else weights)).sum()
+
+    for make, model in ((counting, "nonparalyzable"), (counting, "paralyzable"), (staged, "")):
+        for function in (expected, variance):
+            tensors = {k: torch.tensor(v, dtype=torch.float64, requires_grad=True) for k, v in start.items()}
+            total = value(make, function, {**tensors, "model": model})
+            plain = value(make, function, {**start, "model": model})
+            np.testing.assert_allclose(total.item(), plain, rtol=1e-12)
+            total.backward()
+            for name, at in start.items():
+                place = (1, 2) if np.ndim(at) else ()
+                step, ends = 1e-4 * float(np.asarray(at)[place]), []
+                for sign in (1, -1):
+                    moved = np.array(at, float)
+                    moved[place] += sign * step
+                    moved = moved if np.ndim(at) else float(moved)
+                    ends.append(value(make, function, {**start, "model": model, name: moved}))
+                got = tensors[name].grad
+                found = 0.0 if got is None else got[place].item()
+                # rounding of the sums, 1e-16 of them, over the step
+                limit = 1e-14 * abs(plain) / step
+                slope = (ends[0] - ends[1]) / (2 * step)
+                np.testing.assert_allclose(found, slope, rtol=1e-6, atol=limit, err_msg=f"{name} {function}")
+
+
+def test_photons_of_either_library_give_the_same_bytes() -> None:
+    torch = pytest.importorskip("torch", reason="compares with tensors: pip install '.[torch]'")
+    mu = np.random.default_rng(6).gamma(0.5, 40, (50, 60))
+    maps, psf = Maps(gain_error=0.02), Psf(kind="fiber", fwhm_um=90.0)
+    readout = Readout(noise_adu=2.0, psf=psf, flicker=0.02, maps=maps)
+    tensors = Readout(noise_adu=torch.tensor(2.0), psf=psf, flicker=torch.tensor(0.02, dtype=torch.float64), maps=maps)
+    wanted = counts(mu, readout, 1).counts
+    four = Conditions(n_threads=4)
+    assert np.array_equal(counts(torch.tensor(mu, requires_grad=True), tensors, 1, four).counts, wanted)
+
+
 BAD = {
     "readout.psf.stage": {"kind": "counting", "psf": Psf(kind="gauss", fwhm_um=80.0)},
     "readout.gain_adu_per_photon": {"kind": "counting", "gain_adu_per_photon": 2.0},

@@ -44,6 +44,10 @@ def test_poisson_moments(mean: float) -> None:
         assert abs((counts == 0).mean() - empty) < 5 * np.sqrt(empty * (1 - empty) / N)
 
 
+def test_nothing_comes_of_nothing() -> None:
+    assert not Stream(seed=1, purpose=Purpose.PHOTONS).poisson([0.0, -0.0, -1.0, np.nan]).any()
+
+
 @pytest.mark.parametrize("mean", [0.7, 6.3, 17.5, 18.5, 60.0, 700.0])
 def test_poisson_distribution(mean: float) -> None:
     """Chi-square of the whole distribution over two million pixels; fails by chance once in a million."""

@@ -60,8 +60,8 @@ class Amorphous(Config):
     molar_mass_g: Any = setting(
         None, **_SCALAR, unit="g/mol", check=POSITIVE, doc="of what F is of; None: that of the packaged table"
     )
-    width_mm: float | None = setting(None, kind="scalar", unit="mm", check=POSITIVE, doc="None: wider than the beam")
-    height_mm: float | None = setting(None, kind="scalar", unit="mm", check=POSITIVE, doc="None: higher than the beam")
+    width_mm: Any = setting(None, **_SCALAR, unit="mm", check=POSITIVE, doc="None: wider than the beam")
+    height_mm: Any = setting(None, **_SCALAR, unit="mm", check=POSITIVE, doc="None: higher than the beam")
     attenuation_mm: Any = setting(
         None, **_SCALAR, unit="mm", check=POSITIVE, doc="1/e depth in the slab, of both rays; None: none"
     )

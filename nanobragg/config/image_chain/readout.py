@@ -104,7 +104,7 @@ class Rate(Config):
     """What a counting detector loses to photons that come too fast."""
 
     _path = "readout.rate"
-    dead_time_s: float = setting(0.0, kind="scalar", unit="s", check=NOT_NEGATIVE, doc="after a count; 0: none")
+    dead_time_s: Any = setting(0.0, **_SCALAR, unit="s", check=NOT_NEGATIVE, doc="after a count; 0: none")
     model: str = setting("nonparalyzable", kind="enum", choices=("nonparalyzable", "paralyzable"),
                          doc="nonparalyzable: instant retrigger, or a photon in the dead time does not prolong it")  # fmt: skip
     pulse_rate_hz: float | None = setting(
@@ -124,11 +124,11 @@ class Stage(Config):
 
     _path = "readout.stages"
     up_to_kev: float = setting(kind="scalar", unit="keV", check=POSITIVE, infinite_ok=True, doc="largest charge")
-    gain_adu_per_kev: float = setting(
-        kind="scalar", unit="ADU/keV", check=(lambda v: v != 0, "must not be 0"), doc="numbers for a charge"
+    gain_adu_per_kev: Any = setting(
+        **_SCALAR, unit="ADU/keV", check=(lambda v: v != 0, "must not be 0"), doc="numbers for a charge"
     )
-    pedestal_adu: float = setting(0.0, kind="scalar", unit="ADU", doc="added")
-    noise_adu: float = setting(0.0, kind="scalar", unit="ADU", check=NOT_NEGATIVE, doc="rms, electronic")
+    pedestal_adu: Any = setting(0.0, **_SCALAR, unit="ADU", doc="added")
+    noise_adu: Any = setting(0.0, **_SCALAR, unit="ADU", check=NOT_NEGATIVE, doc="rms, electronic")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
