@@ -44,8 +44,8 @@ def test_frames_in_any_order_and_threads() -> None:
 @pytest.mark.parametrize("kernel", ["auto", "scalar"])
 def test_a_frame_alone_with_any_number_of_threads(kernel: str) -> None:
     """Spots, background and counting, every frame simulated anew: the same counts for 1, 2 and 4 threads, in any order."""
-    e = experiment(background=nb.Background(components=(nb.Amorphous(thickness_mm=0.5),)),
-                   detector=nb.Detector(n_fast=300, n_slow=280, pixel_size_mm=0.5, distance_mm=90.0))  # fmt: skip
+    e = small(beam=nb.Beam(flux_per_s=1e10, size_mm=0.1), background=nb.Background(components=nb.Amorphous(thickness_mm=0.5)),
+              detector=nb.Detector(n_fast=300, n_slow=280, pixel_size_mm=0.5, distance_mm=90.0))  # fmt: skip
     readout = nb.Readout(noise_adu=1.0, offset_adu=10.0, flicker=0.02, maps=nb.Maps(gain_error=0.02), bits=32)
 
     def frame(i: int, n_threads: int) -> np.ndarray:
