@@ -71,7 +71,8 @@ detector.slow_axis detector.normal_axis detector.pix0_mm detector.sensor.thickne
 goniometer.phi_start_deg goniometer.osc_deg goniometer.step_deg goniometer.axis background.water_um
 background.components.table background.components.thickness_mm background.components.along_beam_mm
 background.components.density_g_cm3 background.components.molar_mass_g background.components.attenuation_mm
-background.components.scale background.components.width_mm background.components.height_mm detector_pose.shift_mm detector_pose.rotation_deg detector_pose.origin_mm
+background.components.scale background.components.width_mm background.components.height_mm
+detector_pose.shift_mm detector_pose.rotation_deg detector_pose.origin_mm
 """.split()
 
 
