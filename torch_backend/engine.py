@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from nanobragg.torch_backend.core import CoreSum, continuous
 from nanobragg.torch_backend.derived import derived, tensors_of
-from nanobragg.torch_backend.function import differentiable, image_values, watched
+from nanobragg.torch_backend.function import at_most, differentiable, image_values, watched
 from nanobragg.torch_backend.kernels import fused
 from nanobragg.torch_backend.kernels.evaluations import evaluations
 from nanobragg.torch_backend.kernels.inputs import prepare
@@ -34,6 +33,9 @@ BYTES_PER_EVALUATION = 352
 """alive at the peak of a block (measured for a square crystal with the nearest amplitude: forward 110, backward 330)"""
 DEFAULT_BUDGET = {"cpu": 11 * 2**20, "compiled": 44 * 2**20, "cuda": 2**30}
 """[bytes] on a CPU, what keeps a block in the caches; compiled loops keep less of it alive"""
+ONE_THREAD = 2**17
+"""Evaluations of a block up to which one thread works on them: operations of torch take some 0.1 ms then, and threads that wait
+for each other at the end of each are up to 40 times slower as soon as another program takes a core."""
 DTYPES = (torch.float64, torch.float32)
 MISSING = {"triton": "the kernel for CUDA devices"}
 """Kernels that have a name and no code yet."""
@@ -110,15 +112,17 @@ class TorchEngine(Engine):
         if self._takes_core(scene):
             return self._by_core(scene, weights, ask)
         options = self.options
-        with _threads(options.n_threads):
+        n_threads = self._n_threads()
+        with at_most(n_threads):
             plan, inputs = prepare(scene, self.device, self.working_dtype, options.phase, self._block())
             kernel = evaluations(self.chosen, plan)
-            values = image_values(plan, inputs, kernel, options.twice_differentiable, ask).to(self.dtype)
+            twice = options.twice_differentiable
+            values = image_values(plan, inputs, kernel, twice, ask, n_threads).to(self.dtype)
             if weights is None:
                 return values
             spots = replace(inputs, background=torch.zeros_like(inputs.background))
             channels = [
-                image_values(plan, replace(spots, weight=spots.weight * row), kernel, options.twice_differentiable, ask)
+                image_values(plan, replace(spots, weight=spots.weight * row), kernel, twice, ask, n_threads)
                 for row in weights.to(self.device)
             ]
             return values, torch.stack(channels).to(self.dtype)
@@ -245,6 +249,11 @@ class TorchEngine(Engine):
             )
         return reason is None
 
+    def _n_threads(self) -> int | None:
+        """Threads of torch: as asked for; one for blocks that are too small to be worth more; None: all of them."""
+        small = self.device.type == "cpu" and self.chosen != "compiled" and self._block() <= ONE_THREAD
+        return 1 if small and self.options.n_threads is None else self.options.n_threads
+
     def _block(self) -> int:
         """Evaluations that are worked on together."""
         kind = self.device.type if self.device.type != "cpu" or self.chosen != "compiled" else "compiled"
@@ -329,16 +338,3 @@ def _check_out(out: Any, image: Tensor) -> None:
         raise ConfigError("out", found, f"must be a tensor of floats with the shape {tuple(image.shape)}")
     if image.requires_grad:
         raise ConfigError("out", "tensor", "cannot take an image that is differentiated", "leave it out, or detach")
-
-
-@contextlib.contextmanager
-def _threads(n: int | None) -> Iterator[None]:
-    """torch's number of threads, restored afterwards."""
-    before = torch.get_num_threads()
-    if n is not None:
-        torch.set_num_threads(min(n, before))
-    try:
-        yield
-    finally:
-        if n is not None:
-            torch.set_num_threads(before)

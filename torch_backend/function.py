@@ -8,7 +8,8 @@ machine) and a refusal to be differentiated again, so that second derivatives ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,19 +53,37 @@ class TorchSum:
 
     plan: Plan
     kernel: Evaluations
+    n_threads: int | None = None
+    """of torch while it sums and differentiates; None: its own"""
     names = NAMES
 
     def photons(self, tensors: tuple[Tensor, ...], progress: Progress | None) -> Tensor:
         """See `kernel.render`."""
-        return render(self.plan, Inputs(*tensors), self.kernel, progress)
+        with at_most(self.n_threads):
+            return render(self.plan, Inputs(*tensors), self.kernel, progress)
 
     def pull_back(self, tensors: tuple[Tensor, ...], cotangent: Tensor, wanted: frozenset[str]) -> dict[str, Tensor]:
         """See `sweep.pull_back`."""
-        return sweep.pull_back(self.plan, Inputs(*tensors), self.kernel, cotangent, wanted)
+        with at_most(self.n_threads):
+            return sweep.pull_back(self.plan, Inputs(*tensors), self.kernel, cotangent, wanted)
 
     def push_forward(self, tensors: tuple[Tensor, ...], tangents: dict[str, Tensor]) -> Tensor:
         """See `sweep.push_forward`."""
-        return sweep.push_forward(self.plan, Inputs(*tensors), self.kernel, tangents)
+        with at_most(self.n_threads):
+            return sweep.push_forward(self.plan, Inputs(*tensors), self.kernel, tangents)
+
+
+@contextlib.contextmanager
+def at_most(n: int | None) -> Iterator[None]:
+    """No more than n of torch's threads, which are restored afterwards."""
+    before = torch.get_num_threads()
+    if n is not None:
+        torch.set_num_threads(min(n, before))
+    try:
+        yield
+    finally:
+        if n is not None:
+            torch.set_num_threads(before)
 
 
 def image_values(
@@ -73,6 +92,7 @@ def image_values(
     kernel: Evaluations,
     twice_differentiable: bool = False,
     progress: Progress | None = None,
+    n_threads: int | None = None,
 ) -> Tensor:
     """Photons of the rendered pixels (n_pixels,), differentiable.
 
@@ -83,7 +103,7 @@ def image_values(
         if twice_differentiable or any(watched(tensor) for tensor in inputs.tensors()):
             kernel = Eager(smooth=True)
         return render(plan, inputs, kernel, progress)
-    return differentiable(TorchSum(plan, kernel), inputs.tensors(), progress)
+    return differentiable(TorchSum(plan, kernel, n_threads), inputs.tensors(), progress)
 
 
 def differentiable(of: Sum, tensors: tuple[Tensor, ...], progress: Progress | None = None) -> Tensor:
