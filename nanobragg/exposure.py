@@ -130,7 +130,7 @@ def expose(
     several = panels.several(experiment)
     apart = photons if isinstance(photons, Mapping) else None
     if apart is not None:
-        photons = _sum(list(apart.values()))
+        photons = _sum(list(apart.values()), list(apart))
     own = panels.experiments(experiment)
     images = list(photons) if several else [photons]
     if len(images) != len(own):
@@ -150,12 +150,18 @@ def expose(
     )  # fmt: skip
 
 
-def _sum(images: list[Any]) -> Any:
+def _sum(images: list[Any], names: list[str]) -> Any:
     """The sum of images, or of lists of them."""
     if not images:
         raise ConfigError("photons", "{}", "must hold at least one image")
+    shapes = [f"{len(image)} images" if isinstance(image, list) else np.shape(image) for image in images]
+    for name, shape in zip(names, shapes, strict=True):
+        if shape != shapes[0] or shape == ():
+            raise ConfigError(
+                f"photons[{name!r}]", f"shape {shape}", f"must be an image of the shape of the others {shapes[0]}"
+            )
     if isinstance(images[0], list):
-        return [_sum(list(panel)) for panel in zip(*images, strict=True)]
+        return [_sum(list(panel), names) for panel in zip(*images, strict=True)]
     return sum(images[1:], start=images[0])
 
 

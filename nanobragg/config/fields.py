@@ -138,7 +138,8 @@ def _converted(value: Any, meta: Any, path: str) -> Any:
         if meta["several"] and isinstance(value, tuple | list) and value:
             return tuple(_converted(item, {**meta, "several": False}, f"{path}[{i}]") for i, item in enumerate(value))
         if not isinstance(value, part):
-            raise ConfigError(path, value, f"must be a {part.__name__}", f"nanobragg.{part.__name__}(...)")
+            article = "an" if part.__name__[0] in "AEIO" else "a"
+            raise ConfigError(path, value, f"must be {article} {part.__name__}", f"nanobragg.{part.__name__}(...)")
         return value
     if isinstance(value, str) and meta["words"]:
         if value not in meta["words"]:

@@ -214,8 +214,10 @@ def _plan(data: dict[str, Any], folder: str) -> RunPlan:
     name = table.pop("preset", None)
     if name is not None:
         usual = preset(name).response
-        maps = {**usual.get("maps", {}), **table.get("maps", {})}
-        table = {**usual, **table, **({"maps": maps} if maps else {})}
+        maps = table.get("maps", {})
+        if isinstance(maps, dict):  # what else it may be is refused below
+            maps = {**usual.get("maps", {}), **maps}
+        table = {**usual, **table, "maps": maps}
     return RunPlan(experiment, run, built(Readout, "readout", table))
 
 

@@ -30,8 +30,12 @@ def bunches(rate: Rate, exposure_s: float) -> int | None:
     Raises
     ------
     ConfigError
-        When the dead time is longer than the time between bunches.
+        When the dead time is longer than the time between bunches, or there is no exposure.
     """
+    if not exposure_s > 0:
+        raise ConfigError(
+            "beam.exposure_s", exposure_s, "must be > 0 where counts are lost at high rates", "readout.rate"
+        )
     if rate.pulse_rate_hz is None:
         return None
     if detached(rate.dead_time_s) * rate.pulse_rate_hz > 1:

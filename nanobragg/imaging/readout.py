@@ -173,7 +173,10 @@ def counts(
 
 
 def _checked(photons: Any, rendered: Any) -> NDArray[np.float64]:
-    mu = np.ascontiguousarray(photons.detach().cpu() if is_tensor(photons) else photons, np.float64)
+    found = np.asarray(photons.detach().cpu() if is_tensor(photons) else photons)
+    if found.dtype.kind not in "fiub":
+        raise ConfigError("photons", f"dtype {found.dtype}", "must be real numbers")
+    mu = np.ascontiguousarray(found, np.float64)
     if mu.ndim != 2:
         raise ConfigError("photons", f"shape {mu.shape}", "must have the shape (n_slow, n_fast)")
     if rendered is not None and np.shape(rendered) != mu.shape:

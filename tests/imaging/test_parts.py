@@ -111,5 +111,8 @@ def test_bad_requests() -> None:
             simulate(e, **options)
     with pytest.raises(ConfigError, match="must be a mapping"):
         nb.expose(e, photons=np.zeros(shape), parts=True)
+    for wrong in ({"a": "x"}, {"a": np.zeros(shape), "b": np.zeros(3)}):
+        with pytest.raises(ConfigError, match=r"photons\['[ab]'\]"):
+            nb.expose(e, photons=wrong)
     with pytest.raises(ConfigError, match="at least one"):
         nb.expose(e, photons={})

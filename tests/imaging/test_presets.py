@@ -251,3 +251,11 @@ def test_presets_in_experiment_files(tmp_path) -> None:
     plan = read_toml(tmp_path / "a.toml")
     assert plan.experiment.detector.n_slow == 1065 and not plan.experiment.detector.mask[514:551].any()
     assert plan.readout.kind == "counting" and plan.readout.bits == 20
+    agipd = text.replace("eiger_1m", "agipd_1m").replace("bits=20", "[readout.maps]\ngain_error=0.1")
+    (tmp_path / "b.toml").write_text(agipd)
+    with pytest.warns(nb.NanoBraggWarning, match="one of its modules"):
+        maps = read_toml(tmp_path / "b.toml").readout.maps
+    assert maps.gain_error == 0.1 and maps.area.shape == (512, 128)
+    (tmp_path / "b.toml").write_text(text.replace("bits=20", "maps=3"))
+    with pytest.raises(nb.FileFormatError, match=r"readout\.maps=3"):
+        read_toml(tmp_path / "b.toml")

@@ -400,6 +400,10 @@ def test_bad_photons_and_maps() -> None:
     wrong[3, 5:8] = -1.0
     with pytest.raises(ConfigError, match=r"photons\[3, 5\]=-1.0.*3 pixels"):
         counts(wrong, Readout(), 1)
+    with pytest.raises(ConfigError, match="real numbers"):
+        counts(1j * FLAT, Readout(), 1)
+    with pytest.raises(ConfigError, match=r"beam\.exposure_s"):
+        counts(FLAT, Readout(kind="counting", bits=20, rate=Rate(dead_time_s=1e-7)), 1, Conditions(exposure_s=0.0))
     with pytest.raises(ConfigError, match="shape"):
         counts(FLAT, Readout(maps=Maps(gain_error=np.zeros((3, 3)))), 1)
     with pytest.raises(ConfigError, match=r"detector\.mask"):

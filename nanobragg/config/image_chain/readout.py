@@ -57,6 +57,11 @@ class Psf(Config):
             shape = tuple(self.kernel.shape)
             if len(shape) != 2 or not (shape[0] % 2 and shape[1] % 2):
                 raise ConfigError(f"{self._path}.kernel", f"shape {shape}", "must have two axes of odd length")
+            numbers = np.asarray(self.kernel.detach().cpu() if is_tensor(self.kernel) else self.kernel)
+            if not (numbers >= 0).all() or not 0 < numbers.sum() < np.inf:
+                raise ConfigError(
+                    f"{self._path}.kernel", self.kernel, "must hold finite numbers >= 0, of which some are above 0"
+                )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
