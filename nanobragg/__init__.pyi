@@ -44,6 +44,7 @@ from nanobragg.errors import QuirkWarning as QuirkWarning
 from nanobragg.errors import RefinementError as RefinementError
 from nanobragg.errors import UsageError as UsageError
 from nanobragg.exchange.geometry_files import read_geometry as read_geometry
+from nanobragg.exchange.geometry_files import read_scan as read_scan
 from nanobragg.exchange.geometry_files import write_geometry as write_geometry
 from nanobragg.exposure import Exposure as Exposure
 from nanobragg.exposure import expose as expose

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,16 +14,21 @@ from nanobragg.errors import ConfigError
 
 
 def simulate_scan(
-    experiment: Experiment, n_images: int, *, only: Iterable[int] | None = None, **options: Any
+    experiment: Experiment | Sequence[Experiment],
+    n_images: int | None = None,
+    *,
+    only: Iterable[int] | None = None,
+    **options: Any,
 ) -> Iterator[Any]:
     """Simulate consecutive images of a rotation series.
 
     Parameters
     ----------
-    experiment : Experiment
-        The first image: ``goniometer.phi_start_deg`` and ``osc_deg``, the width of every image.
-    n_images : int
-        How many.
+    experiment : Experiment or sequence of Experiment
+        The first image: ``goniometer.phi_start_deg`` and ``osc_deg``, the width of every image. Or one experiment for each
+        image, as `read_scan` gives them: models that change during the scan.
+    n_images : int, optional
+        How many; None: as many as there are experiments.
     only : iterable of int, optional
         Numbers, from 0, of the images to render, in that order: to go on with a series that was cut off. None: all.
     **options
@@ -39,34 +44,44 @@ def simulate_scan(
     Raises
     ------
     ConfigError
-        Without an oscillation width, or for a number that is no image. Decisions (sub-pixels, steps) are made once, for
-        the first image.
+        Without an oscillation width, for a number that is no image, or more images than experiments. Decisions (sub-pixels,
+        steps) are made once, for the first image; of a sequence, for each.
     """
+    every = [experiment] if isinstance(experiment, Experiment) else list(experiment)
+    if not isinstance(experiment, Experiment):
+        n_images = len(every) if n_images is None else n_images
+        if not every or (isinstance(n_images, int) and n_images > len(every)):
+            raise ConfigError("n_images", n_images, f"there are {len(every)} experiments, one for each image")
     if not isinstance(n_images, int) or n_images < 1:
         raise ConfigError("n_images", n_images, "must be a whole number >= 1")
     numbers = list(range(n_images) if only is None else only)
     for number in numbers:
         if not isinstance(number, int) or not 0 <= number < n_images:
             raise ConfigError("only", number, f"must be numbers of images, 0 to {n_images - 1}")
-    gonio = experiment.goniometer
+    first, gonio = every[0], every[0].goniometer
     start, width = detached(gonio.phi_start_deg), 0.0 if gonio.osc_deg is None else detached(gonio.osc_deg)
-    if not width > 0 and n_images > 1:
+    if not width > 0 and n_images > 1 and len(every) == 1:
         raise ConfigError("goniometer.osc_deg", gonio.osc_deg, f"must be > 0 for {n_images} images",
                           "it is the width of one image")  # fmt: skip
-    damage = experiment.crystal.damage
+    damage = first.crystal.damage
     dose, before = (detached(damage.frame_dose_mgy), detached(damage.dose_mgy)) if damage.acts else (None, 0.0)
     later = {key: options.pop(key) for key in ("roi", "parts") if key in options}
     progress = options.pop("progress", None)
     backend = options.pop("backend", DEFAULT_BACKEND)
-    render = prepared(experiment, backend, options, n_images=max(1, len(numbers)))
-    n_panels = len(experiment.detector) if isinstance(experiment.detector, tuple) else 1
+    render = prepared(first, backend, options, n_images=max(1, len(numbers)))
+    n_panels = len(first.detector) if isinstance(first.detector, tuple) else 1
 
     def images() -> Iterator[Any]:
         with _ScanBar(len(numbers), n_panels) if progress is True else nullcontext(progress) as report:
             for i in numbers:
-                values = {"goniometer.phi_start_deg": start + i * width}
-                if dose is not None:
-                    values["crystal.damage.dose_mgy"] = before + i * dose
+                if len(every) > 1:
+                    values: Any = every[i]
+                    if dose is not None:
+                        values = values.replace("crystal.damage.dose_mgy", before + i * dose)
+                else:
+                    values = {"goniometer.phi_start_deg": start + i * width}
+                    if dose is not None:
+                        values["crystal.damage.dose_mgy"] = before + i * dose
                 yield render(values if i else None, progress=report or None, **later)
 
     return images()

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import warnings
 from os import fspath
 from typing import Any
 
 from nanobragg.config import Experiment
 from nanobragg.config.experiment import File
-from nanobragg.errors import ConfigError
+from nanobragg.errors import ConfigError, NanoBraggWarning
 from nanobragg.exchange.geometry import of_experiment, to_experiment, wavelength_angstrom
 from nanobragg.exchange.toml import read_toml
 from nanobragg.exchange.toml_text import experiment_toml
 from nanobragg.io.atomic import write_bytes
 from nanobragg.io.geometry.crystfel.geom import read_crystfel
 from nanobragg.io.geometry.crystfel.writing import write_geom, write_stream
-from nanobragg.io.geometry.dials.reading import read_expt
+from nanobragg.io.geometry.dials.reading import read_expt, read_expt_scan
 from nanobragg.io.geometry.dials.writing import write_expt
 from nanobragg.io.geometry.headers.reading import geometry_of_image, kind_of_file
 from nanobragg.io.geometry.mosflm import read_mosflm, write_mosflm
@@ -79,6 +81,48 @@ def read_geometry(
         wavelength_angstrom=folded_wavelength(wavelength_angstrom, template) if _is_matrix(path) else wavelength_angstrom,
     )  # fmt: skip
     return to_experiment(found, path, template, structure_factors)
+
+
+def read_scan(
+    path: File, *, template: Experiment | None = None, index: int | None = None, structure_factors: Any = None
+) -> list[Experiment]:
+    """The experiments of all images of a scan, each with the models of its image.
+
+    What changes during the scan (crystal, beam and goniometer of a DIALS experiment list) has its value in the middle of
+    the exposure; any other file gives the same models at the angles of its images.
+
+    Parameters
+    ----------
+    path : path
+        As for `read_geometry`.
+    template, index, structure_factors
+        As for `read_geometry`.
+
+    Returns
+    -------
+    list of Experiment
+        One an image, for `nanobragg.simulate_scan`.
+
+    Raises
+    ------
+    FileFormatError, ConfigError
+        As `read_geometry`.
+    """
+    if not _is_toml(path) and kind_of_file(path) == "expt":
+        images = read_expt_scan(path, index)
+    else:
+        first = geometry_in(path, index=index)
+        start, width = first.phi_start or 0.0, first.osc or 0.0
+        images = [dataclasses.replace(first, phi_start=start + i * width) for i in range(first.n_images)]
+    found = [to_experiment(images[0], path, template, structure_factors)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NanoBraggWarning)  # told of the first
+        for image in images[1:]:
+            if image.a_star is not None:  # the detector is that of the first, masks and all
+                found.append(to_experiment(dataclasses.replace(image, panels=()), path, found[0], structure_factors))
+            else:
+                found.append(to_experiment(image, path, template, structure_factors))
+    return found
 
 
 def write_geometry(experiment: Experiment, path: File, *, n_images: int = 1) -> None:

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 import nanobragg as nb
+from nanobragg.cli.main import main
+from nanobragg.exchange.toml import read_toml
+from nanobragg.io import read_image
 from tests.field.field_inputs import DIRECTION, FIELD, TEMPLATE, TO_DIALS, refusal, spindle, warned
 
 VARYING = FIELD / "f01_scan_varying"
@@ -105,3 +108,62 @@ def test_refusals_are_said_once():
     )
     text = refusal(nb.Experiment.from_dials, folder / "parallel.expt", TEMPLATE)
     assert "fs (fast) and ss (slow) of panel p0 are parallel" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [("crystal_varies", 0), ("crystal_varies", 1), ("beam_varies", None), ("goniometer_varies", None)],
+)
+def test_every_image_of_a_scan_has_its_models(name, index):
+    path = VARYING / f"{name}.expt"
+    with warned() as texts:
+        found = nb.read_scan(path, template=TEMPLATE, index=index)
+    alone = [nb.Experiment.from_dials(path, TEMPLATE, index=index, image=image) for image in (1, 2, 3, 4)]
+    assert len(found) == 4 and all(one.equals(other) for one, other in zip(found, alone, strict=True))
+    assert not any("varies" in text for text in texts)
+    images = list(nb.simulate_scan(found, 3))
+    assert len(images) == 3
+    for image, one in zip(images, alone[:3], strict=True):
+        np.testing.assert_array_equal(image, nb.simulate(one))
+    with pytest.raises(nb.ConfigError, match="n_images=5: there are 4 experiments"):
+        nb.simulate_scan(found, 5)
+
+
+def test_a_scan_of_any_other_file(tmp_path):
+    """The same models at the angles of its images; a still has one."""
+    base = TEMPLATE.replace("goniometer", nb.Goniometer(phi_start_deg=10.0, osc_deg=0.5))
+    nb.write_geometry(base, tmp_path / "XDS.INP", n_images=3)
+    found = nb.read_scan(tmp_path / "XDS.INP", template=base)
+    assert [one.goniometer.phi_start_deg for one in found] == [10.0, 10.5, 11.0]
+    again = nb.simulate_scan(base, 3)
+    for one, other in zip(nb.simulate_scan(found), again, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9 * other.max())
+    TEMPLATE.to_dials(tmp_path / "still.expt")
+    assert len(nb.read_scan(tmp_path / "still.expt", template=TEMPLATE)) == 1
+
+
+def test_the_command_simulates_a_scan_that_varies(tmp_path, capsys):
+    (tmp_path / "x.toml").write_text("""[crystal]
+n_cells = [3, 3, 3]
+[crystal.unit_cell]
+a = 50.0
+b = 60.0
+c = 70.0
+alpha = 90.0
+beta = 90.0
+gamma = 90.0
+[crystal.structure_factors]
+default_F = 100.0
+[run]
+noise = false
+""")
+    path = str(VARYING / "crystal_varies.expt")
+    words = ["run", str(tmp_path / "x.toml"), "--geometry", path, "--index", "1", "-o", str(tmp_path / "x_####.tif")]
+    assert main(words) == 0
+    output = capsys.readouterr()
+    assert len(output.out.split()) == 4 and "models vary during the scan" in output.err
+    template = read_toml(tmp_path / "x.toml").experiment
+    third = nb.Experiment.from_dials(path, template, index=1, image=3)
+    np.testing.assert_allclose(read_image(tmp_path / "x_0003.tif"), nb.simulate(third), rtol=1e-6)
+    assert main(words) != 0 and "exists" in capsys.readouterr().err  # the record does not know the other models
+    assert main([*words, "--force", "-n", "2"]) == 0

@@ -19,6 +19,7 @@ from nanobragg.config.image_chain.readout import Readout
 from nanobragg.config.serialize import plain
 from nanobragg.derivation.orientations import seeded
 from nanobragg.errors import ConfigError, LongRunWarning, NanoBraggWarning, UsageError
+from nanobragg.exchange.geometry_files import read_scan
 from nanobragg.exchange.images.numbered_files import frame_path, write_frames
 from nanobragg.exchange.images.writers import write_nxmx
 from nanobragg.exchange.toml import Run, read_toml
@@ -36,6 +37,9 @@ def run_experiment(args: Sequence[str]) -> int:
     options.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", dest="changes",
                          help="replace a value, as crystal.misset_deg=(1,2,3); may be repeated")  # fmt: skip
     options.add_argument("-o", "--output", metavar="FILE", help="in place of run.output")
+    options.add_argument("--geometry", metavar="FILE", help="detector, beam, spindle and crystal from a geometry file, for every "
+                         "image the models of its own; the experiment supplies the rest")  # fmt: skip
+    options.add_argument("--index", type=int, help="which experiment of the geometry file, from 0")
     options.add_argument("-n", "--images", type=int, metavar="N", help="in place of run.n_images")
     options.add_argument("--force", action="store_true",
                          help="overwrite what another recipe wrote, and render again what is there; do not ask")  # fmt: skip
@@ -44,12 +48,14 @@ def run_experiment(args: Sequence[str]) -> int:
 
 def _run(typed: Any) -> int:
     plan = read_toml(typed.file, typed.changes)
+    every = _every(typed, plan.experiment)
     output = typed.output or os.path.join(os.path.dirname(typed.file), plan.run.output)
-    changes = {} if typed.images is None else {"n_images": typed.images}
+    n_images = len(every) if typed.images is None and every else typed.images
+    changes: dict[str, Any] = {} if n_images is None else {"n_images": n_images}
     run = dataclasses.replace(plan.run, output=output, **changes)
     names = file_names(output, run.n_images)
     record = None if typed.force else record_of(names)
-    experiment = _seeded(plan.experiment, record)
+    experiment = _seeded(every[0] if every else plan.experiment, record)
     seed = _noise_seed(run.seed, record)
     more: dict[str, Any] = {"backend": run.backend}
     kind, saturation = checked_counts(output, run.saturation)
@@ -64,14 +70,14 @@ def _run(typed: Any) -> int:
         more["saturation"] = saturation
     numbers = list(range(run.n_images))
     if not typed.force and any(map(os.path.exists, names)):
-        if not same_recipe(record, experiment, more):
+        if _vary(every) or not same_recipe(record, experiment, more):  # the record knows the models of the first image
             refuse_overwriting(names)
         elif len(names) > 1:
             numbers = [i for i, name in enumerate(names) if not os.path.exists(name)]
             sys.stdout.write(f"{len(names) - len(numbers)} of {len(names)} images are there, from the same recipe\n")
     if not numbers:
         return 0
-    images = _scan(experiment, run, numbers, ask=not typed.force)
+    images = _scan(every or experiment, run, numbers, ask=not typed.force)
     loud = Overloads()
     if plan.readout is not None:
         images = exposed(images, numbers, experiment, plan.readout, seed, run.n_threads, loud)
@@ -81,6 +87,24 @@ def _run(typed: Any) -> int:
         sys.stdout.write(f"{name}\n")
     loud.tell()
     return 0
+
+
+def _every(typed: Any, template: Experiment) -> list[Experiment]:
+    """The experiments of all images of a geometry file; empty without one."""
+    if typed.geometry is None:
+        if typed.index is not None:
+            raise UsageError("--index chooses an experiment of --geometry FILE")
+        return []
+    every = read_scan(typed.geometry, template=template, index=typed.index)
+    if _vary(every):
+        warnings.warn(f"{typed.geometry}: models vary during the scan; every image is simulated with its own, and what is "
+                      "written beside the pixels is that of the first", NanoBraggWarning, stacklevel=1)  # fmt: skip
+    return every
+
+
+def _vary(every: list[Experiment]) -> bool:
+    models = [(one.crystal.a_star_matrix, one.beam.direction, one.goniometer.axis) for one in every]
+    return not all(np.array_equal(a, b) for one in models[1:] for a, b in zip(one, models[0], strict=True))
 
 
 def file_names(output: str, n_images: int) -> list[str]:
@@ -120,7 +144,7 @@ def _noise_seed(given: int | None, record: Any) -> int:
     return known if isinstance(known, int) else drawn_seed()
 
 
-def _scan(experiment: Experiment, run: Run, numbers: Sequence[int], *, ask: bool) -> Iterator[Any]:
+def _scan(experiment: Experiment | list[Experiment], run: Run, numbers: Sequence[int], *, ask: bool) -> Iterator[Any]:
     """The images, with a bar at a terminal; a long run is confirmed there."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -24,6 +24,8 @@ _ROUNDING = 1e-12
 """Cosine of the angle between two axes below which they are perpendicular but for rounding."""
 _SAME = 1e-5
 """Relative difference of the edges of a pixel, and cosine of the angle between its axes, that a format may leave out."""
+MOST_IMAGES = 100_000
+"""Of a scan that is read as a whole."""
 _MAX_PIXELS = 2**28
 """Of one panel: many times the largest detector."""
 R = TypeVar("R")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from nanobragg.io.atomic import read_bytes
 from nanobragg.io.geometry.axes import Array, rotation, unit
 from nanobragg.io.geometry.masks import mask_without
 from nanobragg.io.geometry.record import (
+    MOST_IMAGES,
     Geometry,
     Panel,
     Path,
@@ -32,6 +33,7 @@ from nanobragg.io.space_groups import as_hall, hall_symbol
 
 _POLY_BEAMS = ("polychromatic", "PolychromaticBeam", "laue")
 _NOT_SAID: float | None = None
+R = TypeVar("R")
 _IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 
 
@@ -54,6 +56,16 @@ def read_expt(path: Path, index: int | None = None, image: int | None = None) ->
         When the file is no experiment list, holds several experiments and no index is given, or describes what cannot
         be represented; the message names the place inside the file.
     """
+    return _chosen(path, index, lambda found: found.geometry(image))
+
+
+@reader
+def read_expt_scan(path: Path, index: int | None = None) -> list[Geometry]:
+    """The geometry of every image of a scan, one after the other; a still has one. As `read_expt` otherwise."""
+    return _chosen(path, index, _Reader.every_geometry)
+
+
+def _chosen(path: Path, index: int | None, taken: Callable[[_Reader], R]) -> R:
     try:
         data = json.loads(read_bytes(path))
     except (ValueError, UnicodeDecodeError) as error:
@@ -69,14 +81,14 @@ def read_expt(path: Path, index: int | None = None, image: int | None = None) ->
         index = 0
     if not 0 <= index < len(entries):
         raise FileFormatError(path, f"index={index}: it holds experiments 0 to {len(entries) - 1}")
-    reader = _Reader(path, data, entries[index])
+    found = _Reader(path, data, entries[index])
     try:
-        return reader.geometry(image)
+        return taken(found)
     except FileFormatError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise FileFormatError(
-            path, f"{reader.where}: {type(error).__name__}: {error}; is it an experiment list of DIALS?"
+            path, f"{found.where}: {type(error).__name__}: {error}; is it an experiment list of DIALS?"
         ) from None
 
 
@@ -102,9 +114,20 @@ class _Reader:
         assert model is None or isinstance(model, dict)
         return model
 
-    def geometry(self, image: int | None) -> Geometry:
-        detector = self.model("detector")
-        panels = () if detector is None else tuple(self.panels(detector))
+    def every_geometry(self) -> list[Geometry]:
+        model = self.model("scan")
+        if model is None:
+            return [self.geometry(None)]
+        first, last = (int(n) for n in model["image_range"])
+        if not 1 <= last - first + 1 <= MOST_IMAGES:
+            raise self.fail(f"image_range is {first} to {last}; must hold 1 to {MOST_IMAGES} images")
+        start = self.geometry(first)
+        return [start, *(self.geometry(number, start.panels) for number in range(first + 1, last + 1))]
+
+    def geometry(self, image: int | None, panels: tuple[Panel, ...] | None = None) -> Geometry:
+        if panels is None:
+            detector = self.model("detector")
+            panels = () if detector is None else tuple(self.panels(detector))
         scan = _Scan(self, image)
         beam = self.beam(scan)
         spindle, fixed, setting = self.goniometer(scan)

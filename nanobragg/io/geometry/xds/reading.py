@@ -6,6 +6,7 @@ ORG = ED (-ORGX QX, -ORGY QY, F); ED and EDS have the axes of detector and segme
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import warnings
 
@@ -14,7 +15,7 @@ import numpy as np
 from nanobragg.errors import BackendUnavailableError, FileFormatError, NanoBraggWarning
 from nanobragg.io.atomic import read_bytes
 from nanobragg.io.geometry.axes import FROM_XDS, Array, unit
-from nanobragg.io.geometry.record import Geometry, Panel, Path, forwards, panel_of, reader, reciprocal
+from nanobragg.io.geometry.record import MOST_IMAGES, Geometry, Panel, Path, forwards, panel_of, reader, reciprocal
 from nanobragg.io.space_groups import hall_symbol
 from nanobragg.lazy import dataclass
 
@@ -223,15 +224,17 @@ class _Input:
             axes = _cell_axes(path, "UNIT_CELL_A-, B-, C-AXIS=", vectors)
         osc = numbers("OSCILLATION_RANGE", 1, [0.0])[0]
         first = numbers("STARTING_FRAME", 1, numbers("DATA_RANGE", 1, [1.0]))[0]
+        n_images = numbers("DATA_RANGE", 2, [first, first])[1] - first + 1
         fraction = numbers("FRACTION_OF_POLARIZATION", 1, [0.5])[0]
         normal = np.array(numbers("POLARIZATION_PLANE_NORMAL", 3, [0.0, 1.0, 0.0]))
-        return _in_dials_frame(
+        found = _in_dials_frame(
             self.panels(), wavelength=numbers("X-RAY_WAVELENGTH")[0], beam=beam,
             spindle=_direction(path, "ROTATION_AXIS=", numbers("ROTATION_AXIS", 3)),
             phi=numbers("STARTING_ANGLE", 1, [0.0])[0] + (0.0 if image is None else (image - first) * osc), osc=osc,
             axes=axes, group=_group(path, numbers("SPACE_GROUP_NUMBER", 1, [0.0])[0]), polarization=(fraction, normal),
             cell=tuple(numbers("UNIT_CELL_CONSTANTS", 6)) if "UNIT_CELL_CONSTANTS" in self.values else None,
         )  # fmt: skip
+        return dataclasses.replace(found, n_images=int(n_images)) if 1 <= n_images <= MOST_IMAGES else found
 
 
 def _columns(path: Path, *vectors: object) -> Array:
