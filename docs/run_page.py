@@ -18,7 +18,7 @@ import shlex
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -35,8 +35,15 @@ def commands(code: str) -> list[str]:
     return [part.strip() for part in re.split(r"&&|\n", without_comments) if part.strip()]
 
 
-def run(text: str, name: str) -> dict[str, object]:
+def run(text: str, name: str, typed: Callable[[str], None] | None = None) -> dict[str, object]:
     """Run all blocks of a page in the current folder; returns the names that its Python blocks have made.
+
+    Parameters
+    ----------
+    text, name : str
+        Of the page.
+    typed : callable, optional
+        Runs one command; None: those of nanoBragg alone, in this process.
 
     Raises
     ------
@@ -47,7 +54,7 @@ def run(text: str, name: str) -> dict[str, object]:
     for number, (language, code) in enumerate(blocks(text), 1):
         if language == "sh":
             for command in commands(code):
-                _command(command)
+                (typed or _command)(command)
         elif code.startswith(">>>"):
             _session(code, names, f"{name}, block {number}")
         else:
