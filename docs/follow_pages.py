@@ -73,7 +73,9 @@ def main() -> int:
     pages = options.pages or every
     environment = {**os.environ, "PATH": os.pathsep.join([str(Path(options.python).parent), os.environ["PATH"]])}
     failed = []
-    for page, where in [(page, "clone") for page in pages if page in IN_THE_CLONE] + [(page, "empty") for page in pages]:
+    for page, where in [(page, "clone") for page in pages if page in IN_THE_CLONE] + [
+        (page, "empty") for page in pages
+    ]:
         with tempfile.TemporaryDirectory() as folder:
             start = time.monotonic()
             if where == "clone":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nanobragg.cli.debug import show_traceback, without_debug
+from nanobragg.cli.said import complain, listen, without_quiet
 from nanobragg.cli.streams import open_streams
 from nanobragg.errors import NanoBraggError, NanoBraggWarning, UsageError
 
@@ -40,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = without_debug(sys.argv[1:] if argv is None else list(argv))
     heard = open_streams()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", NanoBraggWarning)
+        args = without_quiet(args)
+        listen(args)
         warnings.showwarning = _Warner()
         try:
             if not heard:
@@ -53,7 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout = open(os.devnull, "w")
             return FAILED
         except (NanoBraggError, OSError) as error:
-            return _fail(f"error: {error}")
+            status = _fail(f"error: {error}")
+            if text := getattr(error, "afterwards", ""):
+                with contextlib.suppress(OSError):
+                    sys.stdout.write(text)
+                    sys.stdout.flush()
+            return status
         except ArithmeticError:
             return _fail(f"error: {_DEGENERATE}")
         except MemoryError:
@@ -123,17 +130,12 @@ class _Warner:
         text = str(message)
         if text not in self.said:
             self.said.add(text)
-            _complain(f"warning: {text}")
-
-
-def _complain(text: str) -> None:
-    sys.stdout.flush()
-    print(f"nanobragg: {' '.join(text.split())}", file=sys.stderr, flush=True)
+            complain(f"warning: {text}")
 
 
 def _fail(text: str, status: int = FAILED) -> int:
     show_traceback()
-    _complain(text)
+    complain(text)
     return status
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -289,6 +290,32 @@ def _natural(value: Any) -> Any:
     return value
 
 
+def check_keys(kind: type, path: str, data: Mapping[str, Any]) -> None:
+    """Refuse a key that is no field of a class, with a suggestion.
+
+    Raises
+    ------
+    ConfigError
+    """
+    names = {field.name for field in dataclasses.fields(kind)}
+    for key, value in data.items():
+        if key not in names:
+            near = alike(key, names)
+            shown = Braces() if isinstance(value, dict | list) else value
+            hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(names))}"
+            raise ConfigError(f"{path}.{key}" if path else key, shown, "no such field", hint)
+        part = _part(kind, key)
+        if part is not None and part is not StructureFactors and isinstance(value, dict):
+            check_keys(part, f"{path}.{key}" if path else key, value)
+
+
+class Braces:
+    """Stands in messages for a table, whose content would only be long."""
+
+    def __repr__(self) -> str:
+        return "{...}"
+
+
 def built(kind: type, path: str, data: Any) -> Any:
     """An object of a config class from plain data; unknown keys are refused with a suggestion."""
     if not isinstance(data, dict):
@@ -297,18 +324,10 @@ def built(kind: type, path: str, data: Any) -> Any:
         raise ConfigError(
             f"{path}.file", data["file"], "is the name of a file", "read it with Experiment.from_json_file"
         )
-    names = {field.name for field in dataclasses.fields(kind)}
+    check_keys(kind, path, data)
     values = {}
     for key, value in data.items():
         here = f"{path}.{key}" if path else key
-        if key not in names:
-            near = alike(key, names)
-            raise ConfigError(
-                here,
-                value,
-                "no such field",
-                f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(names))}",
-            )
         part = _part(kind, key)
         if part is None or value is None or isinstance(value, part):
             values[key] = _natural(value)

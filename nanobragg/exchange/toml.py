@@ -23,7 +23,7 @@ from nanobragg.config.image_chain.mask import Mask
 from nanobragg.config.image_chain.presets import preset
 from nanobragg.config.image_chain.readout import Readout
 from nanobragg.config.quirks import as_quirks
-from nanobragg.config.serialize import built
+from nanobragg.config.serialize import Braces, built, check_keys
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError, FileFormatError, alike
 from nanobragg.io.atomic import read_bytes
@@ -74,6 +74,9 @@ class Source(Config):
         """Read the file; names are relative to a folder."""
         name = next((name for name in _FILES if getattr(self, name) is not None), None)
         if name is None:
+            if self.default_F == 0:
+                raise ConfigError(self._path, Braces(), "holds no structure factors",
+                                  f"name a file ({' or '.join(_FILES[:-1])}), or give a default_F")  # fmt: skip
             return StructureFactors.constant(self.default_F)
         path = os.path.join(folder, getattr(self, name))
         if self.sha256 is not None and checksum(path) != self.sha256:
@@ -188,8 +191,9 @@ def _plan(data: dict[str, Any], folder: str) -> RunPlan:
         if key not in _TOP:
             near = alike(key, _TOP)
             hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(_TOP)}"
-            raise ConfigError(key, data[key], "no such table", hint)
+            raise ConfigError(key, Braces() if isinstance(data[key], dict | list) else data[key], "no such table", hint)
     data = _opened(data)
+    _check_keys(data)
     crystal = dict(_table(data, "crystal"))
     source = built(Source, Source._path, crystal.pop("structure_factors", {}))
     crystal["structure_factors"] = source.read(folder)
@@ -219,6 +223,26 @@ def _plan(data: dict[str, Any], folder: str) -> RunPlan:
             maps = {**usual.get("maps", {}), **maps}
         table = {**usual, **table, "maps": maps}
     return RunPlan(experiment, run, built(Readout, "readout", table))
+
+
+def _check_keys(data: dict[str, Any]) -> None:
+    """Refuse misspelt keys before anything that follows from them is said."""
+    crystal = dict(_table(data, "crystal"))
+    source = crystal.pop("structure_factors", {})
+    if isinstance(source, dict):
+        check_keys(Source, Source._path, source)
+    check_keys(config.Crystal, "crystal", crystal)
+    for name, kind in (
+        ("beam", config.Beam),
+        ("goniometer", config.Goniometer),
+        ("sampling", config.Sampling),
+        ("run", Run),
+    ):
+        check_keys(kind, name, _table(data, name))
+    panels = data.get("detector", {})
+    for panel in panels if isinstance(panels, list) else [panels]:
+        if isinstance(panel, dict):
+            check_keys(config.Detector, "detector", {key: value for key, value in panel.items() if key != "preset"})
 
 
 def _background(table: Any, folder: str) -> Any:

@@ -79,7 +79,7 @@ def with_flags(flags: str) -> str:
     ("-detector_abs", "-detector_abs: "), ("-dump bad.dump", "bad.dump: is not a dump"),
     ("-stol missing.stol", "missing.stol: cannot be read"),
     ("-fdet_vector 0 0 0", "must not be the zero vector"), ("-beamsize 0 -flux 1e12", "fluence infinite"),
-    ("--threads 0", "--threads 0"), ("--kernel nope", "kernel='nope'"), ("--backend nope", "backend='nope'"),
+    ("--threads 0", "--threads 0"), ("--kernel nope", "--kernel nope"), ("--backend nope", "--backend nope"),
     ("--fidelity nope", "--fidelity nope"), ("--quirks NOPE", "no such quirk"), ("--dtype int8", "--dtype int8"),
 ])  # fmt: skip
 @pytest.mark.parametrize("strict", ["", "--strict"])

@@ -167,8 +167,8 @@ HEAD = "[crystal]\nn_cells=[5,5,5]\n[crystal.unit_cell]\na=50\nb=50\nc=50\nalpha
         (HEAD + SF + "[run]\nimages=3\n", "did you mean n_images?"),
         (HEAD + SF + "[sampling]\nroi=[1,2,3,4]\n", r"roi=.*must be \[\[slow from, to\]"),
         (HEAD + SF + "[detector]\nn_fast='many'\n", "must be an integer"),
-        (HEAD, r"default_F=0.0: without reflections gives an empty image"),
-        ("beam = 3\n" + HEAD + SF, "beam=3: must be an object of fields"),
+        (HEAD, r"crystal.structure_factors=\{...\}: holds no structure factors; name a file \(mtz"),
+        ("beam = 3\n" + HEAD + SF, "beam=3: must be a table; write .beam. above its keys"),
     ],
 )  # fmt: skip
 def test_experiment_files_that_cannot_be_read(text, message):

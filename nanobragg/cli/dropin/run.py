@@ -52,7 +52,7 @@ def _simulate(line: CommandLine) -> None:
         _say(BANNER)
         if missing.what == "hkl":
             _say("ERROR: no hkl file and no dump file to read.", end="")
-        _say(USAGE_LINE + "\n\n" + help_text(), end="")
+        missing.afterwards = f"{USAGE_LINE}\n\n{help_text()}"
         raise
     output = line.output()
     chosen = engine_of(line)

@@ -362,6 +362,7 @@ OWN_OPTIONS: tuple[Flag, ...] = (
     Flag("--quirks", OWN, ("quirks",), "s", metavar="NAMES", help="exactly these quirks, comma separated; none, all"),
     Flag("--strict", OWN, ("strict",), help="refuse what the original ignores or misreads"),
     Flag("--debug", OWN, ("debug",), help="show the traceback behind an error"),
+    Flag("--quiet", OWN, ("quiet",), help="no warnings"),
     Flag("--help", OWN, ("help",), help="this text"),
     Flag("--version", OWN, ("version",), help="the version"),
 )

@@ -23,6 +23,11 @@ from nanobragg.exchange.command_line.settings import (
 from nanobragg.lazy import dataclass
 
 DEFAULT_DUMP = "Fdump.bin"
+_NO_FACTORS = (
+    "no structure factors: write -hkl FILE, --mtz FILE, --model FILE with --d-min ANGSTROM, -default_F VALUE, "
+    "or -dump FILE"
+)
+_NO_CELL = "no unit cell: write -cell A B C ALPHA BETA GAMMA, or -mat FILE; --mtz FILE and --model FILE hold one"
 
 
 class MissingInput(UsageError):
@@ -30,6 +35,8 @@ class MissingInput(UsageError):
 
     def __init__(self, what: str, text: str) -> None:
         self.what = what
+        self.afterwards = ""
+        """what is printed after the message"""
         super().__init__(text)
 
 
@@ -259,6 +266,12 @@ def require_inputs(line: CommandLine) -> None:
     get = line.settings.get
     dump_ok = os.path.exists(line.dump_file) if not line.strict else "dump" in line.settings
     if "hkl" not in line.settings and get("default_F", 0.0) == 0 and not dump_ok:
-        raise MissingInput("hkl", "no structure factors: write -hkl FILE, -default_F VALUE, or -dump FILE")
+        raise MissingInput(
+            "hkl",
+            _NO_FACTORS,
+        )
     if "mat" not in line.settings and not (get("cell") and line.settings.cell[0] != 0):
-        raise MissingInput("cell", "no unit cell: write -cell A B C ALPHA BETA GAMMA, or -mat FILE")
+        raise MissingInput(
+            "cell",
+            _NO_CELL,
+        )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from nanobragg.cli.debug import show_traceback
 from nanobragg.cli.dropin.named_flags import in_flags
+from nanobragg.cli.said import complain
 from nanobragg.errors import ConfigError, NanoBraggError, UsageError
 from nanobragg.exchange.command_line.reading import read_command
 
@@ -69,6 +69,5 @@ def _in_flags(args: Sequence[str], error: ConfigError) -> NanoBraggError:
 
 def _complain(error: Exception, status: int) -> int:
     show_traceback()
-    sys.stdout.flush()
-    print(f"nanobragg: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    complain(f"error: {error}")
     return status
