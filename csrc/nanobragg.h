@@ -364,6 +364,8 @@ NB_WARN_UNUSED int nb_prescan(const nb_scene *scene, int64_t pixel_begin, int64_
 /* simd.c: the sum of the solid angles of pixels, layers and sub-pixels [sr]. */
 NB_WARN_UNUSED int nb_solid_angles(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int32_t n_layers,
                                    int32_t n_sub, double *sum);
+NB_WARN_UNUSED int nb_solid_angles_with(const nb_scene *scene, nb_kernel kernel, int64_t pixel_begin, int64_t pixel_end,
+                                        int32_t n_layers, int32_t n_sub, double *sum);
 
 /* hkl_text.c */
 int64_t nb_read_plain_hkl(const char *data, int64_t length, int64_t capacity, int64_t *hkl, double *amplitude,

@@ -160,9 +160,20 @@ int nb_add_background_with(const nb_background *background, nb_kernel kernel, in
  */
 int nb_solid_angles(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, int32_t n_layers, int32_t n_sub,
                     double *sum) {
+    return nb_solid_angles_with(scene, widest(), pixel_begin, pixel_end, n_layers, n_sub, sum);
+}
+
+/* The same by the instructions of a kernel; every one gives the same bits.
+ *
+ * Returned: NB_ERR_KERNEL for a kernel that is not available
+ */
+int nb_solid_angles_with(const nb_scene *scene, nb_kernel kernel, int64_t pixel_begin, int64_t pixel_end,
+                         int32_t n_layers, int32_t n_sub, double *sum) {
+    if (!nb_kernel_available(kernel)) return NB_ERR_KERNEL;
     if (scene == NULL || sum == NULL) return NB_ERR_NULL_ARGUMENT;
     if (pixel_begin < 0 || pixel_end < pixel_begin || pixel_end > scene->n_pixels) return NB_ERR_PIXEL_RANGE;
     if (n_layers > scene->n_layers || n_sub > scene->oversample) return NB_ERR_TOO_LARGE;
-    KERNELS[widest()].solid_angles(scene, pixel_begin, pixel_end, n_layers, n_sub, sum);
+    KERNELS[kernel == NB_KERNEL_FAST ? widest() : kernel].solid_angles(scene, pixel_begin, pixel_end, n_layers, n_sub,
+                                                                       sum);
     return NB_OK;
 }

@@ -57,6 +57,17 @@ static void test_odd_numbers(nb_kernel kernel) {
             CHECK(nb_add_background_with(&b, kernel, N, NULL, -1, photons, &beyond) == NB_ERR_PIXEL_RANGE);
         }
     CHECK(nb_add_background_with(NULL, kernel, 0, NULL, 0, NULL, NULL) == NB_ERR_NULL_ARGUMENT);
+    double photons[N] = {0.0};
+    int64_t beyond;
+    nb_background b = body(0, 1);
+    CHECK(nb_add_background_with(&b, kernel, N, NULL, 0, photons, NULL) == NB_ERR_NULL_ARGUMENT);
+    CHECK(nb_add_background_with(&b, kernel, N, NULL, 0, NULL, &beyond) == NB_ERR_NULL_ARGUMENT);
+    b.n_index = 0;
+    CHECK(nb_add_background_with(&b, kernel, N, NULL, 0, photons, &beyond) == NB_ERR_BELOW_ONE);
+    b = body(0, 0), b.oversample = 0;
+    CHECK(nb_add_background_with(&b, kernel, N, NULL, 0, photons, &beyond) == NB_ERR_BELOW_ONE);
+    b = body(0, 0), b.n_fast = 0;
+    CHECK(nb_add_background_with(&b, kernel, N, NULL, 0, photons, &beyond) == NB_ERR_BELOW_ONE);
 }
 
 /* Every kernel against the scalar one; pixels in any order, in a row, and alone. */
@@ -67,6 +78,7 @@ static void test_kernels(nb_kernel kernel) {
     for (int form = 0; form < 16; form++) {
         nb_background b = body(form & 1, form & 2);
         b.n_sources = form & 4 ? N_RAYS : 1;
+        b.point_pixel = (form & 5) == 5;
         if (form & 8) b.sensor_depth = b.depth = b.stop_radius = 0.0, b.oversample = 1, b.polarized = 0;
         double expected[N] = {0.0}, photons[N] = {0.0}, all[1000] = {0.0}, one;
         int64_t beyond[3], most = 0;

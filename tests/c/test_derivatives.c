@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { MOST_FIELDS = 32, MOST_VALUES = SMALL_TABLE * SMALL_TABLE * SMALL_TABLE, TANGENTS = 9 };
+enum { MOST_FIELDS = 32, MOST_PIXELS = 320, MOST_VALUES = SMALL_TABLE * SMALL_TABLE * SMALL_TABLE, TANGENTS = 9 };
 
 static unsigned long long seed = 11;
 
@@ -157,34 +157,57 @@ static double tangent_along(const nb_scene *c, const fields *gradient, const fie
     return sum;
 }
 
-static void test_scene(small_scene *s, int *compared) {
-    static fields tangents, gradient, of_kernel;
+/* Central differences along the first tangent; a nearest index or the edge of the table may lie between. */
+static void compare_differences(const small_scene *s, const fields *tangents, const double *out, int *compared) {
     static small_scene ahead, behind;
     const nb_scene *c = &s->scene;
-    double out[TANGENTS * SMALL_PIXELS], by_kernel[TANGENTS * SMALL_PIXELS], cotangent[SMALL_PIXELS];
+    const int64_t n = c->n_pixels;
     double up[SMALL_PIXELS], down[SMALL_PIXELS], image[SMALL_PIXELS];
+    CHECK(nb_render(c, 0, n, image, NULL) == NB_OK);
+    moved(s, tangents, 1e-4, &ahead);
+    moved(s, tangents, -1e-4, &behind);
+    CHECK(nb_render(&ahead.scene, 0, n, up, NULL) == NB_OK && nb_render(&behind.scene, 0, n, down, NULL) == NB_OK);
+    for (int64_t i = 0; i < n; i++) {
+        const double step = (up[i] - down[i]) / 2e-4, bend = fabs(up[i] - 2.0 * image[i] + down[i]) / 1e-4;
+        const double scale = largest(out, n) + largest(image, n);
+        if (bend > 1e-3 * scale) continue;
+        CHECK_CLOSE(out[i], step, 2e-3 * scale); /* 4.3e-4 over four seeds */
+        ++*compared;
+    }
+}
+
+/* What a kernel says of the fields in `wanted` is what the scalar one says. */
+static void compare_kernel(const nb_scene *c, nb_kernel kernel, const fields *tangents, const double *out,
+                           const double *cotangent, const fields *gradient) {
+    static fields wanted;
+    static double by_kernel[TANGENTS * MOST_PIXELS], image[MOST_PIXELS];
+    const int64_t n = c->n_pixels;
+    const double scale = largest(out, TANGENTS * n);
+    CHECK(nb_render(c, 0, n, image, NULL) == NB_OK);
+    CHECK(nb_push_forward(c, kernel, 0, n, TANGENTS, &tangents->named, by_kernel, n, NULL) == NB_OK);
+    for (int64_t i = 0; i < TANGENTS * n; i++)
+        CHECK_CLOSE(by_kernel[i], out[i], 1e-9 * scale); /* 1.4e-11 */
+    clear(&wanted, chance(0.5) ? 0.0 : 0.4);
+    CHECK(nb_pull_back(c, kernel, 0, n, cotangent, &wanted.named, NULL) == NB_OK);
+    for (int i = 0; i < n_fields(); i++) {
+        const int64_t m = nb_gradient_size(c, i);
+        double most = largest(gradient->values[i], m);
+        if (!strcmp(nb_gradient_name(i), "weight")) most += 1e-6 * largest(image, n); /* shares of a sum: they cancel */
+        for (int64_t j = 0; is_there(&wanted, i) && j < m; j++)
+            CHECK_CLOSE(wanted.values[i][j], gradient->values[i][j], 1e-8 * most); /* 2.2e-10 */
+    }
+}
+
+/* <c, J t> = <J* c, t>, by every kernel; `small`: where differences can be taken, or NULL. */
+static void test_scene(const nb_scene *c, const small_scene *small, int *compared) {
+    static fields tangents, gradient;
+    static double out[TANGENTS * MOST_PIXELS], cotangent[MOST_PIXELS];
     CHECK(nb_scene_validate(c, NULL) == NB_OK && nb_adjoint_obstacle(c) == NULL);
     const int64_t n = c->n_pixels;
     clear(&tangents, chance(0.5) ? 0.0 : 0.4);
     draw_tangents(c, &tangents);
     CHECK(nb_push_forward(c, NB_KERNEL_SCALAR, 0, n, TANGENTS, &tangents.named, out, n, NULL) == NB_OK);
-
-    /* central differences; where a pass crosses d_min, a lobe's edge or a node of the table, there is no derivative */
-    CHECK(nb_render(c, 0, n, image, NULL) == NB_OK);
-    if (c->shape != NB_TOPHAT && c->d_min == 0.0) {
-        moved(s, &tangents, 1e-4, &ahead);
-        moved(s, &tangents, -1e-4, &behind);
-        CHECK(nb_render(&ahead.scene, 0, n, up, NULL) == NB_OK && nb_render(&behind.scene, 0, n, down, NULL) == NB_OK);
-        for (int64_t i = 0; i < n; i++) {
-            const double step = (up[i] - down[i]) / 2e-4, bend = fabs(up[i] - 2.0 * image[i] + down[i]) / 1e-4;
-            const double scale = largest(out, n) + largest(image, n);
-            if (bend > 1e-3 * scale) continue;       /* a nearest index, or the edge of the table, lies between */
-            CHECK_CLOSE(out[i], step, 2e-3 * scale); /* 4.3e-4 over four seeds */
-            ++*compared;
-        }
-    }
-
-    /* <c, J t> = <J* c, t> */
+    if (small != NULL && c->shape != NB_TOPHAT && c->d_min == 0.0) compare_differences(small, &tangents, out, compared);
     for (int64_t i = 0; i < n; i++)
         cotangent[i] = i % 3 == 1 ? 0.0 : between(-1, 1);
     clear(&gradient, 0.0);
@@ -196,23 +219,44 @@ static void test_scene(small_scene *s, int *compared) {
         CHECK_CLOSE(tangent_along(c, &gradient, &tangents, k, &size), forward,
                     1e-11 * (size + fabs(forward))); /* 2.9e-13 */
     }
-
     for (nb_kernel kernel = NB_KERNEL_SCALAR + 1; kernel < NB_N_KERNELS; kernel++) {
-        if (!nb_kernel_available(kernel)) continue;
-        CHECK(nb_push_forward(c, kernel, 0, n, TANGENTS, &tangents.named, by_kernel, n, NULL) == NB_OK);
-        const double scale = largest(out, TANGENTS * n);
-        for (int64_t i = 0; i < TANGENTS * n; i++)
-            CHECK_CLOSE(by_kernel[i], out[i], 1e-9 * scale); /* 1.4e-11 */
-        clear(&of_kernel, chance(0.5) ? 0.0 : 0.4);
-        CHECK(nb_pull_back(c, kernel, 0, n, cotangent, &of_kernel.named, NULL) == NB_OK);
-        for (int i = 0; i < n_fields(); i++) {
-            const int64_t m = nb_gradient_size(c, i);
-            double most = largest(gradient.values[i], m);
-            if (!strcmp(nb_gradient_name(i), "weight"))
-                most += 1e-7 * largest(image, n); /* a share of a sum: they cancel */
-            for (int64_t j = 0; is_there(&of_kernel, i) && j < m; j++)
-                CHECK_CLOSE(of_kernel.values[i][j], gradient.values[i][j], 1e-8 * most); /* 2.2e-10 */
+        if (nb_kernel_available(kernel)) compare_kernel(c, kernel, &tangents, out, cotangent, &gradient);
+    }
+}
+
+/* Long rows, and spots that most of their pixels are far from: those are passed over. */
+static void test_small_spots(void) {
+    enum { FAST = MOST_PIXELS / 2, PHI = 40 };
+    static small_scene s;
+    static int64_t pixels[MOST_PIXELS];
+    static double orientations[PHI][2][9];
+    for (int round = 0; round < 40; round++) {
+        make_small_scene(&s);
+        nb_scene *c = &s.scene;
+        c->n_fast = FAST, c->n_slow = 2, c->n_pixels = c->n_fast * c->n_slow;
+        for (int i = 0; i < MOST_PIXELS; i++)
+            pixels[i] = i;
+        c->pixels = pixels, c->interpolation_off[0] = c->n_pixels;
+        c->pixel_size[0] = c->pixel_size[1] = chance(0.5) ? 1e-4 : 1e-3;
+        c->shape = chance(0.5) ? NB_GAUSS : NB_TOPHAT;
+        for (int i = 0; i < 3; i++)
+            c->n_cells[i] = 2.0 + 20.0 * test_uniform(&seed);
+        c->has_block_matrix = 0, c->oversample = 1, c->tricubic = chance(0.3), c->n_domains = 2;
+        c->n_phi = chance(0.5) ? PHI : 2;
+        for (int at = 0; at < PHI; at++) {
+            for (int domain = 0; domain < 2; domain++) {
+                double *cell = orientations[at][domain];
+                memcpy(cell, s.orientations[0][0], sizeof orientations[at][domain]);
+                for (int i = 0; i < 9; i++)
+                    cell[i] += 5e-11 * (double)at + between(-2e-11, 2e-11);
+            }
         }
+        c->orientations = &orientations[0][0][0];
+        if (chance(0.4)) {
+            c->f_table = NULL, c->n_hkl[0] = c->n_hkl[1] = c->n_hkl[2] = 0, c->tricubic = 0;
+            if (chance(0.3)) c->default_F = 0.0;
+        }
+        test_scene(c, NULL, NULL);
     }
 }
 
@@ -221,7 +265,7 @@ static void test_scenes_of_every_kind(void) {
     int compared = 0;
     for (int round = 0; round < 300; round++) {
         make_scene(&s);
-        test_scene(&s, &compared);
+        test_scene(&s.scene, &s, &compared);
     }
     CHECK(compared > 300);
 }
@@ -294,6 +338,7 @@ static void test_calls_that_cannot_be_served(void) {
 
 int main(void) {
     test_scenes_of_every_kind();
+    test_small_spots();
     test_calls_that_cannot_be_served();
     return check_result();
 }

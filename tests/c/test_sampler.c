@@ -60,7 +60,36 @@ static void test_quantile(void) {
     CHECK(fabs(nb_normal_quantile(1e-20) + 9.2623400897984076) < 1e-14);
 }
 
+/* Mean and variance are the mean, and so are the deviates below it; by inversion, by rejection and from the normal. */
+static void test_moments(void) {
+    enum { N = 100000 };
+    static double mean[N], out[N];
+    const nb_stream stream = {3, 1, 0, 0, 0};
+    const double means[] = {0.5, 17.9, 18.1, 30.0, 1e4};
+    for (int m = 0; m < 5; m++) {
+        double sum = 0.0, squares = 0.0;
+        for (int i = 0; i < N; i++)
+            mean[i] = means[m];
+        CHECK(nb_sample_poisson(&stream, 0, N, mean, out) == NB_OK);
+        for (int i = 0; i < N; i++) {
+            CHECK(out[i] >= 0.0 && out[i] == floor(out[i]));
+            sum += out[i] - means[m], squares += (out[i] - means[m]) * (out[i] - means[m]);
+        }
+        CHECK_CLOSE(sum / N, 0.0, 5.0 * sqrt(means[m] / N));
+        CHECK_CLOSE(squares / N / means[m], 1.0, 5.0 * sqrt((2.0 + 1.0 / means[m]) / N)); /* 5 standard errors */
+    }
+    double normal[1000];
+    CHECK(nb_sample_normal(&stream, 5, 1000, normal) == NB_OK && isfinite(normal[999]));
+    CHECK(nb_sample_uniform(NULL, 0, 0, NULL) == NB_ERR_NULL_ARGUMENT);
+    CHECK(nb_sample_uniform(&stream, 0, 1, NULL) == NB_ERR_NULL_ARGUMENT);
+    CHECK(nb_sample_uniform(&stream, 0, 0, NULL) == NB_OK);
+    CHECK(nb_sample_poisson(NULL, 0, 0, NULL, NULL) == NB_ERR_NULL_ARGUMENT);
+    CHECK(nb_sample_poisson(&stream, 0, 1, mean, NULL) == NB_ERR_NULL_ARGUMENT);
+    CHECK(nb_sample_poisson(&stream, 0, 0, NULL, NULL) == NB_OK);
+}
+
 int main(void) {
+    test_moments();
     test_known_answers();
     test_one_by_one();
     test_odd_means();

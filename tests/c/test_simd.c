@@ -200,8 +200,30 @@ static void test_what_is_not_covered(void) {
     CHECK(nb_simd_obstacle(c) != NULL);
     c = wide_scene(), c->shape = NB_ROUND, c->fudge = -1.0;
     CHECK(nb_simd_obstacle(c) != NULL);
+    for (nb_kernel kernel = NB_KERNEL_SCALAR + 1; kernel < NB_N_KERNELS; kernel++)
+        CHECK(nb_render_with(c, kernel, 0, 1, s.image, NULL) == NB_ERR_KERNEL);
+    c = wide_scene(), c->n_cells[1] = 2e6;
+    CHECK(nb_simd_obstacle(c) != NULL);
     CHECK(nb_render_with(c, NB_N_KERNELS, 0, 1, s.image, NULL) == NB_ERR_KERNEL);
-    CHECK(nb_kernel_name(NB_N_KERNELS) == NULL);
+    CHECK(nb_kernel_name(NB_N_KERNELS) == NULL && nb_kernel_name((nb_kernel)-1) == NULL);
+    CHECK(!nb_kernel_available((nb_kernel)-1) && !nb_kernel_available(NB_N_KERNELS));
+}
+
+/* Lattice factors are left to the scalar kernel where the original's are noise: by shape, quirk and number of cells. */
+static void test_what_is_left(void) {
+    nb_scene *c = wide_scene();
+    const uint32_t noise[] = {0, NB_SINCG_ROUNDOFF, NB_SINC3_CANCELLATION, NB_SINCG_ROUNDOFF | NB_SINC3_CANCELLATION};
+    for (int shape = NB_SQUARE; shape < NB_N_SHAPES; shape++) {
+        for (int i = 0; i < 4; i++) {
+            for (int powers = 0; powers < 2; powers++) {
+                c->shape = shape, c->quirks = noise[i];
+                for (int k = 0; k < 3; k++)
+                    c->n_cells[k] = powers ? 4.0 : 5.0;
+                const int left = shape == NB_ROUND ? i >= 2 : shape == NB_SQUARE && i % 2 && !powers;
+                CHECK((nb_simd_exception(c)[0] != 0) == left);
+            }
+        }
+    }
 }
 
 static void test_cancelled(void) {
@@ -222,6 +244,7 @@ int main(void) {
     test_noise();
     test_interpolated();
     test_what_is_not_covered();
+    test_what_is_left();
     test_cancelled();
     return check_result();
 }

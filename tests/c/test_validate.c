@@ -142,6 +142,23 @@ static void test_accepted(void) {
     CHECK(nb_scene_validate(NULL, &fault) == NB_ERR_NULL_ARGUMENT);
 }
 
+/* Counts that each of them allows, and together give more terms than can be counted. */
+static void test_many(void) {
+    enum { MANY = 50000 };
+    static double incident[3 * MANY], wavelength[MANY], weight[MANY], orientations[9 * MANY];
+    nb_scene *c = &s.scene;
+    for (int i = 0; i < MANY; i++)
+        incident[3 * i] = 1.0, wavelength[i] = 1e-10, weight[i] = 1.0;
+    c->n_sources = c->n_domains = MANY, c->n_phi = 1, c->oversample = 1;
+    c->incident = incident, c->wavelength = wavelength, c->weight = weight, c->orientations = orientations;
+    CHECK(nb_scene_validate(c, &fault) == NB_ERR_TOO_LARGE && !strcmp(fault.field, "steps"));
+    c->n_sources = 40000, c->oversample = 2;
+    CHECK(nb_scene_validate(c, &fault) == NB_ERR_TOO_LARGE && !strcmp(fault.field, "steps"));
+    c->oversample = 1;
+    CHECK(nb_scene_validate(c, &fault) == NB_OK);
+    make_small_scene(&s);
+}
+
 /* Every code has a text of its own that ends with its symbol. */
 static void test_texts(void) {
     const int codes[] = {0, -101, -102, -103, -104, -201, -202, -203, -204, -205, -206, -207, -208, -301, -302, -303};
@@ -163,6 +180,7 @@ int main(void) {
     test_crystal();
     test_sampling();
     test_accepted();
+    test_many();
     test_texts();
     return check_result();
 }
