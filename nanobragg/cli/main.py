@@ -95,6 +95,7 @@ _WORDS = {
     "predict": ("nanobragg.cli.words.predict", "run_predict"),
     "index": ("nanobragg.cli.words.index", "run_index"),
     "refine": ("nanobragg.cli.words.refine", "run_refine"),
+    "completion": ("nanobragg.cli.completion", "run_completion"),
     "noisify": ("nanobragg.cli.companions.noisify", "run_noisify"),
     "nonbragg": ("nanobragg.cli.companions.nonbragg", "run_nonbragg"),
 }
@@ -112,6 +113,8 @@ def _dispatch(args: list[str]) -> int:
         raise UsageError(
             f"{word!r} is not a subcommand; there is {', '.join(_WORDS)}; flags begin with a dash, see nanoBragg --help"
         )
+    if word == "completion":  # which asks every word for its options
+        return _loaded(_WORDS[word])(args[1:], {name: _loaded(place) for name, place in _WORDS.items()})
     return _loaded(_WORDS[word])(args[1:])
 
 

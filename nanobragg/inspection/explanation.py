@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import field, replace
+from typing import TypeVar
 
 from nanobragg.backends import DEFAULT_BACKEND
 from nanobragg.config import Experiment
+from nanobragg.config.quirks import Quirk
+from nanobragg.derivation import panels
 from nanobragg.derivation.decisions.notes import Decision, Ineffective
 from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.resolve import resolve
@@ -20,6 +23,8 @@ from nanobragg.inspection.foresight.plausible import decided_doubts, typed_doubt
 from nanobragg.inspection.quirk_cost import QuirkCost, quirk_costs
 from nanobragg.inspection.triggers import Trigger, triggered
 from nanobragg.lazy import dataclass
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -89,21 +94,27 @@ def explain(experiment: Experiment, *, measure: bool = False) -> Explanation:
     experiment : Experiment
         What would be simulated.
     measure : bool
-        Also render a coarse grid of pixels without each quirk in turn, and say what it costs.
+        Also render a coarse grid of pixels without each quirk in turn, and say what it costs; of several panels, where it
+        costs most.
 
     Returns
     -------
     Explanation
-        A record; ``print(explain(experiment))`` shows it.
+        A record; ``print(explain(experiment))`` shows it. Of a detector of several panels, which are decided one by one:
+        counts, time and memory of all; what is decided alike for all of them stands there once.
     """
-    d = derivation(resolve(experiment))
-    found = triggered(d)
-    costs = quirk_costs(experiment, [trigger.quirk for trigger in found]) if measure else []
-    return explanation_of(d, found, engine(DEFAULT_BACKEND), costs=costs)
+    parts = [derivation(resolve(part)) for part in panels.experiments(experiment)]
+    found = list({trigger.quirk: trigger for d in reversed(parts) for trigger in reversed(triggered(d))}.values())[::-1]
+    costs: dict[Quirk, QuirkCost] = {}
+    for part in panels.experiments(experiment) if measure else ():
+        for cost in quirk_costs(part, [trigger.quirk for trigger in found]):
+            known = costs.get(cost.quirk)
+            costs[cost.quirk] = cost if known is None or cost.rms > known.rms else known
+    return explanation_of(parts, found, engine(DEFAULT_BACKEND), costs=list(costs.values()))
 
 
 def explanation_of(
-    d: Derivation,
+    parts: Sequence[Derivation],
     found: Sequence[Trigger],
     chosen: Engine,
     *,
@@ -111,22 +122,47 @@ def explanation_of(
     doubts: Sequence[str] | None = None,
     name: Name = str,
 ) -> Explanation:
-    """The record for an experiment that was derived already, to be rendered by an engine.
+    """The record for an experiment whose parts, one a panel, were derived already, to be rendered by an engine.
 
     Doubts about typed values, and the words for fields, are those of Python unless they are given.
     """
-    scene, notes, typed = d.scene, d.decided.notes, d.decided.typed
-    found_cost = estimate([d.decided], [scene], chosen, probe=True)
-    told = [str(doubt) for doubt in typed_doubts(typed)] if doubts is None else list(doubts)
-    told = told or decided_doubts([d.decided])
-    told += filter(None, [long_run(found_cost, [d.decided], [scene], name)])
-    sizes = len(d.scenes)
+    decided, scenes = [d.decided for d in parts], [d.scene for d in parts]
+    found_cost = estimate(decided, scenes, chosen, probe=True)
+    told = [str(doubt) for one in decided for doubt in typed_doubts(one.typed)] if doubts is None else list(doubts)
+    told = told or decided_doubts(decided)
+    told += filter(None, [long_run(found_cost, decided, scenes, name)])
+    sizes, alike = len(parts[0].scenes), {tuple(loops(scene).items()) for scene in scenes}
     return Explanation(
-        d.experiment, notes.decisions, notes.ineffective, list(found), scene.n_pixels, sizes * scene.evaluations,
-        chosen.kernel(scene), gradients(scene), {"sizes": sizes, **loops(scene)},
-        None if found_cost.seconds is None else sizes * found_cost.seconds,
-        found_cost.threads, list(costs), found_cost.bytes, told, sampling(d),
+        _whole(parts), _decisions(parts), _once(note for one in decided for note in one.notes.ineffective), list(found),
+        sum(scene.n_pixels for scene in scenes), sizes * sum(scene.evaluations for scene in scenes),
+        "; ".join(_once(chosen.kernel(scene) for scene in scenes)), "; ".join(_once(gradients(scene) for scene in scenes)),
+        {"sizes": sizes, **loops(scenes[0])} if len(alike) == 1 else {},
+        None if found_cost.seconds is None else sizes * found_cost.seconds, found_cost.threads, list(costs), found_cost.bytes,
+        _once(told), _once(text for d in parts for text in sampling(d)),
     )  # fmt: skip
+
+
+def _once(values: Iterable[T]) -> list[T]:
+    """Values in order, of those that read alike the first."""
+    return list({str(value): value for value in reversed(list(values))}.values())[::-1]
+
+
+def _whole(parts: Sequence[Derivation]) -> Experiment:
+    """The decided experiment with all its panels."""
+    first = parts[0].experiment
+    return first if len(parts) == 1 else replace(first, detector=tuple(d.experiment.detector for d in parts))
+
+
+def _decisions(parts: Sequence[Derivation]) -> list[Decision]:
+    """The decisions, each with the panels that it was made for where it was not made for all of them."""
+    made: dict[tuple[str, str, str], tuple[Decision, list[int]]] = {}
+    for i, d in enumerate(parts):
+        for one in d.decided.notes.decisions:
+            made.setdefault((one.path, str(one.value), one.rule), (one, []))[1].append(i)
+    return [
+        one if len(where) == len(parts) else replace(one, rule=f"{one.rule}; panels {', '.join(map(str, where))}")
+        for one, where in made.values()
+    ]
 
 
 def gradients(scene: Scene) -> str:

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from small import small
 from tool_cases import args_of, in_case_folder
 
 import nanobragg as nb
@@ -192,3 +193,25 @@ def test_command(capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch) -> N
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_panels_are_explained_together() -> None:
+    """Counts of all panels; what is decided alike stands there once, what is not names its panels."""
+    near, far = (
+        nb.Detector(n_fast=30, n_slow=20, pixel_size_mm=0.1, distance_mm=distance) for distance in (50.0, 400.0)
+    )
+    one = small().replace("sampling.oversample", None)
+    panels = one.replace(detector=(near, near, far)).with_fidelity("reference")
+    alone = [nb.explain(panels.replace(detector=panel)) for panel in (near, near, far)]
+    found = nb.explain(panels)
+    assert found.pixels == 3 * 600 and found.evaluations == sum(part.evaluations for part in alone)
+    assert len(found.experiment.detector) == 3
+    oversample = {d.value: d.rule for d in found.decisions if d.path == "sampling.oversample"}
+    assert oversample.keys() == {alone[0].experiment.sampling.oversample, alone[2].experiment.sampling.oversample}
+    if len(oversample) > 1:
+        assert "panels 0, 1" in oversample[alone[0].experiment.sampling.oversample]
+    texts = [f"{d.path} {d.value} {d.rule}" for d in found.decisions]
+    assert len(texts) == len(set(texts)) < sum(len(part.decisions) for part in alone)
+    assert {t.quirk for t in found.quirks} == {t.quirk for part in alone for t in part.quirks}
+    assert len({t.quirk for t in found.quirks}) == len(found.quirks)
+    assert "rendered pixels: 1800" in str(found)

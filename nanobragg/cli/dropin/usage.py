@@ -30,6 +30,7 @@ SUBCOMMANDS = {
     "predict": "the reflections that an image holds: where, how bright, how complete; a file of them",
     "index": "the orientation of a crystal of known cell from an image, without a start; several lattices",
     "refine": "orientation, cell, mosaicity, scale, geometry from the pixels of an image, with errors",
+    "completion": "a script with which bash or zsh complete words, flags and options",
     "noisify": "the companion noisify with its own flags: noise and point spread on a float image",
     "nonbragg": "the companion nonBragg with its own flags: scattering of water, air, ice, any amorphous body",
 }
@@ -39,7 +40,7 @@ def help_text() -> str:
     """Everything that the command takes, grouped, with units and defaults."""
     lines = [
         USAGE_LINE + " [flags]",
-        *(f"       nanoBragg {name:<9}{text}" for name, text in SUBCOMMANDS.items()),
+        *(f"       nanoBragg {name:<12}{text}" for name, text in SUBCOMMANDS.items()),
         "",
         "Simulates the diffraction of a nanocrystal, pixel by pixel, on an absolute scale. A source of structure factors",
         "(-hkl, -dump, -default_F, --mtz, --model) and of a unit cell (-cell, -mat, --mtz, --model) are required. The physics",

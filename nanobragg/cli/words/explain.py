@@ -90,7 +90,7 @@ def explain_flags(flags: Sequence[str], *, measure: bool = False) -> tuple[list[
 
         costs = quirk_costs(experiment, [trigger.quirk for trigger in found], without)
     explanation = explanation_of(
-        d,
+        [d],
         found,
         chosen,
         costs=costs,

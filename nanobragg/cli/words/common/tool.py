@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from nanobragg.cli.debug import show_traceback
 from nanobragg.cli.dropin.named_flags import in_flags
 from nanobragg.cli.said import complain
+from nanobragg.cli.words.common.listing import Listing
 from nanobragg.errors import ConfigError, NanoBraggError, UsageError
 from nanobragg.exchange.command_line.reading import read_command
 
@@ -16,7 +16,7 @@ AGREE, DIFFER, WRONG_USAGE, RUNNER_FAILED = 0, 1, 2, 3
 """Exit status."""
 
 
-class Options(argparse.ArgumentParser):
+class Options(Listing):
     """Options of a subcommand; a mistake is a `UsageError`."""
 
     def __init__(self, name: str, summary: str, tail: str = "-- FLAGS") -> None:

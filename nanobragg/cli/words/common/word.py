@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from nanobragg.cli.words.common.listing import Listing
 from nanobragg.errors import UsageError
 
 
-class Words(argparse.ArgumentParser):
+class Words(Listing):
     """Options of a subcommand."""
 
     def __init__(self, name: str, summary: str, epilog: str = "") -> None:
