@@ -11,7 +11,17 @@ import pytest
 import nanobragg as nb
 from nanobragg.cli.main import main
 from nanobragg.io import read_image
-from tests.field.field_inputs import DIRECTION, FIELD, TEMPLATE, TO_DIALS, assert_panel, refusal, spindle, warned
+from tests.field.field_inputs import (
+    DIRECTION,
+    FIELD,
+    TEMPLATE,
+    TO_DIALS,
+    assert_panel,
+    refusal,
+    spindle,
+    vectors,
+    warned,
+)
 
 AXES = FIELD / "f11_minicbf_axis"
 MESSAGES = FIELD / "f13_messages"
@@ -176,3 +186,18 @@ def test_pixels_in_the_scheme_packed():
     path = FIELD / "m09_packed" / "packed_0001.cbf"
     assert_the_small_pilatus(nb.Experiment.from_image(path, TEMPLATE))
     np.testing.assert_array_equal(read_image(path).ravel(), np.arange(3000) % 11)
+
+
+def test_a_detector_that_swings(tmp_path):
+    """TWOTHETA turns the whole detector upwards about the sample, with a warning: the header says neither axis nor center."""
+    header = (FIELD / "f14_lists_and_headers" / "lf_0001.img").read_bytes()
+    path = tmp_path / "swing_0001.img"
+    path.write_bytes(header.replace(b"TWOTHETA=0.0", b"TWOTHETA=15 ", 1))
+    with warned() as texts:
+        found = nb.Experiment.from_image(path, template=TEMPLATE).detector
+    assert any("swing_0001.img: TWOTHETA=15: taken as a swing upwards" in text for text in texts)
+    c, s = np.cos(np.radians(15)), np.sin(np.radians(15))
+    origin, fast, slow = vectors(found, TO_DIALS)
+    np.testing.assert_allclose(origin, (-3.2, 2.5 * c + 200 * s, 2.5 * s - 200 * c), atol=LENGTH)
+    np.testing.assert_allclose(fast, (1, 0, 0), atol=DIRECTION)
+    np.testing.assert_allclose(slow, (0, -c, -s), atol=DIRECTION)

@@ -374,9 +374,13 @@ def test_mosflm_files(tmp_path):
     exact = of_experiment(base).a_star
     assert np.abs(of_experiment(eight).a_star - exact).max() < 1e-8  # what 8 decimals hold
     text = (tmp_path / "x.mat").read_text().splitlines()
-    (tmp_path / "y.mat").write_text("\n".join([*text[:3], "  0.5 0.0 0.0", *text[4:]]))
-    with pytest.raises(FileFormatError, match=r"has missets 0.5 0 0"):
-        nb.Experiment.from_mosflm(tmp_path / "y.mat", base)
+    (tmp_path / "y.mat").write_text("\n".join([*text[:3], "  0.5 -1.0 2.0", *text[4:]]))
+    with pytest.warns(NanoBraggWarning, match=r"y.mat: the missets 0.5 -1 2 degrees turn the crystal"):
+        missed = nb.Experiment.from_mosflm(tmp_path / "y.mat", base)
+    again = dataclasses.replace(eight.crystal, misset_deg=(0.5, -1.0, 2.0))
+    np.testing.assert_allclose(
+        of_experiment(missed).a_star, of_experiment(eight.replace(crystal=again)).a_star, atol=1e-12
+    )
     with pytest.raises(ConfigError, match=r"wavelength_angstrom"):
         nb.Experiment.from_mosflm(tmp_path / "x.mat")
 

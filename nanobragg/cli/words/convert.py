@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -140,20 +141,30 @@ def _geometry_of_images(typed: Any) -> Any:
 
 
 def _images(paths: Sequence[str], geometry: Any) -> Iterator[Any]:
-    """All images of all files; panels of an NXmx file are taken apart again."""
+    """All images of all files, those of several panels taken apart."""
     for path in paths:
         if image_format(path) != "nxmx":
-            yield read_image(path)
+            yield _panels(path, read_image(path), geometry)
             continue
         with open_hdf5(path) as file:
             data = find_data(path, file)
             for i in range(len(data)):
-                frame = read_frame(path, data, i + 1)
-                if geometry is None or len(geometry.panels) < 2:
-                    yield frame
-                    continue
-                parts, start = [], 0
-                for panel in geometry.panels:
-                    parts.append(frame[start : start + panel.n_slow, : panel.n_fast])
-                    start += panel.n_slow
-                yield parts
+                yield _panels(path, read_frame(path, data, i + 1), geometry)
+
+
+def _panels(path: str, frame: Any, geometry: Any) -> Any:
+    """The parts of an image that are its panels: where the geometry says, else below each other."""
+    if geometry is None or len(geometry.panels) < 2:
+        return frame
+    places = [panel.image_offset for panel in geometry.panels]
+    stacked = len(set(places)) < len(places)
+    if stacked:
+        rows = itertools.accumulate((panel.n_slow for panel in geometry.panels), initial=0)
+        *places, (_, last) = ((0, row) for row in rows)
+    parts = [frame[s : s + panel.n_slow, f : f + panel.n_fast]
+             for panel, (f, s) in zip(geometry.panels, places, strict=True)]  # fmt: skip
+    missing = any(part.shape != (p.n_slow, p.n_fast) for part, p in zip(parts, geometry.panels, strict=True))
+    if missing or (stacked and last != frame.shape[0]):
+        size, how = f"{frame.shape[1]} x {frame.shape[0]} pixels", ", below each other" if stacked else ""
+        raise UsageError(f"{path}: an image of {size} is not that of the {len(parts)} panels of the geometry{how}")
+    return parts

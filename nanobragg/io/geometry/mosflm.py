@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+
 import numpy as np
 
-from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io.atomic import read_bytes, write_bytes
-from nanobragg.io.geometry.axes import FROM_MOSFLM
+from nanobragg.io.geometry.axes import FROM_MOSFLM, rotation
 from nanobragg.io.geometry.record import Geometry, Path, tell_lost_group
 from nanobragg.io.matrix import read_matrix, write_matrix
 
@@ -27,13 +30,20 @@ def read_mosflm(path: Path, wavelength: float) -> Geometry:
     Raises
     ------
     FileFormatError
-        When the file is malformed, or has misset angles other than 0, which would turn the crystal away from the matrix.
+        When the file is malformed.
+
+    Notes
+    -----
+    Misset angles other than 0 turn the crystal of the matrix about x, then y, then z of MOSFLM, right-handed, with a warning.
     """
     matrix = read_matrix(path)
     missets = [_number(token) for token in read_bytes(path).split()[9:12]]
-    if any(abs(angle) > 1e-6 for angle in missets):
+    if any(missets):
         angles = " ".join(f"{angle:g}" for angle in missets)
-        raise FileFormatError(path, f"has missets {angles}; apply them to the matrix first", 4)
+        warnings.warn(f"{path}: the missets {angles} degrees turn the crystal of the matrix about x, then y, then z",
+                      NanoBraggWarning, stacklevel=2)  # fmt: skip
+        for axis, angle in zip(np.eye(3), missets, strict=False):
+            matrix = rotation(axis, angle) @ matrix
     return Geometry(wavelength=wavelength, a_star=matrix.T / wavelength).turned(FROM_MOSFLM)
 
 
@@ -72,6 +82,6 @@ def is_matrix(path: Path) -> bool:
 def _number(token: bytes) -> float:
     """A number, or 0 for what is none: readers pass over what follows the matrix."""
     try:
-        return float(token)
+        return float(token) if math.isfinite(float(token)) else 0.0
     except ValueError:
         return 0.0

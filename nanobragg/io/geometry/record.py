@@ -81,6 +81,8 @@ class Panel:
     """absorption of the sensor; 0: the file does not say"""
     material: str = ""
     """of the sensor, as the file spells it; empty: the file does not say"""
+    image_offset: tuple[int, int] = (0, 0)
+    """(fast, slow) of its first pixel in the images that the geometry belongs to; the same for all: panels below each other"""
 
     @property
     def normal(self) -> Array:

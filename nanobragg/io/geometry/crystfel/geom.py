@@ -177,7 +177,8 @@ class _Geom:
         origin = np.array([corner[0] + shift[0], corner[1] + shift[1], z])
         return panel_of(
             self.path, name, (edges[0], edges[1]), n_fast=n_fast, n_slow=n_slow, origin=origin, fast=fast, slow=slow,
-            name=name, mask=self.mask(name, bounds, np.array(corner) * resolution / 1000, fast, slow),
+            name=name, image_offset=(bounds["min_fs"], bounds["min_ss"]),
+            mask=self.mask(name, bounds, np.array(corner) * resolution / 1000, fast, slow),
         )  # fmt: skip
 
     def mask(self, name: str, bounds: dict[str, int], corner: Array, fast: Array, slow: Array) -> Any:

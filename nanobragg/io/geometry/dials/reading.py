@@ -186,7 +186,7 @@ class _Reader:
                               NanoBraggWarning, stacklevel=2)  # fmt: skip
             yield panel_of(
                 self.path, self.where, (float(width), float(height)), n_fast=n_fast, n_slow=n_slow,
-                origin=frame[:3, 3], fast=frame[:3, 0], slow=frame[:3, 1], name=name,
+                origin=frame[:3, 3], fast=frame[:3, 0], slow=frame[:3, 1], name=name, image_offset=_offset(model),
                 mask=mask_without(model.get("mask"), n_fast, n_slow), material=str(model.get("material") or ""),
                 thickness_mm=float(model.get("thickness", 0.0)) if corrected else 0.0,
                 mu_per_mm=float(model.get("mu", 0.0)) if corrected else 0.0,
@@ -299,6 +299,11 @@ class _Scan:
             raise FileFormatError(self.reader.path, f"{where}: {key} holds a number that is not finite")
         self.varying.append(where.partition("[")[0])
         return np.asarray(pair.mean(0))
+
+
+def _offset(model: dict[str, Any]) -> tuple[int, int]:
+    fast, slow = model.get("raw_image_offset") or (0, 0)
+    return int(fast), int(slow)
 
 
 def _matrix(frame: dict[str, Any]) -> Array:

@@ -103,7 +103,8 @@ def _panel(panel: Panel) -> dict[str, Any]:
         strategy = {"type": "ParallaxCorrectedPxMmStrategy"}
     return {
         "name": panel.name, "type": "SENSOR_PAD", "fast_axis": _numbers(panel.fast), "slow_axis": _numbers(panel.slow),
-        "origin": _numbers(panel.origin), "raw_image_offset": [0, 0], "image_size": [panel.n_fast, panel.n_slow],
+        "origin": _numbers(panel.origin), "raw_image_offset": list(panel.image_offset),
+        "image_size": [panel.n_fast, panel.n_slow],
         "pixel_size": list(panel.edges_mm), "trusted_range": [-1.0, 2147483647.0],
         "thickness": panel.thickness_mm, "material": (panel.material or "Si") if thick else "", "mu": panel.mu_per_mm,
         "identifier": "",

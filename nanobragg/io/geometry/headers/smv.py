@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 
 from nanobragg.errors import FileFormatError, NanoBraggWarning
-from nanobragg.io.geometry.headers.flat import flat
+from nanobragg.io.geometry.axes import rotation
+from nanobragg.io.geometry.headers.flat import SPINDLE, flat
 from nanobragg.io.geometry.record import Geometry, Path
 
 _TURNING = ("KAPPA", "CHI", "OMEGA_START_OFFSET")
@@ -24,7 +26,8 @@ def smv_geometry(path: Path, header: dict[str, str], shape: tuple[int, int]) -> 
         except ValueError:
             raise FileFormatError(path, f"{key} is {header[key]!r}, not a number") from None
 
-    if number("TWOTHETA", 0.0):
+    swing = number("TWOTHETA", 0.0)
+    if swing and "DENZO_X_BEAM" in header:
         raise FileFormatError(path, f"TWOTHETA={header['TWOTHETA']}: the header does not say about which axis; "
                               "use the experiment list (.expt) or NXmx")  # fmt: skip
     distance = number("DISTANCE")
@@ -40,8 +43,19 @@ def smv_geometry(path: Path, header: dict[str, str], shape: tuple[int, int]) -> 
     if turned:
         warnings.warn(f"{path}: not used of the header: {', '.join(turned)}", NanoBraggWarning, stacklevel=2)
     pixel = number("PIXEL_SIZE")
-    return flat(
+    found = flat(
         path, "PIXEL_SIZE", shape, (pixel, pixel), (fast, slow), distance, wavelength=number("WAVELENGTH"),
         start=number("OSC_START", number("PHI", 0.0)), width=number("OSC_RANGE", 0.0),
         exposure_s=number("TIME", 0.0) or None,
     )  # fmt: skip
+    if swing:
+        warnings.warn(
+            f"{path}: TWOTHETA={header['TWOTHETA']}: taken as a swing upwards about the horizontal axis, with the beam center "
+            "that of the detector before it; the header says neither", NanoBraggWarning, stacklevel=2,
+        )  # fmt: skip
+        turn = rotation(SPINDLE, swing)
+        panels = [
+            dataclasses.replace(p, origin=turn @ p.origin, fast=turn @ p.fast, slow=turn @ p.slow) for p in found.panels
+        ]
+        found = dataclasses.replace(found, panels=tuple(panels))
+    return found
