@@ -14,6 +14,7 @@ from nanobragg.io import read_image
 from tests.field.field_inputs import (
     DIRECTION,
     FIELD,
+    LENGTH,
     TEMPLATE,
     TO_DIALS,
     assert_panel,
