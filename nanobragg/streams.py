@@ -102,13 +102,18 @@ def _filled(
     """Fill an array in parts, each with fill(number of its first pixel, part, slice)."""
     flat = out.reshape(-1)
     share = max(_SHARE, -(-len(flat) // max(n_threads, 1)))
-    parts = [slice(begin, min(begin + share, len(flat))) for begin in range(0, len(flat), share)]
-    if len(parts) <= 1:
-        for part in parts:
-            fill(part.start, flat[part], part)
-    else:
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(len(parts)) as pool:
-            list(pool.map(lambda part: fill(part.start, flat[part], part), parts))
+    in_parts(len(flat), share, n_threads, lambda part: fill(part.start, flat[part], part))
     return out
+
+
+def in_parts(n: int, share: int, n_threads: int, work: Callable[[slice], object]) -> None:
+    """Call work(part of 0 ... n) for parts of `share`, on threads where there are several."""
+    parts = [slice(begin, min(begin + share, n)) for begin in range(0, n, share)]
+    if min(len(parts), n_threads) <= 1:
+        for part in parts:
+            work(part)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(len(parts), n_threads)) as pool:
+        list(pool.map(work, parts))

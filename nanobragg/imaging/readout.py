@@ -23,10 +23,12 @@ from nanobragg.imaging.maps import DEAD, GAP, GOOD, HOT, OVERLOAD, areas, bad_pi
 from nanobragg.imaging.namespace import Namespace, namespace_of
 from nanobragg.imaging.psf import spread
 from nanobragg.lazy import dataclass
-from nanobragg.streams import Purpose, Stream
+from nanobragg.streams import Purpose, Stream, in_parts
 
 _ROUNDING = 1.0 / 12.0
 """Variance of rounding to whole numbers [ADU^2]."""
+_SHARE = 1 << 15
+"""Pixels that are stored together, so that what lies between the steps stays in the cache."""
 _RAW_BITS, _RAW_STAGES = 14, (0, 1, 3)
 """Bits of the converter; what stands above them for the first, second and third stage."""
 
@@ -201,7 +203,8 @@ def _seen(mu: Any, readout: Readout, conditions: Conditions, xp: Namespace) -> A
         mu = mu * areas(readout.maps, tuple(mu.shape), xp)
     if readout.psf.stage == "before_counting":
         mu = spread(mu, readout.psf, conditions.pixel_um, n_threads=conditions.n_threads)
-    return mu * efficiency(readout.maps, tuple(mu.shape), conditions.panel, xp)
+    seen = efficiency(readout.maps, tuple(mu.shape), conditions.panel, xp)
+    return mu if isinstance(seen, float) else mu * seen
 
 
 def _after(n: Any, readout: Readout, conditions: Conditions) -> Any:
@@ -282,13 +285,23 @@ def _digitized(n: NDArray[np.float64], readout: Readout, conditions: Conditions,
 
 def _stored(adu: NDArray[np.float64], readout: Readout, conditions: Conditions, rendered: Any) -> Counts:
     low, high = readout.limits
-    values = readout.flag_values
-    adu = np.floor(adu + 0.5)
+    own = readout.flag_values
+    values = np.zeros(OVERLOAD + 1, readout.dtype)
+    values[[GAP, DEAD, HOT, OVERLOAD]] = own["gap"], own["dead"], high, own["overload"]
     flags = bad_pixels(readout.maps, adu.shape, conditions.panel)
-    flags[(adu >= high) & (flags == GOOD)] = OVERLOAD
-    if rendered is not None:
-        flags[~np.asarray(rendered, bool)] = GAP
-    written = np.clip(adu, low, high).astype(readout.dtype)
-    for flag, value in ((OVERLOAD, values["overload"]), (HOT, high), (DEAD, values["dead"]), (GAP, values["gap"])):
-        written[flags == flag] = value
-    return Counts(written, flags, int((flags == OVERLOAD).sum()))
+    written = np.empty(adu.shape, readout.dtype)
+    seen = None if rendered is None else np.ascontiguousarray(rendered, bool).reshape(-1)
+    pixels, flat, out = np.ascontiguousarray(adu).reshape(-1), flags.reshape(-1), written.reshape(-1)
+
+    def store(part: slice) -> None:
+        value, flag = np.floor(pixels[part] + 0.5), flat[part]
+        flag[(value >= high) & (flag == GOOD)] = OVERLOAD
+        if seen is not None:
+            flag[~seen[part]] = GAP
+        np.clip(value, low, high, out=value)
+        out[part] = value
+        bad = np.flatnonzero(flag)
+        out[part][bad] = values[flag[bad]]
+
+    in_parts(adu.size, _SHARE, conditions.n_threads, store)
+    return Counts(written, flags, int(np.count_nonzero(flags == OVERLOAD)))
