@@ -9,6 +9,7 @@ from typing import Any
 
 from nanobragg.config import Experiment
 from nanobragg.derivation import panels
+from nanobragg.derivation.crystals import lattices
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.derive import derivation
 from nanobragg.derivation.resolve import resolve
@@ -92,7 +93,7 @@ def simulate(
         With ``channels="mean_wavelength"``: (image, mean wavelength [Angstrom] of the photons that the spots give to each
         pixel), NaN where they give none; both differentiable with torch.
         With ``parts=True`` in place of the image a dict of images that add up to it, but for rounding: "bragg", the spots, and
-        "background", water and amorphous bodies.
+        "background", water and amorphous bodies. Several crystals have "bragg[0]", "bragg[1]" and so on.
 
     Raises
     ------
@@ -104,7 +105,7 @@ def simulate(
     options = RenderOptions(n_threads=n_threads, kernel=kernel, precision=precision, dtype=dtype, device=device,
                             memory_budget=memory_budget, phase=phase, twice_differentiable=twice_differentiable)  # fmt: skip
     warn_of_values(experiment, stacklevel=3)
-    decided = [resolve(part) for part in panels.experiments(experiment)]
+    decided = decide(experiment)
     request = _Request(roi, channels, parts, out, progress)
     return _images(engine(backend, options), experiment, decided, request, warn=True)
 
@@ -140,14 +141,17 @@ def prepared(
         raise TypeError(f"prepare() got unexpected options: {', '.join(sorted(unknown))}")
     chosen = engine(backend, RenderOptions(**options))
     warn_of_values(experiment, stacklevel=stacklevel + 2)
-    decided = [resolve(part) for part in panels.experiments(experiment)]
-    derived = [derivation(part) if chosen.ops.is_float or part.experiment.quirks else None for part in decided]
-    warn_about(decided, derived, doubtful=bool(typed_doubts(experiment)), stacklevel=stacklevel + 2)
-    if all(d is not None for d in derived):
-        every = [d.scene for d in derived if d is not None]
-        warn_of_long_run(decided, every, chosen, n_images=n_images, stacklevel=stacklevel + 2)
+    decided = decide(experiment)
+    plain = chosen.ops.is_float
+    derived = [[derivation(one) if plain or one.experiment.quirks else None for one in part] for part in decided]
+    doubtful = bool(typed_doubts(experiment))
+    for lattice, found in zip(_columns(decided), _columns(derived), strict=True):
+        doubtful = warn_about(lattice, found, doubtful=doubtful, stacklevel=stacklevel + 2)
+    if all(d is not None for part in derived for d in part):
+        every = [d.scene for part in derived for d in part if d is not None]
+        warn_of_long_run(_flat(decided), every, chosen, n_images=n_images, stacklevel=stacklevel + 2)
     # tensors may change in place, and carry a graph
-    scenes = [d.scenes for d in derived if d is not None] if chosen.ops.is_float else []
+    scenes = [[d.scenes for d in part if d is not None] for part in derived] if plain else []
 
     def render(
         values: dict[str, Any] | Experiment | None = None,
@@ -161,15 +165,34 @@ def prepared(
         request = _Request(roi, channels, parts, out, progress)
         if isinstance(values, Experiment):
             warn_of_values(values, stacklevel=3)
-            others = [resolve(part) for part in panels.experiments(values)]
-            return _images(chosen, values, others, request, warn=True)
+            return _images(chosen, values, decide(values), request, warn=True)
         if values:
             own = panels.values_by_panel(values, len(decided)) if panels.several(experiment) else [values]
-            changed = [part.with_values(new) for part, new in zip(decided, own, strict=True)]
+            changed = [_changed(part, new) for part, new in zip(decided, own, strict=True)]
             return _images(chosen, experiment, changed, request)
         return _images(chosen, experiment, decided, request, scenes=scenes if roi is None else ())
 
     return render
+
+
+def decide(experiment: Experiment) -> list[list[Decided]]:
+    """The decided experiments of every panel: one for each lattice."""
+    return [[resolve(one) for one in lattices.experiments(part)] for part in panels.experiments(experiment)]
+
+
+def _changed(part: Sequence[Decided], values: dict[str, Any]) -> list[Decided]:
+    """The lattices of a panel with some values replaced."""
+    own = lattices.values_by_lattice(values, len(part)) if len(part) > 1 else [values]
+    return [one.with_values(new) for one, new in zip(part, own, strict=True)]
+
+
+def _columns(parts: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """What belongs to each lattice, panel by panel."""
+    return [list(column) for column in zip(*parts, strict=True)]
+
+
+def _flat(parts: Sequence[Sequence[Any]]) -> list[Any]:
+    return [one for part in parts for one in part]
 
 
 @dataclass(frozen=True)
@@ -196,28 +219,33 @@ class _Request:
 def _images(
     chosen: Engine,
     experiment: Experiment,
-    parts: Sequence[Decided],
+    parts: Sequence[Sequence[Decided]],
     request: _Request,
     *,
     warn: bool = False,
-    scenes: Sequence[Sequence[Scene]] = (),
+    scenes: Sequence[Sequence[Sequence[Scene]]] = (),
 ) -> Any:
-    """The image of an experiment whose parts, one a panel, are decided (and derived); warnings name the caller's caller."""
+    """The image of an experiment whose parts, the lattices of every panel, are decided (and derived); warnings name the
+    caller's caller."""
     several = panels.several(experiment)
     regions = panels.rois(request.roi, len(parts)) if several else [request.roi]
     images, more, missing = [], [], []
     doubtful = warn and bool(typed_doubts(experiment))
     if not scenes:
-        derived = [chosen.derivation(part, roi=region) for part, region in zip(parts, regions, strict=True)]
-        scenes = [d.scenes for d in derived]
+        derived = [
+            [chosen.derivation(one, roi=region) for one in part] for part, region in zip(parts, regions, strict=True)
+        ]
+        scenes = [[d.scenes for d in part] for part in derived]
         if warn:
-            doubtful = warn_about(parts, derived, doubtful=doubtful, stacklevel=4)
-            warn_of_long_run(parts, [together[0] for together in scenes], chosen, stacklevel=4)
-    for i, (decided, together) in enumerate(zip(parts, scenes, strict=True)):
-        scene = together[0]
+            for lattice, of_it in zip(_columns(parts), _columns(derived), strict=True):
+                doubtful = warn_about(lattice, of_it, doubtful=doubtful, stacklevel=4)
+            warn_of_long_run(_flat(parts), [d.scene for d in _flat(derived)], chosen, stacklevel=4)
+    for i, ((decided, *_), apart) in enumerate(zip(parts, scenes, strict=True)):
+        own = lattices.with_one_background(apart)
+        together, scene = _flat(own), own[0][0]
         into = panels.part_of(request.out, i, len(parts)) if several else request.out
         here = chosen.beside(decided.experiment)
-        shares = _shares(together) if request.parts else {"image": together}
+        shares = _shares(own) if request.parts else {"image": together}
         first, *others = shares
         found: dict[str, Any] = {}
         with _Reporting(request.progress) as report:
@@ -229,7 +257,7 @@ def _images(
         if warn and not doubtful:
             missing.append(image_doubt(found[first], scene))
         found |= {name: image_of(here, shares[name]) for name in others}
-        last = "background" if request.parts else first
+        last = list(shares)[-1]
         image = found[last]
         found[last] = with_background(image, decided.experiment, scene, chosen.ops, n_threads=chosen.options.n_threads,
                                       kernel=chosen.options.kernel)  # fmt: skip
@@ -244,9 +272,11 @@ def _images(
     return result if request.channels is None else (result, _whole(more, several))
 
 
-def _shares(together: Sequence[Scene]) -> dict[str, Sequence[Scene]]:
-    """The scenes of each part of an image, see `Scene.parts`; the background is that of the first one."""
-    return {"bragg": [scene.parts()["bragg"] for scene in together], "background": [together[0].parts()["background"]]}
+def _shares(own: Sequence[Sequence[Scene]]) -> dict[str, Sequence[Scene]]:
+    """The scenes of each part of an image, see `Scene.parts`; the background, which comes last, is that of the first one."""
+    names = ["bragg"] if len(own) == 1 else [f"bragg[{i}]" for i in range(len(own))]
+    spots = {name: [scene.parts()["bragg"] for scene in scenes] for name, scenes in zip(names, own, strict=True)}
+    return {**spots, "background": [own[0][0].parts()["background"]]}
 
 
 def _whole(images: list[Any], several: bool) -> Any:

@@ -63,8 +63,7 @@ def simulate_scan(
     if not width > 0 and n_images > 1 and len(every) == 1:
         raise ConfigError("goniometer.osc_deg", gonio.osc_deg, f"must be > 0 for {n_images} images",
                           "it is the width of one image")  # fmt: skip
-    damage = first.crystal.damage
-    dose, before = (detached(damage.frame_dose_mgy), detached(damage.dose_mgy)) if damage.acts else (None, 0.0)
+    given = dict(_doses(first))
     later = {key: options.pop(key) for key in ("roi", "parts") if key in options}
     progress = options.pop("progress", None)
     backend = options.pop("backend", DEFAULT_BACKEND)
@@ -74,17 +73,25 @@ def simulate_scan(
     def images() -> Iterator[Any]:
         with _ScanBar(len(numbers), n_panels) if progress is True else nullcontext(progress) as report:
             for i in numbers:
+                doses = {path: before + i * dose for path, (before, dose) in given.items()}
                 if len(every) > 1:
                     values: Any = every[i]
-                    if dose is not None:
-                        values = values.replace("crystal.damage.dose_mgy", before + i * dose)
+                    for path, dose in doses.items():
+                        values = values.replace(path, dose)
                 else:
-                    values = {"goniometer.phi_start_deg": start + i * width}
-                    if dose is not None:
-                        values["crystal.damage.dose_mgy"] = before + i * dose
+                    values = {"goniometer.phi_start_deg": start + i * width, **doses}
                 yield render(values if i else None, progress=report or None, **later)
 
     return images()
+
+
+def _doses(experiment: Experiment) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Path, start and growth of the dose of every crystal that has one."""
+    several = isinstance(experiment.crystal, tuple)
+    for i, crystal in enumerate(experiment.crystal if several else (experiment.crystal,)):
+        if crystal.damage.acts:
+            path = f"crystal[{i}].damage.dose_mgy" if several else "crystal.damage.dose_mgy"
+            yield path, (detached(crystal.damage.dose_mgy), detached(crystal.damage.frame_dose_mgy))
 
 
 class _ScanBar:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nanobragg.config import Experiment
 from nanobragg.derivation import panels
+from nanobragg.derivation.crystals import lattices
 from nanobragg.derivation.orientations import seeded
 from nanobragg.derivation.resolve import resolve
 from nanobragg.errors import ConfigError
@@ -60,7 +61,8 @@ class ExperimentModule(nn.Module):
         super().__init__()
         if isinstance(refine, str):
             raise ConfigError("refine", refine, "must be a list of paths", f"[{refine!r}]")
-        self._decided = None if isinstance(experiment.detector, tuple) else resolve(experiment)
+        single = not panels.several(experiment) and not lattices.several(experiment)
+        self._decided = resolve(experiment) if single else None
         self._start = seeded(experiment) if self._decided is None else self._decided.experiment
         self.options = options
         self.priors = dict(priors or {})
@@ -113,14 +115,18 @@ class ExperimentModule(nn.Module):
     def forward(self, roi: tuple[slice, slice] | None = None) -> Tensor:
         """The image (n_slow, n_fast) [photons]; only the pixels of `roi` are computed.
 
-        Panels are rendered one by one, as `nanobragg.simulate` does, and decided anew from the current values.
+        Panels and lattices are rendered one by one, as `nanobragg.simulate` does, and decided anew from the current values.
         """
         if self._decided is not None:
             return simulate(self._decided.with_values(self.values()), roi=roi, **self.options)
         parts = panels.experiments(self.experiment)
-        regions = panels.rois(roi, len(parts))
-        images = [simulate(resolve(part), roi=r, **self.options) for part, r in zip(parts, regions, strict=True)]
-        joined: Tensor = panels.joined(images)
+        several = panels.several(self._start)
+        regions = panels.rois(roi, len(parts)) if several else [roi]
+        images = [
+            simulate([resolve(one) for one in lattices.experiments(part)], roi=region, **self.options)
+            for part, region in zip(parts, regions, strict=True)
+        ]
+        joined: Tensor = panels.joined(images) if several else images[0]
         return joined
 
     def extra_repr(self) -> str:

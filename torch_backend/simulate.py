@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nanobragg.torch_backend.engine import TorchEngine
 from torch import Tensor
 
+from nanobragg.derivation.crystals.lattices import with_one_background
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.engines.c import beneath
 from nanobragg.engines.engine import Progress, RenderOptions
@@ -15,7 +17,7 @@ from nanobragg.imaging.background import with_background
 
 
 def simulate(
-    decided: Decided,
+    decided: Decided | Sequence[Decided],
     *,
     roi: tuple[slice, slice] | None = None,
     progress: Progress | None = None,
@@ -25,8 +27,8 @@ def simulate(
 
     Parameters
     ----------
-    decided : Decided
-        From `nanobragg.derivation.resolve.resolve`.
+    decided : Decided, or sequence of them
+        One for each lattice in the beam, from `nanobragg.derivation.resolve.resolve`.
     roi : tuple of slice, optional
         (slow, fast), half-open; only these pixels are computed.
     progress : callable, optional
@@ -67,9 +69,10 @@ def simulate(
     (``torch.func.jacfwd``) share one sweep.
     """
     chosen = RenderOptions(**options)
-    engine = TorchEngine(chosen, beneath(chosen)).beside(decided.experiment)
-    found = engine.derivation(decided, roi=roi)
-    scene = found.scene
-    image = image_of(engine, found.scenes, progress=progress)
-    whole: Tensor = with_background(image, decided.experiment, scene, engine.ops)
+    parts = [decided] if isinstance(decided, Decided) else list(decided)
+    experiment = parts[0].experiment
+    engine = TorchEngine(chosen, beneath(chosen)).beside(experiment)
+    apart = with_one_background([engine.derivation(one, roi=roi).scenes for one in parts])
+    image = image_of(engine, [scene for scenes in apart for scene in scenes], progress=progress)
+    whole: Tensor = with_background(image, experiment, apart[0][0], engine.ops)
     return whole

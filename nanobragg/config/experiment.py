@@ -29,7 +29,7 @@ class Experiment(Config):
     """
 
     _path = ""
-    crystal: Crystal = setting(part=Crystal, doc="what diffracts")
+    crystal: Any = setting(part=Crystal, several=True, doc="what diffracts")
     beam: Beam = setting(factory=Beam, part=Beam, doc="what falls on it")
     detector: Any = setting(factory=Detector, part=Detector, several=True, doc="a Detector, or a tuple of panels")
     detector_pose: Pose | None = setting(None, part=Pose, doc="motion of all panels together; None: none")

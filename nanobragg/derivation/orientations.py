@@ -128,6 +128,8 @@ def seeded(experiment: Experiment, seed: int | None = None) -> Experiment:
         With the seed in `crystal.misset_seed`, so that it repeats from plain data too.
     """
     crystal = experiment.crystal
+    if isinstance(crystal, tuple):  # each keeps what it drew when it was made
+        return experiment
     if not isinstance(crystal.misset_deg, str) or crystal.misset_seed is not None:
         return experiment
     return experiment.replace("crystal.misset_seed", crystal.orientation_seed if seed is None else seed)

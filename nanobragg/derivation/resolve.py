@@ -58,6 +58,11 @@ def resolve(experiment: Experiment) -> Decided:
             "are decided and derived one at a time",
             "nanobragg.derivation.panels.experiments(experiment)[i] is the experiment of panel i",
         )
+    if isinstance(experiment.crystal, tuple):
+        raise ConfigError(
+            "crystal", f"{len(experiment.crystal)} crystals", "are decided and derived one at a time",
+            "take one: experiment.replace(crystal=experiment.crystal[0])",
+        )  # fmt: skip
     check_tensors(experiment)
     with refusing_degenerate_geometry():
         _check_detector(experiment, notes)

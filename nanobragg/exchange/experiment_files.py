@@ -65,13 +65,15 @@ def from_toml(path: File) -> Experiment:
 def to_toml(experiment: Experiment, path: File) -> list[str]:
     """See `Experiment.to_toml`."""
     stem, written = os.path.splitext(fspath(path))[0], [fspath(path)]
-    table = experiment.crystal.structure_factors
-    assert table is not None  # a crystal has some
-    source = _source(table, _folder(path))
-    if source is None:
-        written.append(f"{stem}_table.json")
-        write_bytes(written[-1], [serialize.json_text(plain(table)).encode(), b"\n"])
-        source = {"table": os.path.basename(written[-1])}
+    crystals = experiment.crystal if isinstance(experiment.crystal, tuple) else (experiment.crystal,)
+    sources = []
+    for i, crystal in enumerate(crystals):
+        source = _source(crystal.structure_factors, _folder(path))
+        if source is None:
+            written.append(f"{stem}_table{f'_{i}' if len(crystals) > 1 else ''}.json")
+            write_bytes(written[-1], [serialize.json_text(plain(crystal.structure_factors)).encode(), b"\n"])
+            source = {"table": os.path.basename(written[-1])}
+        sources.append(source)
     panels = experiment.detector if isinstance(experiment.detector, tuple) else (experiment.detector,)
     masks: list[str | None] = []
     for i, panel in enumerate(panels):
@@ -80,7 +82,7 @@ def to_toml(experiment: Experiment, path: File) -> list[str]:
             save_smv(masks[-1], np.asarray(panel.mask, np.uint16), ())
             written.append(masks[-1])
     names = [None if name is None else os.path.basename(name) for name in masks]
-    write_bytes(path, [experiment_toml(experiment, source, names).encode()])
+    write_bytes(path, [experiment_toml(experiment, sources, names).encode()])
     return written
 
 

@@ -15,6 +15,7 @@ from nanobragg.config import Beam, Crystal, Detector, Experiment, Goniometer, Se
 from nanobragg.config.conventions import CONVENTIONS
 from nanobragg.config.quirks import Quirk
 from nanobragg.config.structure_factors import StructureFactors
+from nanobragg.derivation.crystals.lattices import single
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.panels import experiments
 from nanobragg.derivation.placement import convention_in_force
@@ -154,7 +155,7 @@ def _experiment(
 def _crystal(
     lab: Geometry, path: Path, template: Experiment | None, structure_factors: StructureFactors | None
 ) -> Crystal:
-    old = None if template is None else template.crystal
+    old = None if template is None else single(template, "a template").crystal
     table = structure_factors or (None if old is None else old.structure_factors)
     if table is None:
         warnings.warn(f"{path}: no structure factors given, every one is 1 electron; give structure_factors=",

@@ -194,11 +194,9 @@ def _plan(data: dict[str, Any], folder: str) -> RunPlan:
             raise ConfigError(key, Braces() if isinstance(data[key], dict | list) else data[key], "no such table", hint)
     data = _opened(data)
     _check_keys(data)
-    crystal = dict(_table(data, "crystal"))
-    source = built(Source, Source._path, crystal.pop("structure_factors", {}))
-    crystal["structure_factors"] = source.read(folder)
     tables: dict[str, Any] = {name: data[name] for name in TABLES if name in data}
-    tables["crystal"] = crystal
+    crystals = [_crystal(one, folder) for one in _crystals(data)]
+    tables["crystal"] = crystals if isinstance(data.get("crystal"), list) else crystals[0]
     if "detector" in data:
         panels = data["detector"] if isinstance(data["detector"], list) else [data["detector"]]
         read = [_detector(panel, folder) for panel in panels]
@@ -225,13 +223,24 @@ def _plan(data: dict[str, Any], folder: str) -> RunPlan:
     return RunPlan(experiment, run, built(Readout, "readout", table))
 
 
+def _crystals(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tables of the crystals, one or several."""
+    if not isinstance(data.get("crystal"), list):
+        return [_table(data, "crystal")]
+    found: list[dict[str, Any]] = data["crystal"]
+    if not found or not all(isinstance(one, dict) for one in found):
+        raise ConfigError("crystal", found, "must be a table, or several", "write [[crystal]] above the keys of each")
+    return found
+
+
 def _check_keys(data: dict[str, Any]) -> None:
     """Refuse misspelt keys before anything that follows from them is said."""
-    crystal = dict(_table(data, "crystal"))
-    source = crystal.pop("structure_factors", {})
-    if isinstance(source, dict):
-        check_keys(Source, Source._path, source)
-    check_keys(config.Crystal, "crystal", crystal)
+    for one in _crystals(data):
+        crystal = dict(one)
+        source = crystal.pop("structure_factors", {})
+        if isinstance(source, dict):
+            check_keys(Source, Source._path, source)
+        check_keys(config.Crystal, "crystal", crystal)
     for name, kind in (
         ("beam", config.Beam),
         ("goniometer", config.Goniometer),
@@ -243,6 +252,13 @@ def _check_keys(data: dict[str, Any]) -> None:
     for panel in panels if isinstance(panels, list) else [panels]:
         if isinstance(panel, dict):
             check_keys(config.Detector, "detector", {key: value for key, value in panel.items() if key != "preset"})
+
+
+def _crystal(table: dict[str, Any], folder: str) -> dict[str, Any]:
+    """A crystal with its structure factors read."""
+    crystal = dict(table)
+    source = built(Source, Source._path, crystal.pop("structure_factors", {}))
+    return {**crystal, "structure_factors": source.read(folder)}
 
 
 def _background(table: Any, folder: str) -> Any:

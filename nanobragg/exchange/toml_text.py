@@ -17,7 +17,7 @@ from nanobragg.exchange.toml import TABLES, Source, value_text
 
 def experiment_toml(
     experiment: config.Experiment,
-    structure_factors: dict[str, Any] | None = None,
+    structure_factors: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
     masks: Sequence[str | None] = (),
 ) -> str:
     """The values of an experiment that are not the defaults, as TOML.
@@ -26,13 +26,12 @@ def experiment_toml(
     ----------
     experiment : Experiment
         The numbers of its structure factors and masks are not part of the text.
-    structure_factors : dict, optional
-        Keys of ``[crystal.structure_factors]``; None: ``default_F``.
+    structure_factors : dict, or sequence of dict, optional
+        Keys of ``[crystal.structure_factors]``, or those of every crystal; None: ``default_F``.
     masks : sequence of str, optional
         Images that hold the masks of the panels.
     """
-    table = experiment.crystal.structure_factors
-    source = structure_factors or {"default_F": plain(table.default_F) if table is not None else 1.0}
+    sources = [structure_factors] if isinstance(structure_factors, dict) else structure_factors
     lines = [f'fidelity = "{experiment.fidelity}"'] if experiment.fidelity in ("corrected", "reference") else []
     if not lines:
         lines = [f"quirks = {value_text(sorted(str(quirk.name) for quirk in experiment.quirks))}"]
@@ -46,8 +45,9 @@ def experiment_toml(
             if one is not None:
                 named = isinstance(part, tuple) or field.default is None
                 lines += _tables(_head(name, part), one, named, {} if mask is None else {"mask": mask})
-        if name == "crystal":
-            lines += ["", f"[{Source._path}]", *(f"{key} = {value_text(value)}" for key, value in source.items())]
+            if name == "crystal":
+                source = sources[i] if sources else {"default_F": plain(one.structure_factors.default_F)}
+                lines += ["", f"[{Source._path}]", *(f"{key} = {value_text(value)}" for key, value in source.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field, replace
 from typing import TypeVar
@@ -10,6 +11,7 @@ from nanobragg.backends import DEFAULT_BACKEND
 from nanobragg.config import Experiment
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation import panels
+from nanobragg.derivation.crystals import lattices
 from nanobragg.derivation.decisions.notes import Decision, Ineffective
 from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.resolve import resolve
@@ -103,6 +105,9 @@ def explain(experiment: Experiment, *, measure: bool = False) -> Explanation:
         A record; ``print(explain(experiment))`` shows it. Of a detector of several panels, which are decided one by one:
         counts, time and memory of all; what is decided alike for all of them stands there once.
     """
+    crystals = lattices.experiments(experiment)
+    if len(crystals) > 1:
+        return _together([explain(one) for one in crystals])
     parts = [derivation(resolve(part)) for part in panels.experiments(experiment)]
     found = list({trigger.quirk: trigger for d in reversed(parts) for trigger in reversed(triggered(d))}.values())[::-1]
     costs: dict[Quirk, QuirkCost] = {}
@@ -111,6 +116,31 @@ def explain(experiment: Experiment, *, measure: bool = False) -> Explanation:
             known = costs.get(cost.quirk)
             costs[cost.quirk] = cost if known is None or cost.rms > known.rms else known
     return explanation_of(parts, found, engine(DEFAULT_BACKEND), costs=list(costs.values()))
+
+
+def _together(parts: list[Explanation]) -> Explanation:
+    """What there is to tell of several lattices: decisions by crystal, sums of the work."""
+
+    def of(i: int, text: str) -> str:
+        return re.sub(r"^crystal\b", f"crystal[{i}]", text)
+
+    decisions = [Decision(of(i, d.path), d.value, d.rule) for i, part in enumerate(parts) for d in part.decisions]
+    notes = [
+        Ineffective(tuple(of(i, path) for path in note.paths), note.reason)
+        for i, part in enumerate(parts)
+        for note in part.ineffective
+    ]
+    told = {(d.path, str(d.value)): d for d in decisions}  # what all share once
+    seconds = [part.seconds for part in parts if part.seconds is not None]
+    first = parts[0]
+    whole = replace(first.experiment, crystal=tuple(part.experiment.crystal for part in parts))
+    return Explanation(
+        whole, list(told.values()), list({str(note): note for note in notes}.values()), [], first.pixels,
+        sum(part.evaluations for part in parts), "; ".join(dict.fromkeys(part.kernel for part in parts)),
+        "; ".join(dict.fromkeys(part.gradients for part in parts)), {"lattices": len(parts)}, sum(seconds) if seconds else None,
+        first.threads, [], max(part.memory_bytes for part in parts), list(dict.fromkeys(t for p in parts for t in p.doubts)),
+        [f"crystal[{i}]: {text}" for i, part in enumerate(parts) for text in part.sampling],
+    )  # fmt: skip
 
 
 def explanation_of(

@@ -66,7 +66,8 @@ FILES = {"crystal.structure_factors.label", "detector.mask"} | {
     f"crystal.structure_factors.{name}" for name in ("mtz", "cif", "model", "hkl", "fdump", "table", "sha256")
 }
 INSTEAD = {"crystal.a_star_matrix": "crystal.unit_cell=None", "beam.energy_ev": "beam.wavelength_angstrom=None",
-           "background.components.along_beam_mm": "background.components.thickness_mm=None"}  # fmt: skip
+           "background.components.along_beam_mm": "background.components.thickness_mm=None",
+           "crystal.block_matrix": "crystal.n_cells=[1, 1, 1]"}  # fmt: skip
 SLAB, STOP = (
     "background.components={thickness_mm=0.1}",
     "background.components.beamstop={radius_mm=1.0, distance_mm=30.0}",
@@ -77,7 +78,10 @@ CONTEXT = {"background.components": [SLAB], "background.components.beamstop": [S
 WITH = {"beam.sources.direction": "beam.sources.wavelength_angstrom=[1, 1]", "beam.flux_per_s": "beam.size_mm=0.1",
         "beam.sources.wavelength_angstrom": "beam.sources.direction=[[-1, 0, 0], [-1, 0, 0]]",
         "readout.psf.kernel": "readout.psf.kind=array", "readout.rate.pulse_rate_hz": "readout.kind=counting",
-        "readout.rate.max_per_s": "readout.kind=counting",
+        "readout.rate.max_per_s": "readout.kind=counting", "crystal.block_matrix": "crystal.shape=gauss",
+        "crystal.mosaic.covariance_deg2": "crystal.mosaic.model=gaussian",
+        "crystal.mosaic.rotations": "crystal.mosaic.model=given",
+        "crystal.mosaic.weights": "crystal.mosaic={model='given', rotations=[[[1, 0, 0], [0, 1, 0], [0, 0, 1]]]}",
         "beam.sources.weight": "beam.sources={direction=[[-1, 0, 0], [-1, 0, 0]], wavelength_angstrom=[1, 1]}"}  # fmt: skip
 
 

@@ -129,6 +129,7 @@ def checked_counts(output: str, saturation: int | None) -> tuple[str, int]:
 def _seeded(experiment: Experiment, record: Any) -> Experiment:
     """The experiment with its random orientation decided: that of files that are there, or a new one, which is told."""
     known = ((record or {}).get("experiment") or {}).get("crystal") or {}
+    known = known if isinstance(known, dict) else {}  # of several crystals each keeps what it drew
     decided = seeded(experiment, known.get("misset_seed"))  # the seed that the files record is the one that is rendered
     if decided is not experiment:
         seed = decided.crystal.misset_seed

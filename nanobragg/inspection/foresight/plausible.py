@@ -61,10 +61,11 @@ def typed_doubts(experiment: Experiment) -> list[Doubt]:
     """Doubts about the values of an experiment as it was written."""
     check_experiment(experiment)
     beam, crystal = experiment.beam, experiment.crystal
+    crystals = crystal if isinstance(crystal, tuple) else (crystal,)
     detectors = experiment.detector if isinstance(experiment.detector, tuple) else (experiment.detector,)
     given: list[tuple[str, Any]] = [
         ("beam.wavelength_angstrom", beam.wavelength_angstrom), ("beam.energy_ev", beam.energy_ev),
-        ("crystal.size_mm", crystal.size_mm),
+        *(("crystal.size_mm", one.size_mm) for one in crystals),
     ]  # fmt: skip
     if beam.sources is not None:
         given.append(("beam.sources.wavelength_angstrom", beam.sources.wavelength_angstrom))
