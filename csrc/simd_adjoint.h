@@ -446,8 +446,9 @@ static int pull_block(const nb_scene *scene, const nb_model *model, nb_pull *pul
 int NB_SIMD_PULL(NB_SIMD_ISA)(const nb_scene *scene, int64_t pixel_begin, int64_t pixel_end, const double *cotangent,
                               const nb_gradient *gradient, nb_pull_sums *sums, const volatile int *cancel) {
     nb_model model;
+    nb_group groups[MAX_GROUPS];
     nb_pull pull;
-    nb_model_make(scene, 0, &model);
+    nb_model_make(scene, 0, groups, &model);
     pull.gradient = *gradient;
     pull.sums = sums;
     for (int64_t begin = pixel_begin; begin < pixel_end; begin += pull.block.n) {

@@ -242,8 +242,9 @@ static int render_block(const nb_scene *scene, const nb_model *model, nb_block *
 int NB_SIMD_NAME(NB_SIMD_ISA)(const nb_scene *scene, int mixed, int64_t pixel_begin, int64_t pixel_end, double *out,
                               const nb_channels *channels, const volatile int *cancel) {
     nb_model model;
+    nb_group groups[MAX_GROUPS];
     nb_block block;
-    nb_model_make(scene, mixed, &model);
+    nb_model_make(scene, mixed, groups, &model);
     block.channels = channels;
     block.row = (nb_row){block.along, block.inverse, {block.direction[0], block.direction[1], block.direction[2]}, 0};
     for (int64_t begin = pixel_begin; begin < pixel_end; begin += block.n) {

@@ -64,9 +64,9 @@ NB_INLINE vd vd_exp(vd x) {
     return vd_select(x == x, value, x);
 }
 
-/* sin(pi x) + nudge and cos(pi x) for |x| <= 1/2. The leading coefficients are exact, so that what cancels near 0 does.
- * Largest errors 6.9e-14 (relative) and 8.2e-13. */
-NB_INLINE void sincospi(const vd x[GROUP], vd nudge, vd sine[GROUP], vd cosine[GROUP]) {
+/* sin(pi x) + nudge and times cos(pi x) for |x| <= 1/2. The leading coefficients are exact, so that what cancels near 0
+ * does. Largest errors 6.9e-14 (relative) and 8.2e-13. */
+NB_INLINE void sincospi(const vd x[GROUP], vd nudge, const double times, vd sine[GROUP], vd cosine[GROUP]) {
     static const double S[7] = {3.14159265358979324,    -5.16771277999972061,  2.5501640361298043,
                                 -0.599264435342760941,  0.0821447952625194407, -0.00736398449162243941,
                                 0.000447442954284567459};
@@ -80,12 +80,12 @@ NB_INLINE void sincospi(const vd x[GROUP], vd nudge, vd sine[GROUP], vd cosine[G
     vd sqr[GROUP];
     for (int v = 0; v < SLOPE_GROUP; v++) {
         sqr[v] = x[v] * x[v];
-        sine[v] = vd_all(S[6]), cosine[v] = vd_all(C[6]);
+        sine[v] = vd_all(S[6]), cosine[v] = vd_all(times * C[6]);
     }
     for (int term = 5; term >= 0; term--) {
         for (int v = 0; v < SLOPE_GROUP; v++) {
             sine[v] = vd_fma(sine[v], sqr[v], vd_all(S[term]));
-            cosine[v] = vd_fma(cosine[v], sqr[v], vd_all(C[term]));
+            cosine[v] = vd_fma(cosine[v], sqr[v], vd_all(times * C[term]));
         }
     }
     for (int v = 0; v < SLOPE_GROUP; v++)

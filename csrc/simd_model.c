@@ -78,14 +78,15 @@ static void make_group(const nb_scene *scene, int64_t begin, int64_t end, nb_gro
 }
 
 /* Groups for skipping pixels, where a typical scattering vector would let it skip half of them. */
-static void make_groups(const nb_scene *scene, nb_model *model) {
+static void make_groups(const nb_scene *scene, nb_group groups[MAX_GROUPS], nb_model *model) {
     model->n_groups = 0;
+    model->groups = groups;
     if (NB_SPOTS[scene->shape].end == 0.0 || scene->curved) return;
     box(model->gram, NB_SPOTS[scene->shape].end, model->reach);
     const int64_t n = scene->n_phi < MAX_GROUPS ? scene->n_phi : MAX_GROUPS;
     double kept = 0.0;
     for (int64_t i = 0; i < n; i++) {
-        nb_group *group = model->groups + i;
+        nb_group *group = groups + i;
         make_group(scene, scene->n_phi * i / n * scene->n_domains, scene->n_phi * (i + 1) / n * scene->n_domains,
                    group);
         double share = 1.0;
@@ -110,9 +111,9 @@ static void make_noise(const nb_scene *scene, nb_model *model) {
     }
 }
 
-/* Given: scene; mixed: whether mixed precision is allowed. Returned: model. Reference: docs/model.md, Lattice factor;
- * csrc/lattice.c. */
-void nb_model_make(const nb_scene *scene, int mixed, nb_model *model) {
+/* Given: scene; mixed: whether mixed precision is allowed. Returned: groups; model, which points to them. Reference:
+ * docs/model.md, Lattice factor; csrc/lattice.c. */
+void nb_model_make(const nb_scene *scene, int mixed, nb_group groups[MAX_GROUPS], nb_model *model) {
     const double *n = scene->n_cells;
     *model = (nb_model){.table = scene->f_table, .outside = scene->default_F};
     const double cells = nb_block_cells(scene);
@@ -142,6 +143,6 @@ void nb_model_make(const nb_scene *scene, int mixed, nb_model *model) {
     model->stride[0] = (double)(scene->n_hkl[1] * scene->n_hkl[2]);
     model->stride[1] = (double)scene->n_hkl[2];
     model->origin = model->stride[0] * model->first[0] + model->stride[1] * model->first[1] + model->first[2];
-    make_groups(scene, model);
+    make_groups(scene, groups, model);
     make_noise(scene, model);
 }

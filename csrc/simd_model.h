@@ -44,7 +44,7 @@ typedef struct {
     double longest;  /* SQUARE: not below the length of any of their cell edges [m] */
     int n_groups;    /* 0: no pixel can be skipped with profit */
     double reach[3]; /* shapes that end: largest offset of each index at which the lattice factor is not 0 */
-    nb_group groups[MAX_GROUPS];
+    const nb_group *groups; /* apart, for the terms copy the rest */
     const double *table;
     double first[3], last[3]; /* indices in the table */
     double stride[2], origin; /* indices (h, k, l) are at stride[0] h + stride[1] k + l - origin in the table */
@@ -83,6 +83,6 @@ typedef struct {
 typedef void nb_term(const nb_model *model, const nb_row *row, const nb_line hkl[3], const nb_noise *noise,
                      double *sum);
 
-void nb_model_make(const nb_scene *scene, int mixed, nb_model *model);
+void nb_model_make(const nb_scene *scene, int mixed, nb_group groups[MAX_GROUPS], nb_model *model);
 
 #endif

@@ -34,20 +34,26 @@ NB_INLINE void grating_slopes(const nb_model *model, const vd f[3][GROUP], vd ou
             vd phase = n * f[k][v];
             rest[v] = phase - vd_round(phase);
         }
-        sincospi(f[k], vd_all(TINY), below[k], cosine[k]);
-        sincospi(rest, n * vd_all(TINY), above[k], sway[k]);
+        sincospi(f[k], vd_all(TINY), 1.0, below[k], cosine[k]);
+        sincospi(rest, n * vd_all(TINY), model->n[k], above[k], sway[k]);
     }
     for (int v = 0; v < SLOPE_GROUP; v++) {
         const vd part = below[1][v] * below[2][v], inverse = vd_all(1.0) / (below[0][v] * part);
         const vd reciprocal[3] = {part * inverse, below[0][v] * below[2][v] * inverse,
                                   below[0][v] * below[1][v] * inverse};
         vd ratio[3], rate[3];
+        vi close[3];
         for (int k = 0; k < 3; k++) {
             const double n = model->n[k], near = n > 1.0 ? 1e-4 / (NB_PI * n) : 1.0;
             ratio[k] = above[k][v] * reciprocal[k];
-            rate[k] = vd_fnma(cosine[k][v], ratio[k], vd_all(n) * sway[k][v]) * reciprocal[k];
-            rate[k] = vd_select(f[k][v] * f[k][v] < vd_all(near * near),
-                                f[k][v] * vd_all(-n * (n * n - 1.0) * NB_PI / 3.0), rate[k]);
+            rate[k] = vd_fnma(cosine[k][v], ratio[k], sway[k][v]) * reciprocal[k];
+            close[k] = f[k][v] * f[k][v] < vd_all(near * near);
+        }
+        if (vi_any(close[0] | close[1] | close[2])) {
+            for (int k = 0; k < 3; k++) {
+                const double n = model->n[k];
+                rate[k] = vd_select(close[k], f[k][v] * vd_all(-n * (n * n - 1.0) * NB_PI / 3.0), rate[k]);
+            }
         }
         const vd last = ratio[1] * ratio[2], all = ratio[0] * last, twice = vd_all(2.0 * NB_PI) * all;
         out[v] = all * all;
@@ -64,7 +70,7 @@ NB_INLINE void grating_slopes_small(const nb_model *model, const vd f[3][GROUP],
         const double *p = model->polynomial[k];
         const vd parity = vd_all(model->parity[k]);
         vd sine[GROUP], cosine[GROUP];
-        sincospi(f[k], vd_all(0.0), sine, cosine);
+        sincospi(f[k], vd_all(0.0), 1.0, sine, cosine);
         for (int v = 0; v < SLOPE_GROUP; v++) {
             vd s = sine[v] * sine[v];
             vd value = vd_fma(vd_fma(vd_fma(vd_all(p[3]), s, vd_all(p[2])), s, vd_all(p[1])), s, vd_all(p[0]));

@@ -370,8 +370,9 @@ int NB_SIMD_PUSH(NB_SIMD_ISA)(const nb_scene *scene, int64_t pixel_begin, int64_
                               const nb_directions *directions, double *out, int64_t stride,
                               const volatile int *cancel) {
     nb_model model;
+    nb_group groups[MAX_GROUPS];
     nb_push push;
-    nb_model_make(scene, 0, &model);
+    nb_model_make(scene, 0, groups, &model);
     push.directions = directions;
     for (int64_t begin = pixel_begin; begin < pixel_end; begin += push.block.n) {
         next_block(scene, begin, pixel_end, &push.block);
