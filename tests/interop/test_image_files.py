@@ -38,6 +38,19 @@ def counts(e, n=3):
     return [nb.add_noise(image, seed=i) for i, image in enumerate(nb.simulate_scan(e, n))]
 
 
+def test_the_offset_stands_in_every_smv_header(tmp_path):
+    """Readers of such files take it off the pixels: dxtbx takes 1 where it is not said."""
+    e = flat()
+    image = counts(e, 1)[0]
+    for dialect in ("nanobragg", "dxtbx"):
+        for offset in (0.0, 40.0):
+            write_smv(tmp_path / "a.img", image, e, dialect=dialect, adc_offset=offset)
+            assert float(read_smv(tmp_path / "a.img")[1]["ADC_OFFSET"]) == offset
+    write_smv(tmp_path / "a.img", image, iter([("ADC_OFFSET", 7), ("NOTE", "mine")]), experiment=e, adc_offset=40.0)
+    header = read_smv(tmp_path / "a.img")[1]
+    assert header["ADC_OFFSET"] == "7" and header["NOTE"] == "mine"
+
+
 def geometries_agree(before, after, tolerance):
     first, second = of_experiment(before), of_experiment(after)
     assert len(first.panels) == len(second.panels)

@@ -95,10 +95,13 @@ class Described:
                 "counts", f"shape {np.shape(counts)}", f"must be the detector's {panel.n_slow, panel.n_fast}"
             )
         entries: list[tuple[str, object]]
+        own = [] if isinstance(header, bytes) else entries_of(header)
         if dialect == "nanobragg":
             g = self._smv_geometry
             entries = [*dataclasses.replace(g, phi_deg=g.phi_deg + (image - 1) * g.osc_deg).entries()]
+            if "ADC_OFFSET" not in dict(own):
+                entries.append(("ADC_OFFSET", f"{adc_offset:g}"))
         else:
             entries = adsc_entries(self.geometry, image, adc_offset, self.saturation)
         record = (SMV_KEY, packed(self.record(image=image, adc_offset=adc_offset)))
-        save_smv(path, counts, [*entries, record, *(() if isinstance(header, bytes) else entries_of(header))])
+        save_smv(path, counts, [*entries, record, *own])
