@@ -148,10 +148,10 @@ def prepared(
     for lattice, found in zip(_columns(decided), _columns(derived), strict=True):
         doubtful = warn_about(lattice, found, doubtful=doubtful, stacklevel=stacklevel + 2)
     if all(d is not None for part in derived for d in part):
-        every = [d.scene for part in derived for d in part if d is not None]
-        warn_of_long_run(_flat(decided), every, chosen, n_images=n_images, stacklevel=stacklevel + 2)
+        warn_of_long_run(*_of_sizes(decided, derived), chosen, n_images=n_images, stacklevel=stacklevel + 2)
     # tensors may change in place, and carry a graph
     scenes = [[d.scenes for d in part if d is not None] for part in derived] if plain else []
+    first = iter([not doubtful])
 
     def render(
         values: dict[str, Any] | Experiment | None = None,
@@ -169,8 +169,9 @@ def prepared(
         if values:
             own = panels.values_by_panel(values, len(decided)) if panels.several(experiment) else [values]
             changed = [_changed(part, new) for part, new in zip(decided, own, strict=True)]
-            return _images(chosen, experiment, changed, request)
-        return _images(chosen, experiment, decided, request, scenes=scenes if roi is None else ())
+            return _images(chosen, experiment, changed, request, look=next(first, False))
+        known = scenes if roi is None else ()
+        return _images(chosen, experiment, decided, request, scenes=known, look=next(first, False))
 
     return render
 
@@ -189,6 +190,12 @@ def _changed(part: Sequence[Decided], values: dict[str, Any]) -> list[Decided]:
 def _columns(parts: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """What belongs to each lattice, panel by panel."""
     return [list(column) for column in zip(*parts, strict=True)]
+
+
+def _of_sizes(parts: Sequence[Sequence[Decided]], derived: Any) -> tuple[list[Decided], list[Scene]]:
+    """Every scene of every lattice and panel, with what it was derived from."""
+    pairs = [(one, scene) for one, d in zip(_flat(parts), _flat(derived), strict=True) for scene in d.scenes]
+    return [one for one, _ in pairs], [scene for _, scene in pairs]
 
 
 def _flat(parts: Sequence[Sequence[Any]]) -> list[Any]:
@@ -223,10 +230,11 @@ def _images(
     request: _Request,
     *,
     warn: bool = False,
+    look: bool = False,
     scenes: Sequence[Sequence[Sequence[Scene]]] = (),
 ) -> Any:
     """The image of an experiment whose parts, the lattices of every panel, are decided (and derived); warnings name the
-    caller's caller."""
+    caller's caller. `warn`: of everything; `look`: of an image with nothing in it alone."""
     several = panels.several(experiment)
     regions = panels.rois(request.roi, len(parts)) if several else [request.roi]
     images, more, missing = [], [], []
@@ -239,7 +247,7 @@ def _images(
         if warn:
             for lattice, of_it in zip(_columns(parts), _columns(derived), strict=True):
                 doubtful = warn_about(lattice, of_it, doubtful=doubtful, stacklevel=4)
-            warn_of_long_run(_flat(parts), [d.scene for d in _flat(derived)], chosen, stacklevel=4)
+            warn_of_long_run(*_of_sizes(parts, derived), chosen, stacklevel=4)
     for i, ((decided, *_), apart) in enumerate(zip(parts, scenes, strict=True)):
         own = lattices.with_one_background(apart)
         together, scene = _flat(own), own[0][0]
@@ -254,7 +262,7 @@ def _images(
             else:
                 found[first], wavelength = image_and_mean_wavelength_of(here, shares[first], progress=report, out=into)
                 more.append(wavelength)
-        if warn and not doubtful:
+        if (warn or look) and not doubtful and (len(own) == 1 or not request.parts):
             missing.append(image_doubt(found[first], scene))
         found |= {name: image_of(here, shares[name]) for name in others}
         last = list(shares)[-1]

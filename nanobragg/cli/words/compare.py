@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from nanobragg.backends import BACKENDS
 from nanobragg.cli.dropin.render import engine_of
+from nanobragg.cli.progress import ProgressReport
 from nanobragg.cli.words.common.raw_shape import add_shape
 from nanobragg.cli.words.common.reference_run import (
     RunnerError,
@@ -234,7 +235,9 @@ def _backends(backends: Sequence[str], flags: list[str]) -> _Pair:
     line = read_command(flags)
     for backend in backends:
         chosen = engine_of(line, backend)
-        images.append(chosen.image(derive(decided, chosen.ops)))
+        scene = derive(decided, chosen.ops)
+        with ProgressReport(scene.n_pixels, 0) as progress:
+            images.append(chosen.image(scene, progress=progress))
 
     def part(slow: int, fast: int) -> str:
         found = compare_traces(
