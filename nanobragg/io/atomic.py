@@ -133,7 +133,7 @@ def _temporary(target: str, suffix: str = "") -> tuple[int, str]:
             raise PermissionError(errno.EACCES, "the file is write-protected")
         mode = stat.S_IMODE(os.stat(target).st_mode)
     name = os.path.join(os.path.dirname(target), f".nanobragg-{os.urandom(8).hex()}{suffix}")
-    handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     if mode is not None:
         os.chmod(name, mode)
     return handle, name

@@ -88,6 +88,7 @@ def test_show_draws_an_image_with_and_without_an_experiment() -> None:
     several = panels.split(experiment, 2, 2)
     figure = nb.show(nb.simulate(several), several)
     assert "[mm]" in figure.axes[0].get_xlabel() and len(figure.axes[0].texts) >= 4  # the names of the panels
+    assert figure._repr_png_().startswith(b"\x89PNG")  # for notebooks
     with pytest.raises(nb.ConfigError, match="must be that of the detector"):
         nb.show(image[:5], experiment)
 

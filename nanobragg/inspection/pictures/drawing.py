@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -103,7 +105,14 @@ def drawn(
         x, y = place.spots(*spots)
         axes.plot(x, y, "s", color="tab:orange", fillstyle="none", markersize=5, markeredgewidth=0.6)
     axes.set(xlim=extent[:2], ylim=extent[2:])
+    figure._repr_png_ = partial(_png, figure)  # what a notebook asks for; without pyplot it knows no figures
     return figure
+
+
+def _png(figure: Any) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
 
 
 class _Place:

@@ -63,7 +63,10 @@ def stage(line: CommandLine, flags: Sequence[str], folder: Path) -> list[str]:
         if inside:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.symlink_to(os.path.abspath(name))
+            try:
+                target.symlink_to(os.path.abspath(name))
+            except OSError:  # Windows lets few users make links
+                shutil.copyfile(name, target)
         else:
             renamed[name] = os.path.abspath(name)
     return [renamed.get(token, token) for token in flags]
