@@ -5,7 +5,12 @@ the rounds. The workloads are those of docs/performance.md; W3 is rendered on a 
 cell, beam center and distance. The figures of kernels "core" and "simd" are less the fixed cost, that of the same call on one
 pixel; the others include it. Ratios are medians of the ratios within a round.
 
-    python benchmarks/torch_speed.py [--rounds 7] [--workloads W1,W2,W3] [--compile] [--device cuda] [--json out.json]
+    python benchmarks/torch_speed.py [--rounds 7] [--workloads W1,W2,W3] [--compile] [--core] [--json out.json]
+    python benchmarks/torch_speed.py --device cuda [--peak 33.5]
+
+``--core`` leaves out everything but the C engine, alone and under autograd. On a GPU wall time is taken, and the figures are
+also told in G evaluations per second, with the share of the card's peak, given in TFLOP/s of float64 vector arithmetic (33.5:
+an H100), that the 125 floating point operations of an evaluation make.
 """
 
 from __future__ import annotations
@@ -151,6 +156,21 @@ def cpu_time(call: Callable[[], object], device: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_utime - began
 
 
+OPERATIONS = 125
+"""Floating point operations of an evaluation (docs/performance.md)."""
+
+
+def print_rates(table: dict[str, dict[str, float]], peak: float | None) -> None:
+    """The figures of what runs on the device, as G evaluations/s and share of the peak [TFLOP/s]."""
+    for contender in next(iter(table.values())):
+        if not contender.startswith("torch"):
+            continue
+        rates = [1 / column[contender] for column in table.values()]
+        shares = [f" ({100 * rate * OPERATIONS / 1000 / peak:.1f} %)" if peak else "" for rate in rates]
+        cells = " | ".join(f"{rate:.3g}{share}" for rate, share in zip(rates, shares, strict=True))
+        print(f"{contender} [G evaluations/s] | {cells}")
+
+
 def main() -> None:
     """Time and print a Markdown table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -158,6 +178,8 @@ def main() -> None:
     parser.add_argument("--workloads", default="W1,W2,W3")
     parser.add_argument("--compile", action="store_true", help="also the evaluation through torch.compile")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--core", action="store_true", help="the C engine alone and under autograd")
+    parser.add_argument("--peak", type=float, help="TFLOP/s of the GPU, for the share that is reached")
     parser.add_argument("--json", help="write the figures here")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -167,7 +189,7 @@ def main() -> None:
     for name in options.workloads.split(","):
         experiment = workloads()[name]
         evaluations = derive(resolve(experiment)).evaluations
-        calls = contenders(experiment, options.device, options.compile)
+        calls = {} if options.core else contenders(experiment, options.device, options.compile)
         small = core_contenders(one_pixel(experiment))
         calls |= core_contenders(experiment) | {f"{contender}, fixed": call for contender, call in small.items()}
         times: dict[str, list[float]] = {contender: [] for contender in calls}
@@ -192,9 +214,11 @@ def main() -> None:
     for contender in next(iter(table.values())):
         if contender != "evaluations":
             print(f"{contender} | " + " | ".join(f"{column[contender]:.1f}" for column in table.values()))
+    if options.device != "cpu":
+        print_rates(table, options.peak)
     for pair, values in ratios.items():
         print(f"{pair} | " + " | ".join(f"{ratio:.2f}" for ratio in values))
-    for dtype in ("float64", "float32"):
+    for dtype in () if options.core else ("float64", "float32"):
         slower = [c[f"torch {dtype}, forward + 12 gradients"] / c[f"torch {dtype}"] for c in table.values()]
         print(f"(forward + gradients)/forward, {dtype} | " + " | ".join(f"{ratio:.2f}" for ratio in slower))
     if options.json:
