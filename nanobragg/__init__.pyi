@@ -7,6 +7,7 @@ from nanobragg.api import simulate as simulate
 from nanobragg.config import Background as Background
 from nanobragg.config import Beam as Beam
 from nanobragg.config import BlockSizes as BlockSizes
+from nanobragg.config import CellSpread as CellSpread
 from nanobragg.config import Crystal as Crystal
 from nanobragg.config import Damage as Damage
 from nanobragg.config import Detector as Detector

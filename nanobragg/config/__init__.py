@@ -7,6 +7,7 @@ nowhere else (in the field's metadata, see `nanobragg.config.fields.setting`).
 from nanobragg.config.beam import Beam, Divergence, Sources
 from nanobragg.config.crystal import Crystal, UnitCell
 from nanobragg.config.crystals.blocks import BlockSizes
+from nanobragg.config.crystals.cell_spread import CellSpread
 from nanobragg.config.crystals.displacement import Damage, Displacement
 from nanobragg.config.crystals.mosaic import Mosaic
 from nanobragg.config.detector import Detector, Pose, Sensor
@@ -15,6 +16,6 @@ from nanobragg.config.image_chain.background import Background
 from nanobragg.config.sampling import Goniometer, Sampling
 
 __all__ = [
-    "Background", "Beam", "BlockSizes", "Crystal", "Damage", "Detector", "Displacement", "Divergence", "Experiment",
+    "Background", "Beam", "BlockSizes", "CellSpread", "Crystal", "Damage", "Detector", "Displacement", "Divergence", "Experiment",
     "Goniometer", "Mosaic", "Pose", "Sampling", "Sensor", "Sources", "UnitCell",
 ]  # fmt: skip

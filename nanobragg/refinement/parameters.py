@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from nanobragg.arrays import detached
 from nanobragg.config import Experiment, UnitCell
 from nanobragg.derivation import panels
+from nanobragg.derivation.crystals.cell_ties import EDGES_AND_ANGLES
 from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.scene import CONTINUOUS, Scene
 from nanobragg.errors import ConfigError
 from nanobragg.lazy import dataclass
-from nanobragg.refinement.crystals import EDGES_AND_ANGLES, Lattice
+from nanobragg.refinement.crystals import Lattice
 from nanobragg.refinement.scalars import Scalar, scalars
 
 Array = NDArray[np.float64]
