@@ -32,7 +32,7 @@ SUBCOMMANDS = {
     "refine": "orientation, cell, mosaicity, scale, geometry from the pixels of an image, with errors",
     "completion": "a script with which bash or zsh complete words, flags and options",
     "noisify": "the companion noisify with its own flags: noise and point spread on a float image",
-    "nonbragg": "the companion nonBragg with its own flags: scattering of water, air, ice, any amorphous body",
+    "nonbragg": "the companion nonBragg with its own flags: scattering of water and other amorphous bodies",
 }
 
 
