@@ -64,7 +64,9 @@ def main(folder):
             controls.append(found(spots, simulated_maxima(turned(experiment, axis, degrees))))
             print(f"turned by {degrees:g} degrees about {axis}: {controls[-1]}")
     mean = float(np.mean(controls))
-    print(f"control: {mean:.1f} on average over the {len(controls)} turns; single ones find {min(controls)} to {max(controls)}")
+    print(
+        f"control: {mean:.1f} on average over the {len(controls)} turns; single ones find {min(controls)} to {max(controls)}"
+    )
     return count, mean
 
 

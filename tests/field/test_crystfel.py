@@ -230,3 +230,17 @@ def test_everything_in_the_stream(twice):
     given = nb.Experiment.from_crystfel(path, template=TEMPLATE, camera_length_m=0.09)
     assert vectors(given.detector, TO_CRYSTFEL)[0][2] == pytest.approx(91, abs=LENGTH)
     assert math.isclose(nb.read_geometry(path, template=TEMPLATE).beam.wavelength_angstrom, 1.3476543, rel_tol=RELATIVE)
+
+
+def test_two_energies_are_told_and_half_pixels_refused(tmp_path):
+    with warned() as texts:
+        found = nb.Experiment.from_crystfel(
+            with_line(tmp_path, "photon_energy = 9000 eV", "photon_energy = 9000 eV\nwavelength = 1.5 A"),
+            template=TEMPLATE,
+        )
+    assert found.beam.wavelength_angstrom == 1.5
+    assert any("wavelength and photon_energy are there; wavelength is taken" in text for text in texts)
+    text = refusal(
+        nb.Experiment.from_crystfel, with_line(tmp_path, "p0/min_fs = 0", "p0/min_fs = 0.5"), template=TEMPLATE
+    )
+    assert "p0/min_fs = 0.5: must be a whole number" in text

@@ -1,5 +1,7 @@
 """Experiment lists: models that vary during the scan, and messages."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -167,3 +169,58 @@ noise = false
     np.testing.assert_allclose(read_image(tmp_path / "x_0003.tif"), nb.simulate(third), rtol=1e-6)
     assert main(words) != 0 and "exists" in capsys.readouterr().err  # the record does not know the other models
     assert main([*words, "--force", "-n", "2"]) == 0
+
+
+def changed(tmp_path, name, change):
+    data = json.loads((VARYING / "crystal_varies.expt").read_text())
+    change(data)
+    path = tmp_path / name
+    path.write_text(json.dumps(data))
+    return path
+
+
+@pytest.mark.parametrize(("kind", "key", "value", "message"), [
+    ("goniometer", "rotation_axis", [0, 0, 0], "goniometer[0]: [0, 0, 0] is no direction"),
+    ("goniometer", "fixed_rotation", [1, 0, 0, 0, 1, 0, 0, 0, 2], "goniometer[0]: fixed_rotation is no rotation"),
+    ("goniometer", "setting_rotation", [1, 0, 0], "goniometer[0]: cannot reshape"),
+    ("beam", "direction", None, "beam[0]: has no entry 'direction'"),
+])  # fmt: skip
+def test_models_that_are_none(tmp_path, kind, key, value, message):
+    """The message names the place and no exception of Python."""
+
+    def change(data):
+        data[kind][0].pop(key) if value is None else data[kind][0].update({key: value})
+
+    text = refusal(nb.Experiment.from_dials, changed(tmp_path, "x.expt", change), TEMPLATE, index=0)
+    assert message in text and "Error:" not in text
+
+
+def test_widths_that_differ(tmp_path):
+    """An image ends where the next one begins."""
+
+    def change(data):
+        scan = data["scan"][0]
+        del scan["oscillation"]
+        scan["properties"] = {"oscillation": [10, 11, 12.5, 13]}
+
+    found = nb.read_scan(changed(tmp_path, "x.expt", change), template=TEMPLATE, index=0)
+    assert [(e.goniometer.phi_start_deg, e.goniometer.osc_deg) for e in found] == [
+        (10, 1),
+        (11, 1.5),
+        (12.5, 0.5),
+        (13, 0.5),
+    ]
+
+
+def test_files_that_go_with_the_images_are_told(tmp_path):
+    def change(data):
+        data["imageset"] = [
+            {"__id__": "ImageSet"},
+            {"__id__": "ImageSequence", "mask": "m.pickle", "dx": "dx.pickle", "gain": ""},
+        ]
+        data["experiment"][0]["imageset"] = 1
+
+    with warned() as texts:
+        nb.Experiment.from_dials(changed(tmp_path, "x.expt", change), TEMPLATE, index=0, image=2)
+    assert sum("imageset[1]: mask = m.pickle" in text for text in texts) == 1
+    assert sum("imageset[1]: dx = dx.pickle: a file that moves pixels" in text for text in texts) == 1

@@ -131,3 +131,24 @@ def test_eiger_without_its_data(tmp_path):
     found = nb.Experiment.from_image(tmp_path / "eiger_master.h5", TEMPLATE, image=2)
     assert found.goniometer.phi_start_deg == pytest.approx(15.5)
     assert "eiger_data_000001.h5" in refusal(read_image, tmp_path / "eiger_master.h5")
+
+
+def test_several_detectors_and_spectra_are_told(tmp_path):
+    path = tmp_path / "x.nxs"
+    shutil.copy(FIELD / "f07_nxmx" / "plain.nxs", path)
+    with h5py.File(path, "a") as file:
+        file.copy("entry/instrument/detector", "entry/instrument/diode")
+        file.copy("entry/instrument/detector", "entry/instrument/spare")
+        del file["entry/instrument/diode/module"]
+        beam = file["entry/instrument/beam"]
+        del beam["incident_wavelength"]
+        beam["incident_wavelength"] = [1.0, 1.1, 1.3]
+        beam["incident_wavelength"].attrs["units"] = "angstrom"
+        beam["incident_wavelength_weights"] = [1.0, 2.0, 1.0]
+    with warned() as texts:
+        found = nb.Experiment.from_image(path, template=TEMPLATE)
+    assert found.beam.wavelength_angstrom == pytest.approx(1.125, rel=1e-5)
+    assert any(
+        "2 detectors are there; /entry/instrument/detector is read, not /entry/instrument/spare" in t for t in texts
+    )
+    assert any("is a spectrum of 3 wavelengths; its mean is taken" in text for text in texts)

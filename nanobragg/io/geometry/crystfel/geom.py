@@ -110,6 +110,12 @@ class _Geom:
             raise FileFormatError(self.path, f"{panel}/{key} = {values[key]}: is not a number")
         return value
 
+    def whole(self, panel: str, key: str) -> int:
+        value = self.number(panel, key)
+        if not value.is_integer():
+            raise FileFormatError(self.path, f"{panel}/{key} = {value:g}: must be a whole number")
+        return int(value)
+
     def all_panels(self, camera_length: float | None, average: float | None) -> list[Panel]:
         """Every panel; `average` is the mean of clen and coffset over the panels, where clen is not known [m]."""
         if not self.panels:
@@ -168,7 +174,7 @@ class _Geom:
             raise FileFormatError(self.path, f"{name}/res = {resolution:g}: must be > 0 pixels per meter")
         fast, slow = self.vector(name, "fs"), self.vector(name, "ss")
         edges = [1000 * float(np.linalg.norm(v)) / resolution for v in (fast, slow)]
-        bounds = {key: int(self.number(name, key)) for key in ("min_fs", "max_fs", "min_ss", "max_ss")}
+        bounds = {key: self.whole(name, key) for key in ("min_fs", "max_fs", "min_ss", "max_ss")}
         n_fast, n_slow = bounds["max_fs"] - bounds["min_fs"] + 1, bounds["max_ss"] - bounds["min_ss"] + 1
         if n_fast < 1 or n_slow < 1:
             raise FileFormatError(self.path, f"{name}: max_fs and max_ss must not be below min_fs and min_ss")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 
 from nanobragg.constants import ELECTRON_REST_EV, EV_ANGSTROM, PLANCK_C_EV_ANGSTROM
-from nanobragg.errors import FileFormatError
+from nanobragg.errors import FileFormatError, NanoBraggWarning
 from nanobragg.io.geometry.record import Path
 
 METRES = {"": 1.0, "m": 1.0, "mm": 1e-3}
@@ -53,7 +54,11 @@ def wavelength(path: Path, values: Mapping[str, str]) -> float | None:
     FileFormatError
         For other units, and for places in the image files.
     """
-    for key, units in (("wavelength", _WAVELENGTHS), ("photon_energy", _ENERGIES), ("electron_voltage", _VOLTAGES)):
+    kinds = (("wavelength", _WAVELENGTHS), ("photon_energy", _ENERGIES), ("electron_voltage", _VOLTAGES))
+    given = [key for key, _ in kinds if key in values]
+    if len(given) > 1:
+        warnings.warn(f"{path}: {' and '.join(given)} are there; {given[0]} is taken", NanoBraggWarning, stacklevel=2)
+    for key, units in kinds:
         if key not in values:
             continue
         value = measured(path, key, values[key], units)

@@ -32,6 +32,8 @@ from nanobragg.io.geometry.record import (
 from nanobragg.io.space_groups import as_hall, hall_symbol
 
 _POLY_BEAMS = ("polychromatic", "PolychromaticBeam", "laue")
+_NO_ROTATION = 1e-3
+"""What a matrix times its transpose may be off 1."""
 _NOT_SAID: float | None = None
 R = TypeVar("R")
 _IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
@@ -87,9 +89,8 @@ def _chosen(path: Path, index: int | None, taken: Callable[[_Reader], R]) -> R:
     except FileFormatError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        raise FileFormatError(
-            path, f"{found.where}: {type(error).__name__}: {error}; is it an experiment list of DIALS?"
-        ) from None
+        problem = f"has no entry {error}" if isinstance(error, KeyError) else str(error)
+        raise FileFormatError(path, f"{found.where}: {problem}; must be as DIALS writes it") from None
 
 
 class _Reader:
@@ -128,6 +129,7 @@ class _Reader:
         if panels is None:
             detector = self.model("detector")
             panels = () if detector is None else tuple(self.panels(detector))
+            self.tell_of_images()
         scan = _Scan(self, image)
         beam = self.beam(scan)
         spindle, fixed, setting = self.goniometer(scan)
@@ -142,6 +144,17 @@ class _Reader:
         return Geometry(panels=panels, **beam, spindle=spindle, phi_start=phi, osc=osc, n_images=scan.n,
                         exposure_s=scan.exposure_s, a_star=a_star, space_group=group,
                         mount=mounted(setting @ fixed))  # fmt: skip
+
+    def tell_of_images(self) -> None:
+        """Warn of what the images bring along and is not read."""
+        number, every = self.entry.get("imageset"), self.data.get("imageset")
+        if not isinstance(every, list) or not isinstance(number, int) or not 0 <= number < len(every):
+            return
+        given = every[number] if isinstance(every[number], dict) else {}
+        for key, effect in (("mask", "of pixels"), ("dx", "that moves pixels"), ("dy", "that moves pixels")):
+            if given.get(key):
+                warnings.warn(f"{self.path}: imageset[{number}]: {key} = {given[key]}: a file {effect}, which is not read",
+                              NanoBraggWarning, stacklevel=2)  # fmt: skip
 
     def beam(self, scan: _Scan) -> dict[str, Any]:
         beam = self.model("beam")
@@ -210,6 +223,9 @@ class _Reader:
             return None, np.eye(3), np.eye(3)
         fixed, setting = (np.array(model.get(key, _IDENTITY), float).reshape(3, 3)
                           for key in ("fixed_rotation", "setting_rotation"))  # fmt: skip
+        for key, matrix in (("fixed_rotation", fixed), ("setting_rotation", setting)):
+            if not np.abs(matrix @ matrix.T - np.eye(3)).max() < _NO_ROTATION:
+                raise self.fail(f"{key} is no rotation: {matrix.ravel().tolist()}")
         if "axes" in model:
             axes, angles, scanned = [unit(a) for a in model["axes"]], model["angles"], int(model["scan_axis"])
             fixed, setting, axis = np.eye(3), np.eye(3), axes[scanned]
@@ -278,8 +294,10 @@ class _Scan:
             return
         values = [float(x) for x in fields["oscillation"]]
         if "properties" in model:  # the start of every image
-            self.start = values[self.number - self.first]
-            self.width = float(model.get("oscillation_width") or (values[1] - values[0] if len(values) > 1 else 0.0))
+            here = self.number - self.first
+            self.start, before = values[here], max(0, min(here, len(values) - 2))
+            step = values[before + 1] - values[before] if len(values) > 1 else 0.0
+            self.width = float(model.get("oscillation_width") or step)
             if len(values) == 1 and not self.width and "oscillation" in model:
                 self.width = float(model["oscillation"][1])
         else:

@@ -56,7 +56,7 @@ class _Nexus(Places):
     def geometry(self, image: int | None) -> Geometry:
         entry = self.one(self.file, "NXentry")
         instrument = self.one(entry, "NXinstrument")
-        beam, detector = self.one(instrument, "NXbeam"), self.one(instrument, "NXdetector")
+        beam, detector = self.one(instrument, "NXbeam"), self.detector(instrument)
         index = 0 if image is None else image - 1
         shape = self.data_shape(entry, detector)
         n = 1 if shape is None else shape[0]
@@ -75,9 +75,26 @@ class _Nexus(Places):
             a_star=None if vectors is None else reciprocal(self.vectors(vectors, index)), flux=self.flux(beam, index),
         ).turned(FROM_NEXUS)  # fmt: skip
 
+    def detector(self, instrument: Any) -> Any:
+        """The detector; of several the first one that has modules, which is told."""
+        first, *others = self.of_class(instrument, "NXdetector") or [""]
+        if not others:
+            return self.one(instrument, "NXdetector")
+        modular = [name for name in (first, *others) if self.of_class(self.need(name), "NXdetector_module")]
+        if len(modular) > 1:
+            self.warn(f"{len(modular)} detectors are there; {modular[0]} is read, not {', '.join(modular[1:])}")
+        return self.need((modular or [first])[0])
+
     def wavelength(self, beam: Any, index: int, n: int) -> float:
         place = f"{beam.name}/incident_wavelength"
         values = self.value(place, ANGSTROMS).reshape(-1)
+        weights = self.item(f"{place}_weights")
+        if weights is not None and values.size > 1:
+            weight = np.asarray(weights[()], dtype=np.float64).reshape(-1)
+            if weight.size != values.size or not weight.sum() > 0:
+                raise self.fail(f"holds {weight.size} weights of {values.size} wavelengths", f"{place}_weights")
+            self.warn(f"{place} is a spectrum of {values.size} wavelengths; its mean is taken")
+            return float(values @ weight / weight.sum())
         if values.size > 1 and np.ptp(values) > 1e-6 * abs(values[0]):
             if values.size != n:
                 raise self.fail(f"holds {values.size} different wavelengths; only one for each image is read", place)
