@@ -125,6 +125,9 @@ def test_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert "memory: about" in said and "doubtful: -lambda 12400" in said
     assert main(["explain", "--", *HUGE.split(), "--threads", "1"]) == 0
     assert "decided from -xtalsize 0.03" in capsys.readouterr().out
+    assert main(["explain", "--", *HUGE.replace("0.03", "30").split()]) == 3  # more sub-pixels than there can be
+    said = capsys.readouterr().err.splitlines()
+    assert "-xtalsize is in mm; write -xtalsize 0.03" in said[0] and "error: " in said[1]
     experiment = nb.Experiment.from_nanobragg_args(HUGE.split())
     found = nb.explain(experiment)
     assert found.seconds > 60 and found.memory_bytes > 2**20 and not found.costs

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from nanobragg.cli.dropin.named_flags import doubts_in_flags, name_in_flags
+from nanobragg.cli.dropin.named_flags import doubts_in_flags, name_in_flags, note_doubtful_values
 from nanobragg.cli.dropin.render import engine_of
+from nanobragg.cli.said import complain
 from nanobragg.cli.words.common.flag_effects import FlagEffect, flag_effects, parser_quirks, without_collision
 from nanobragg.cli.words.common.tool import AGREE, Options, with_status
 from nanobragg.config import Experiment
@@ -21,7 +22,7 @@ from nanobragg.derivation.derive import derivation
 from nanobragg.derivation.orientations import seeded
 from nanobragg.derivation.placement import Placement, apart
 from nanobragg.derivation.resolve import resolve
-from nanobragg.errors import NanoBraggError
+from nanobragg.errors import ConfigError, NanoBraggError, PlausibilityWarning
 from nanobragg.exchange.command_line.files import ReflectionInput, read_reflections
 from nanobragg.exchange.command_line.meaning import build_experiment
 from nanobragg.exchange.command_line.reading import read_command, require_inputs
@@ -50,7 +51,14 @@ def _run(args: Sequence[str]) -> int:
     options.flags_needed(flags)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # everything is told below
-        effects, explanation, notes = explain_flags(flags, measure=typed.measure)
+        try:
+            effects, explanation, notes = explain_flags(flags, measure=typed.measure)
+        except ConfigError:
+            note_doubtful_values(line := read_command(flags))
+            for note in line.notes:
+                if issubclass(note.category, PlausibilityWarning):
+                    complain(f"warning: {note.text}")
+            raise
     if typed.json:
         sys.stdout.write(json.dumps(_record(effects, explanation, notes), indent=1) + "\n")
     else:
