@@ -12,7 +12,12 @@
 
 #define BLOCK 512 /* pixels of one row */
 #define RAYS 16   /* rays that a pixel is evaluated for in one go */
-#define MANY 4    /* vectors that go through the operations together */
+/* Vectors that go through the operations together: enough for the latencies of roots and divisions. */
+#if LANES == 8
+#define MANY 4
+#else
+#define MANY 8
+#endif
 #define EACH for (int v = 0; v < MANY; v++)
 #define ALIGNED __attribute__((aligned(64)))
 
