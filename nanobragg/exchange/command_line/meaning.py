@@ -138,6 +138,9 @@ def _crystal(line: CommandLine, reflections: ReflectionInput) -> Crystal:
     if not line.strict:
         sizes = tuple(max(0.0, size) for size in sizes)
     spread = get("mosaic", 0.0)
+    blocks, volume = line.own.get("n_blocks"), line.own.get("volume_mm3")
+    if blocks is not None and volume is not None:
+        raise UsageError(f"--volume-mm3 {volume:g}: says the same as --blocks {blocks:g}; leave one of them out")
     return Crystal(
         unit_cell=cell, a_star_matrix=matrix, misset_deg=get("misset", (0.0, 0.0, 0.0)), misset_seed=get("misset_seed"),
         n_cells=tuple(float(get(f"n_{axis}", 1)) for axis in "abc"), size_mm=sizes if any(sizes) else None,
@@ -145,7 +148,7 @@ def _crystal(line: CommandLine, reflections: ReflectionInput) -> Crystal:
         mosaic=Mosaic(spread_deg=spread if line.strict else max(0.0, spread) if spread == spread else spread,
                       n_domains=_unset(line, "mosaic_domains"), seed=get("mosaic_seed", 12345678)),
         structure_factors=reflections.structure_factors,
-        n_blocks=line.own.get("n_blocks"), volume_mm3=line.own.get("volume_mm3"),
+        n_blocks=blocks, volume_mm3=volume,
     )  # fmt: skip
 
 
