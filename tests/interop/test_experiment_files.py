@@ -175,10 +175,12 @@ def experiments(draw: st.DrawFn) -> nb.Experiment:
     table = draw(st.sampled_from([
         nb.StructureFactors.constant(2.5), nb.StructureFactors.from_arrays([[0, 1, 2], [3, -1, 2]], [1.5, 2.25]),
     ]))  # fmt: skip
+    crystal = nb.Crystal(unit_cell=nb.UnitCell(70, 80, 90, 90, 100, 90), structure_factors=table, shape="gauss",
+                         misset_deg=draw(vector | st.just("random")), size_mm=draw(st.none() | st.just((0.1, None, 0.2))),
+                         mosaic=nb.Mosaic(spread_deg=draw(positive), n_domains=draw(st.none() | st.integers(1, 9))))  # fmt: skip
+    second = dataclasses.replace(crystal, misset_deg=draw(vector), n_cells=(2.5, 3.0, 4.0))
     return nb.Experiment(
-        crystal=nb.Crystal(unit_cell=nb.UnitCell(70, 80, 90, 90, 100, 90), structure_factors=table, shape="gauss",
-                           misset_deg=draw(vector | st.just("random")), size_mm=draw(st.none() | st.just((0.1, None, 0.2))),
-                           mosaic=nb.Mosaic(spread_deg=draw(positive), n_domains=draw(st.none() | st.integers(1, 9)))),
+        crystal=draw(st.sampled_from([crystal, (crystal, second)])),
         beam=nb.Beam(wavelength_angstrom=draw(positive), flux_per_s=draw(st.none() | positive), size_mm=draw(positive),
                      polarization_axis=draw(st.none() | vector), kahn_factor=draw(st.floats(-1, 1)),
                      polarized=draw(st.booleans()), sources=draw(st.none() | st.just(spectrum)),
