@@ -202,3 +202,17 @@ def test_a_detector_that_swings(tmp_path):
     np.testing.assert_allclose(origin, (-3.2, 2.5 * c + 200 * s, 2.5 * s - 200 * c), atol=LENGTH)
     np.testing.assert_allclose(fast, (1, 0, 0), atol=DIRECTION)
     np.testing.assert_allclose(slow, (0, -c, -s), atol=DIRECTION)
+
+
+def test_axes_whose_place_is_not_said(tmp_path):
+    """An unknown angle or displacement of the frame is that of the scan; an axis of no kind must stand at 0."""
+    text, path = (FIELD / "m01_imgcif" / "axes_0001.cbf").read_bytes(), tmp_path / "x_0001.cbf"
+    path.write_bytes(text.replace(b"FRAME1 DETECTOR_Z 0.0000 120.0", b"FRAME1 DETECTOR_Z . ?"))
+    found, whole = (
+        nb.Experiment.from_image(p, template=TEMPLATE) for p in (path, FIELD / "m01_imgcif" / "axes_0001.cbf")
+    )
+    assert found.equals(whole)
+    path.write_bytes(text.replace(b"GONIOMETER_KAPPA rotation", b"GONIOMETER_KAPPA general"))
+    assert "_axis GONIOMETER_KAPPA: is at 30, but of type general" in refusal(
+        nb.Experiment.from_image, path, template=TEMPLATE
+    )

@@ -16,6 +16,7 @@ from nanobragg.io.geometry.record import BEAM, Geometry, Path, forwards, mounted
 from nanobragg.io.optional import needed
 
 _MAX_CHAIN = 100
+_UNKNOWN = (".", "?", "")
 _BINARY = re.compile(r"\n;\s*\n--CIF-BINARY-FORMAT-SECTION--.*", re.DOTALL)
 
 
@@ -52,8 +53,9 @@ class _Reader:
             self.angles[row["axis_id"]] = self.number("_diffrn_scan_axis.angle_start", row["angle_start"])
             self.shifts[row["axis_id"]] = self.number("_diffrn_scan_axis.displacement_start", row["displacement_start"])
         for row in frames:
-            self.angles[row["axis_id"]] = self.number("_diffrn_scan_frame_axis.angle", row["angle"])
-            self.shifts[row["axis_id"]] = self.number("_diffrn_scan_frame_axis.displacement", row["displacement"])
+            for key, values in (("angle", self.angles), ("displacement", self.shifts)):
+                if row[key] not in _UNKNOWN:  # else that of the scan holds
+                    values[row["axis_id"]] = self.number(f"_diffrn_scan_frame_axis.{key}", row[key])
         self.widths = {row["axis_id"]: self.number("_diffrn_scan_axis.angle_increment", row["angle_increment"])
                        or self.number("_diffrn_scan_axis.angle_range", row["angle_range"]) for row in scans}  # fmt: skip
 
@@ -67,7 +69,7 @@ class _Reader:
 
     def number(self, name: str, text: str) -> float:
         """A number; 0 where it is not given."""
-        if text in (".", "?", ""):
+        if text in _UNKNOWN:
             return 0.0
         try:
             value = float(text)
@@ -90,12 +92,17 @@ class _Reader:
     def chain(self, name: str) -> list[str]:
         """An axis and everything that it depends on, up to the laboratory."""
         names: list[str] = []
-        while name not in (".", "?", ""):
+        while name not in _UNKNOWN:
             if name not in self.axes:
                 raise FileFormatError(self.path, f"_axis: there is no axis {name!r}")
             names.append(name)
             if len(names) > _MAX_CHAIN:
                 raise FileFormatError(self.path, f"_axis {name}: depends on itself")
+            moved = self.angles.get(name) or self.shifts.get(name)
+            if moved and self.axes[name]["type"] == "general":
+                raise FileFormatError(
+                    self.path, f"_axis {name}: is at {moved:g}, but of type general, which does not say how"
+                )
             name = self.axes[name]["depends_on"]
         return names
 
