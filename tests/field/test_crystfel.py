@@ -244,3 +244,8 @@ def test_two_energies_are_told_and_half_pixels_refused(tmp_path):
         nb.Experiment.from_crystfel, with_line(tmp_path, "p0/min_fs = 0", "p0/min_fs = 0.5"), template=TEMPLATE
     )
     assert "p0/min_fs = 0.5: must be a whole number" in text
+
+
+def test_a_term_without_digits(tmp_path):
+    text = refusal(nb.Experiment.from_crystfel, with_line(tmp_path, "p0/fs = +1.0x", "p0/fs = +.x"), template=TEMPLATE)
+    assert "p0/fs = +.x: must look like" in text

@@ -106,3 +106,12 @@ def test_lists_of_shelxl(name):
                 assert amplitude(table, sign * (h, k, el)) == pytest.approx(values[i], rel=RELATIVE)
     assert calculated.space_group == "P 21 21 21" and calculated.unit_cell == (5.2, 10.3, 21.0, 90, 90, 90)
     assert "F_squared_meas" in refusal(nb.StructureFactors.from_cif, path, label="FP")
+
+
+def test_fcf_with_a_cell_or_a_value_that_cannot_be(tmp_path):
+    path, text = tmp_path / "x.fcf", (FIELD / "m07_fcf" / "list6.fcf").read_text()
+    path.write_text(text.replace("_cell_length_a 5.2", "_cell_length_a 1.7e308"))
+    assert "1.7e+308" in refusal(nb.StructureFactors.from_cif, path)
+    assert "20.000" in text
+    path.write_text(text.replace("20.000", "-2147483648"))  # alone: nothing that it could disagree with
+    assert nb.StructureFactors.from_cif(path).has_table

@@ -79,6 +79,9 @@ def expand(reflections: ReflectionList) -> FullList:
     every, amplitudes = every[first], amplitudes[first]
     gemmi = needed("gemmi", "symmetry")
     d = gemmi.UnitCell(*reflections.cell).calculate_d_array(every.astype(np.int32))
+    if not 0 < np.min(d) < np.inf:
+        cell = " ".join(f"{x:g}" for x in reflections.cell)
+        raise FileFormatError(path, f"the unit cell {cell} gives reflections no spacing")
     return FullList(hkl=every, amplitude=amplitudes, d_min=float(np.min(d)))
 
 
@@ -179,7 +182,7 @@ def _unique(
     _, first, inverse, count = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
     mean = np.bincount(inverse, amplitude) / count
     off = np.abs(amplitude - mean[inverse])
-    wrong = off > _DISAGREE * np.maximum(mean[inverse], 1e-3 * amplitude.mean())
+    wrong = off > _DISAGREE * np.maximum(np.abs(mean[inverse]), 1e-3 * np.abs(amplitude).mean())
     if wrong.any():
         row = int(np.argmax(wrong))
         mate = int(first[inverse[row]])

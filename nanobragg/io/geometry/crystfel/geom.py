@@ -15,7 +15,7 @@ from nanobragg.io.geometry.crystfel import units
 from nanobragg.io.geometry.crystfel.stream import crystal, is_stream, quoted
 from nanobragg.io.geometry.record import Geometry, Panel, Path, check_size, panel_of, reader
 
-_TERM = re.compile(r"\s*([+-]?)\s*([0-9.]+(?:[eE][+-]?\d+)?)?\s*([xyz])")
+_TERM = re.compile(r"\s*([+-]?)\s*((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)?\s*([xyz])")
 _NOT_PANELS = ("rigid_group", "group")
 _ONCE = ("clen", "photon_energy", "wavelength", "electron_voltage", "detector_shift_x", "detector_shift_y")
 """Keys of the whole detector, which hold wherever they stand; others hold for the panels below them."""
