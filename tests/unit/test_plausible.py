@@ -145,6 +145,14 @@ def test_beam_beside_every_panel() -> None:
         nb.simulate(whole)
 
 
+def test_fluence_of_a_flux() -> None:
+    """1e12 photons/s in a beam of 30 m: micrometres were meant; a fluence that the flux overrides is not told."""
+    flux = nb.Beam(flux_per_s=1e12, size_mm=30e3, fluence_per_m2=1e12)
+    with pytest.warns(nb.PlausibilityWarning, match="fluence_per_m2=1.11111e\\+09 is not above 1e\\+15 photons/m"):
+        nb.simulate(small(beam=flux))
+    assert not typed_doubts(small(beam=nb.Beam(flux_per_s=1e12, size_mm=0.03, fluence_per_m2=1e12)))
+
+
 def test_one_warning_for_all_panels() -> None:
     experiment = split(small(), 3, 4).replace("beam.wavelength_angstrom", 12400.0)
     with pytest.warns(nb.PlausibilityWarning) as caught:

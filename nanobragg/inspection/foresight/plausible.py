@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nanobragg.arrays import detached, is_transformed
-from nanobragg.config import Detector, Experiment
+from nanobragg.config import Beam, Detector, Experiment
 from nanobragg.config.experiment import check_experiment
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.sources import wavelength_m
@@ -69,8 +69,7 @@ def typed_doubts(experiment: Experiment) -> list[Doubt]:
     ]  # fmt: skip
     if beam.sources is not None:
         given.append(("beam.sources.wavelength_angstrom", beam.sources.wavelength_angstrom))
-    if not beam.flux_per_s or beam.size_mm is None:
-        given.append(("beam.fluence_per_m2", beam.fluence_per_m2))
+    given.append(("beam.fluence_per_m2", _fluence(beam)))
     for name in ("distance_mm", "close_distance_mm", "pixel_size_mm"):
         given += [(f"detector.{name}", getattr(one, name)) for one in detectors]
     found = (doubt_of(path, value) for path, value in given)
@@ -78,6 +77,16 @@ def typed_doubts(experiment: Experiment) -> list[Doubt]:
     if len(detectors) == 1:
         doubts += _center_in_pixels(detectors[0])
     return list({(doubt.path, doubt.value): doubt for doubt in doubts}.values())  # one, not one a panel
+
+
+def _fluence(beam: Beam) -> Any:
+    """The fluence that counts [photons/m^2]: from flux, exposure and size [mm] where they are given."""
+    if beam.flux_per_s is None or beam.size_mm is None:
+        return beam.fluence_per_m2
+    found = [_numbers(value) for value in (beam.flux_per_s, beam.exposure_s, beam.size_mm)]
+    if not all(found) or found[2][0] == 0 or found[0][0] == 0:
+        return None
+    return found[0][0] * found[1][0] / (found[2][0] / 1000) ** 2
 
 
 def doubt_of(path: str, value: Any) -> Doubt | None:
