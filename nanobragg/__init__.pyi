@@ -67,6 +67,8 @@ from nanobragg.refinement.indexing import IndexedLattice as IndexedLattice
 from nanobragg.refinement.indexing import index as index
 from nanobragg.refinement.refine import refine as refine
 from nanobragg.refinement.result import Refinement as Refinement
+from nanobragg.refinement.shared import SharedRefinement as SharedRefinement
+from nanobragg.refinement.shared import refine_shared as refine_shared
 from nanobragg.refinement.spots import Spots as Spots
 from nanobragg.refinement.spots import find_spots as find_spots
 from nanobragg.scan import simulate_scan as simulate_scan

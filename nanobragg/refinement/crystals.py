@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.config import Experiment, UnitCell
-from nanobragg.config.crystal import Crystal
+from nanobragg.config import Experiment
 from nanobragg.derivation.cell import reciprocal_from_cell
-from nanobragg.derivation.crystals.cell_ties import ties
+from nanobragg.derivation.crystals.cell_ties import EDGES_AND_ANGLES, ties
 from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.errors import ConfigError
@@ -38,13 +39,20 @@ class Lattice:
             for i in group:
                 values[i] = float(np.mean([start[j] for j in group]))
         self.cell = tuple(values)
-        self._template = experiment
+        self._quirks = experiment.quirks
+        self._last: tuple[tuple[float, ...], Array] | None = None
         self.orientation = rotation_between(self.base(self.cell), self.a_star)
 
     def base(self, cell: tuple[float, ...]) -> Array:
         """(3, 3) rows a*, b*, c* before orientation."""
-        crystal = Crystal(unit_cell=UnitCell(*cell), structure_factors=self._template.crystal.structure_factors)
-        return np.array(reciprocal_from_cell(self._template.replace(crystal=crystal), FLOAT_OPS).vectors)
+        if self._last is None or self._last[0] != cell:
+            # what the derivation looks at, without the checks of a whole experiment
+            alone: Any = SimpleNamespace(
+                crystal=SimpleNamespace(unit_cell=SimpleNamespace(**dict(zip(EDGES_AND_ANGLES, cell, strict=True)))),
+                quirks=self._quirks,
+            )
+            self._last = cell, np.array(reciprocal_from_cell(alone, FLOAT_OPS).vectors)
+        return self._last[1]
 
     def matrix(self, turn: Array, cell: tuple[float, ...]) -> Array:
         """(3, 3) rows a*, b*, c* of the cell, turned by the rotation vector `turn` [degrees] from the start."""

@@ -54,6 +54,7 @@ class Model:
             if reason:
                 raise ConfigError("experiment", reason, "has no derivatives, so that nothing can be refined")
         self._last: tuple[bytes, Array] | None = None
+        self._sloped: tuple[bytes, Array] | None = None
         self._projected: tuple[bytes, Array, list[Array], Array] | None = None
 
     # --- rendering ---------------------------------------------------------------------------------------------------
@@ -76,6 +77,12 @@ class Model:
 
     def slopes(self, x: Array) -> Array:
         """(n_pixels, size): derivative of `photons` by the variables."""
+        key = x.tobytes()
+        if self._sloped is None or self._sloped[0] != key:
+            self._sloped = key, self._slopes(x)
+        return self._sloped[1]
+
+    def _slopes(self, x: Array) -> Array:
         tangents = self.parameters.tangents(x)
         size = self.parameters.size
 
@@ -88,7 +95,8 @@ class Model:
 
     def other_draws(self, x: Array) -> Array:
         """(n, n_pixels): photons with other draws of the mosaic domains; n = 0 where there is one domain."""
-        scenes = [self.parameters.scenes(x, draw) for draw in range(1, _DRAWS + 1) if self.parameters.n_domains > 1]
+        several = self.parameters.n_domains > 1 and not self.parameters.given_domains
+        scenes = [self.parameters.scenes(x, draw) for draw in range(1, _DRAWS + 1) if several]
         found = [self._gathered(lambda _, s: self._engine.photons(s, cancel=self.cancel), some, ()) for some in scenes]
         return np.array(found).reshape(len(found), self.boxes.n_pixels)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.arrays import detached
-from nanobragg.config import Experiment, UnitCell
+from nanobragg.config import Experiment, Mosaic, UnitCell
 from nanobragg.derivation import panels
 from nanobragg.derivation.crystals.cell_ties import EDGES_AND_ANGLES
 from nanobragg.derivation.derive import Derivation, derivation
@@ -191,13 +191,18 @@ class Parameters:
         """Mosaic domains of the model."""
         return self._decided[0].experiment.crystal.mosaic.n_domains or 1
 
+    @property
+    def given_domains(self) -> bool:
+        """Whether the domains are given one by one, so that there are neither more of them nor others."""
+        return self._decided[0].experiment.crystal.mosaic.model == "given"
+
     def derivations(self, x: Array, draw: int = 0) -> list[Derivation]:
         """One for each panel, of its first pixel; see `of_pixels`. `draw` numbers draws of the mosaic domains."""
         turn, cell, others = self._split(x)
         values: dict[str, Any] = dict(others)
         if self._moves_crystal:
             values["crystal.a_star_matrix"] = self.lattice.matrix(turn, cell)
-        if draw:
+        if draw and not self.given_domains:
             values["crystal.mosaic.seed"] = self.start.crystal.mosaic.seed + draw
         several = isinstance(self.start.detector, tuple)
         own = panels.values_by_panel(values, len(self._decided)) if several else [values]
@@ -210,8 +215,14 @@ class Parameters:
     def with_one_domain(self) -> Parameters:
         """The same variables for a crystal without mosaic domains, for what depends on the mean orientation alone."""
         other = copy(self)
-        single = [part.experiment.replace("crystal.mosaic.n_domains", 1) for part in self._decided]
+        single = [part.experiment.replace("crystal.mosaic", Mosaic()) for part in self._decided]
         other._decided = [resolve(part) for part in single]
+        return other
+
+    def with_domains(self, count: int) -> Parameters:
+        """The same variables for a crystal with more mosaic domains."""
+        other = copy(self)
+        other._decided = [resolve(part.experiment.replace("crystal.mosaic.n_domains", count)) for part in self._decided]
         return other
 
     def tangents(self, x: Array) -> list[dict[str, Array]]:

@@ -24,6 +24,20 @@ from nanobragg.refinement.result import Refinement, Step, check_progress, joined
 from nanobragg.refinement.spots import as_spots, find_spots
 
 Array = NDArray[np.float64]
+_OWN = (
+    "background",
+    "loss",
+    "max_steps",
+    "d_min",
+    "max_boxes",
+    "max_domains",
+    "margin",
+    "n_threads",
+    "time_budget_s",
+    "progress",
+    "cancel",
+)
+"""Options of `refine` that a run keeps."""
 BACKGROUNDS = ("plane", "constant", "model")
 INTENSITIES = ("model", "free")
 LOSSES = ("linear", "soft_l1", "huber", "cauchy")
@@ -31,13 +45,15 @@ _OUTLIER = 6.0
 """A shoebox whose mean square residual is that many times the median is left out."""
 _MOST_OUTLIERS = 0.2
 """Where more of them would be outliers, the model is wrong and not the boxes."""
-_COARSE, _FINE = 1e-3, 1e-5
+_COARSE, _FINE = 1e-3, 1e-4
 """Relative changes of the sum of squares at which the first stage and the others end; the weights are set again between them."""
-_MOST_STAGES = 5
+_MOST_STAGES = 8
 _LEAST_FOUND = 0.5
 """Share of the model's photons below which the spots of the image are others."""
-_STILL = 0.1
-"""Standard deviations by which the last stage may move a variable."""
+_SAMPLED = 0.3
+"""Variance from the number of domains over that from the photons, above which more domains are taken."""
+_STILL, _NEAR = 0.2, 1.0
+"""Standard deviations by which the last stage may move a variable, and from which on more domains are worth their time."""
 _SIGNAL = 3.0
 """Standard deviations that the spots must stand above their background, all together."""
 
@@ -60,6 +76,7 @@ def refine(
     mask: Any = None,
     d_min: float | None = None,
     max_boxes: int = 200,
+    max_domains: int = 400,
     margin: int = 2,
     positions: bool = True,
     max_steps: int = 30,
@@ -106,6 +123,9 @@ def refine(
         Smallest spacing [Angstrom] of shoeboxes.
     max_boxes : int
         The brightest so many are used.
+    max_domains : int
+        The number of mosaic domains is raised up to this where it would make up too much of the errors; the experiment that
+        comes out has as many as the start.
     margin : int
         Pixels around the predicted shoeboxes.
     positions : bool
@@ -144,32 +164,34 @@ def refine(
     >>> bool(np.abs(found.estimate - [10, 20, 30]).max() < 0.01)
     True
     """
+    return prepared(images, experiment, locals()).run(spots, positions)
+
+
+def prepared(images: Any, experiment: Experiment, options: Mapping[str, Any]) -> PixelFit:
+    """A refinement that is checked and has not begun; `options` are those of `refine`."""
     check_experiment(experiment)
-    for name, value, choices in (
-        ("background", background, BACKGROUNDS), ("intensities", intensities, INTENSITIES), ("loss", loss, LOSSES),
-    ):  # fmt: skip
-        if value not in choices:
-            raise ConfigError(name, value, f"must be one of {', '.join(map(repr, choices))}")
-    parameters = Parameters(experiment, refine, bounds=bounds, priors=priors)
-    image = as_image(
-        images, experiment, gain=gain, offset=offset, read_noise=read_noise, saturation=saturation, mask=mask
-    )
-    return _Run(parameters, image, background, intensities == "free", loss, max_steps, d_min, max_boxes, margin, n_threads,
-                time_budget_s, progress, cancel).run(spots, positions)  # fmt: skip
+    for name, choices in (("background", BACKGROUNDS), ("intensities", INTENSITIES), ("loss", LOSSES)):
+        if options[name] not in choices:
+            raise ConfigError(name, options[name], f"must be one of {', '.join(map(repr, choices))}")
+    parameters = Parameters(experiment, options["refine"], bounds=options["bounds"], priors=options["priors"])
+    readout = {name: options[name] for name in ("gain", "offset", "read_noise", "saturation", "mask")}
+    own = {name: options[name] for name in _OWN}
+    return PixelFit(parameters, as_image(images, experiment, **readout), options["intensities"] == "free", **own)
 
 
 @dataclass
-class _Run:
+class PixelFit:
     """One refinement and its options, as in `refine`."""
 
     parameters: Parameters
     image: Image
-    background: str
     free: bool
+    background: str
     loss: str
     max_steps: int
     d_min: float | None
     max_boxes: int
+    max_domains: int
     margin: int
     n_threads: int | None
     time_budget_s: float | None
@@ -180,6 +202,7 @@ class _Run:
         """All stages."""
         self._began, self._steps, self._remarks = time.monotonic(), list[Step](), list[str]()
         self._rejected = self._evaluated = 0
+        self._draws: Array = np.zeros((0, 0))
         x = np.zeros(self.parameters.size)
         total = 2 + _MOST_STAGES
         check_progress(self.progress, "places of spots", 0, total)
@@ -193,15 +216,22 @@ class _Run:
         for number in range(_MOST_STAGES):
             last = number > 0
             before = x
-            x, converged = self._fitted(model, x, f"pixels {number + 1}", _FINE if last else _COARSE)
+            domains = model.parameters.n_domains
+            name = f"pixels, {domains} domains" if domains > 1 else "pixels"
+            x, converged = self._fitted(model, x, name, _FINE if last else _COARSE)
             check_progress(self.progress, "pixels", min(2 + number, total), total)
             model, rejected = self._without_outliers(model, x) if last else (model, 0)
             moved = self._reweighed(model, before, x, last)
             if self.time_budget_s is not None and time.monotonic() - self._began > self.time_budget_s:
                 self._remarks.append(f"the time budget of {self.time_budget_s:g} s is spent")
                 break
-            if last and not rejected and moved < _STILL:
-                break
+            if last and not rejected and moved < _NEAR:
+                more = self._with_more_domains(model, x)
+                if more is not None:
+                    model = more
+                    self._reweighed(model, x, x, True)
+                elif moved < _STILL:
+                    break
         check_progress(self.progress, "pixels", total, total)
         return self._result(model, x, first, converged)
 
@@ -260,10 +290,11 @@ class _Run:
     def _reweighed(self, model: Model, before: Array, x: Array, last: bool) -> float:
         """Set the variances of the model; how far the variables have moved, in standard deviations."""
         expected = model.expected(x)
-        # a model that is not yet right is no measure of the variance where the data stand above it
-        model.weigh(
-            expected if last else np.maximum(expected, (expected + model.boxes.photons) / 2), self.image.read_variance
-        )
+        if last:
+            variance = expected + self._draw_variance(model, x)
+        else:  # a model that is not yet right is no measure of the variance where the data stand above it
+            variance = np.maximum(expected, (expected + model.boxes.photons) / 2)
+        model.weigh(variance, self.image.read_variance)
         slopes = np.linalg.norm(model.jacobian(x), axis=0)
         return float(np.abs((x - before) * slopes).max())
 
@@ -311,6 +342,7 @@ class _Run:
             )
         inverse = axes @ np.diag(1 / np.maximum(lengths, 1e-14)) @ axes.T / np.outer(scale, scale)
         sampling = self._sampling(model, x, jacobian, inverse)
+        self.boxes, self.x, self.inverse = model.boxes, x, inverse
         slopes, turn = parameters.slopes(x), parameters.turn_slopes()
         whole = inverse * max(1.0, chi2) + sampling
         if chi2 > 2:
@@ -347,12 +379,33 @@ class _Run:
 
         The estimate with another draw differs by the errors of both, which are alike.
         """
-        others = model.other_draws(x)
+        others = self._draws
         if not len(others):
             return np.zeros_like(inverse)
         changes = model.projected((others - model.photons(x)).T, x)
         moved = inverse @ jacobian[: model.boxes.n_pixels].T @ changes
         return np.asarray(moved @ moved.T / (2 * len(others)))
+
+    def _with_more_domains(self, model: Model, x: Array) -> Model | None:
+        """The model with four times the mosaic domains, where their number makes up too much of the errors; None: it is well."""
+        count = model.parameters.n_domains
+        if not len(self._draws) or count >= self.max_domains or model.parameters.given_domains:
+            return None
+        jacobian = model.jacobian(x)
+        scale = np.linalg.norm(jacobian, axis=0).clip(1e-300)
+        inverse = np.linalg.pinv((jacobian / scale).T @ (jacobian / scale)) / np.outer(scale, scale)
+        sampling = np.diag(self._sampling(model, x, jacobian, inverse))
+        if float((sampling / np.diag(inverse).clip(1e-300)).max()) < _SAMPLED:
+            return None
+        self.parameters = self.parameters.with_domains(min(4 * count, self.max_domains))
+        return Model(self.parameters, model.boxes, free=self.free, n_threads=self.n_threads, cancel=self.cancel)
+
+    def _draw_variance(self, model: Model, x: Array) -> Array:
+        """Variance of the model's photons from its number of domains, (n_pixels,)."""
+        self._draws = model.other_draws(x)
+        if not len(self._draws):
+            return np.zeros(model.boxes.n_pixels)
+        return np.asarray(((self._draws - model.photons(x)) ** 2).mean(0) / 2)
 
 
 def _moves_spots(parameters: Parameters) -> bool:

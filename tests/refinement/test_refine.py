@@ -61,20 +61,23 @@ def displaced(experiment: nb.Experiment) -> nb.Experiment:
 
 
 def test_recovery_with_honest_errors() -> None:
-    """Ten numbers at once: none is more than four errors away, and the fit is that of Poisson's law."""
-    exact = truth()
-    with _quiet():
-        found = nb.refine(counts_of(exact), displaced(exact), refine=ALL)
-    expected = np.array([10, 20, 30, 60, 40, 8, 8, 12, 0.15, 1e27, 70])
-    photons = np.sqrt(np.diag(found.covariance - found.sampling_covariance))  # the domains are the same ones
-    assert (np.abs(found.estimate - expected) < 4 * photons).all(), str(found)
+    """Eleven numbers at once, from data with more domains, of another draw, than the model begins with: none is more than four
+    errors away, and chi-squared is 1 (seen 1.0)."""
+    exact = truth(mosaic=nb.Mosaic(model="gaussian", spread_deg=0.08, n_domains=300, seed=7))
+    exact = exact.replace("beam.fluence_per_m2", 1e26)
+    start = displaced(exact).replace("crystal.mosaic", nb.Mosaic(model="gaussian", spread_deg=0.1, n_domains=40))
+    found = nb.refine(counts_of(exact), start, refine=ALL, max_boxes=120, max_domains=160)
+    expected = np.array([10, 20, 30, 60, 40, 8, 8, 12, 0.08, 1e26, 70])
+    errors = np.sqrt(np.diag(found.covariance))
+    assert (np.abs(found.estimate - expected) < 4 * errors).all(), str(found)
     assert 0.9 < found.chi2 < 1.1 and found.converged
-    assert photons[:3].max() < 0.005
+    assert errors[:3].max() < 0.01
     assert found.names[3:5] == ("crystal.unit_cell.a", "crystal.unit_cell.c")
     assert found.experiment.crystal.unit_cell.b == found.experiment.crystal.unit_cell.a
+    assert found.experiment.crystal.mosaic.n_domains == 40  # as it was given, whatever the model took
     assert found.values["detector.distance_mm"] == found.experiment.detector.distance_mm
     assert np.allclose(np.diag(found.correlation), 1) and len(found.shells) == 5
-    assert np.nanmedian(np.linalg.norm(found.observed - found.modelled, axis=1)) < 0.2
+    assert np.nanmedian(np.linalg.norm(found.observed - found.modelled, axis=1)) < 0.3
 
 
 def _quiet() -> Any:
@@ -90,7 +93,8 @@ def test_the_error_holds_the_sampling_of_the_domains() -> None:
     exact = truth(mosaic=nb.Mosaic(spread_deg=0.15, n_domains=300, seed=7)).replace("beam.fluence_per_m2", 1e26)
     start = exact.replace("crystal.mosaic", nb.Mosaic(spread_deg=0.15, n_domains=60))
     with _quiet():
-        found = nb.refine(counts_of(exact), start.replace("crystal.misset_deg", (10.1, 20.1, 29.9)), refine=ALL)
+        found = nb.refine(counts_of(exact), start.replace("crystal.misset_deg", (10.1, 20.1, 29.9)), refine=ALL,
+                          max_domains=60, max_boxes=120)  # fmt: skip
     errors, sampling = (np.sqrt(np.diag(c)) for c in (found.covariance, found.sampling_covariance))
     assert (np.abs(found.estimate[:3] - [10, 20, 30]) < 4 * errors[:3]).all(), str(found)
     assert sampling[:3].max() > 2 * np.sqrt(errors**2 - sampling**2)[:3].max()

@@ -9,10 +9,12 @@ effectiveness of quasirandom sequences (2018); Niederreiter, Random Number Gener
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.arrays import read_only
 from nanobragg.streams import Purpose, Stream, checked_seed
 
 
@@ -33,6 +35,14 @@ def kronecker(n: int, dimensions: int, seed: int, purpose: Purpose) -> NDArray[n
     shift = Stream(checked_seed("crystal.mosaic.seed", seed), purpose).uniform(dimensions)
     x = shift + np.arange(1.0, n + 1)[:, None] * steps
     return x - np.floor(x)
+
+
+@lru_cache(64)
+def turns(model: str, n: int, seed: int) -> NDArray[np.float64]:
+    """The n unit-free rotation vectors of "gaussian" or "ball", shape (n, 3), read-only; kept, because every derivation of an
+    experiment asks for the same ones."""
+    points = kronecker(n // 2, 3, seed, Purpose.MOSAIC)
+    return read_only(opposed(n, in_ball(points) if model == "ball" else gaussian(points)), np.float64)
 
 
 def normal(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from nanobragg.arrays import detached, is_tensor
 from nanobragg.config import Experiment, Mosaic
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.cell import Cell
-from nanobragg.derivation.crystals.draws import gaussian, in_ball, kronecker, normal, opposed
+from nanobragg.derivation.crystals.draws import kronecker, normal, opposed, turns
 from nanobragg.derivation.orientations import draws, legacy_streams, rotation_matrices
 from nanobragg.derivation.rng import checked_seed
 from nanobragg.derivation.vectors import Ops, Vec, cross, radians, unit
@@ -82,12 +82,10 @@ def _rotations(experiment: Experiment, mosaic: Mosaic, n: int, cell: Cell, ops: 
         return None
     if mosaic.model == "diffbragg":
         return rotations_by(_diffbragg(mosaic, n, ops), ops)
-    points = kronecker(n // 2, 3, mosaic.seed, Purpose.MOSAIC)
-    drawn = opposed(n, in_ball(points) if mosaic.model == "ball" else gaussian(points))
-    x, y, z = _scaled(mosaic, drawn, ops)
+    x, y, z = _scaled(mosaic, turns(mosaic.model, n, mosaic.seed), ops)
     axes = crystal_axes(cell, ops)
-    turns = [axes[0][i] * x + axes[1][i] * y + axes[2][i] * z for i in range(3)]
-    return rotations_by((turns[0], turns[1], turns[2]), ops)
+    turn = [axes[0][i] * x + axes[1][i] * y + axes[2][i] * z for i in range(3)]
+    return rotations_by((turn[0], turn[1], turn[2]), ops)
 
 
 def _cap(experiment: Experiment, mosaic: Mosaic, n: int, ops: Ops) -> list[Any] | None:
@@ -111,8 +109,8 @@ def _scaled(mosaic: Mosaic, drawn: NDArray[np.float64], ops: Ops) -> Vec:
         return a * x, b * y, c * z
     matrix = ops.lift(mosaic.covariance_deg2)
     (xx, _, _), (yx, yy, _), (zx, zy, zz) = _cholesky(matrix, ops)
-    turns = (xx * x, yx * x + yy * y, zx * x + zy * y + zz * z)
-    return radians(turns[0], ops), radians(turns[1], ops), radians(turns[2], ops)
+    turn = (xx * x, yx * x + yy * y, zx * x + zy * y + zz * z)
+    return radians(turn[0], ops), radians(turn[1], ops), radians(turn[2], ops)
 
 
 def _cholesky(matrix: Any, ops: Ops) -> tuple[tuple[Any, Any, Any], ...]:

@@ -1,0 +1,230 @@
+"""How well and how quickly images are refined.
+
+    python benchmarks/refine.py first              one still, the case of examples/refine_orientation_and_cell.py in small
+    python benchmarks/refine.py stills [--stills 50] [--first 0]   recovery of random stills
+    python benchmarks/refine.py shared [--stills 20]               one detector for many stills
+
+Times are CPU seconds of this process, all threads, from the counts to the result. Data are rendered with more mosaic domains, of
+another draw, than the model has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+
+import nanobragg as nb
+from nanobragg.refinement.crystals import Lattice, rotation
+
+CELLS = {
+    "cubic": (80.0, 80.0, 80.0, 90.0, 90.0, 90.0), "tetragonal": (79.1, 79.1, 37.9, 90.0, 90.0, 90.0),
+    "orthorhombic": (50.0, 60.0, 70.0, 90.0, 90.0, 90.0), "monoclinic": (60.0, 50.0, 70.0, 90.0, 105.0, 90.0),
+    "triclinic": (50.0, 60.0, 70.0, 80.0, 95.0, 105.0),
+}  # fmt: skip
+LIMITS = {"misset": 0.005, "cell": 0.02, "n_cells": 0.05, "spread": 0.2, "fluence": 0.02, "distance": 0.1}
+"""What recovery means: degrees, Angstrom and degrees, relative, relative, relative, mm; or four standard errors."""
+MODEL_DOMAINS, DATA_DOMAINS = 100, 1000
+
+
+def wilson(cell: tuple[float, ...], d_min: float, rng: np.random.Generator) -> nb.StructureFactors:
+    """Amplitudes with Wilson's statistics and a B factor of 8."""
+    n = [int(edge / d_min) + 1 for edge in cell[:3]]
+    h = np.meshgrid(*(np.arange(-m, m + 1) for m in n), indexing="ij")
+    s_sqr = sum((index / edge) ** 2 for index, edge in zip(h, cell[:3], strict=True))
+    amplitude = 300 * np.sqrt(rng.exponential(size=h[0].shape)) * np.exp(-2 * s_sqr)
+    amplitude[tuple(n)] = 0
+    return nb.StructureFactors(amplitude=amplitude, hkl_min=tuple(-m for m in n))
+
+
+def random_still(seed: int, with_distance: bool) -> tuple[nb.Experiment, nb.Experiment, Any, list[str], float]:
+    """Truth, start, counts, what is refined, and photons in the spots."""
+    rng = np.random.default_rng(seed)
+    name = list(CELLS)[seed % len(CELLS)]
+    cell = CELLS[name]
+    blocks = float(rng.uniform(12, 25))
+    spread = float(rng.uniform(0.05, 0.2))
+    mosaic = nb.Mosaic(model="gaussian", spread_deg=spread, n_domains=DATA_DOMAINS, seed=1000 + seed)
+    truth = nb.Experiment(
+        crystal=nb.Crystal(unit_cell=nb.UnitCell(*cell), n_cells=(blocks,) * 3, shape="gauss", mosaic=mosaic,
+                           misset_deg=tuple(rng.uniform((-180, -70, -180), (180, 70, 180))),
+                           structure_factors=wilson(cell, 1.6, rng)),
+        beam=nb.Beam(wavelength_angstrom=1.0, fluence_per_m2=1e26), sampling=nb.Sampling(oversample=1),
+        detector=nb.Detector(n_fast=1000, n_slow=1000, pixel_size_mm=0.1, distance_mm=110.0),
+    )  # fmt: skip
+    image = nb.simulate(truth)
+    photons = float(10 ** rng.uniform(4, 6))
+    truth = truth.replace("beam.fluence_per_m2", 1e26 * photons / image.sum())
+    background = float(rng.uniform(0.5, 3.0))
+    noise = 0.5
+    counts = rng.poisson(image * photons / image.sum() + background) + rng.normal(0, noise, image.shape) + 10.0
+    axis = rng.standard_normal(3)
+    turned = rotation(0.3 * axis / np.linalg.norm(axis))
+    lattice = Lattice(truth)
+    other = Lattice(truth.replace("crystal.misset_deg", truth.crystal.misset_deg))
+    other.orientation = turned @ lattice.orientation
+    free = [cell[group[0]] * (1 + 0.005 * rng.choice([-1, 1])) for group in lattice.free]
+    start = (
+        truth.replace("crystal.misset_deg", other.misset(np.zeros(3)))
+        .replace("crystal.unit_cell", nb.UnitCell(*lattice.filled(free)))
+        .replace("crystal.n_cells", (blocks * float(rng.choice([0.77, 1.3])),) * 3)
+        .replace("crystal.mosaic", nb.Mosaic(model="gaussian", spread_deg=spread * float(rng.choice([0.8, 1.25])),
+                                             n_domains=MODEL_DOMAINS))
+        .replace("beam.fluence_per_m2", float(truth.beam.fluence_per_m2) * 1.2)
+    )  # fmt: skip
+    paths = [
+        "crystal.misset_deg",
+        "crystal.unit_cell",
+        "crystal.n_cells",
+        "crystal.mosaic.spread_deg",
+        "beam.fluence_per_m2",
+    ]
+    if with_distance:
+        start = start.replace("detector.distance_mm", 111.0)
+        paths.append("detector.distance_mm")
+    return truth, start, counts, paths, photons
+
+
+def deviations(found: nb.Refinement, truth: nb.Experiment) -> dict[str, tuple[float, float, float]]:
+    """By name: deviation, standard error, and the limit of what counts as recovered."""
+    result = {}
+    own, exact = Lattice(found.experiment), Lattice(truth)
+    turn = own.orientation @ exact.orientation.T
+    vector = np.degrees(np.array([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]]) / 2)
+    for i, value in enumerate(vector):
+        result[f"misset {'xyz'[i]}"] = (float(value), float(np.sqrt(found.turn_covariance[i, i])), LIMITS["misset"])
+    for name, value in found.values.items():
+        if name.startswith("crystal.misset"):
+            continue
+        expected = float(truth.get(name))
+        key = next((k for k in LIMITS if k in name), "cell")
+        limit = LIMITS[key] * (abs(expected) if key in ("n_cells", "spread", "fluence") else 1.0)
+        result[name] = (value - expected, found.errors[name], limit)
+    return result
+
+
+def refined(seed: int, with_distance: bool) -> tuple[dict[str, Any], float, nb.Refinement, float]:
+    """Deviations, CPU seconds, the result, and the photons in the spots."""
+    truth, start, counts, paths, photons = random_still(seed, with_distance)
+    begin = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = nb.refine(counts, start, refine=paths, offset=10.0, read_noise=0.5, n_threads=1)
+    return deviations(found, truth), time.process_time() - begin, found, photons
+
+
+def stills(count: int, first: int) -> None:
+    """Recovery of random stills, every other one with the distance refined too."""
+    good, strict, squares, times = 0, 0, [], []
+    for seed in range(first, first + count):
+        found, seconds, result, photons = refined(seed, seed % 2 == 1)
+        within = {name: abs(d) <= max(limit, 4 * error) for name, (d, error, limit) in found.items()}
+        listed = all(abs(d) <= limit for d, _, limit in found.values())
+        good += all(within.values())
+        strict += listed and photons > 2e5
+        squares += [(d / error) ** 2 for d, error, _ in found.values()]
+        times.append(seconds)
+        worst = max(found, key=lambda name: abs(found[name][0]) / found[name][1])
+        d, error, _ = found[worst]
+        print(f"{seed:3d} {list(CELLS)[seed % 5]:12s} {photons:9.3g} photons {'ok' if all(within.values()) else 'NO':2s} "
+              f"{'listed' if listed else '':6s} chi2 {result.chi2:5.2f} mean {np.mean(squares[-len(found):]):5.2f} "
+              f"worst {worst} {d / error:+.1f} errors, {seconds:4.1f} s", flush=True)  # fmt: skip
+    print(f"{good} of {count} recovered, {strict} with over 2e5 photons and the listed numbers; pooled chi-squared "
+          f"{np.mean(squares):.2f} over {len(squares)}, median {np.median(squares):.2f} (0.45 expected); median time "
+          f"{np.median(times):.1f} s")  # fmt: skip
+
+
+def first_case() -> None:
+    """The six lines of a user, on 1000 x 1000 pixels: 10 domains in the start, 1000 in the data."""
+    rng = np.random.default_rng(3)
+    cell = CELLS["tetragonal"]
+    truth = nb.Experiment(
+        crystal=nb.Crystal(unit_cell=nb.UnitCell(*cell), n_cells=(15, 15, 15), shape="gauss", misset_deg=(10, 20, 30),
+                           mosaic=nb.Mosaic(model="gaussian", spread_deg=0.1, n_domains=DATA_DOMAINS, seed=7),
+                           structure_factors=wilson(cell, 1.6, rng)),
+        beam=nb.Beam(wavelength_angstrom=1.0, fluence_per_m2=3e26), sampling=nb.Sampling(oversample=1),
+        detector=nb.Detector(n_fast=1000, n_slow=1000, pixel_size_mm=0.1, distance_mm=110.0),
+    )  # fmt: skip
+    counts = rng.poisson(nb.simulate(truth) + 1.0)
+    start = truth.replace("crystal.misset_deg", (10.1, 19.9, 30.1)).replace("crystal.mosaic.seed", 1)
+    start = start.replace("crystal.unit_cell", nb.UnitCell(79.3, 79.3, 37.8, 90, 90, 90))
+    paths = ["crystal.misset_deg", "crystal.unit_cell", "crystal.mosaic.spread_deg", "beam.fluence_per_m2"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nb.refine(
+            counts, start.replace("crystal.mosaic.n_domains", 2), refine=paths, max_boxes=20
+        )  # libraries are loaded
+    for domains in (20, 60, 200):
+        begin, wall = time.process_time(), time.perf_counter()
+        found = nb.refine(counts, start.replace("crystal.mosaic.n_domains", domains), refine=paths, max_boxes=145)
+        seconds, wall = time.process_time() - begin, time.perf_counter() - wall
+        off = {name: d / error for name, (d, error, _) in deviations(found, truth).items()}
+        turned = ", ".join(f"{off[f'misset {axis}']:+.1f}" for axis in "xyz")
+        millidegrees = 1000 * np.sqrt(np.diag(found.turn_covariance)).max()
+        print(f"{domains} domains: {seconds:.2f} s of CPU, {wall:.2f} s, {len(found.spots)} shoeboxes, chi2 {found.chi2:.2f}; "
+              f"orientation off by {turned} errors of {millidegrees:.2f} mdeg")  # fmt: skip
+
+
+def shared(count: int, workers: int) -> None:
+    """One detector for many stills: distance 0.5 mm, tilt 0.2 degrees, beam center 2 pixels off."""
+    paths, common = ["crystal.misset_deg", "beam.fluence_per_m2", "crystal.mosaic.spread_deg"], [
+        "detector.distance_mm", "detector.rotation_deg", "detector.beam_center_mm",
+    ]  # fmt: skip
+    rng, images, starts = np.random.default_rng(11), [], []
+    cell = CELLS["tetragonal"]
+    table = wilson(cell, 1.6, rng)
+    for i in range(count):
+        mosaic = nb.Mosaic(model="gaussian", spread_deg=0.08, n_domains=DATA_DOMAINS, seed=100 + i)
+        truth = nb.Experiment(
+            crystal=nb.Crystal(unit_cell=nb.UnitCell(*cell), n_cells=(15, 15, 25), shape="gauss", mosaic=mosaic,
+                               structure_factors=table, misset_deg=tuple(rng.uniform((-180, -70, -180), (180, 70, 180)))),
+            beam=nb.Beam(wavelength_angstrom=1.0, fluence_per_m2=1e26), sampling=nb.Sampling(oversample=1),
+            detector=nb.Detector(n_fast=1000, n_slow=1000, pixel_size_mm=0.1, distance_mm=110.0, beam_center_mm=(50.0, 50.0)),
+        )  # fmt: skip
+        images.append(rng.poisson(nb.simulate(truth) + 1.0))
+        x, y, z = truth.crystal.misset_deg
+        a, b, c = rng.uniform(-0.1, 0.1, 3)
+        starts.append(
+            truth.replace("crystal.misset_deg", (x + a, y + b, z + c)).replace("detector.distance_mm", 110.5)
+            .replace("detector.rotation_deg", (0.1, 0.2, -0.2)).replace("detector.beam_center_mm", (50.2, 49.8))
+            .replace("crystal.mosaic", nb.Mosaic(model="gaussian", spread_deg=0.1, n_domains=MODEL_DOMAINS))
+        )  # fmt: skip
+    exact = np.array([110.0, 0.0, 0.0, 0.0, 50.0, 50.0])
+    begin = time.perf_counter()
+    options: dict[str, Any] = {"refine": paths, "shared": common, "n_threads": 1, "max_boxes": 100, "max_domains": 100}
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = nb.refine_shared(images, starts, executor=pool, **options)
+    errors = np.sqrt(np.diag(found.covariance))
+    alone = np.array([[image.errors[name] for name in found.names] for image in found.images])
+    print(found)
+    print(f"errors of one image over those of all: {np.array2string(np.median(alone, 0) / errors, precision=2)}")
+    off = (found.estimate - exact) / errors
+    print(f"deviations in errors: {np.array2string(off, precision=2)}; with correlations, chi-squared "
+          f"{(found.estimate - exact) @ np.linalg.solve(found.covariance, found.estimate - exact) / len(exact):.2f}; "
+          f"{time.perf_counter() - begin:.0f} s, {workers} workers")  # fmt: skip
+
+
+def main() -> None:
+    """Run one part."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("part", choices=("first", "stills", "shared"))
+    parser.add_argument("--stills", type=int, default=50)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--first", type=int, default=0)
+    typed = parser.parse_args()
+    if typed.part == "first":
+        first_case()
+    elif typed.part == "shared":
+        shared(min(typed.stills, 20), typed.workers)
+    else:
+        stills(typed.stills, typed.first)
+
+
+if __name__ == "__main__":
+    main()
