@@ -106,14 +106,12 @@ def _filled(
     return out
 
 
-def in_parts(n: int, share: int, n_threads: int, work: Callable[[slice], object]) -> None:
-    """Call work(part of 0 ... n) for parts of `share`, on threads where there are several."""
+def in_parts(n: int, share: int, n_threads: int, work: Callable[[slice], Any]) -> list[Any]:
+    """Call work(part of 0 ... n) for parts of `share`, on threads where there are several; returns what the calls do."""
     parts = [slice(begin, min(begin + share, n)) for begin in range(0, n, share)]
     if min(len(parts), n_threads) <= 1:
-        for part in parts:
-            work(part)
-        return
+        return [work(part) for part in parts]
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(min(len(parts), n_threads)) as pool:
-        list(pool.map(work, parts))
+        return list(pool.map(work, parts))

@@ -24,9 +24,12 @@ from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import Ops
 from nanobragg.errors import NanoBraggWarning
 from nanobragg.imaging.namespace import Namespace, namespace_of
+from nanobragg.streams import in_parts
 
 _SHARE = 1 << 16
 """Pixels that a thread takes at least."""
+_MOST_POINTS = 1 << 24
+"""Points that are computed in one go, some 0.1 s, for a signal is not heard meanwhile."""
 
 
 def with_background(
@@ -101,22 +104,16 @@ def _add(scene: Scene, background: BackgroundScene, photons: NDArray[np.float64]
     here = _core.available_kernels
     chosen = kernel if kernel in here else here[-1]  # "auto" and "simd" are the widest vectors, as "fast" is
     whole = scene.n_pixels == scene.n_slow * scene.n_fast
-    share = max(_SHARE, -(-scene.n_pixels // n_threads))
-    begins = range(0, scene.n_pixels, share)
     for one in background.components:
         core = _imaging.Background(scene, background, one, *_nodes(), curved_axes=Quirk.CURVED_DET_AXES in scene.quirks)
 
-        def add(begin: int, core: _imaging.Background = core) -> int:
-            part = slice(begin, begin + share)
-            return core.add(None if whole else scene.pixels[part], begin, photons[part], chosen)
+        def add(part: slice, core: _imaging.Background = core) -> int:
+            return core.add(None if whole else scene.pixels[part], part.start, photons[part], chosen)
 
-        if len(begins) <= 1:
-            count = sum(map(add, begins))
-        else:
-            from concurrent.futures import ThreadPoolExecutor
-
-            with ThreadPoolExecutor(len(begins)) as pool:
-                count = sum(pool.map(add, begins))
+        points = len(background.weight) * one.oversample**2 * (1 if one.path is None else len(_nodes()[0]))
+        share = max(_SHARE, -(-scene.n_pixels // n_threads))
+        share = max(1, min(share, _MOST_POINTS // points))
+        count = sum(in_parts(scene.n_pixels, share, n_threads, add))
         if count:
             warnings.warn(
                 f"background.components: {100 * count / scene.n_pixels:.3g} % of the pixels lie beyond the table, which ends at "

@@ -341,6 +341,7 @@ BAD = [
     ({"along_beam_mm": (2, 1)}, "along_beam_mm"),
     ({"along_beam_mm": (0, 30), "beamstop": nb.Beamstop(radius_mm=1, distance_mm=20)}, "beam stop"),
     ({"thickness_mm": -1.0}, "thickness_mm"),
+    ({"thickness_mm": 1.0, "oversample": 2**32}, "oversample"),
 ]
 
 

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.arrays import detached, is_tensor, read_only
-from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
+from nanobragg.config.fields import NOT_NEGATIVE, POSITIVE, Check, Config, setting
 from nanobragg.errors import ConfigError, alike
 from nanobragg.io.stol import read_stol
 from nanobragg.lazy import dataclass
 
 _SCALAR: dict[str, Any] = {"kind": "scalar", "differentiable": True}
+_SUB_PIXELS: Check = (lambda v: 1 <= v <= 1000, "must be within 1 and 1000")
 _TABLES = os.path.join(os.path.dirname(__file__), "tables")
 PACKAGED = {"water": (1.0, 18.0), "air": (1.2e-3, 28.0), "ice": (0.92, 18.0), "nanoice": (0.92, 18.0)}
 """Tables of the package, with density [g/cm^3] and molar mass [g/mol] of what they are made for."""
@@ -72,7 +73,7 @@ class Amorphous(Config):
     interpolation: str = setting(
         "pchip", kind="enum", choices=("pchip", "linear"), doc="between the rows; constant outside"
     )
-    oversample: int = setting(1, kind="int", check=AT_LEAST_ONE, doc="sub-pixels per axis")
+    oversample: int = setting(1, kind="int", check=_SUB_PIXELS, doc="sub-pixels per axis")
 
     def _check(self) -> None:
         path = self._path
