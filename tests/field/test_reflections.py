@@ -115,3 +115,13 @@ def test_fcf_with_a_cell_or_a_value_that_cannot_be(tmp_path):
     assert "20.000" in text
     path.write_text(text.replace("20.000", "-2147483648"))  # alone: nothing that it could disagree with
     assert nb.StructureFactors.from_cif(path).has_table
+
+
+def test_an_mtz_header_that_lies_far_away(tmp_path):
+    """The machine stamp says in which order the bytes of its place stand; the other order would be 7 GB away."""
+    data = bytearray((FIELD / "f10_refmac" / "refmac.mtz").read_bytes())
+    assert data[9] & 0xF0 == 0x40
+    data[9] = 0x11
+    path = tmp_path / "x.mtz"
+    path.write_bytes(data)
+    assert "its header lies beyond its end" in refusal(nb.StructureFactors.from_mtz, path)

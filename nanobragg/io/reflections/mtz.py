@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 import warnings
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ _NOT_AMPLITUDES = re.compile(r"FWT|FOFC|FDM|FEM|FAN|FREE|FOM|ANOM|DANO|EARLY|LAT
 """Differences and map coefficients, which are never taken unasked."""
 _SIZE = re.compile(rb"NCOL\s+(\d+)\s+(\d+)")
 """Columns and reflections in the header."""
+_ORDERS: dict[int, Literal["big", "little"]] = {0x10: "big", 0x40: "little"}
+"""Of bytes, by the first half of the second byte of the machine stamp; any other is taken for that of this machine."""
 _MATES = (("(+)", "(-)"), ("+", "-"), ("_plus", "_minus"), ("PLUS", "MINUS"))
 _AMPLITUDE, _AMPLITUDE_PAIR, _INTENSITY, _INTENSITY_PAIR = "F", "G", "J", "K"
 
@@ -72,8 +75,11 @@ def read_mtz(
     """
     gemmi = needed("gemmi", "reading MTZ files")
     data = read_bytes(path)
-    places = {int.from_bytes(data[4:8], order, signed=True) for order in ("little", "big")}
-    if -1 not in places and not any(0 < place <= len(data) // 4 for place in places):
+    order = _ORDERS.get(data[9] & 0xF0 if len(data) > 9 else 0, sys.byteorder)
+    place = int.from_bytes(data[4:8], order, signed=True)
+    if place == -1:  # of a file beyond 8 GiB
+        place = int.from_bytes(data[12:20], order, signed=True)
+    if not 0 < place <= len(data) // 4:  # gemmi makes room for all that lies before it
         raise FileFormatError(
             path, "is not an MTZ file that can be read: its header lies beyond its end; is it truncated?"
         )
