@@ -40,7 +40,7 @@ def the_error(done: Result) -> str:
     # a hint that names a flag is the remedy already
     ("-pixel 0", "-pixel 0: detector.pixel_size_mm=0.0: must be > 0; write -pixel MM"),
     # nothing was typed that should have been
-    ("--fidelity corrected -hdivsteps 3", "beam.divergence.h_mrad=None: is required with a count of 3; give the full range "
+    ("--fidelity corrected -hdivsteps 3", "beam.divergence.h_mrad is required with a count of 3; give the full range "
      "in mrad; write -hdivrange X [mrad]"),
     # found after the experiment is built
     ("--fidelity corrected -N 0", "-N 0: crystal.n_cells[0]=0.0: must be >= 1"),
