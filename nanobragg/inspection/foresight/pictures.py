@@ -64,4 +64,8 @@ def _mean_factor(scene: Scene) -> float:
     part = table[::step, ::step, ::step]
     flat = (part.detach().cpu().numpy() if is_tensor(part) else part).reshape(-1)
     held = flat[flat != 0]
-    return float(np.mean(held.astype(np.float64) ** 2)) if len(held) else detached(scene.default_F) ** 2
+    return (
+        float(np.mean(held.astype(np.float64) ** 2))
+        if len(held)
+        else detached(scene.default_F) * detached(scene.default_F)
+    )

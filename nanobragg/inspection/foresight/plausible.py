@@ -84,7 +84,7 @@ def _fluence(beam: Beam) -> Any:
     if beam.flux_per_s is None or beam.size_mm is None:
         return beam.fluence_per_m2
     found = [_numbers(value) for value in (beam.flux_per_s, beam.exposure_s, beam.size_mm)]
-    if not all(found) or found[2][0] == 0 or found[0][0] == 0:
+    if not all(found) or not all(1e-100 < one[0] < 1e100 for one in found):  # the square of a size overflows
         return None
     return found[0][0] * found[1][0] / (found[2][0] / 1000) ** 2
 
