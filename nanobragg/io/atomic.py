@@ -67,10 +67,11 @@ def replacing(path: str | PathLike[str]) -> Iterator[str]:
     """
     with _in_our_words(path, OSError, ValueError):
         target = os.fsdecode(path)
-        handle, temporary = _temporary(target, ".part")
+        temporary = _name_beside(target, ".part")
     try:
+        with _in_our_words(path, OSError, ValueError):
+            os.close(_created(temporary, target))
         with _in_our_words(path, OSError):  # a ValueError comes from what is being written
-            os.close(handle)
             yield temporary
             if _replaceable(target):
                 os.replace(temporary, target)
@@ -105,12 +106,12 @@ def _replaceable(path: str | PathLike[str]) -> bool:
 
 
 def _write_and_rename(path: str, chunks: Iterable[Chunk]) -> None:
-    handle, temporary = _temporary(path)
+    temporary = _name_beside(path)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(_created(temporary, path), "wb") as file:
             _write_all(file, chunks)
         os.replace(temporary, path)
-    except BaseException:  # an interrupt must not leave the temporary file either
+    except BaseException:  # an interrupt must not leave the temporary file either, however soon it comes
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
@@ -122,8 +123,13 @@ def _write_all(file: BinaryIO, chunks: Iterable[Chunk]) -> None:
     file.flush()
 
 
-def _temporary(target: str, suffix: str = "") -> tuple[int, str]:
-    """A new file beside another: its descriptor and name; with the other's permissions, or those of any new file here.
+def _name_beside(target: str, suffix: str = "") -> str:
+    """A name beside another that no file has."""
+    return os.path.join(os.path.dirname(target), f".nanobragg-{os.urandom(8).hex()}{suffix}")
+
+
+def _created(name: str, target: str) -> int:
+    """Descriptor of a new file with the permissions of the target, or those of any new file here.
 
     `tempfile` would make it private, and the mask that says otherwise cannot be read without changing it for all threads.
     """
@@ -132,11 +138,10 @@ def _temporary(target: str, suffix: str = "") -> tuple[int, str]:
         if not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, "the file is write-protected")
         mode = stat.S_IMODE(os.stat(target).st_mode)
-    name = os.path.join(os.path.dirname(target), f".nanobragg-{os.urandom(8).hex()}{suffix}")
-    handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     if mode is not None:
         os.chmod(name, mode)
-    return handle, name
+    return handle
 
 
 def _reason(error: Exception) -> str:

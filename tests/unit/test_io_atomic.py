@@ -129,3 +129,18 @@ def test_unreadable(tmp_path):
     for path in (tmp_path / "missing", tmp_path, "nul\0byte"):
         with pytest.raises(FileFormatError, match="cannot be read"):
             read_bytes(path)
+
+
+def test_an_interrupt_as_the_file_appears_leaves_nothing(tmp_path, monkeypatch):
+    opened = os.open
+
+    def interrupted(*args, **options):
+        os.close(opened(*args, **options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_bytes(tmp_path / "a", [b"x"])
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "b"):
+        pass
+    assert os.listdir(tmp_path) == []
