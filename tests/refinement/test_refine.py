@@ -295,3 +295,15 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nb.io.write_smv(image, np.full((SIZE, SIZE), 3, np.uint16), experiment=exact)
     assert main(["refine", expt, image, "--template", str(tmp_path / "template.toml"), *words]) == 9
     assert "no spots where they are predicted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda of: of.replace("crystal.sizes", nb.BlockSizes(width=0.2)), r"crystal\.sizes\.width.*unlike size"),
+        (lambda of: of.replace(crystal=(of.crystal, of.crystal)), "several crystals"),
+    ],
+)
+def test_crystals_of_more_than_one_scene_are_refused(change: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        nb.refine(np.zeros((SIZE, SIZE)), change(truth()), refine=["crystal.misset_deg"])
