@@ -372,7 +372,8 @@ def commented_toml(given: dict[str, Any] | None = None) -> str:
 _EXAMPLE: dict[str, Any] = {
     "crystal.unit_cell.a": 79.1, "crystal.unit_cell.b": 79.1, "crystal.unit_cell.c": 37.9, "crystal.unit_cell.alpha": 90.0,
     "crystal.unit_cell.beta": 90.0, "crystal.unit_cell.gamma": 90.0, "crystal.n_cells": (20.0, 20.0, 20.0),
-    "crystal.misset_deg": (10.0, 20.0, 30.0), "crystal.structure_factors.default_F": 100.0,
+    "crystal.misset_deg": (10.0, 20.0, 30.0), "crystal.mosaic.model": "gaussian",
+    "crystal.structure_factors.default_F": 100.0,
     "detector.n_fast": 512, "detector.n_slow": 512, "detector.pixel_size_mm": 0.2, "detector.distance_mm": 100.0,
     "beam.wavelength_angstrom": 1.0, "beam.fluence_per_m2": 1e24, "run.output": "image.nxs",
 }  # fmt: skip
