@@ -197,6 +197,27 @@ def test_fifty_domains_are_nearer_to_very_many(ratio, nearer):
     assert off["cap"] > nearer * off["gaussian"]
 
 
+def test_midpoints_of_a_rotation_are_nearer_than_jittered_steps():
+    """Relative L2 of five steps against 400; measured: 0.076 at the midpoints, 0.34 with one random place in each step."""
+
+    def rotation(start, width, steps):
+        return nb.simulate(nb.Experiment(
+            crystal=nb.Crystal(
+                unit_cell=nb.UnitCell(60, 60, 60, 90, 90, 90), misset_deg=(10, 25, 40), shape="gauss", n_cells=(12, 12, 12),
+                structure_factors=nb.StructureFactors.constant(100.0),
+            ),
+            detector=nb.Detector(n_fast=128, n_slow=128, pixel_size_mm=0.3, beam_center_mm=(-20, -20)),
+            beam=nb.Beam(wavelength_angstrom=1.0, polarized=False),
+            goniometer=nb.Goniometer(phi_start_deg=start, osc_deg=width, n_steps=steps),
+            sampling=nb.Sampling(oversample=1, interpolate="nearest"),
+        ))  # fmt: skip
+
+    converged, rng = rotation(0.0, 1.0, 400), np.random.default_rng(1)
+    places = (np.arange(5) + rng.random((6, 5))) / 5
+    jittered = [np.linalg.norm(np.mean([rotation(x, 0.0, 1) for x in row], 0) - converged) for row in places]
+    assert np.sqrt(np.mean(np.square(jittered))) > 3 * np.linalg.norm(rotation(0.0, 1.0, 5) - converged)
+
+
 def test_the_error_is_told():
     """The mean orientation of ten domains of the cap is off by some spread/2/sqrt(10); evenly spread draws have none."""
     of = experiment(spread_deg=0.2)
