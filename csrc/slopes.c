@@ -82,6 +82,8 @@ static double lattice_slopes(const nb_scene *scene, const double f[3], double by
         if (scene->n_cells[i] > 1.0) axes[i] = grating_slope(f[i], scene->n_cells[i], slope + i);
     }
     slopes->by_fudge = 0.0;
+    for (int i = 0; i < 9; i++) /* gratings have no matrix */
+        slopes->by_block_matrix[i] = 0.0;
     by_f[0] = slope[0] * axes[1] * axes[2];
     by_f[1] = axes[0] * slope[1] * axes[2];
     by_f[2] = axes[0] * axes[1] * slope[2];
