@@ -216,3 +216,28 @@ def test_axes_whose_place_is_not_said(tmp_path):
     assert "_axis GONIOMETER_KAPPA: is at 30, but of type general" in refusal(
         nb.Experiment.from_image, path, template=TEMPLATE
     )
+
+
+@pytest.mark.parametrize("kahn", [0.6, 1.0, -0.2])
+def test_the_polarization_that_first_images_wrote(tmp_path, kahn):
+    """Version 0.1 wrote the Kahn factor where others have the horizontal fraction; the record in the file tells."""
+    counts = np.zeros((1024, 1024), np.int32)
+    (name,) = nb.io.write_frames(tmp_path / "x_####.cbf", [counts], TEMPLATE.replace("beam.kahn_factor", kahn))
+    assert nb.Experiment.from_image(name, TEMPLATE).beam.kahn_factor == pytest.approx(kahn)
+    data = Path(name).read_bytes()
+    now = f"# Polarization {(1 + kahn) / 2:.12g}".encode()
+    assert now in data
+    Path(name).write_bytes(data.replace(now, f"# Polarization {kahn:.6g}".encode()))
+    assert nb.Experiment.from_image(name, TEMPLATE).beam.kahn_factor == pytest.approx(kahn)
+
+
+def test_an_axis_beside_the_scanned_one_is_told(tmp_path):
+    text, path = (AXES / "x_cw_0001.cbf").read_bytes(), tmp_path / "x_0001.cbf"
+    path.write_bytes(
+        text.replace(
+            b"# Start_angle 10.0000 deg.", b"# Start_angle 10.0000 deg.\r\n# Omega 10.0 deg.\r\n# Phi 12.0 deg."
+        )
+    )
+    with warned() as texts:
+        nb.Experiment.from_image(path, template=TEMPLATE)
+    assert texts == [f"{path}: not used of the header: Phi 12.0 deg."]

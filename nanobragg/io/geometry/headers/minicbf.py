@@ -12,6 +12,7 @@ from nanobragg.errors import FileFormatError, NanoBraggWarning
 from nanobragg.io.geometry.axes import Array
 from nanobragg.io.geometry.headers.flat import FAST, SLOW, SPINDLE, flat
 from nanobragg.io.geometry.record import Geometry, Path
+from nanobragg.io.images.embedded import COMMENT
 from nanobragg.io.units import ANGSTROMS, MILLIMETRES, SECONDS, known
 from nanobragg.sensor_materials import material_of
 
@@ -21,6 +22,9 @@ _CURVED = re.compile(r"\b(PILATUS\d?\s*X?\s*12M|HyPix-Arc)", re.IGNORECASE)
 """Detectors whose modules stand on a cylinder or an arc."""
 _TURNING = ("Detector_Voffset", "Alpha", "Kappa", "Chi")
 """Items that change the geometry when they are not 0, in a way that the header does not say."""
+_SCANNED = ("Omega", "Phi")
+"""One of them is the axis that turns; the other one stands somewhere."""
+_RECORD = re.compile(re.escape(COMMENT) + r'.*?"kahn_factor":\s*(-?[0-9.]+(?:[eE][+-]?\d+)?)\s*,\s*"polarized":\s*true')
 _NO_PART = ("Flux", "Filter_transmission")
 """Items that have a meaning for intensities and are not used."""
 _TURNS = {("X", "CW"), ("X",), ("OMEGA",), ("PHI",), ("OMEGA", "CW"), ("PHI", "CW")}
@@ -43,7 +47,7 @@ def minicbf_geometry(path: Path, header: str, shape: tuple[int, int]) -> Geometr
     if lines.number("Detector_2theta"):
         raise FileFormatError(path, "Detector_2theta is not 0, about an axis that the header does not name; take the "
                               "geometry from an experiment list (.expt) or NXmx")  # fmt: skip
-    polarization = lines.number("Polarization")
+    polarization = lines.polarization()
     sensor = re.search(r"^#\s*([\w ]+?) sensor,", header, re.MULTILINE)
     name = f"{sensor[1]} sensor" if sensor else "Silicon sensor"
     thickness = lines.values(name, rf",?\s*thickness\s+{_REAL}{_UNIT}", None)
@@ -126,8 +130,16 @@ class _Lines:
                       f"(0, {along[1]:g}, 0) of DIALS is taken")  # fmt: skip
         return np.asarray(along)
 
+    def polarization(self) -> float:
+        """The horizontal fraction p; the first images of nanobragg wrote the Kahn factor, 2 p - 1, which their record tells."""
+        found, record = self.number("Polarization"), _RECORD.search(self.header)
+        kahn = None if record is None else float(record[1])
+        return (1 + kahn) / 2 if kahn is not None and found and abs(found - kahn) < 1e-5 else found
+
     def tell_unused(self) -> None:
         found = [f"{key} {self.text(key)}" for key in _TURNING if self.number(key)]
+        start = self.number("Start_angle")
+        found += [f"{key} {self.text(key)}" for key in _SCANNED if self.number(key) not in (0.0, start)]
         found += [f"{key} {self.text(key)}" for key in _NO_PART if self.number(key)]
         if found:
             self.warn(f"not used of the header: {', '.join(found)}")
