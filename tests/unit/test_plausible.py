@@ -181,3 +181,13 @@ def test_tensors() -> None:
     wavelength = torch.tensor(12400.0, dtype=torch.float64, requires_grad=True)
     with pytest.warns(nb.PlausibilityWarning, match="an energy in eV"):
         nb.simulate(small().replace("beam.wavelength_angstrom", wavelength), backend="torch")
+
+
+@pytest.mark.parametrize("size", [1e300, 1e-300, 5e-324])
+def test_sizes_whose_square_is_no_number(size: float) -> None:
+    """Such a beam is nobody's, but looking at it fails nowhere."""
+    crystal = nb.Crystal(
+        unit_cell=nb.UnitCell(40, 50, 60, 90, 90, 90), structure_factors=nb.StructureFactors.constant(1.0)
+    )
+    beam = nb.Beam(flux_per_s=1e12, size_mm=size)
+    typed_doubts(nb.Experiment(crystal=crystal, beam=beam, detector=nb.Detector(n_fast=4, n_slow=4)))

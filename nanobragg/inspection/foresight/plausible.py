@@ -86,7 +86,8 @@ def _fluence(beam: Beam) -> Any:
     found = [_numbers(value) for value in (beam.flux_per_s, beam.exposure_s, beam.size_mm)]
     if not all(found) or not all(1e-100 < one[0] < 1e100 for one in found):  # the square of a size overflows
         return None
-    return found[0][0] * found[1][0] / (found[2][0] / 1000) ** 2
+    size = found[2][0]
+    return 1e6 * found[0][0] * found[1][0] / size / size  # the square of an odd size would overflow, or be 0
 
 
 def doubt_of(path: str, value: Any) -> Doubt | None:
