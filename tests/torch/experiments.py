@@ -80,7 +80,18 @@ NO_CENTER = {"detector.beam_center_mm": None}
 MATRIX = np.array([[0.0012, 0.0091, -0.0332], [-0.0103, 0.0234, 0.0061], [0.0311, 0.0083, 0.0103]])
 SMALL_TABLE = nb.StructureFactors(amplitude=amplitudes(1), hkl_min=(-1, -1, -1), default_F=45.0)
 
+BLOCK = np.array([[3.0, 0.4, -0.2], [0.4, 4.0, 0.3], [-0.2, 0.3, 2.5]])
+COVARIANCE = np.array([[0.8, 0.1, 0.2], [0.1, 0.5, -0.1], [0.2, -0.1, 0.6]])
+TURNED = np.array([np.eye(3), [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]])
+GAUSSIAN = nb.Mosaic(model="gaussian", covariance_deg2=COVARIANCE, n_domains=3)
+
 VALUES = {
+    "crystal.mosaic.covariance_deg2": ({"crystal.mosaic": GAUSSIAN}, COVARIANCE),
+    "crystal.mosaic.rotations": ({"crystal.mosaic": nb.Mosaic(model="given", rotations=TURNED)}, TURNED),
+    "crystal.mosaic.strain": ({}, 0.01),
+    "crystal.block_matrix": ({"crystal.shape": "gauss", "crystal.n_cells": (1, 1, 1)}, BLOCK),
+    "crystal.n_blocks": ({}, 3.0),
+    "crystal.volume_mm3": ({}, 2e-12),
     "crystal.structure_factors.default_F": ({"crystal.structure_factors": SMALL_TABLE}, 45.0),
     "crystal.structure_factors.amplitude": ({"crystal.structure_factors": SMALL_TABLE}, SMALL_TABLE.amplitude),
     "crystal.a_star_matrix": ({"crystal.a_star_matrix": MATRIX, "crystal.unit_cell": None}, MATRIX),
