@@ -173,6 +173,10 @@ def prepared(images: Any, experiment: Experiment, options: Mapping[str, Any]) ->
     for name, choices in (("background", BACKGROUNDS), ("intensities", INTENSITIES), ("loss", LOSSES)):
         if options[name] not in choices:
             raise ConfigError(name, options[name], f"must be one of {', '.join(map(repr, choices))}")
+    if options["background"] == "model" and experiment.background.components:
+        raise ConfigError(
+            "background", "model", "does not hold background.components", "write 'plane': they are smooth there"
+        )
     parameters = Parameters(experiment, options["refine"], bounds=options["bounds"], priors=options["priors"])
     readout = {name: options[name] for name in ("gain", "offset", "read_noise", "saturation", "mask")}
     own = {name: options[name] for name in _OWN}

@@ -87,12 +87,12 @@ def _part(
     index = hkl.astype(np.float64)
     reciprocal = np.linalg.inv(mean.crystals)
     vectors = np.einsum("eij,nj->nei", reciprocal, index)
-    metric = blocks(scene)[0] @ mean.crystals
     middle = index @ mean.reciprocal.T
     length = np.linalg.norm(middle, axis=1)
     error = np.linalg.norm(middle + mean.beam / mean.wavelength, axis=1) - 1 / mean.wavelength
     found = _Sum(scene, plane, derived.rotation.phi, len(hkl))
-    found.add(metric, vectors)
+    for part in derived.scenes:
+        found.add(part, mean.crystals, vectors)
     scale = float(scene.r_e_sqr) * float(scene.fluence) * scene.oversample**2 / float(scene.steps)
     photons = scale * amplitude**2 * found.total
     center, phi = found.center, found.phi
@@ -110,7 +110,9 @@ def _part(
         phi = np.where(met, phi, found.phi)
     else:
         best = _Sum(scene, plane, derived.rotation.phi, len(hkl))
-        best.add(metric, vectors + (onto_sphere(middle, mean.beam / mean.wavelength) - middle)[:, None, :])
+        moved = vectors + (onto_sphere(middle, mean.beam / mean.wavelength) - middle)[:, None, :]
+        for part in derived.scenes:
+            best.add(part, mean.crystals, moved)
         most = scale * amplitude**2 * best.total
     with np.errstate(divide="ignore", invalid="ignore"):
         partiality = np.where(most > 0, photons / most, 0.0)
@@ -130,16 +132,17 @@ class _Sum:
         self._place, self._squares, self._ray = np.zeros((n, 2)), np.zeros((n, 2, 2)), np.zeros((n, 3))
         self._turned = np.zeros(n)
 
-    def add(self, metric: Array, vectors: Array) -> None:
-        """Add the contributions of crystals (e, 3, 3) whose reciprocal lattice vectors are (n, e, 3)."""
+    def add(self, part: Scene, crystals: Array, vectors: Array) -> None:
+        """Add the contributions of crystals (e, 3, 3) whose reciprocal lattice vectors are (n, e, 3), as blocks of one size."""
         scene, plane = self._scene, self._plane
+        metric, times = blocks(part)[0] @ crystals, float(scene.steps) / float(part.steps)
         for source in range(scene.n_sources):
             incident = np.asarray(scene.incident[source], dtype=np.float64)
             wavelength = float(scene.wavelength[source]) * 1e10
-            rays = brightest(scene, metric[None], vectors, incident, wavelength)
+            rays = brightest(part, metric[None], vectors, incident, wavelength)
             captured = plane.captured(rays.direction)
             strength = rays.strength * polarization(scene, incident, rays.direction) * captured.sum(-1)
-            strength = strength * float(scene.weight[source]) * self._domains
+            strength = strength * float(scene.weight[source]) * times * self._domains
             place = plane.pixels(rays.direction, captured)
             missed = np.asarray(~np.isfinite(place).all(-1))
             strength, place = np.where(missed, 0.0, strength), np.where(missed[..., None], 0.0, place)
@@ -243,8 +246,8 @@ def _full(derived: Derivation, mean: Mean, amplitude: Array, ray: Array, plane: 
     lorentz = 1 / np.maximum(np.abs(np.cross(ray, mean.beam) @ axis), 1e-12)
     volume = abs(float(np.linalg.det(mean.real)))
     # how many times the crystal counts
-    times = scene.oversample**2 * len(mean.crystals) * float(np.sum(scene.weight)) / float(scene.steps)
-    cells = times * blocks(scene)[1] * volume_integral(scene)
+    alone = scene.oversample**2 * len(mean.crystals) * float(np.sum(scene.weight))
+    cells = sum(alone / float(part.steps) * blocks(part)[1] * volume_integral(part) for part in derived.scenes)
     factor = polarization(scene, mean.beam, ray) * plane.captured(ray).sum(-1)
     photons = float(scene.fluence) / abs(derived.rotation.osc) * float(scene.r_e_sqr) * mean.wavelength**3
     return np.asarray(photons * cells / volume * lorentz * factor * amplitude**2)
