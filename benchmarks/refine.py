@@ -192,11 +192,11 @@ def shared(count: int, workers: int) -> None:
         starts.append(
             truth.replace("crystal.misset_deg", (x + a, y + b, z + c)).replace("detector.distance_mm", 110.5)
             .replace("detector.rotation_deg", (0.0, 0.2, -0.2)).replace("detector.beam_center_mm", (50.2, 49.8))
-            .replace("crystal.mosaic", nb.Mosaic(model="gaussian", spread_deg=0.1, n_domains=MODEL_DOMAINS))
+            .replace("crystal.mosaic", nb.Mosaic(model="gaussian", spread_deg=0.1, n_domains=MODEL_DOMAINS, seed=i))
         )  # fmt: skip
     exact = np.array([110.0, 0.0, 0.0, 50.0, 50.0])
     begin = time.perf_counter()
-    options: dict[str, Any] = {"refine": paths, "shared": common, "n_threads": 1, "max_boxes": 100, "max_domains": 100}
+    options: dict[str, Any] = {"refine": paths, "shared": common, "n_threads": 1, "max_boxes": 100}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = nb.refine_shared(images, starts, executor=pool, **options)

@@ -83,6 +83,8 @@ class _Found:
     read_variance: float
     x: Array
     inverse: Array
+    n_domains: int
+    """that its model has taken"""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class _Pass:
     read_variance: float
     free: bool
     n_threads: int | None
+    n_domains: int
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ def refine_shared(
     while True:
         last = converged or rounds == _MOST_ROUNDS
         passes = [
-            _Pass(e, tuple(paths), names, f.boxes, f.read_variance, free, n_threads)
+            _Pass(e, tuple(paths), names, f.boxes, f.read_variance, free, n_threads, f.n_domains)
             for e, f in zip(current, found, strict=True)
         ]
         reduced = list(spread(_reduced, passes))
@@ -253,7 +256,7 @@ def _alone(task: _Alone) -> _Found:
     spots, positions = options.pop("spots"), options.pop("positions")
     run = prepared(task.image, task.experiment, options)
     result = run.run(spots, positions)
-    return _Found(result, run.boxes, run.image.read_variance, run.x, run.inverse)
+    return _Found(result, run.boxes, run.image.read_variance, run.x, run.inverse, run.parameters.n_domains)
 
 
 def _together(found: list[_Found], parameters: list[Parameters], mine: NDArray[np.int64]) -> list[Experiment]:
@@ -273,6 +276,8 @@ def _together(found: list[_Found], parameters: list[Parameters], mine: NDArray[n
 def _reduced(task: _Pass) -> _Reduced:
     """The normal equations of one image, with the weights of its model."""
     parameters = Parameters(task.experiment, task.paths)
+    if task.n_domains > parameters.n_domains:
+        parameters = parameters.with_domains(task.n_domains)
     model = Model(parameters, task.boxes, free=task.free, n_threads=task.n_threads)
     x = np.zeros(parameters.size)
     model.weigh(model.expected(x), task.read_variance)
