@@ -232,7 +232,15 @@ def test_convert_between_geometry_files(capsys):
     assert np.abs(first - second).max() < SAME * first.max()
     assert command(capsys, "convert", "a.expt", "f.mat")[0] == 0
     assert "write --wavelength" in command(capsys, "convert", "f.mat", "g.expt")[2]
+    before.to_toml("before.toml")  # supplies the wavelength, the detector and the scan that a matrix has not
+    assert command(capsys, "convert", "f.mat", "g.expt", "--template", "before.toml") == (0, "g.expt\n", "")
+    assert command(capsys, "convert", "f.mat", "g.toml", "--template", "before.toml") == (0, "g.toml\n", "")
+    assert nb.Experiment.from_toml("g.toml").crystal.n_cells == before.crystal.n_cells
+    for after in (nb.Experiment.from_dials("g.expt", before), nb.Experiment.from_toml("g.toml")):
+        first, second = nb.simulate(before), nb.simulate(after)
+        assert np.abs(first - second).max() < 1e-4 * first.max()  # eight decimals of the matrix: measured 5.5e-6
     assert "no known format" in command(capsys, "convert", "a.expt", "g.xyz")[2]
+    assert "no known format" in command(capsys, "convert", "f.mat", "g.xyz", "--template", "before.toml")[2]
     open("junk", "w").write("hello\n")
     assert "not a geometry file that is known" in command(capsys, "convert", "junk", "g.expt")[2]
 

@@ -12,18 +12,20 @@ from typing import Any
 
 from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.cli.words.run import write_images
+from nanobragg.config import Experiment
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import FileFormatError, UsageError
-from nanobragg.exchange.geometry import to_experiment
+from nanobragg.exchange.geometry import of_experiment, to_experiment
 from nanobragg.exchange.geometry_files import (
     CRYSTAL_ALONE,
     NAMES,
+    folded_wavelength,
     geometry_in,
     kind_of_name,
     save_geometry,
     write_geometry,
 )
-from nanobragg.exchange.toml import Run
+from nanobragg.exchange.toml import Run, read_toml
 from nanobragg.io.geometry.headers.reading import geometry_of_image, kind_of_file
 from nanobragg.io.geometry.record import Geometry
 from nanobragg.io.images.hdf5 import find_data, open_hdf5, read_frame
@@ -47,6 +49,9 @@ def run_convert(args: Sequence[str]) -> int:
     options.add_argument("--geometry", metavar="FILE", help="geometry of the images")
     options.add_argument("--index", type=int, help="which experiment or crystal of the input, from 0")
     options.add_argument("--image", type=int, help="which image of the scan the geometry is of")
+    options.add_argument(
+        "--template", metavar="TOML", help="experiment file that supplies what the input does not hold"
+    )
     options.add_argument("--stream", metavar="FILE", help="CrystFEL stream that goes with a .geom")
     options.add_argument("--wavelength", type=float, metavar="ANGSTROM", help="where the input does not hold it")
     options.add_argument(
@@ -62,18 +67,31 @@ def _convert(typed: Any) -> int:
         return _convert_images(typed)
     if len(typed.inputs) > 1:
         raise UsageError(f"convert: {len(typed.inputs)} inputs for one geometry file; give one")
-    _write(typed.output, _read(typed.inputs[0], typed), typed.inputs[0])
+    source = typed.inputs[0]
+    geometry, template = _read(source, typed), _template(typed)
+    if template is None:
+        _write(typed.output, geometry, source)
+    else:
+        _format_of(typed.output)
+        write_geometry(to_experiment(geometry, source, template, None), typed.output, n_images=geometry.n_images)
     sys.stdout.write(f"{typed.output}\n")
     return 0
 
 
+def _template(typed: Any) -> Experiment | None:
+    return None if typed.template is None else read_toml(typed.template).experiment
+
+
 def _read(path: str, typed: Any) -> Geometry:
     """Geometry of any file that is known; the content decides."""
-    if not path.endswith(".toml") and kind_of_file(path) == "matrix" and typed.wavelength is None:
-        raise UsageError(f"{path}: a matrix holds the wavelength as a factor; write --wavelength ANGSTROM")
+    wavelength, template = typed.wavelength, _template(typed)
+    if not path.endswith(".toml") and kind_of_file(path) == "matrix" and wavelength is None:
+        if template is None:
+            raise UsageError(f"{path}: a matrix holds the wavelength as a factor; write --wavelength ANGSTROM")
+        wavelength = folded_wavelength(None, template)
     try:
         return geometry_in(
-            path, image=typed.image, index=typed.index, stream=typed.stream, wavelength_angstrom=typed.wavelength,
+            path, image=typed.image, index=typed.index, stream=typed.stream, wavelength_angstrom=wavelength,
             camera_length_m=typed.camera_length,
         )  # fmt: skip
     except FileFormatError as error:
@@ -91,15 +109,21 @@ def _in_options(error: FileFormatError) -> FileFormatError:
 
 def _write(path: str, geometry: Geometry, source: str) -> None:
     """Write a geometry file in the format of its name."""
-    kind = kind_of_name(path)
-    if kind is None:
-        raise UsageError(f"{path}: its name is that of no known format; geometry: {NAMES}; images: {' '.join(IMAGES)}")
+    kind = _format_of(path)
     if kind not in CRYSTAL_ALONE and not geometry.panels:
         raise UsageError(f"{source}: holds a crystal only; the outputs for it are .mat and .stream")
     if kind == "toml":
         write_geometry(to_experiment(geometry, source, None, StructureFactors.constant(1.0)), path)
     else:
         save_geometry(path, geometry)
+
+
+def _format_of(path: str) -> str:
+    """The format that the name of an output says."""
+    kind = kind_of_name(path)
+    if kind is None:
+        raise UsageError(f"{path}: its name is that of no known format; geometry: {NAMES}; images: {' '.join(IMAGES)}")
+    return kind
 
 
 def _convert_images(typed: Any) -> int:
@@ -130,12 +154,13 @@ def _counted(record: str | None) -> dict[str, Any]:
 
 def _geometry_of_images(typed: Any) -> Any:
     """Geometry from --geometry or the first header; None for outputs that hold none."""
-    if typed.geometry:
-        return _read(typed.geometry, typed)
+    source = typed.geometry or typed.inputs[0]
     try:
-        return geometry_of_image(typed.inputs[0])
+        found = _read(source, typed) if typed.geometry else geometry_of_image(source)
+        template = _template(typed)
+        return found if template is None else of_experiment(to_experiment(found, source, template, None))
     except FileFormatError:
-        if os.path.splitext(typed.output)[1].lower() in (".tif", ".tiff", ".edf"):
+        if not typed.geometry and os.path.splitext(typed.output)[1].lower() in (".tif", ".tiff", ".edf"):
             return None
         raise
 
