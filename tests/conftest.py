@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import instrumented
 import pytest
 
@@ -24,3 +26,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def sanitized(tmp_path_factory: pytest.TempPathFactory) -> instrumented.Build:
     """The package and the C tests with sanitizers, built once for all tests of a run."""
     return instrumented.build(tmp_path_factory.mktemp("sanitized"))
+
+
+@pytest.fixture(scope="session")
+def real(request: pytest.FixtureRequest) -> Path:
+    """Files of the Protein Data Bank, which are not part of the project: see --real."""
+    path = request.config.getoption("--real")
+    if path is None or not Path(path).is_dir():
+        pytest.skip("needs files of the Protein Data Bank: give their folder with --real PATH")
+    return Path(path)
