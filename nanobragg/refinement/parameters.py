@@ -70,11 +70,6 @@ class Parameters:
             raise ConfigError("refine", refine, "must be a list of paths", "for example ['crystal.misset_deg']")
         if len(set(refine)) < len(refine):
             raise ConfigError("refine", list(refine), "names a path twice")
-        if not isinstance(experiment.crystal, tuple) and experiment.crystal.sizes.vary:
-            raise ConfigError(
-                "crystal.sizes", experiment.crystal.sizes.width, "is not in the model of a refinement",
-                "refine with blocks of one size: crystal.sizes=BlockSizes()",
-            )  # fmt: skip
         self.start = experiment
         self.lattice = Lattice(experiment)
         self.turns = _MISSET in refine
