@@ -22,6 +22,14 @@ def test_a_segment_whose_lines_are_missing(tmp_path):
         nb.Experiment.from_xds(tmp_path / "x", TEMPLATE)
 
 
+def test_a_count_of_segments_that_is_no_number(tmp_path):
+    lines = (FIELD / "m04_xds_segments" / "XPARM.XDS").read_text().splitlines()
+    lines[7] = " nan " + lines[7].split(maxsplit=1)[1]
+    (tmp_path / "x").write_text("\n".join(lines) + "\n")
+    with pytest.raises(nb.FileFormatError, match="nan detector segments"):
+        nb.Experiment.from_xds(tmp_path / "x", TEMPLATE)
+
+
 def test_xparm_before_2012():
     old = nb.Experiment.from_xds(FIELD / "m06_old_xparm" / "XPARM.XDS", TEMPLATE)
     new = nb.Experiment.from_xds(FIELD / "f02_space_groups" / "XPARM.XDS", TEMPLATE)

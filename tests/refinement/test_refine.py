@@ -228,8 +228,6 @@ def test_wrong_requests(name: str) -> None:
 
 def test_what_the_model_does_not_hold() -> None:
     image, paths = np.ones((SIZE, SIZE)), ["crystal.misset_deg"]
-    with pytest.raises(ConfigError, match="blocks of one size"):
-        nb.refine(image, truth(sizes=nb.BlockSizes(width=0.2)), refine=paths)
     water = truth().replace("background", nb.Background(components=nb.Amorphous(table="water", thickness_mm=0.1)))
     with pytest.raises(ConfigError, match="components"):
         nb.refine(image, water, refine=paths, background="model")

@@ -118,6 +118,8 @@ def _read_xparm(path: Path, text: str, image: int | None) -> Geometry:
     lines = text.splitlines()[1:]
     scan, beam, crystal, *axes, size, org, x, y, normal = _rows(path, lines, _NEW_LINES, 2)
     n_segments, n_fast, n_slow, qx, qy = size
+    if not np.isfinite(n_segments):
+        raise FileFormatError(path, f"{n_segments:g} detector segments", 8)
     frame = _Frame(path, qx, qy, org[0], org[1], org[2], _columns(path, x, y, normal))
     if n_segments <= 1:
         panels = [frame.whole(n_fast, n_slow)]
