@@ -272,13 +272,15 @@ cdef class CoreScene:
             status = nb_render_channels(&self.c, number, begin, end, target, wanted, &cancel.flag)
         return _finished(status)
 
-    def prescan(self, bint wants_pass, bint wants_lookup):
+    def prescan(self, bint wants_pass, bint wants_lookup, int64_t most=INT64_MAX):
         """Find the first pass that d_min does not leave out, and the first lookup that leaves the table.
 
         Parameters
         ----------
         wants_pass, wants_lookup : bool
             Which of the two; without `wants_pass` the first pass of all counts as the first.
+        most : int
+            Evaluations after which nothing more is looked at, rounded up to whole steps.
 
         Returns
         -------
@@ -288,28 +290,39 @@ cdef class CoreScene:
             Position in `pixels`, and evaluation; None: there is none.
         hkl : (float, float, float)
             Real indices of the lookup.
+        through : bool
+            Whether everything was looked at that could matter.
         """
         cdef nb_prescan_result found
         cdef const nb_scene *c = &self.c
         cdef int64_t passes = <int64_t>c.n_layers * c.oversample * c.oversample * c.n_sources
-        cdef int64_t terms = c.n_phi * c.n_domains, pixel, first, pixel_end, pass_end
+        cdef int64_t terms = c.n_phi * c.n_domains, pixel, first, pixel_end, pass_end, left = most
         cdef int64_t pixels = max(1, _UNHEARD // terms // passes), step = max(1, _UNHEARD // terms)
         cdef int status
+        cdef bint through = True
         found.first_pass[0], found.first_pass[1], found.look_up, found.off[0] = -wants_pass, 0, wants_lookup, -1
         for pixel in range(0, c.n_pixels, pixels):
             pixel_end = min(pixel + pixels, c.n_pixels)
             for first in range(0, passes, step):
+                if left <= 0:
+                    through = False
+                    break
                 pass_end = min(first + step, passes)
+                left -= (pixel_end - pixel) * (pass_end - first) * terms
                 with nogil:
                     status = nb_prescan(c, pixel, pixel_end, first, pass_end, &found)
                 _check(status)
                 PyErr_CheckSignals()
             if found.first_pass[0] >= 0 and (not wants_lookup or found.off[0] >= 0):
+                through = True
+                break
+            if not through:
                 break
         return (
             None if found.first_pass[0] < 0 else (found.first_pass[0], found.first_pass[1]),
             None if found.off[0] < 0 else (found.off[0], found.off[1]),
             (found.hkl[0], found.hkl[1], found.hkl[2]),
+            through,
         )
 
     def solid_angle(self, int32_t n_layers, int32_t n_sub):

@@ -80,6 +80,8 @@ class Derivation:
     """the lookup that switched interpolation off"""
     scenes: tuple[Scene, ...]
     """whose images add up to that of the experiment: `scene`, or one for each size of the blocks"""
+    looked_through: bool = True
+    """whether what depends on earlier pixels was looked for in all of them; else `scene` is not for rendering"""
 
     @property
     def experiment(self) -> Experiment:
@@ -112,13 +114,13 @@ def derive(decided: Decided, ops: Ops = FLOAT_OPS, *, roi: Any = None) -> Scene:
     return derivation(decided, ops, roi=roi).scene
 
 
-def derivation(decided: Decided, ops: Ops = FLOAT_OPS, *, roi: Any = None) -> Derivation:
-    """As `derive`, with everything that reports and traces print."""
+def derivation(decided: Decided, ops: Ops = FLOAT_OPS, *, roi: Any = None, glance: bool = False) -> Derivation:
+    """As `derive`, with everything that reports and traces print; `glance` as for `prescan`."""
     with refusing_degenerate_geometry():
-        return _derivation(decided, ops, roi)
+        return _derivation(decided, ops, roi, glance)
 
 
-def _derivation(decided: Decided, ops: Ops, roi: Any) -> Derivation:
+def _derivation(decided: Decided, ops: Ops, roi: Any, glance: bool) -> Derivation:
     experiment = decided.experiment
     crystal, det, quirks = experiment.crystal, experiment.detector, experiment.quirks
     cell = decided.cell if ops.is_float else oriented_cell(experiment, ops)
@@ -172,10 +174,10 @@ def _derivation(decided: Decided, ops: Ops, roi: Any) -> Derivation:
     )  # fmt: skip
     for times in (number_of_blocks(crystal, n_cells, cell.volume, ops), decay(crystal, ops)):
         scene = scene if times is None else scaled(scene, times)
-    scene, out_of_range = prescan(scene, quirks)
+    scene, out_of_range, looked_through = prescan(scene, quirks, glance=glance)
     return Derivation(
         decided, cell, placement, sources, layers, rotation, fluence, spread, water, scene, out_of_range,
-        by_size(scene, crystal.sizes, ops),
+        by_size(scene, crystal.sizes, ops), looked_through,
     )  # fmt: skip
 
 

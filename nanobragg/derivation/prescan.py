@@ -23,7 +23,11 @@ class OutOfRange:
     hkl0: tuple[int, int, int]
 
 
-def prescan(scene: Scene, quirks: frozenset[Quirk]) -> tuple[Scene, OutOfRange | None]:
+AT_A_GLANCE = 1_000_000
+"""Evaluations that are looked at where nothing is rendered: some 50 ms."""
+
+
+def prescan(scene: Scene, quirks: frozenset[Quirk], *, glance: bool = False) -> tuple[Scene, OutOfRange | None, bool]:
     """Set ``first_pass`` and ``interpolation_off`` of a scene.
 
     Parameters
@@ -32,12 +36,23 @@ def prescan(scene: Scene, quirks: frozenset[Quirk]) -> tuple[Scene, OutOfRange |
         With (0, 0) and (n_pixels, 0) there, which are right where nothing has to be looked for.
     quirks : frozenset of Quirk
         Those in force.
+    glance : bool
+        Look at the first `AT_A_GLANCE` evaluations alone.
+
+    Returns
+    -------
+    scene : Scene
+    out_of_range : OutOfRange or None
+        The lookup that switches interpolation off.
+    through : bool
+        False where a glance did not suffice: what was not found may be there.
     """
     wants_pass = scene.d_min > 0 and scene.orientations_first_pass is not None
     wants_lookup = Quirk.INTERP_SWITCHED_OFF in quirks and scene.tricubic
     if scene.n_pixels == 0 or not (wants_pass or wants_lookup):
-        return scene, None
+        return scene, None, True
     never = (scene.n_pixels, 0)
-    first_pass, lookup, hkl = _core.CoreScene(scene.plain()).prescan(wants_pass, wants_lookup)
+    most = (AT_A_GLANCE,) if glance else ()
+    first_pass, lookup, hkl, through = _core.CoreScene(scene.plain()).prescan(wants_pass, wants_lookup, *most)
     found = None if lookup is None else OutOfRange(hkl, tuple(math.ceil(x - 0.5) for x in hkl))  # type: ignore[arg-type]
-    return replace(scene, first_pass=first_pass or never, interpolation_off=lookup or never), found
+    return replace(scene, first_pass=first_pass or never, interpolation_off=lookup or never), found, through

@@ -108,7 +108,7 @@ def explain(experiment: Experiment, *, measure: bool = False) -> Explanation:
     crystals = lattices.experiments(experiment)
     if len(crystals) > 1:
         return _together([explain(one) for one in crystals])
-    parts = [derivation(resolve(part)) for part in panels.experiments(experiment)]
+    parts = [derivation(resolve(part), glance=not measure) for part in panels.experiments(experiment)]
     found = list({trigger.quirk: trigger for d in reversed(parts) for trigger in reversed(triggered(d))}.values())[::-1]
     costs: dict[Quirk, QuirkCost] = {}
     for part in panels.experiments(experiment) if measure else ():

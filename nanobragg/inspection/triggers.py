@@ -202,7 +202,7 @@ def _absorption(run: _Run) -> str:
 def _switched_off(run: _Run) -> str:
     found = run.derivation.out_of_range if run.derivation.scene.tricubic else None
     if found is None:
-        return ""
+        return "" if run.derivation.looked_through else "if a lookup is out of range, which the first million are not"
     pixel = run.derivation.scene.interpolation_off[0]
     slow, fast = divmod(int(run.derivation.scene.pixels[pixel]), run.detector.n_fast)
     return f"from pixel slow {slow}, fast {fast} on nothing is interpolated"

@@ -131,3 +131,19 @@ def test_explained(capsys: pytest.CaptureFixture[str]) -> None:
     experiment = nb.Experiment.from_nanobragg_args(HUGE.split())
     found = nb.explain(experiment)
     assert found.seconds > 60 and found.memory_bytes > 2**20 and not found.costs
+
+
+def test_a_glance_at_what_depends_on_earlier_pixels() -> None:
+    """INTERP_SWITCHED_OFF: explaining looks at the first million lookups, a run at all of them."""
+    table = nb.StructureFactors.from_arrays(np.indices((9, 9, 9)).reshape(3, -1).T - 4, np.ones(729))
+    line = "-default_F 1 -cell 20 20 20 90 90 90 -N 1 -detpixels 100 -pixel 0.1 -distance {} -interpolate -oversample {}".format
+    far, near = (nb.Experiment.from_nanobragg_args(line(*of).split()).replace("crystal.structure_factors", table)
+                 for of in ((100, 60), (20, 1)))  # fmt: skip
+    glanced, looked = (derivation(resolve(near), glance=glance) for glance in (True, False))
+    assert glanced.looked_through and glanced.out_of_range == looked.out_of_range is not None
+    assert glanced.scene.interpolation_off == looked.scene.interpolation_off
+    glanced = derivation(resolve(far), glance=True)
+    assert not glanced.looked_through and glanced.out_of_range is None
+    assert derivation(resolve(far)).looked_through
+    (reason,) = (t.reason for t in nb.explain(far).quirks if t.quirk.name == "INTERP_SWITCHED_OFF")
+    assert "first million" in reason

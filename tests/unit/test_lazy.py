@@ -115,9 +115,10 @@ def test_copies_and_pickles() -> None:
 
 
 def test_the_package_compiles_no_record() -> None:
-    """The library's decorator costs a quarter of a millisecond a class whenever the command starts."""
+    """The library's decorator costs a quarter of a millisecond a class whenever the command starts; importing torch takes
+    a second anyway."""
     for path in Path(nanobragg.__file__).parent.rglob("*.py"):
-        if path.name != "lazy.py":
+        if path.name != "lazy.py" and "torch_backend" not in path.parts:
             assert not re.search(
                 r"from dataclasses import .*\bdataclass\b|@dataclasses\.dataclass", path.read_text()
             ), path

@@ -85,7 +85,7 @@ def explain_flags(flags: Sequence[str], *, measure: bool = False) -> tuple[list[
     if experiment is not typed:
         rule = "entropy from the system, drawn anew by each run"
         decided.notes.decisions.insert(0, Decision("crystal.misset_seed", experiment.crystal.misset_seed, rule))
-    d = derivation(decided)
+    d = derivation(decided, glance=not measure)
     found = [Trigger(quirk, reason) for quirk, reason in parser_quirks(line)]
     found += triggered(d)
     found += _read_differently(flags, decided, reflections, {trigger.quirk for trigger in found})
