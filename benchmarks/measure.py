@@ -47,7 +47,7 @@ def kernel_timer(scene: Scene, kernel: str, evaluations: float, least: float = 0
         times = next(often)
         start = time.process_time()
         for _ in range(times):
-            core.render(begin, end, image, flag, kernel)
+            core.render(begin, end, image[begin:end], flag, kernel)
         return (time.process_time() - start) / (times * n) * 1e9
 
     return run
