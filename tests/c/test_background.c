@@ -86,7 +86,7 @@ static void test_kernels(nb_kernel kernel) {
         CHECK(nb_add_background_with(&b, kernel, N, pixels, 0, photons, &beyond[1]) == NB_OK);
         CHECK(nb_add_background_with(&b, kernel, 1000, NULL, 0, all, &beyond[2]) == NB_OK);
         for (int i = 0; i < N; i++) {
-            /* measured: 3e-15 */
+            /* measured: 2.2e-14 */
             CHECK_CLOSE(photons[i], expected[i], 1e-12 * expected[i]);
             CHECK(all[pixels[i]] == photons[i]);
             one = 0.0;
