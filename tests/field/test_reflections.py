@@ -112,6 +112,8 @@ def test_fcf_with_a_cell_or_a_value_that_cannot_be(tmp_path):
     path, text = tmp_path / "x.fcf", (FIELD / "m07_fcf" / "list6.fcf").read_text()
     path.write_text(text.replace("_cell_length_a 5.2", "_cell_length_a 1.7e308"))
     assert "1.7e+308" in refusal(nb.StructureFactors.from_cif, path)
+    path.write_text(text.replace("_cell_angle_beta 90", "_cell_angle_beta 4.9406565e-324"))
+    assert "gives reflections no spacing" in refusal(nb.StructureFactors.from_cif, path)
     assert "20.000" in text
     path.write_text(text.replace("20.000", "-2147483648"))  # alone: nothing that it could disagree with
     assert nb.StructureFactors.from_cif(path).has_table

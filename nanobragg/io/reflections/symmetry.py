@@ -78,7 +78,10 @@ def expand(reflections: ReflectionList) -> FullList:
     _, first = np.unique(codes(every), return_index=True)
     every, amplitudes = every[first], amplitudes[first]
     gemmi = needed("gemmi", "symmetry")
-    d = gemmi.UnitCell(*reflections.cell).calculate_d_array(every.astype(np.int32))
+    try:
+        d = gemmi.UnitCell(*reflections.cell).calculate_d_array(every.astype(np.int32))
+    except RuntimeError:  # an angle that is a multiple of 180 degrees
+        d = np.zeros(1)
     if not 0 < np.min(d) < np.inf:
         cell = " ".join(f"{x:g}" for x in reflections.cell)
         raise FileFormatError(path, f"the unit cell {cell} gives reflections no spacing")
