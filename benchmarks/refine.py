@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import nanobragg as nb
-from nanobragg.refinement.crystals import Lattice, rotation
+from nanobragg.refinement.variables.crystals import Lattice, rotation
 
 CELLS = {
     "cubic": (80.0, 80.0, 80.0, 90.0, 90.0, 90.0), "tetragonal": (79.1, 79.1, 37.9, 90.0, 90.0, 90.0),

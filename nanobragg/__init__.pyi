@@ -63,14 +63,14 @@ from nanobragg.inspection.tracing.versus import compare_traces as compare_traces
 from nanobragg.prediction.predict import predict as predict
 from nanobragg.prediction.predict import shoeboxes as shoeboxes
 from nanobragg.prediction.table import Reflections as Reflections
+from nanobragg.refinement.data.spots import Spots as Spots
+from nanobragg.refinement.data.spots import find_spots as find_spots
 from nanobragg.refinement.indexing import IndexedLattice as IndexedLattice
 from nanobragg.refinement.indexing import index as index
 from nanobragg.refinement.refine import refine as refine
-from nanobragg.refinement.result import Refinement as Refinement
+from nanobragg.refinement.results.result import Refinement as Refinement
 from nanobragg.refinement.shared import SharedRefinement as SharedRefinement
 from nanobragg.refinement.shared import refine_shared as refine_shared
-from nanobragg.refinement.spots import Spots as Spots
-from nanobragg.refinement.spots import find_spots as find_spots
 from nanobragg.scan import simulate_scan as simulate_scan
 from nanobragg.torch_backend import ExperimentModule as ExperimentModule
 

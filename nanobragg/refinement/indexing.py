@@ -18,11 +18,11 @@ from nanobragg.config.experiment import check_experiment
 from nanobragg.derivation.prediction.candidates import Mean
 from nanobragg.errors import ConfigError, RefinementError
 from nanobragg.lazy import dataclass
-from nanobragg.refinement.crystals import Lattice, angles_of, rotation_between
-from nanobragg.refinement.data import Image, as_image
-from nanobragg.refinement.parameters import Parameters
-from nanobragg.refinement.positions import fit, indices
-from nanobragg.refinement.spots import Spots, as_spots, find_spots
+from nanobragg.refinement.data.pixels import Image, as_image
+from nanobragg.refinement.data.spots import Spots, as_spots, find_spots
+from nanobragg.refinement.solving.positions import fit, indices
+from nanobragg.refinement.variables.crystals import Lattice, angles_of, rotation_between
+from nanobragg.refinement.variables.parameters import Parameters
 
 Array = NDArray[np.float64]
 _MOST_TURNS = 11.0

@@ -13,11 +13,11 @@ from nanobragg.config import Experiment
 from nanobragg.config.experiment import check_experiment
 from nanobragg.errors import ConfigError, RefinementError
 from nanobragg.lazy import dataclass
-from nanobragg.refinement.data import Boxes
-from nanobragg.refinement.model import Model, degrees_of_freedom
-from nanobragg.refinement.parameters import Parameters
+from nanobragg.refinement.data.pixels import Boxes
 from nanobragg.refinement.refine import prepared, refine
-from nanobragg.refinement.result import Refinement
+from nanobragg.refinement.results.result import Refinement
+from nanobragg.refinement.solving.model import Model, degrees_of_freedom
+from nanobragg.refinement.variables.parameters import Parameters
 
 Array = NDArray[np.float64]
 _MOST_ROUNDS = 8

@@ -14,7 +14,7 @@ from nanobragg.derivation.derive import derive
 from nanobragg.derivation.prediction.candidates import Mean
 from nanobragg.derivation.resolve import resolve
 from nanobragg.errors import RefinementError
-from nanobragg.refinement.crystals import rotation
+from nanobragg.refinement.variables.crystals import rotation
 
 SIZE = 700
 CELLS = {

@@ -11,11 +11,11 @@ import pytest
 import nanobragg as nb
 from nanobragg.cli.main import main
 from nanobragg.errors import ConfigError, NanoBraggWarning, RefinementError
-from nanobragg.refinement.crystals import Lattice, angles_of, parameters_of, rotation
-from nanobragg.refinement.data import as_image, boxes
-from nanobragg.refinement.model import Model
-from nanobragg.refinement.parameters import Parameters
-from nanobragg.refinement.spots import read_spots
+from nanobragg.refinement.data.pixels import as_image, boxes
+from nanobragg.refinement.data.spots import read_spots
+from nanobragg.refinement.solving.model import Model
+from nanobragg.refinement.variables.crystals import Lattice, angles_of, parameters_of, rotation
+from nanobragg.refinement.variables.parameters import Parameters
 
 SIZE = 450
 ALL = ["crystal.misset_deg", "crystal.unit_cell", "crystal.n_cells", "crystal.mosaic.spread_deg", "beam.fluence_per_m2",

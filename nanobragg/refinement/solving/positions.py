@@ -10,8 +10,8 @@ from nanobragg.derivation.prediction.rays import Plane, brightest
 from nanobragg.derivation.prediction.spots import blocks, spread
 from nanobragg.derivation.scene import Scene
 from nanobragg.lazy import dataclass
-from nanobragg.refinement.parameters import Parameters
-from nanobragg.refinement.spots import Spots
+from nanobragg.refinement.data.spots import Spots
+from nanobragg.refinement.variables.parameters import Parameters
 
 Array = NDArray[np.float64]
 _NEAR = 0.3

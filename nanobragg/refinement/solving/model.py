@@ -16,8 +16,8 @@ from nanobragg.derivation.scene import Scene
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import RenderOptions
 from nanobragg.errors import ConfigError
-from nanobragg.refinement.data import Boxes
-from nanobragg.refinement.parameters import Parameters, of_pixels
+from nanobragg.refinement.data.pixels import Boxes
+from nanobragg.refinement.variables.parameters import Parameters, of_pixels
 
 Array = NDArray[np.float64]
 _TINY = 1e-9

@@ -20,8 +20,8 @@ from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.scene import CONTINUOUS, Scene
 from nanobragg.errors import ConfigError
 from nanobragg.lazy import dataclass
-from nanobragg.refinement.crystals import Lattice
-from nanobragg.refinement.scalars import Scalar, scalars
+from nanobragg.refinement.variables.crystals import Lattice
+from nanobragg.refinement.variables.scalars import Scalar, scalars
 
 Array = NDArray[np.float64]
 _MISSET, _CELL = "crystal.misset_deg", "crystal.unit_cell"

@@ -17,7 +17,7 @@ from nanobragg.exchange.geometry_files import write_geometry
 from nanobragg.io.spots.comma import write_csv
 from nanobragg.lazy import dataclass
 from nanobragg.prediction.table import Reflections
-from nanobragg.refinement.report import page
+from nanobragg.refinement.results.report import page
 
 Array = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.io.spots.comma import read_csv
 from nanobragg.io.spots.refl import read_refl
 from nanobragg.lazy import dataclass
-from nanobragg.refinement.data import Image, as_image
+from nanobragg.refinement.data.pixels import Image, as_image
 
 Array = NDArray[np.float64]
 _LEAST_BACKGROUND = 0.1

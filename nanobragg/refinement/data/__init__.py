@@ -1,0 +1,1 @@
+"""The measured side: images as photons, shoeboxes, spots."""

@@ -1,0 +1,1 @@
+"""What a refinement gives, and its report."""

@@ -1,0 +1,316 @@
+"""The stages of a refinement: places of spots, pixels with coarse weights, pixels with those of the model."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.errors import NanoBraggWarning, RefinementError
+from nanobragg.lazy import dataclass
+from nanobragg.prediction.predict import predict
+from nanobragg.prediction.table import Reflections
+from nanobragg.refinement.data.pixels import Boxes, Image, boxes
+from nanobragg.refinement.data.spots import as_spots, find_spots
+from nanobragg.refinement.results.result import Refinement, Step, check_progress, joined_message, shells_of
+from nanobragg.refinement.solving.model import Model, degrees_of_freedom
+from nanobragg.refinement.solving.positions import fit
+from nanobragg.refinement.variables.parameters import Parameters
+
+Array = NDArray[np.float64]
+_OUTLIER = 6.0
+"""A shoebox whose mean square residual is that many times the median is left out."""
+_MOST_OUTLIERS = 0.2
+"""Where more of them would be outliers, the model is wrong and not the boxes."""
+_COARSE, _FINE = 1e-3, 1e-4
+"""Relative changes of the sum of squares at which the first stage and the others end; the weights are set again between them."""
+_MOST_STAGES = 8
+_LEAST_FOUND = 0.5
+"""Share of the model's photons below which the spots of the image are others."""
+_SAMPLED = 0.3
+"""Variance from the number of domains over that from the photons, above which more domains are taken."""
+_STILL, _NEAR = 0.2, 1.0
+"""Standard deviations by which the last stage may move a variable, and from which on more domains are worth their time."""
+_SIGNAL = 3.0
+"""Standard deviations that the spots must stand above their background, all together."""
+
+
+@dataclass
+class PixelFit:
+    """One refinement and its options, as in `refine`."""
+
+    parameters: Parameters
+    image: Image
+    free: bool
+    background: str
+    loss: str
+    max_steps: int
+    d_min: float | None
+    max_boxes: int
+    max_domains: int
+    margin: int
+    n_threads: int | None
+    time_budget_s: float | None
+    progress: Any
+    cancel: Callable[[], bool] | None
+
+    def run(self, spots: Any, positions: bool) -> Refinement:
+        """All stages."""
+        self._began, self._steps, self._remarks = time.monotonic(), list[Step](), list[str]()
+        self._rejected = self._evaluated = 0
+        self._draws: Array = np.zeros((0, 0))
+        x = np.zeros(self.parameters.size)
+        total = 2 + _MOST_STAGES
+        check_progress(self.progress, "places of spots", 0, total)
+        if positions and _moves_spots(self.parameters):
+            x = self._placed(x, spots)
+        check_progress(self.progress, "shoeboxes", 1, total)
+        model = self._model(x)
+        first = x.copy()
+        self._first_weights(model, x)
+        converged = False
+        for number in range(_MOST_STAGES):
+            last = number > 0
+            before = x
+            domains = model.parameters.n_domains
+            name = f"pixels, {domains} domains" if domains > 1 else "pixels"
+            x, converged = self._fitted(model, x, name, _FINE if last else _COARSE)
+            check_progress(self.progress, "pixels", min(2 + number, total), total)
+            model, rejected = self._without_outliers(model, x) if last else (model, 0)
+            moved = self._reweighed(model, before, x, last)
+            if self.time_budget_s is not None and time.monotonic() - self._began > self.time_budget_s:
+                self._remarks.append(f"the time budget of {self.time_budget_s:g} s is spent")
+                break
+            if last and not rejected and moved < _NEAR:
+                more = self._with_more_domains(model, x)
+                if more is not None:
+                    model = more
+                    self._reweighed(model, x, x, True)
+                elif moved < _STILL:
+                    break
+        check_progress(self.progress, "pixels", total, total)
+        return self._result(model, x, first, converged)
+
+    def _placed(self, x: Array, spots: Any) -> Array:
+        found = find_spots(self.image, self.parameters.start) if spots is None else as_spots(spots)
+        placed = fit(self.parameters, found, x) if len(found) else None
+        if placed is None:
+            self._remarks.append(f"{len(found)} spots found, too few on the lattice for their places to be fitted")
+            return x
+        median = float(np.median(placed.distance))
+        self._steps.append(
+            Step("places", 0, median, f"{len(placed.hkl)} of {len(found)} spots, median {median:.2f} pixels")
+        )
+        return placed.x
+
+    def _model(self, x: Array) -> Model:
+        parameters = self.parameters
+        spots = predict(parameters.experiment(x), d_min=self.d_min, min_partiality=0.01)
+        if len(spots) == 0:
+            raise RefinementError(
+                "no reflection is predicted on the detector; look at cell, orientation, distance and d_min"
+            )
+        brightest: Reflections = spots[np.argsort(-spots["photons"], kind="stable")[: self.max_boxes]]
+        found = boxes(self.image, brightest, parameters.start, self.margin, self.background)
+        needed = parameters.size + 1 + len(found.spots) * (found.basis.shape[1] + int(self.free))
+        if found.n_pixels < needed:
+            raise RefinementError(
+                f"{found.n_pixels} pixels in {len(found.spots)} shoeboxes for {needed} parameters; are the pixels masked or "
+                "saturated? A larger margin or max_boxes gives more"
+            )
+        self._require_signal(found)
+        return Model(parameters, found, free=self.free, n_threads=self.n_threads, cancel=self.cancel)
+
+    def _require_signal(self, found: Boxes) -> None:
+        """Refuse an image that is flat where spots are predicted."""
+        owner = found.box
+        n = len(found.spots)
+        sums, sizes = np.bincount(owner, found.photons, n), np.bincount(owner, minlength=n)
+        mean = (sums / sizes)[owner]
+        # the variance inside the boxes against that of Poisson's law
+        excess = float(((found.photons - mean) ** 2 - np.maximum(mean, 0) - self.image.read_variance).sum())
+        noise = float(np.sqrt((2 * np.maximum(mean, 0.1) ** 2 + np.maximum(mean, 0.1)).sum()))
+        if excess < _SIGNAL * noise:
+            raise RefinementError(
+                "no spots where they are predicted: the shoeboxes are flat within their noise; look at orientation, cell and "
+                "geometry (nanoBragg index finds an orientation), and at gain and offset"
+            )
+
+    def _first_weights(self, model: Model, x: Array) -> None:
+        """Variances for a model that does not yet fit: the larger of data and model, smoothed over each box."""
+        data, modelled = model.boxes.photons, model.photons(x)
+        owner, n = model.boxes.box, len(model.boxes.spots)
+        mean = np.bincount(owner, data, n) / np.bincount(owner, minlength=n)
+        model.weigh(np.maximum(modelled + mean[owner] / 2, mean[owner]), self.image.read_variance)
+
+    def _reweighed(self, model: Model, before: Array, x: Array, last: bool) -> float:
+        """Set the variances of the model; how far the variables have moved, in standard deviations."""
+        expected = model.expected(x)
+        if last:
+            variance = expected + self._draw_variance(model, x)
+        else:  # a model that is not yet right is no measure of the variance where the data stand above it
+            variance = np.maximum(expected, (expected + model.boxes.photons) / 2)
+        model.weigh(variance, self.image.read_variance)
+        slopes = np.linalg.norm(model.jacobian(x), axis=0)
+        return float(np.abs((x - before) * slopes).max())
+
+    def _fitted(self, model: Model, x: Array, name: str, tolerance: float) -> tuple[Array, bool]:
+        from scipy.optimize import least_squares
+
+        jacobian = model.jacobian(x)
+        if not np.isfinite(jacobian).all():
+            raise RefinementError("the model is not finite at the start; look at the values of the experiment")
+        still = [n for n, c in zip(self.parameters.names, np.abs(jacobian).max(0), strict=True) if c == 0]
+        if still and not self._evaluated:
+            raise RefinementError(f"the image does not depend on {', '.join(still)}; leave it out of refine")
+        found = least_squares(model.residuals, x, jac=model.jacobian, method="trf", x_scale="jac", loss=self.loss,
+                              ftol=tolerance, xtol=1e-8, gtol=1e-8, max_nfev=self.max_steps)  # fmt: skip
+        self._evaluated += int(found.nfev)
+        chi2 = float((model.residuals(found.x)[: model.boxes.n_pixels] ** 2).sum() / max(degrees_of_freedom(model), 1))
+        self._steps.append(Step(name, int(found.nfev), chi2))
+        return found.x, bool(found.status > 0)
+
+    def _without_outliers(self, model: Model, x: Array) -> tuple[Model, int]:
+        """The model without boxes that do not fit, and how many these are."""
+        chi2 = model.chi2_by_box(x)
+        bad = chi2 > _OUTLIER * max(float(np.median(chi2)), 0.5)
+        if not bad.any() or bad.mean() > _MOST_OUTLIERS:
+            return model, 0
+        self._rejected += int(bad.sum())
+        kept = model.boxes.without(bad)
+        return Model(self.parameters, kept, free=self.free, n_threads=self.n_threads, cancel=self.cancel), int(
+            bad.sum()
+        )
+
+    def _result(self, model: Model, x: Array, first: Array, converged: bool) -> Refinement:
+        parameters = self.parameters
+        jacobian = model.jacobian(x)
+        chi2 = float((model.residuals(x)[: model.boxes.n_pixels] ** 2).sum() / max(degrees_of_freedom(model), 1))
+        scale = np.linalg.norm(jacobian, axis=0)
+        scale[scale == 0] = 1.0
+        information = (jacobian / scale).T @ (jacobian / scale)
+        lengths, axes = np.linalg.eigh(information)
+        if lengths[0] < 1e-10:
+            worst = np.abs(axes[:, 0])
+            loose = [parameters.names[i] for i in np.argsort(-worst)[:3] if worst[i] > 0.2]
+            self._remarks.append(
+                f"the image cannot tell {' and '.join(loose)} apart: their errors are not to be trusted"
+            )
+        inverse = axes @ np.diag(1 / np.maximum(lengths, 1e-14)) @ axes.T / np.outer(scale, scale)
+        sampling = self._sampling(model, x, jacobian, inverse)
+        self.boxes, self.x, self.inverse = model.boxes, x, inverse
+        slopes, turn = parameters.slopes(x), parameters.turn_slopes()
+        whole = inverse * max(1.0, chi2) + sampling
+        if chi2 > 2:
+            self._remarks.append(
+                f"chi-squared is {chi2:.1f}: the model does not explain the image, errors are scaled with it"
+            )
+        share = model.share_found(x)
+        if share < _LEAST_FOUND:
+            self._remarks.append(f"the image has {100 * max(share, 0):.0f} % of the photons that the model puts into its spots: "
+                                 "are orientation, cell and geometry those of this image?")  # fmt: skip
+        if not self.free and model.photons(x).sum() < _LEAST_FOUND * model.photons(first).sum():
+            self._remarks.append("the spots of the model have left their shoeboxes: is this the crystal of the image?")
+        if not converged:
+            self._remarks.append("the steps did not converge")
+        for remark in self._remarks:
+            warnings.warn(f"refine: {remark}", NanoBraggWarning, stacklevel=4)
+        observed, modelled = _centroids(model, x)
+        by_box = model.chi2_by_box(x)
+        fitted = model.photons(x)
+        sums = np.add.reduceat(fitted, model.boxes.starts[:-1])
+        return Refinement(
+            experiment=parameters.experiment(x), names=tuple(parameters.names), units=tuple(parameters.units),
+            start=parameters.values(np.zeros(parameters.size)), estimate=parameters.values(x),
+            covariance=slopes @ whole @ slopes.T, sampling_covariance=slopes @ sampling @ slopes.T,
+            turn_covariance=turn @ whole @ turn.T, chi2=chi2, shells=shells_of(model.boxes.spots, by_box),
+            steps=tuple(self._steps), spots=model.boxes.spots, observed=observed, modelled=modelled,
+            intensities=sums * model.factors(x), chi2_by_box=by_box, rejected=self._rejected, converged=converged,
+            message=joined_message([f"refined {parameters.size} parameters", *self._remarks]),
+            pictures=_pictures(model, x, first, by_box),
+        )  # fmt: skip
+
+    def _sampling(self, model: Model, x: Array, jacobian: Array, inverse: Array) -> Array:
+        """Covariance of the variables from the number of domains: what other draws of them would have given.
+
+        The estimate with another draw differs by the errors of both, which are alike.
+        """
+        others = self._draws
+        if not len(others):
+            return np.zeros_like(inverse)
+        changes = model.projected((others - model.photons(x)).T, x)
+        moved = inverse @ jacobian[: model.boxes.n_pixels].T @ changes
+        return np.asarray(moved @ moved.T / (2 * len(others)))
+
+    def _with_more_domains(self, model: Model, x: Array) -> Model | None:
+        """The model with four times the mosaic domains, where their number makes up too much of the errors; None: it is well."""
+        count = model.parameters.n_domains
+        if not len(self._draws) or count >= self.max_domains or model.parameters.given_domains:
+            return None
+        jacobian = model.jacobian(x)
+        scale = np.linalg.norm(jacobian, axis=0).clip(1e-300)
+        inverse = np.linalg.pinv((jacobian / scale).T @ (jacobian / scale)) / np.outer(scale, scale)
+        sampling = np.diag(self._sampling(model, x, jacobian, inverse))
+        if float((sampling / np.diag(inverse).clip(1e-300)).max()) < _SAMPLED:
+            return None
+        self.parameters = self.parameters.with_domains(min(4 * count, self.max_domains))
+        return Model(self.parameters, model.boxes, free=self.free, n_threads=self.n_threads, cancel=self.cancel)
+
+    def _draw_variance(self, model: Model, x: Array) -> Array:
+        """Variance of the model's photons from its number of domains, (n_pixels,)."""
+        self._draws = model.other_draws(x)
+        if not len(self._draws):
+            return np.zeros(model.boxes.n_pixels)
+        return np.asarray(((self._draws - model.photons(x)) ** 2).mean(0) / 2)
+
+
+def _moves_spots(parameters: Parameters) -> bool:
+    """Whether the places of spots depend on anything that is refined."""
+    far = ("crystal.misset", "crystal.unit_cell", "detector", "beam.wavelength", "beam.energy", "beam.direction")
+    return any(name.startswith(far) for name in parameters.names)
+
+
+def _centroids(model: Model, x: Array) -> tuple[Array, Array]:
+    """Of every box: the centroids of the measured and of the modelled photons above the local background."""
+    data = model.boxes
+    signal = model.photons(x) * model.factors(x)[data.box]
+    background = model.fitted(x) - signal
+    low = np.minimum.reduceat(signal, data.starts[:-1])[data.box]  # the experiment's own background
+    n = len(data.spots)
+    widths = np.array([panel.n_fast for panel in data.spots.geometry.panels])
+    slow, fast = np.divmod(data.pixel, widths[data.panel])
+    found = []
+    for values in (data.photons - background - low, signal - low):
+        weight = values * (signal - low)  # matched to the spot, so that far pixels add no noise
+        total = np.bincount(data.box, weight, n)
+        place = np.stack([np.bincount(data.box, weight * (f + 0.5), n) for f in (fast, slow)], -1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found.append(np.where((total > 0)[:, None], place / total[:, None], np.nan))
+    return found[0], found[1]
+
+
+def _pictures(model: Model, x: Array, first: Array, chi2: Array) -> tuple[Any, ...]:
+    """The strongest and the worst boxes: measured, before, after, residual."""
+    data = model.boxes
+    strength = np.add.reduceat(model.photons(x), data.starts[:-1])
+    chosen = list(dict.fromkeys([*np.argsort(-strength)[:5].tolist(), *np.argsort(-chi2)[:4].tolist()]))
+    after, residual = model.fitted(x), model.residuals(x)[: data.n_pixels]
+    before = model.fitted(first)
+    widths = np.array([panel.n_fast for panel in data.spots.geometry.panels])
+    found = []
+    for b in chosen:
+        part = slice(data.starts[b], data.starts[b + 1])
+        slow, fast = np.divmod(data.pixel[part], widths[data.panel[part]])
+        shape = (int(np.ptp(slow)) + 1, int(np.ptp(fast)) + 1)
+        planes = []
+        for values in (data.photons, before, after, residual):
+            picture = np.full(shape, np.nan)
+            picture[slow - slow.min(), fast - fast.min()] = values[part]
+            planes.append(picture)
+        h, k, index = data.spots["hkl"][b]
+        found.append((f"{h} {k} {index}", *planes))
+    return tuple(found)
