@@ -50,11 +50,12 @@ def from_dials(
         The file.
     template : Experiment, optional
         Supplies all that the file does not hold: structure factors, size, shape and mosaicity of the crystal, fluence,
-        sampling. Its laboratory frame is kept. This holds for all readers of geometry.
+        sampling. Its laboratory frame is kept. This holds for all readers of geometry. Where it has a mosaicity or a size of
+        its own, these are kept too.
     structure_factors : StructureFactors, optional
         In place of the template's; with neither, every index has 1 electron.
     index : int, optional
-        Which experiment of the list, from 0; None: the only one.
+        Which experiment of the list, from 0; None: the first, with a warning where there are more.
     image : int, optional
         Number of the image in the scan; None: the first.
 
@@ -62,8 +63,13 @@ def from_dials(
     ------
     FileFormatError
         For what cannot be read or represented; the message names the place inside the file.
+
+    Notes
+    -----
+    Half the mosaicity of dxtbx (Sauter 2014) becomes the largest angle of the model "ball", the mosaicity of Kabsch (2010) and
+    the sigma_m of profiles the standard deviation of "gaussian"; a domain size becomes whole numbers of cells.
     """
-    return exchange.to_experiment(geometry.read_expt(path, index, image), path, template, structure_factors)
+    return exchange.to_experiment(geometry.read_expt(path, index, image, first=True), path, template, structure_factors)
 
 
 def from_xds(
@@ -184,7 +190,7 @@ def to_toml(self: Experiment, path: File) -> list[str]:
 
 
 def to_dials(self: Experiment, path: File, *, n_images: int = 1, images: str | None = None) -> None:
-    """Write a DIALS experiment list of a scan of `n_images` that starts here.
+    """Write a DIALS experiment list of a scan of `n_images` that starts here, with one experiment for each crystal.
 
     `images` names the image files, as ``out_####.cbf``; DIALS programs that predict the spots of a scan need it, and the
     images there (the writers of images write both with ``sidecar=True``). Beam spread, mosaicity and crystal size are
@@ -214,7 +220,7 @@ def to_mosflm(self: Experiment, path: File, *, digits: int = 8) -> None:
 
 
 def to_crystfel(self: Experiment, geom: File, stream: File | None = None) -> None:
-    """Write a CrystFEL geometry file, and the crystal (at phi 0) as a stream of one chunk."""
+    """Write a CrystFEL geometry file, and the crystals (at phi 0) as a stream of one chunk."""
     record = exchange.of_experiment(self)
     geometry.write_geom(geom, record)
     if stream is not None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from nanobragg.arrays import detached
-from nanobragg.config import Beam, Crystal, Detector, Experiment, Goniometer, Sensor, UnitCell
+from nanobragg.arrays import detached, elements, is_tensor
+from nanobragg.config import Beam, Crystal, Detector, Experiment, Goniometer, Mosaic, Sensor, UnitCell
 from nanobragg.config.conventions import CONVENTIONS
 from nanobragg.config.quirks import Quirk
 from nanobragg.config.structure_factors import StructureFactors
-from nanobragg.derivation.crystals.lattices import single
+from nanobragg.derivation.crystals import lattices
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.panels import experiments
 from nanobragg.derivation.placement import convention_in_force
@@ -24,7 +24,7 @@ from nanobragg.derivation.sources import wavelength_m
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.errors import BackendUnavailableError, ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io.geometry.axes import FROM_MOSFLM, FROM_XDS, Array
-from nanobragg.io.geometry.record import Geometry, Panel, Path, reciprocal
+from nanobragg.io.geometry.record import CrystalAxes, Geometry, Panel, Path, reciprocal
 from nanobragg.io.space_groups import group_name, hall_symbol
 from nanobragg.sensor_materials import material_of
 
@@ -48,11 +48,17 @@ def of_experiment(experiment: Experiment | Geometry, n_images: int = 1) -> Geome
     """
     if isinstance(experiment, Geometry):
         return dataclasses.replace(experiment, n_images=n_images)
-    return of_decided([resolve(part) for part in experiments(experiment)], n_images)
+    return of_decided(*decided_models(experiment), n_images)
 
 
-def of_decided(decided: Sequence[Decided], n_images: int = 1) -> Geometry:
-    """As `of_experiment`, for the decided experiments of its panels."""
+def decided_models(experiment: Experiment) -> tuple[list[Decided], list[Decided]]:
+    """The decided experiments of the panels, with the first crystal, and those of the other crystals, with the first panel."""
+    first, *others = lattices.experiments(experiment)
+    return [resolve(part) for part in experiments(first)], [resolve(experiments(one)[0]) for one in others]
+
+
+def of_decided(decided: Sequence[Decided], others: Sequence[Decided] = (), n_images: int = 1) -> Geometry:
+    """As `of_experiment`, for what `decided_models` gives."""
     first = decided[0].experiment
     frame = from_lab(convention_in_force(first))
     panels = []
@@ -80,18 +86,23 @@ def of_decided(decided: Sequence[Decided], n_images: int = 1) -> Geometry:
     gonio, beam = first.goniometer, first.beam
     phi, osc = detached(gonio.phi_start_deg), detached(gonio.osc_deg)
     spindle = frame @ np.array(p.spindle)
-    cell = decided[0].cell
-    axes = np.array([cell.a, cell.b, cell.c]) * 1e10 @ frame.T
-    table = first.crystal.structure_factors
-    group = first.crystal.space_group or (None if table is None else table.space_group)
+    lattice, *further = (_lattice(one, frame) for one in (decided[0], *others))
     return Geometry(
         panels=tuple(panels), wavelength=wavelength_angstrom(first), beam=frame @ np.array(p.beam),
         polarization_axis=frame @ np.array(p.polarization_axis),
         kahn_factor=detached(beam.kahn_factor) if beam.polarized else 0.0,
         flux=None if beam.flux_per_s is None else detached(beam.flux_per_s), spindle=spindle, phi_start=phi,
-        osc=osc or None, n_images=n_images, exposure_s=detached(beam.exposure_s), a_star=reciprocal(axes),
-        space_group=None if group is None else hall_symbol(group),
+        osc=osc or None, n_images=n_images, exposure_s=detached(beam.exposure_s), a_star=lattice.a_star,
+        space_group=lattice.space_group, others=tuple(further),
     )  # fmt: skip
+
+
+def _lattice(decided: Decided, frame: Array) -> CrystalAxes:
+    cell, crystal = decided.cell, decided.experiment.crystal
+    axes = np.array([cell.a, cell.b, cell.c]) * 1e10 @ frame.T
+    table = crystal.structure_factors
+    group = crystal.space_group or (None if table is None else table.space_group)
+    return CrystalAxes(a_star=reciprocal(axes), space_group=None if group is None else hall_symbol(group))
 
 
 def to_experiment(
@@ -155,7 +166,7 @@ def _experiment(
 def _crystal(
     lab: Geometry, path: Path, template: Experiment | None, structure_factors: StructureFactors | None
 ) -> Crystal:
-    old = None if template is None else single(template, "a template").crystal
+    old = None if template is None else lattices.single(template, "a template").crystal
     table = structure_factors or (None if old is None else old.structure_factors)
     if table is None:
         warnings.warn(f"{path}: no structure factors given, every one is 1 electron; give structure_factors=",
@@ -171,6 +182,7 @@ def _crystal(
         changes["unit_cell"] = UnitCell(*lab.cell)
     if lab.space_group is not None:
         changes["space_group"] = _name(lab.space_group)
+    changes |= _mosaic(lab, old) | _block(lab, old)
     if old is not None:
         return dataclasses.replace(old, **changes)
     if "a_star_matrix" not in changes and "unit_cell" not in changes and table.unit_cell is None:
@@ -178,6 +190,26 @@ def _crystal(
             path, "holds no crystal; give template= with one, or structure_factors= that know their cell"
         )
     return Crystal(**changes)
+
+
+def _mosaic(lab: Geometry, old: Crystal | None) -> dict[str, Any]:
+    """The mosaicity of the file; a template that states one is believed."""
+    mosaic = Mosaic() if old is None else old.mosaic
+    if lab.mosaicity_deg is None or mosaic.varies or mosaic.model != Mosaic().model:
+        return {}
+    return {"mosaic": dataclasses.replace(mosaic, model=lab.mosaic_model, spread_deg=lab.mosaicity_deg)}
+
+
+def _block(lab: Geometry, old: Crystal | None) -> dict[str, Any]:
+    """As many cells as go into the edge of a block; a template that states a size is believed."""
+    stated = old is not None and (
+        old.block_matrix is not None
+        or old.size_mm is not None
+        or any(is_tensor(n) or n != 1 for n in elements(old.n_cells))
+    )
+    if lab.domain_angstrom is None or lab.a_star is None or stated:
+        return {}
+    return {"n_cells": tuple(max(1.0, float(round(lab.domain_angstrom / edge))) for edge in lab.parameters[:3])}
 
 
 def _mounted(mount: Array, path: Path, template: Experiment) -> Array:

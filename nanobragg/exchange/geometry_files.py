@@ -52,7 +52,7 @@ def read_geometry(
     image : int, optional
         Number of the image in the scan; None: the first.
     index : int, optional
-        Which experiment or crystal of the file, from 0; None: the only one.
+        Which experiment or crystal of the file, from 0; None: the only one, of an experiment list the first, with a warning.
     stream : path, optional
         CrystFEL stream with the crystals that go with a ``.geom``.
     structure_factors : StructureFactors, optional
@@ -79,6 +79,7 @@ def read_geometry(
     found = geometry_in(
         path, image=image, index=index, stream=stream, camera_length_m=camera_length_m,
         wavelength_angstrom=folded_wavelength(wavelength_angstrom, template) if _is_matrix(path) else wavelength_angstrom,
+        first=True,
     )  # fmt: skip
     return to_experiment(found, path, template, structure_factors)
 
@@ -141,7 +142,8 @@ def write_geometry(experiment: Experiment, path: File, *, n_images: int = 1) -> 
     Raises
     ------
     ConfigError
-        For a name of no known format, and for what the format cannot hold: a curved detector, several panels in XDS.
+        For a name of no known format, and for what the format cannot hold: a curved detector, several panels in XDS, several
+        crystals in XDS or MOSFLM.
     """
     if _is_toml(path):
         write_bytes(path, [experiment_toml(experiment).encode()])
@@ -168,14 +170,14 @@ def folded_wavelength(given: float | None, template: Experiment | None) -> float
 
 def geometry_in(
     path: File, *, image: int | None = None, index: int | None = None, stream: File | None = None,
-    wavelength_angstrom: float | None = None, camera_length_m: float | None = None,
+    wavelength_angstrom: float | None = None, camera_length_m: float | None = None, first: bool = False,
 ) -> Geometry:  # fmt: skip
-    """The plain geometry in a file; parameters as `read_geometry`, and a matrix needs its wavelength."""
+    """The plain geometry in a file; parameters as `read_geometry`, a matrix needs its wavelength; `first` as for `read_expt`."""
     if _is_toml(path):
         return of_experiment(read_toml(path).experiment)
     kind = kind_of_file(path)
     if kind == "expt":
-        return read_expt(path, index, image)
+        return read_expt(path, index, image, first=first)
     if kind in ("xparm", "xds_inp"):
         return read_xds(path, image)
     if kind == "matrix":

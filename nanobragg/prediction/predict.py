@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nanobragg.api import simulate
 from nanobragg.config import Experiment
 from nanobragg.derivation import panels
+from nanobragg.derivation.crystals import lattices
 from nanobragg.derivation.derive import derivation
 from nanobragg.derivation.placement import convention_in_force
 from nanobragg.derivation.prediction.reflections import Predicted, predicted
@@ -39,7 +40,7 @@ def predict(
     Parameters
     ----------
     experiment : Experiment
-        What to predict, one panel or several.
+        What to predict: one panel or several, one crystal or several.
     d_min : float, optional
         Smallest spacing [Angstrom]; None: that of the corners of each panel.
     photons : {"analytic", "rendering"}
@@ -53,7 +54,7 @@ def predict(
     Returns
     -------
     Reflections
-        The table, in the order of panels, then of decreasing photons.
+        The table, in the order of crystals, panels, then of decreasing photons.
 
     Raises
     ------
@@ -75,13 +76,15 @@ def predict(
     if d_min is not None and not d_min > 0:
         raise ConfigError("d_min", d_min, "must be > 0 [Angstrom]")
     parts = []
-    for i, part in enumerate(panels.experiments(experiment)):
-        decided = resolve(part)
-        derived = derivation(decided)
-        found = predicted(derived, d_min, least=min_partiality)
-        parts.append(_rows(found, i, part.detector.n_fast, part.detector.n_slow))
-        if i == 0:
-            frame = from_lab(convention_in_force(decided.experiment))
+    for crystal, lattice in enumerate(lattices.experiments(experiment)):
+        for i, part in enumerate(panels.experiments(lattice)):
+            decided = resolve(part)
+            derived = derivation(decided)
+            found = predicted(derived, d_min, least=min_partiality)
+            parts.append(_rows(found, i, part.detector.n_fast, part.detector.n_slow))
+            parts[-1]["crystal"] = crystal
+            if i == 0:
+                frame = from_lab(convention_in_force(decided.experiment))
     whole = reflections(np.concatenate(parts), experiment, frame, photons)
     if photons == "rendering":
         _render(experiment, whole)
@@ -141,11 +144,14 @@ def shoeboxes(spots: Reflections, experiment: Experiment, *, margin: int = 0) ->
 def _render(experiment: Experiment, spots: Reflections) -> None:
     """Put the sums over the shoeboxes in the place of the analytic photons."""
     bare = experiment.replace("background", type(experiment.background)())
-    labels, images = shoeboxes(spots, experiment), simulate(bare)
-    each = [images] if not isinstance(images, list) and images.ndim == 2 else list(images)
-    of = [labels] if not isinstance(labels, list) and labels.ndim == 2 else list(labels)
-    sums = sum(
-        np.bincount(label.ravel(), image.ravel(), minlength=len(spots) + 1)
-        for label, image in zip(of, each, strict=True)
-    )
-    spots.table["photons"] = np.asarray(sums)[1:]
+    *of_crystals, _ = simulate(bare, parts=True).values()
+    for crystal, images in enumerate(of_crystals):
+        own = np.flatnonzero(spots["crystal"] == crystal)
+        labels = shoeboxes(spots[own], experiment)
+        each = [images] if not isinstance(images, list) and images.ndim == 2 else list(images)
+        of = [labels] if not isinstance(labels, list) and labels.ndim == 2 else list(labels)
+        sums = sum(
+            np.bincount(label.ravel(), image.ravel(), minlength=len(own) + 1)
+            for label, image in zip(of, each, strict=True)
+        )
+        spots.table["photons"][own] = np.asarray(sums)[1:]

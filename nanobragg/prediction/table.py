@@ -22,9 +22,9 @@ from nanobragg.lazy import dataclass
 
 COLUMNS = np.dtype(
     [
-        ("hkl", np.int32, (3,)), ("panel", np.int32), ("fast", np.float64), ("slow", np.float64), ("d", np.float64),
-        ("phi_deg", np.float64), ("excitation", np.float64), ("photons", np.float64), ("partiality", np.float64),
-        ("F", np.float64), ("s1", np.float64, (3,)), ("bbox", np.int32, (4,)),
+        ("hkl", np.int32, (3,)), ("crystal", np.int32), ("panel", np.int32), ("fast", np.float64), ("slow", np.float64),
+        ("d", np.float64), ("phi_deg", np.float64), ("excitation", np.float64), ("photons", np.float64),
+        ("partiality", np.float64), ("F", np.float64), ("s1", np.float64, (3,)), ("bbox", np.int32, (4,)),
     ]
 )  # fmt: skip
 """Columns of `Reflections`."""
@@ -41,10 +41,11 @@ SUFFIXES = ".refl, .csv, .parquet, .cxi, .stream"
 class Reflections:
     """Predicted reflections, a numpy structured table with one row for each reflection and panel.
 
-    Columns: ``hkl`` (3 int), ``panel`` (from 0), ``fast`` and ``slow`` [pixels from the outer corner of the panel: the
-    center of a pixel is at .5], ``d`` [Angstrom], ``phi_deg`` [degrees], ``excitation`` [1/Angstrom] (distance from the
-    Ewald sphere, positive outside), ``photons`` (expected, over all pixels), ``partiality``, ``F`` [electrons], ``s1``
-    (unit vector of the diffracted ray, laboratory frame), ``bbox`` (first and last + 1 pixel along fast, then slow).
+    Columns: ``hkl`` (3 int), ``crystal`` and ``panel`` (from 0), ``fast`` and ``slow`` [pixels from the outer corner of
+    the panel: the center of a pixel is at .5], ``d`` [Angstrom], ``phi_deg`` [degrees], ``excitation``
+    [1/Angstrom] (distance from the Ewald sphere, positive outside), ``photons`` (expected, over all pixels),
+    ``partiality``, ``F`` [electrons], ``s1`` (unit vector of the diffracted ray, laboratory frame), ``bbox`` (first
+    and last + 1 pixel along fast, then slow).
     """
 
     table: NDArray[Any]
@@ -122,7 +123,7 @@ class Reflections:
         bbox = np.column_stack([table["bbox"], np.zeros(n), np.ones(n)])
         return {
             "miller_index": ("cctbx::miller_index<>", table["hkl"]),
-            "id": ("int", np.zeros(n)),
+            "id": ("int", table["crystal"]),
             "panel": ("std::size_t", table["panel"]),
             "flags": ("std::size_t", np.full(n, PREDICTED)),
             "s1": ("vec3<double>", table["s1"] @ self.to_dials.T / geometry.wavelength),
@@ -135,15 +136,17 @@ class Reflections:
             "d": ("double", table["d"]),
         }  # fmt: skip
 
-    def _listed(self) -> list[str]:
-        """The reflections as rows of a CrystFEL stream."""
+    def _listed(self) -> list[list[str]]:
+        """The reflections of every crystal as rows of a CrystFEL stream."""
         starts = self._starts()
         names = [panel.name for panel in self.geometry.panels]
-        rows = []
+        rows: list[list[str]] = [[] for _ in self.geometry.lattices]
         for row in self.table:
             index, photons = " ".join(f"{i:4d}" for i in row["hkl"]), row["photons"]
             place = f"{row['fast']:6.1f} {row['slow'] + starts[row['panel']]:6.1f} {names[row['panel']]}"
-            rows.append(f"{index} {photons:10.2f} {max(photons, 0.0) ** 0.5:10.2f} {photons:10.2f} {0.0:10.2f} {place}")
+            rows[row["crystal"]].append(
+                f"{index} {photons:10.2f} {max(photons, 0.0) ** 0.5:10.2f} {photons:10.2f} {0.0:10.2f} {place}"
+            )
         return rows
 
 

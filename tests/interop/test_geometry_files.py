@@ -304,7 +304,41 @@ def _written(experiment, path):
     return path
 
 
-def test_several_crystals_ask_for_an_index(tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "values", "model", "spread"),
+    [
+        ("crystal", {"ML_half_mosaicity_deg": 0.25, "ML_domain_size_ang": 1000.0}, "ball", 0.25),
+        ("crystal", {"mosaicity": 0.11}, "gaussian", 0.11),
+        ("profile", {"__id__": "gaussian_rs", "sigma_b": 0.02, "sigma_m": [0.06, 0.08]}, "gaussian", 0.07),
+        ("crystal", {"mosaicity": 0.0, "ML_half_mosaicity_deg": None}, "cap", 0.0),
+    ],
+)
+def test_mosaicity_and_block_size_of_an_experiment_list(tmp_path, kind, values, model, spread):
+    """A template that has a mosaicity and a size of its own keeps them."""
+    base = experiment()
+    base.to_dials(tmp_path / "x")
+    data = json.loads((tmp_path / "x").read_text())
+    if kind == "profile":
+        data["profile"].append({})
+        data["experiment"][0]["profile"] = 0
+    data[kind][0].update(values)
+    (tmp_path / "y").write_text(json.dumps(data))
+    bare = base.replace("crystal.n_cells", (1, 1, 1)).replace("crystal.mosaic", nb.Mosaic())
+    found = nb.Experiment.from_dials(tmp_path / "y", bare).crystal
+    assert (found.mosaic.model, found.mosaic.spread_deg) == (model, spread)
+    edges = of_experiment(base).parameters[:3]
+    cells = [float(round(1000.0 / edge)) for edge in edges] if "ML_domain_size_ang" in values else [1.0, 1.0, 1.0]
+    assert list(found.n_cells) == cells
+    own = base.replace("crystal.n_cells", (5, 6, 7)).replace("crystal.mosaic", nb.Mosaic(spread_deg=0.4))
+    kept = nb.Experiment.from_dials(tmp_path / "y", own).crystal
+    assert (kept.mosaic.model, kept.mosaic.spread_deg, tuple(kept.n_cells)) == ("cap", 0.4, (5.0, 6.0, 7.0))
+    data[kind][0].update({name: -1.0 for name in values if name not in ("__id__", "sigma_b")})
+    (tmp_path / "z").write_text(json.dumps(data))
+    with pytest.raises(FileFormatError, match=r"must be a number >= 0"):
+        nb.Experiment.from_dials(tmp_path / "z", bare)
+
+
+def test_the_first_of_several_crystals_is_taken_with_a_warning(tmp_path):
     base = experiment()
     base.to_dials(tmp_path / "x")
     data = json.loads((tmp_path / "x").read_text())
@@ -313,8 +347,10 @@ def test_several_crystals_ask_for_an_index(tmp_path):
     data["crystal"].append(second)
     data["experiment"].append({**data["experiment"][0], "crystal": 1})
     (tmp_path / "y").write_text(json.dumps(data))
-    with pytest.raises(FileFormatError, match=r"holds 2 experiments \(2 crystals\); choose one with index=0 to 1"):
-        nb.Experiment.from_dials(tmp_path / "y", base)
+    with pytest.warns(
+        nb.NanoBraggWarning, match=r"holds 2 experiments \(2 crystals\); the first is taken, .*index=0 to 1"
+    ):
+        assert_same_image(base, nb.Experiment.from_dials(tmp_path / "y", base))
     assert_same_image(base, nb.Experiment.from_dials(tmp_path / "y", base, index=0))
     other = nb.Experiment.from_dials(tmp_path / "y", base, index=1)
     assert np.linalg.norm(other.crystal.a_star_matrix[0]) != pytest.approx(

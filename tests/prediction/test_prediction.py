@@ -106,10 +106,15 @@ def test_full_integrals_are_those_of_the_blocks() -> None:
         assert np.median(spots["partiality"][inside]) == pytest.approx(1, abs=0.06 if shape == "round" else 0.01), shape
 
 
+COS, SIN = np.cos(np.radians(0.3)), np.sin(np.radians(0.3))
+TURNS = [np.eye(3), [[1, 0, 0], [0, COS, -SIN], [0, SIN, COS]], [[0, -1, 0], [1, 0, 0], [0, 0, 1]]]
+"""The last one counts nothing."""
+
 CRYSTALS: dict[str, Any] = {
     "sizes": {"sizes": nb.BlockSizes(width=0.3)}, "blocks": {"n_blocks": 1000.0},
     "matrix": {"n_cells": (1, 1, 1), "block_matrix": [[8, 1, 0], [1, 8, 0], [0, 0, 12.0]]},
     "strain": {"mosaic": nb.Mosaic(model="gaussian", spread_deg=0.1, n_domains=30, strain=0.002)},
+    "weights": {"mosaic": nb.Mosaic(model="given", rotations=TURNS, weights=[5.0, 1.0, 0.0])},
     "displacement": {"displacement": nb.Displacement(b_angstrom2=20.0)},
 }  # fmt: skip
 

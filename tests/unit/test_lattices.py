@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import nanobragg as nb
+from nanobragg.inspection.tracing.scaling import scaling_chain
+from nanobragg.io.spots.refl import read_refl
 
 pytestmark = pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning")
 
@@ -87,6 +89,71 @@ def test_explain_tells_them_apart():
     assert told.evaluations == 300 * (1 + 5 * 10) and any(text.startswith("crystal[1]:") for text in told.sampling)
 
 
+@pytest.mark.parametrize("backend", ["c", "torch"])
+def test_the_trace_has_a_part_for_every_crystal_and_size(backend):
+    """The image is the sum of the same parts in the same order, so that the scalar kernel agrees to the last bit."""
+    kernel = {"kernel": "scalar"} if backend == "c" else {}
+    image = np.asarray(nb.simulate(experiment(), backend=backend, **kernel))
+    traced = nb.trace(experiment(), (7, 9), backend=backend)
+    assert [part.name for part in traced.parts] == ["crystal[0]"] + [f"crystal[1], size {k}" for k in range(5)]
+    assert traced.value == pytest.approx(image[7, 9], rel=1e-13) and (backend == "torch" or traced.value == image[7, 9])
+    assert sum(traced.last("components_photons")) > 0 and traced.parts[1].last("background") == 0
+    assert len(traced.last("parts_photons")) == 6 and "crystal[1], size 4: pixel" in str(traced)
+    again = nb.Trace.from_json(traced.to_json())
+    assert again.value == traced.value and [part.name for part in again.parts] == [part.name for part in traced.parts]
+    assert nb.compare_traces(traced, again) and nb.compare_traces(traced, nb.trace(experiment(), (7, 9)))
+    with pytest.raises(nb.ConfigError, match=r"trace\.parts\[0\]"):
+        scaling_chain(traced)
+
+
+def test_the_part_in_which_traces_differ_is_named():
+    both = experiment()
+    traced = nb.trace(both, (7, 9))
+    found = nb.compare_traces(traced, nb.trace(both.replace("crystal[1].fudge", 1.1), (7, 9)))
+    assert found.first.name == "crystal[1], size 0: fudge"
+    one = nb.trace(both.replace(crystal=(FIRST,)), (7, 9))
+    assert not one.parts and not nb.compare_traces(traced, one)
+
+
+def test_predictions_of_each():
+    bare = experiment().replace("background", nb.Background())
+    found = nb.predict(bare)
+    for i, one in enumerate((FIRST, SECOND)):
+        alone, own = nb.predict(bare.replace(crystal=one)), found[found["crystal"] == i]
+        assert len(own) == len(alone) > 0
+        for name in ("hkl", "fast", "photons", "bbox"):
+            assert np.array_equal(own[name], alone[name])
+    rendered = nb.predict(bare, photons="rendering")
+    alone = nb.predict(bare.replace(crystal=SECOND), photons="rendering")
+    own = rendered[rendered["crystal"] == 1]
+    assert np.abs(own["photons"] - alone["photons"]).max() <= 1e-12 * alone["photons"].max()
+
+
+def test_predictions_and_geometry_in_files(tmp_path):
+    both = experiment()
+    spots = nb.predict(both)
+    spots.write(tmp_path / "spots.refl")
+    assert np.array_equal(np.asarray(read_refl(tmp_path / "spots.refl")["id"]), spots["crystal"])
+    spots.write(tmp_path / "spots.stream")
+    both.to_crystfel(tmp_path / "a.geom", tmp_path / "a.stream")
+    both.to_dials(tmp_path / "a.expt")
+    listed = (tmp_path / "spots.stream").read_text()
+    assert listed.count("Begin crystal") == listed.count("End of reflections") == 2
+    for i, one in enumerate((FIRST, SECOND)):
+        single = both.replace(crystal=one)
+        wanted = nb.simulate(single)
+        for found in (
+            nb.Experiment.from_dials(tmp_path / "a.expt", single, index=i),
+            nb.Experiment.from_crystfel(tmp_path / "a.geom", tmp_path / "a.stream", single, index=i),
+            nb.Experiment.from_crystfel(tmp_path / "a.geom", tmp_path / "spots.stream", single, index=i),
+        ):
+            assert np.abs(nb.simulate(found) - wanted).max() <= 1e-6 * wanted.max()
+    nb.io.write_nxmx(tmp_path / "a.nxs", nb.simulate(both), both)
+    with pytest.warns(nb.NanoBraggWarning, match="first of 2 crystals"):
+        nb.io.write_nxmx(tmp_path / "a.nxs", nb.simulate(both), both)
+    assert nb.show(nb.simulate(both), both) is not None and "<svg" in both._repr_html_()
+
+
 def test_module_refines_each():
     torch = pytest.importorskip("torch")
     module = nb.ExperimentModule(experiment(), refine=["crystal[1].misset_deg", "crystal[0].n_cells"])
@@ -101,9 +168,9 @@ def test_module_refines_each():
     ("call", "words"),
     [
         (lambda e: nb.simulate(e.with_fidelity("reference")), "crystal.*corrected"),
-        (lambda e: nb.trace(e, (3, 3)), r"crystal.*crystal\[0\]"),
-        (lambda e: e.to_dials("never.expt"), r"crystal.*crystal\[0\]"),
-        (lambda e: nb.predict(e), r"crystal.*crystal\[0\]"),
+        (lambda e: e.to_xds_inp("never.inp"), r"crystal.*2 crystals.*XDS.*crystal\[0\]"),
+        (lambda e: e.to_xparm("never"), r"crystal.*2 crystals.*XDS.*crystal\[0\]"),
+        (lambda e: e.to_mosflm("never.mat"), r"crystal.*2 crystals.*MOSFLM.*crystal\[0\]"),
         (lambda e: nb.prepare(e)({"crystal.n_blocks": 2.0}), r"crystal\.n_blocks.*which"),
         (lambda e: nb.prepare(e)({"crystal[2].n_blocks": 2.0}), r"crystal\[2\].*index below 2"),
         (lambda e: e.replace("crystal[5].fudge", 2.0), r"crystal\[5\].*index below 2"),

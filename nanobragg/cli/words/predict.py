@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from nanobragg.cli.words.common.experiment_file import add_experiment, experiment_of
 from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.prediction.predict import METHODS, predict
@@ -37,10 +39,13 @@ def _predict(typed: Any) -> int:
 
 
 def _print(spots: Reflections) -> None:
-    lines = ["   h    k    l  panel     fast     slow  d [A]    photons  part"]
-    for row in spots.table[:_SHOWN]:
+    several = spots["crystal"].any()
+    lines = ["   h    k    l  " + "crystal  " * bool(several) + "panel     fast     slow  d [A]    photons  part"]
+    brightest = np.argsort(-spots["photons"], kind="stable")[:_SHOWN]
+    for row in spots.table[np.sort(brightest)]:
         index = " ".join(f"{i:4d}" for i in row["hkl"])
         place = f"{row['fast']:8.2f} {row['slow']:8.2f} {row['d']:6.2f}"
+        index += f"  {row['crystal']:7d}" if several else ""
         lines.append(f"{index}  {row['panel']:5d} {place} {row['photons']:10.4g} {row['partiality']:5.3f}")
     more = len(spots) - _SHOWN
     lines.append(

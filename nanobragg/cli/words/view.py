@@ -53,7 +53,8 @@ def _view(typed: Any) -> int:
     spots = None
     if typed.predicted:
         found = _predicted(typed)
-        spots, geometry = (found["panel"], found["fast"], found["slow"]), geometry or found.geometry
+        spots = (found["crystal"], found["panel"], found["fast"], found["slow"])
+        geometry = geometry or found.geometry
     figure = drawn(
         pixels, geometry, os.path.basename(typed.image), typed.max, spots=spots, marks=not typed.no_rings, what="nanoBragg view"
     )  # fmt: skip

@@ -22,7 +22,9 @@ class Mean:
     def __init__(self, scene: Scene) -> None:
         self.crystals = np.asarray(scene.orientations, dtype=np.float64).reshape(-1, 3, 3) * 1e10
         """(n, 3, 3) rows a, b, c of every phi step and domain [Angstrom]"""
-        self.real = _nearest(self.crystals)
+        share = np.ones(scene.n_domains) if scene.domain_weight is None else np.asarray(scene.domain_weight)
+        share = np.tile(share, len(self.crystals) // len(share))
+        self.real = _nearest(self.crystals, share)
         self.reciprocal = np.linalg.inv(self.real)
         """columns a*, b*, c* [1/Angstrom]"""
         weight = np.asarray(scene.weight, dtype=np.float64)
@@ -32,19 +34,23 @@ class Mean:
         beam = weight @ incident
         self.beam = beam / np.linalg.norm(beam)
         turned = np.einsum("ij,njk->nik", self.reciprocal, self.crystals) - np.eye(3)
-        angles = np.linalg.norm(turned, axis=(1, 2)) / math.sqrt(2)
+        angles = np.linalg.norm(turned[share > 0], axis=(1, 2)) / math.sqrt(2)
         rays = np.linalg.norm(incident - self.beam, axis=1)
         bands = np.abs(wavelength / self.wavelength - 1)
         self.turn = float(angles.max() + rays.max() + bands.max())
         """largest change of direction and relative change of length of S against the mean [rad]"""
-        size = blocks(scene)[0] @ self.real
-        self.size = reach(scene) / float(np.linalg.svd(size, compute_uv=False)[-1])
+        self.size = self.size_of(scene)
         """radius of the spot in reciprocal space [1/Angstrom]"""
 
+    def size_of(self, scene: Scene) -> float:
+        """The radius of the spot [1/Angstrom] for the blocks of a scene of this crystal."""
+        size = blocks(scene)[0] @ self.real
+        return reach(scene) / float(np.linalg.svd(size, compute_uv=False)[-1])
 
-def _nearest(crystals: NDArray[Any]) -> NDArray[np.float64]:
-    """The crystal in the middle: the mean, with the shape of the cell restored."""
-    mean = crystals.mean(0)
+
+def _nearest(crystals: NDArray[Any], share: NDArray[Any]) -> NDArray[np.float64]:
+    """The crystal in the middle: the mean, each counted by its share, with the shape of the cell restored."""
+    mean = np.average(crystals, axis=0, weights=share)
     if len(crystals) == 1:
         return np.asarray(mean)
     u, _, v = np.linalg.svd(np.linalg.inv(crystals[0]) @ mean)

@@ -55,6 +55,7 @@ def predicted(derived: Derivation, d_min: float | None = None, *, least: float =
     """
     scene = derived.scene
     plane, mean = Plane(scene), Mean(scene)
+    mean.size = max(mean.size_of(part) for part in derived.scenes)
     d_min = max(resolution(scene, plane, mean), float(scene.d_min) * 1e10, d_min or 0.0)
     hkl = candidates(scene, mean, d_min)
     amplitude = amplitudes(scene, hkl)

@@ -13,10 +13,8 @@ import numpy as np
 from nanobragg.config import Experiment
 from nanobragg.config.experiment import File
 from nanobragg.derivation.decisions.decided import Decided
-from nanobragg.derivation.panels import experiments
-from nanobragg.derivation.resolve import resolve
 from nanobragg.errors import ConfigError
-from nanobragg.exchange.geometry import of_decided
+from nanobragg.exchange.geometry import decided_models, of_decided
 from nanobragg.exchange.images.provenance import provenance
 from nanobragg.exchange.images.smv_geometry import smv_geometry
 from nanobragg.io.geometry.record import Geometry, one_panel
@@ -41,9 +39,9 @@ def check_dialect(dialect: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def _decided_once(experiment: Experiment) -> list[Decided]:
+def _decided_once(experiment: Experiment) -> tuple[list[Decided], list[Decided]]:
     """Decided, and kept until the next one comes: file after file of an experiment costs no more than the first."""
-    return [resolve(part) for part in experiments(experiment)]
+    return decided_models(experiment)
 
 
 class Described:
@@ -56,14 +54,14 @@ class Described:
         self.more = dict(more or {})
 
     @cached_property
-    def _decided(self) -> list[Decided]:
-        """One for each panel; none for a geometry."""
-        return [] if isinstance(self.experiment, Geometry) else _decided_once(self.experiment)
+    def _decided(self) -> tuple[list[Decided], list[Decided]]:
+        """One for each panel, and those of further crystals; none for a geometry."""
+        return ([], []) if isinstance(self.experiment, Geometry) else _decided_once(self.experiment)
 
     @cached_property
     def geometry(self) -> Geometry:
         """Of the first image."""
-        return self.experiment if isinstance(self.experiment, Geometry) else of_decided(self._decided)
+        return self.experiment if isinstance(self.experiment, Geometry) else of_decided(*self._decided)
 
     @cached_property
     def _record(self) -> dict[str, Any]:
@@ -72,9 +70,9 @@ class Described:
     @cached_property
     def _smv_geometry(self) -> SmvGeometry:
         one_panel(self.geometry, "an SMV header")
-        if not self._decided:
+        if not self._decided[0]:
             raise ConfigError("dialect", "nanobragg", "needs an experiment, not a geometry alone", "use 'dxtbx'")
-        return smv_geometry(self._decided[0])
+        return smv_geometry(self._decided[0][0])
 
     def record(self, **values: Any) -> str:
         """The record as one line of JSON; what was given with the experiment wins over `values`."""

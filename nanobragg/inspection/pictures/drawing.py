@@ -20,6 +20,8 @@ _BRIGHT, _DIM = 99.9, 50.0
 """Percentiles of the pixels above 0 that are shown black, and where the scale turns from linear to logarithmic."""
 _BETWEEN = "#dde7f3"
 """Color of what is no pixel."""
+_OF_CRYSTALS = ("tab:orange", "tab:blue", "tab:green", "tab:red", "tab:purple")
+"""Colors of the marks, crystal by crystal, then again."""
 _NAMED = 40
 """Panels get their names written beside them up to so many."""
 _ROUND = (20, 15, 10, 8, 6, 5, 4, 3.5, 3, 2.5, 2.2, 2, 1.8, 1.6, 1.5, 1.4, 1.3, 1.2, 1.1, 1, 0.9, 0.8, 0.7, 0.6, 0.5)
@@ -57,7 +59,7 @@ def show(image: Any, experiment: Experiment | None = None, *, maximum: float | N
 
 def drawn(
     image: Any, geometry: Geometry | None, title: str, maximum: float | None = None, *,
-    spots: tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None = None, marks: bool = True, what: str = "nb.show",
+    spots: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]] | None = None, marks: bool = True, what: str = "nb.show",
 ) -> Any:  # fmt: skip
     """The figure.
 
@@ -71,8 +73,8 @@ def drawn(
         Above the picture.
     maximum : float, optional
         Shown black.
-    spots : tuple of three arrays, optional
-        Panel, fast, slow [pixels] of places that are marked with a square.
+    spots : tuple of four arrays, optional
+        Crystal, panel, fast, slow [pixels] of places that are marked with a square, of every crystal in another color.
     marks : bool
         Whether rings, beam center and names are drawn.
     what : str
@@ -102,8 +104,11 @@ def drawn(
     if marks and place.geometry is not None:
         _mark(axes, place)
     if spots is not None and len(spots[0]):
-        x, y = place.spots(*spots)
-        axes.plot(x, y, "s", color="tab:orange", fillstyle="none", markersize=5, markeredgewidth=0.6)
+        crystal, *places = spots
+        for number in np.unique(crystal):
+            x, y = place.spots(*(values[crystal == number] for values in places))
+            color = _OF_CRYSTALS[int(number) % len(_OF_CRYSTALS)]
+            axes.plot(x, y, "s", color=color, fillstyle="none", markersize=5, markeredgewidth=0.6)
     axes.set(xlim=extent[:2], ylim=extent[2:])
     figure._repr_png_ = partial(_png, figure)  # what a notebook asks for; without pyplot it knows no figures
     return figure

@@ -41,7 +41,8 @@ SCENE: tuple[int, ...] = ()
 
 
 def unit_of(name: str) -> str:
-    """The unit of a quantity, empty when it has none."""
+    """The unit of a quantity, empty when it has none; the part of a trace may stand before the name, as "crystal[1]: term"."""
+    name = name.rpartition(": ")[2]
     if name in OTHER_UNITS:
         return OTHER_UNITS[name]
     return next((unit for ending, unit in UNITS.items() if name.endswith(ending)), "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nanobragg.errors import ConfigError
 from nanobragg.inspection.tracing.trace import Trace
 from nanobragg.lazy import dataclass
 
@@ -39,7 +40,16 @@ def scaling_chain(trace: Trace) -> list[Link]:
         The sum of F_latt^2, the mean F_cell^2 (weighted with it), the mean factor of a term (weight, and whatever of
         polarization, solid angle and capture fraction belongs to the term), background and running factors, r_e^2, fluence,
         1/steps, the factors that are applied once per pixel, and what amorphous bodies add.
+
+    Raises
+    ------
+    ConfigError
+        For a trace of parts.
     """
+    if trace.parts:
+        raise ConfigError(
+            "trace", f"{len(trace.parts)} parts", "have a chain each", "take that of trace.parts[0]"
+        )  # fmt: skip
     lattice = sum(f * f for f in trace.values("F_latt"))
     terms = trace.values("term")
     bragg = _bragg(trace)

@@ -13,9 +13,11 @@ import numpy as np
 from nanobragg.arrays import detached
 from nanobragg.config import Experiment
 from nanobragg.derivation.background import background_scene
+from nanobragg.derivation.crystals import lattices
 from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.panels import panel_at
 from nanobragg.derivation.resolve import resolve
+from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.sources import wavelength_m
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.engines.choice import engine
@@ -70,6 +72,10 @@ class Trace:
     steps: list[TraceStep]
     complete: bool = True
     """False for a record that holds some quantities only, such as a printed one"""
+    name: str = ""
+    """which part of a trace this is, as "crystal[1], size 2"; empty: the whole"""
+    parts: tuple[Trace, ...] = ()
+    """the traces of several crystals, and of blocks of several sizes, whose pixels add up; empty: there is one"""
 
     @property
     def value(self) -> float:
@@ -77,8 +83,9 @@ class Trace:
         return float(self.last("pixel"))
 
     def values(self, name: str) -> list[Any]:
-        """All values of a quantity, in the order of evaluation."""
-        return [step.value for step in self.steps if step.name == name]
+        """All values of a quantity, in the order of evaluation; those of the parts come first."""
+        within = [value for part in self.parts for value in part.values(name)]
+        return within + [step.value for step in self.steps if step.name == name]
 
     def last(self, name: str) -> Any:
         """The last value of a quantity.
@@ -91,10 +98,14 @@ class Trace:
         for step in reversed(self.steps):
             if step.name == name:
                 return step.value
+        for part in reversed(self.parts):
+            if any(step.name == name for step in part.steps):
+                return part.last(name)
         raise KeyError(f"no {name!r} in this trace; it has {', '.join(dict.fromkeys(s.name for s in self.steps))}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain nested data: scene, points (layer and sub-pixel) > sources > orientations (phi and domain), result."""
+        """Plain nested data: scene, points (layer and sub-pixel) > sources > orientations (phi and domain), result; and
+        parts, each with a name and the same keys."""
         scene: dict[str, Any] = {}
         points: list[dict[str, Any]] = []
         result: dict[str, Any] = {}
@@ -108,8 +119,11 @@ class Trace:
                 _home(points, homes, step.index)[step.name] = _plain(step.value)
         units = {step.name: step.unit for step in self.steps if step.unit}
         slow, fast = self.pixel
-        return {"pixel": {"slow": slow, "fast": fast}, "source": self.source, "units": units,
-                "scene": scene, "points": points, "result": result}  # fmt: skip
+        found = {"pixel": {"slow": slow, "fast": fast}, "source": self.source, "units": units,
+                 "scene": scene, "points": points, "result": result}  # fmt: skip
+        if self.parts:
+            found["parts"] = [{"name": part.name, **part.to_dict()} for part in self.parts]
+        return found
 
     def to_json(self, indent: int | None = 1) -> str:
         """`to_dict` as JSON; numbers that are not finite are written as Python's json does."""
@@ -125,20 +139,27 @@ class Trace:
             For text that is not such a trace.
         """
         try:
-            data = json.loads(text)
-            pixel, points = (int(data["pixel"]["slow"]), int(data["pixel"]["fast"])), data["points"]
-            steps = [*_read_steps(data["scene"], SCENE), *_read_points(points), *_read_steps(data["result"], OUTSIDE)]
-            return cls(pixel, str(data["source"]), steps)
+            return cls._read(json.loads(text))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ConfigError("trace", str(text)[:40], f"must be the JSON of a trace: {error!r}") from None
+
+    @classmethod
+    def _read(cls, data: dict[str, Any]) -> Trace:
+        pixel, points = (int(data["pixel"]["slow"]), int(data["pixel"]["fast"])), data["points"]
+        steps = [*_read_steps(data["scene"], SCENE), *_read_points(points), *_read_steps(data["result"], OUTSIDE)]
+        parts = tuple(cls._read(part) for part in data.get("parts", ()))
+        return cls(pixel, str(data["source"]), steps, name=str(data.get("name", "")), parts=parts)
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
     def lines(self) -> Iterator[str]:
-        """Aligned text, indented by loop."""
+        """Aligned text, indented by loop; the parts one after the other, then what becomes of all of them."""
         slow, fast = self.pixel
-        yield f"pixel slow {slow} fast {fast}, {self.source}"
+        for part in self.parts:
+            yield from part.lines()
+            yield ""
+        yield f"{self.name}{': ' * bool(self.name)}pixel slow {slow} fast {fast}, {self.source}"
         last: tuple[int, ...] | None = None
         for step in self.steps:
             depth = _depth(step.index)
@@ -170,7 +191,8 @@ def trace(
     Returns
     -------
     Trace
-        Its last value is the pixel.
+        Its last value is the pixel. Of several crystals, and of blocks of several sizes, it has a part for each, whose
+        pixels add up.
 
     Raises
     ------
@@ -180,18 +202,36 @@ def trace(
         When torch is not installed.
     """
     chosen = engine(backend).independent()
-    part, place = panel_at(experiment, pixel)
-    return trace_derived(derivation(resolve(part), chosen.ops), place, chosen, max_records=max_records)
+    own = lattices.experiments(experiment)
+    places = [panel_at(one, pixel) for one in own]
+    parts = [(derivation(resolve(part), chosen.ops), place) for part, place in places]
+    if len(parts) == 1 and len(parts[0][0].scenes) == 1:
+        return trace_derived(*parts[0], chosen, max_records=max_records)
+    found = []
+    for i, (d, place) in enumerate(parts):
+        for k, scene in enumerate(d.scenes):
+            # the background of the first part counts, as in the image
+            one = replace(
+                d, scene=scene if i == 0 else replace(scene, background=scene.background * 0.0), scenes=(scene,)
+            )
+            names = [f"crystal[{i}]"] * (len(parts) > 1) + [f"size {k}"] * (len(d.scenes) > 1)
+            traced = _traced(one, place, chosen, max_records)[1]
+            found.append(replace(traced, name=", ".join(names)))
+    total = TraceStep("pixel", OUTSIDE, float(sum(one.value for one in found)))
+    (first, place), position = parts[0], _position(parts[0][0].scene, parts[0][1])
+    photons = TraceStep("parts_photons", OUTSIDE, tuple(one.value for one in found))
+    return Trace(place, chosen.name, [photons, *_amorphous(first, position, chosen, total)], parts=tuple(found))
 
 
 def trace_derived(d: Derivation, pixel: tuple[int, int], chosen: Engine, *, max_records: int = MAX_RECORDS) -> Trace:
-    """As `trace`, for an experiment that was derived in the engine's array namespace."""
-    scene = d.scene
-    if len(d.scenes) > 1:
-        raise ConfigError(
-            "crystal.sizes", f"{len(d.scenes)} sizes", "are images that add up, and no trace has them all",
-            "write crystal.sizes.width=0 to trace the mean size",
-        )  # fmt: skip
+    """As `trace`, for an experiment of one scene that was derived in the engine's array namespace."""
+    position, found = _traced(d, pixel, chosen, max_records)
+    *steps, of_spots = found.steps
+    return replace(found, steps=steps + _amorphous(d, position, chosen, of_spots))
+
+
+def _position(scene: Scene, pixel: tuple[int, int]) -> int:
+    """Number of a pixel among those that are rendered."""
     slow, fast = (int(i) for i in pixel)
     flat = slow * scene.n_fast + fast
     position = int(np.searchsorted(scene.pixels, flat))
@@ -199,14 +239,19 @@ def trace_derived(d: Derivation, pixel: tuple[int, int], chosen: Engine, *, max_
     if not inside or position == scene.n_pixels or scene.pixels[position] != flat:
         raise ConfigError("pixel", (slow, fast), f"is not rendered; (slow, fast) of a {scene.n_slow} x {scene.n_fast} "
                           "detector, inside the ROI and the mask")  # fmt: skip
+    return position
+
+
+def _traced(d: Derivation, pixel: tuple[int, int], chosen: Engine, max_records: int) -> tuple[int, Trace]:
+    """The number of the pixel, and its trace without amorphous bodies."""
+    scene, position = d.scene, _position(d.scene, pixel)
     if 20 * scene.evaluations_per_pixel > max_records:
         raise ConfigError("max_records", max_records, f"is too small for {scene.evaluations_per_pixel} evaluations of "
                           "some 20 quantities each", "trace with fewer steps, or raise the limit")  # fmt: skip
     records, _ = chosen.tracer(scene)(position)
     steps = [TraceStep(name, SCENE, value) for name, value in scene_inputs(d).items()]
     steps += [TraceStep(name, tuple(index), value) for name, index, value in records]
-    pixel_of_spots = steps.pop()
-    return Trace((slow, fast), chosen.name, steps + _amorphous(d, position, chosen, pixel_of_spots))
+    return position, Trace((int(pixel[0]), int(pixel[1])), chosen.name, steps)
 
 
 def _amorphous(d: Derivation, position: int, chosen: Engine, pixel: TraceStep) -> list[TraceStep]:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import field, replace
+from itertools import zip_longest
 from numbers import Real
 
 from nanobragg import _core
@@ -119,26 +120,41 @@ def compare_traces(a: Trace, b: Trace, tolerance: float = DEFAULT_TOLERANCE) -> 
             raise ConfigError(name, given, "must be a Trace", "nanobragg.trace(experiment, pixel) makes one")
     if not (isinstance(tolerance, Real) and tolerance >= 0):
         raise ConfigError("tolerance", tolerance, "must be a number >= 0")
-    scales = _Scales(a, b)
     first: Difference | None = None
     largest: Difference | None = None
     grown: dict[str, Difference] = {}
     compared = 0
     noise = ""
-    for step_a, step_b in _paired(a, b):
+    for part, scales, step_a, step_b in _judged(a, b):
         found = scales.judge(step_a, step_b)
+        if part:
+            found = replace(found, name=f"{part}: {found.name}")
         if step_a is not None and step_b is not None:
             compared += 1
         if largest is None or found.difference > largest.difference:
             largest = found
         if first is None and found.difference > tolerance:
             first = found
-            noise = scales.noise if found.name.startswith(("F_latt", "term", "running", "sum", "pixel")) else ""
+            name = found.name.rpartition(": ")[2]
+            noise = scales.noise if name.startswith(("F_latt", "term", "running", "sum", "pixel")) else ""
         if first is not None and (found.name not in grown or found.difference > grown[found.name].difference):
             grown[found.name] = found
     return TraceComparison(
         tolerance, (a.source, b.source), a.pixel, first, list(grown.values()), largest, compared, noise
     )
+
+
+def _judged(a: Trace, b: Trace) -> Iterator[tuple[str, _Scales, TraceStep | None, TraceStep | None]]:
+    """The steps of both traces side by side with the name of their part and what judges them; parts go by their number."""
+    for one, other in zip_longest(a.parts, b.parts):
+        here = one or replace(other, steps=[])
+        there = other or replace(one, steps=[])
+        scales = _Scales(here, there)
+        for pair in _paired(here, there):
+            yield here.name, scales, *pair
+    scales = _Scales(a, b)
+    for pair in _paired(a, b):
+        yield "", scales, *pair
 
 
 def _paired(a: Trace, b: Trace) -> Iterator[tuple[TraceStep | None, TraceStep | None]]:

@@ -10,7 +10,7 @@ import numpy as np
 from nanobragg.errors import ConfigError, FileFormatError, NanoBraggWarning
 from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.geometry.axes import FROM_MOSFLM, rotation
-from nanobragg.io.geometry.record import Geometry, Path, tell_lost_group
+from nanobragg.io.geometry.record import Geometry, Path, one_crystal, tell_lost_group
 from nanobragg.io.matrix import read_matrix, write_matrix
 
 _FILE_DIGITS = 8
@@ -61,6 +61,7 @@ def write_mosflm(path: Path, geometry: Geometry, digits: int = _FILE_DIGITS) -> 
     """
     if geometry.a_star is None or geometry.wavelength is None:
         raise ConfigError("crystal", None, "a MOSFLM matrix needs a crystal and a wavelength")
+    one_crystal(geometry, "MOSFLM")
     tell_lost_group(path, geometry)
     a_star = geometry.turned(FROM_MOSFLM.T).a_star
     assert a_star is not None

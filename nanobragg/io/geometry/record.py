@@ -105,6 +105,20 @@ class Panel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CrystalAxes:
+    """A crystal beside the first one."""
+
+    a_star: Array
+    """(3, 3) rows a*, b*, c* at spindle angle 0 [1/Angstrom]"""
+    space_group: str | None = None
+    """Hall symbol"""
+
+    def turned(self, matrix: Array) -> CrystalAxes:
+        """Rotated by a matrix."""
+        return dataclasses.replace(self, a_star=self.a_star @ matrix.T)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Geometry:
     """Panels, beam, spindle, scan and crystal; vectors in the frame of DIALS. None: the file does not say."""
 
@@ -133,6 +147,20 @@ class Geometry:
     """unit cell where the orientation is not known [Angstrom, degrees]"""
     space_group: str | None = None
     """Hall symbol, see `nanobragg.io.space_groups`"""
+    others: tuple[CrystalAxes, ...] = ()
+    """further crystals in the beam"""
+    mosaic_model: str = "gaussian"
+    """what `mosaicity_deg` is: the standard deviation about an axis ("gaussian") or the largest angle ("ball")"""
+    mosaicity_deg: float | None = None
+    """[degrees]"""
+    domain_angstrom: float | None = None
+    """edge of a mosaic block [Angstrom]"""
+
+    @property
+    def lattices(self) -> tuple[CrystalAxes, ...]:
+        """All crystals, the first one included."""
+        first = () if self.a_star is None else (CrystalAxes(a_star=self.a_star, space_group=self.space_group),)
+        return first + self.others
 
     @property
     def exposure(self) -> float:
@@ -167,14 +195,16 @@ class Geometry:
             self, panels=panels, beam=vector(self.beam), polarization_axis=vector(self.polarization_axis),
             spindle=vector(self.spindle), mount=None if self.mount is None else matrix @ self.mount @ matrix.T,
             a_star=None if self.a_star is None else self.a_star @ matrix.T,
+            others=tuple(one.turned(matrix) for one in self.others),
         )  # fmt: skip
 
     def as_still(self) -> Geometry:
         """With the rotation of a still in the orientation, for formats that have no angle for it."""
         if self.osc or not self.phi_start or self.spindle is None or self.a_star is None:
             return self
-        turned = self.a_star @ rotation(self.spindle, self.phi_start).T
-        return dataclasses.replace(self, a_star=turned, phi_start=0.0)
+        turn = rotation(self.spindle, self.phi_start)
+        others = tuple(one.turned(turn) for one in self.others)
+        return dataclasses.replace(self, a_star=self.a_star @ turn.T, others=others, phi_start=0.0)
 
     def along_beam(self) -> Geometry:
         """Rotated as a whole so that the beam runs along -z, as formats want it that have no beam direction."""
@@ -193,6 +223,18 @@ def one_panel(geometry: Geometry, program: str) -> Panel:
         raise ConfigError("detector", f"{len(geometry.panels)} panels", f"files of {program} hold one panel",
                           "use to_dials or write_nxmx")  # fmt: skip
     return geometry.panels[0]
+
+
+def one_crystal(geometry: Geometry, program: str) -> None:
+    """Refuse several crystals where a file holds one.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if geometry.others:
+        raise ConfigError("crystal", f"{len(geometry.lattices)} crystals", f"files of {program} hold one",
+                          "take one, experiment.replace(crystal=experiment.crystal[0]), or write .expt or .stream")  # fmt: skip
 
 
 def panel_of(

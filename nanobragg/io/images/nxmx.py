@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import itertools
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.arrays import is_tensor
-from nanobragg.errors import ConfigError
+from nanobragg.errors import ConfigError, NanoBraggWarning
 from nanobragg.io.atomic import replacing
 from nanobragg.io.geometry.axes import FROM_NEXUS
 from nanobragg.io.geometry.record import Geometry
@@ -97,6 +98,9 @@ def save_nxmx(
             own["provenance"] = text
         if geometry.space_group is not None:
             own["space_group_hall"] = geometry.space_group
+        if geometry.others:
+            warnings.warn(f"{path}: holds the axes of the first of {len(geometry.lattices)} crystals; the record has all of them",
+                          NanoBraggWarning, stacklevel=3)  # fmt: skip
         if geometry.a_star is not None:
             axes = [one.axes @ FROM_NEXUS for one in stills or [geometry]]
             own["real_space_vectors"] = np.array(axes) if stills else axes[0]

@@ -40,7 +40,7 @@ _IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 
 
 @reader
-def read_expt(path: Path, index: int | None = None, image: int | None = None) -> Geometry:
+def read_expt(path: Path, index: int | None = None, image: int | None = None, *, first: bool = False) -> Geometry:
     """Read one experiment of a list.
 
     Parameters
@@ -51,6 +51,8 @@ def read_expt(path: Path, index: int | None = None, image: int | None = None) ->
         Which experiment, from 0; None: the only one.
     image : int, optional
         Number of the image, as the scan counts; None: the first.
+    first : bool
+        Of several experiments without an index the first is taken, with a warning.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def read_expt(path: Path, index: int | None = None, image: int | None = None) ->
         When the file is no experiment list, holds several experiments and no index is given, or describes what cannot
         be represented; the message names the place inside the file.
     """
-    return _chosen(path, index, lambda found: found.geometry(image))
+    return _chosen(path, index, lambda found: found.geometry(image), first)
 
 
 @reader
@@ -67,7 +69,7 @@ def read_expt_scan(path: Path, index: int | None = None) -> list[Geometry]:
     return _chosen(path, index, _Reader.every_geometry)
 
 
-def _chosen(path: Path, index: int | None, taken: Callable[[_Reader], R]) -> R:
+def _chosen(path: Path, index: int | None, taken: Callable[[_Reader], R], first: bool = False) -> R:
     try:
         data = json.loads(read_bytes(path))
     except (ValueError, UnicodeDecodeError) as error:
@@ -78,8 +80,12 @@ def _chosen(path: Path, index: int | None, taken: Callable[[_Reader], R]) -> R:
     if index is None:
         if len(entries) > 1:
             crystals = len({entry.get("crystal") for entry in entries})
-            raise FileFormatError(path, f"holds {len(entries)} experiments ({crystals} crystals); choose one with "
-                                  f"index=0 to {len(entries) - 1}")  # fmt: skip
+            held, remedy = f"holds {len(entries)} experiments ({crystals} crystals)", f"index=0 to {len(entries) - 1}"
+            if not first:
+                raise FileFormatError(path, f"{held}; choose one with {remedy}")
+            warnings.warn(
+                f"{path}: {held}; the first is taken, choose one with {remedy}", NanoBraggWarning, stacklevel=2
+            )
         index = 0
     if not 0 <= index < len(entries):
         raise FileFormatError(path, f"index={index}: it holds experiments 0 to {len(entries) - 1}")
@@ -143,7 +149,29 @@ class _Reader:
                           "is taken, choose one with image=", NanoBraggWarning, stacklevel=2)  # fmt: skip
         return Geometry(panels=panels, **beam, spindle=spindle, phi_start=phi, osc=osc, n_images=scan.n,
                         exposure_s=scan.exposure_s, a_star=a_star, space_group=group,
-                        mount=mounted(setting @ fixed))  # fmt: skip
+                        mount=mounted(setting @ fixed), **self.mosaicity())  # fmt: skip
+
+    def mosaicity(self) -> dict[str, Any]:
+        """Spread and block size: of the crystal as in dxtbx (Sauter 2014, Kabsch 2010), or of the profiles of its spots."""
+        crystal = self.model("crystal") or {}
+        half, domain = (self.positive(crystal, key) for key in ("ML_half_mosaicity_deg", "ML_domain_size_ang"))
+        found: dict[str, Any] = {"domain_angstrom": domain}
+        if half is not None:
+            return found | {"mosaic_model": "ball", "mosaicity_deg": half}
+        sigma = self.positive(crystal, "mosaicity")
+        if sigma is None:
+            sigma = self.positive(self.model("profile") or {}, "sigma_m")
+        return found | {"mosaicity_deg": sigma}
+
+    def positive(self, model: dict[str, Any], key: str) -> float | None:
+        """A number above 0, of several their mean; None: the file does not say."""
+        value = model.get(key)
+        if value is None:
+            return None
+        mean = float(np.mean(np.asarray(value, dtype=np.float64)))
+        if not 0 <= mean < np.inf:
+            raise self.fail(f"{key} is {value}; must be a number >= 0")
+        return mean or None
 
     def tell_of_images(self) -> None:
         """Warn of what the images bring along and is not read."""

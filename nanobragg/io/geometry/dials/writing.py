@@ -12,7 +12,7 @@ import numpy as np
 from nanobragg.io.atomic import write_bytes
 from nanobragg.io.geometry.axes import Array
 from nanobragg.io.geometry.masks import rectangles
-from nanobragg.io.geometry.record import Geometry, Panel, Path
+from nanobragg.io.geometry.record import Geometry, Panel, Path, reciprocal
 from nanobragg.io.space_groups import P1
 
 _IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
@@ -21,7 +21,7 @@ _IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 def write_expt(
     path: Path, geometry: Geometry, images: str | Sequence[str | PathLike[str]] | None = None, single_file: bool = False
 ) -> None:
-    """Write an experiment list of one experiment.
+    """Write an experiment list: one experiment for each crystal in the beam, on the same images.
 
     Parameters
     ----------
@@ -75,11 +75,10 @@ def experiment_list(geometry: Geometry, images: Any = None, single_file: bool = 
             "exposure_time": [geometry.exposure] * n, "epochs": [i * geometry.exposure for i in range(n)],
             "valid_image_ranges": {},
         })  # fmt: skip
-    if geometry.a_star is not None:
-        entry["crystal"] = 0
-        a, b, c = geometry.axes
+    for lattice in geometry.lattices:
+        a, b, c = reciprocal(lattice.a_star)
         data["crystal"].append({"__id__": "crystal", "real_space_a": _numbers(a), "real_space_b": _numbers(b),
-                                "real_space_c": _numbers(c), "space_group_hall_symbol": geometry.space_group or P1})  # fmt: skip
+                                "real_space_c": _numbers(c), "space_group_hall_symbol": lattice.space_group or P1})  # fmt: skip
     if images is not None:
         entry["imageset"] = 0
         names: dict[str, Any] = {"__id__": "ImageSet" if still else "ImageSequence", "mask": None, "gain": None,
@@ -93,6 +92,8 @@ def experiment_list(geometry: Geometry, images: Any = None, single_file: bool = 
             if single_file:
                 names["single_file_indices"] = list(range(geometry.n_images))
         data["imageset"].append(names)
+    if data["crystal"]:
+        data["experiment"] = [{**entry, "crystal": i} for i in range(len(data["crystal"]))]
     return data
 
 

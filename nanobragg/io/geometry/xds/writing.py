@@ -9,7 +9,7 @@ import numpy as np
 from nanobragg.errors import FileFormatError, NanoBraggWarning
 from nanobragg.io.atomic import write_bytes
 from nanobragg.io.geometry.axes import FROM_XDS, Array
-from nanobragg.io.geometry.record import BEAM, Geometry, Panel, Path, check_perpendicular, one_panel
+from nanobragg.io.geometry.record import BEAM, Geometry, Panel, Path, check_perpendicular, one_crystal, one_panel
 from nanobragg.io.space_groups import P1, group_name, standard_number
 
 
@@ -44,6 +44,7 @@ def write_xds_inp(path: Path, geometry: Geometry, template: str = "image_????.cb
         f"FRACTION_OF_POLARIZATION= {_g((1 + (xds.kahn_factor or 0.0)) / 2)}",
         f"POLARIZATION_PLANE_NORMAL= {_row(np.cross(axis, beam))}",
     ]
+    one_crystal(xds, "XDS")
     if xds.spindle is not None:
         lines += [f"ROTATION_AXIS= {_row(xds.spindle)}", f"OSCILLATION_RANGE= {_g(xds.osc or 0.0)}",
                   f"STARTING_ANGLE= {_g(xds.phi_start or 0.0)}  STARTING_FRAME= 1"]  # fmt: skip
@@ -59,6 +60,7 @@ def write_xparm(path: Path, geometry: Geometry) -> None:
     """Write XPARM.XDS, with as many digits as it takes to read the same numbers back."""
     xds = geometry.turned(FROM_XDS)
     panel = one_panel(xds, "XDS")
+    one_crystal(xds, "XDS")
     if xds.a_star is None or xds.beam is None or not xds.wavelength:
         raise FileFormatError(path, "XPARM.XDS needs a crystal and a beam")
     spindle = np.array([1.0, 0.0, 0.0]) if xds.spindle is None else xds.spindle
