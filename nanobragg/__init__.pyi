@@ -20,6 +20,7 @@ from nanobragg.config import Pose as Pose
 from nanobragg.config import Sampling as Sampling
 from nanobragg.config import Sensor as Sensor
 from nanobragg.config import Sources as Sources
+from nanobragg.config import Spectrum as Spectrum
 from nanobragg.config import UnitCell as UnitCell
 from nanobragg.config.image_chain.background import Amorphous as Amorphous
 from nanobragg.config.image_chain.background import Beamstop as Beamstop
@@ -32,6 +33,8 @@ from nanobragg.config.image_chain.readout import Readout as Readout
 from nanobragg.config.image_chain.readout import Stage as Stage
 from nanobragg.config.quirks import Quirk as Quirk
 from nanobragg.config.structure_factors import StructureFactors as StructureFactors
+from nanobragg.derivation.spectra.sampled import SampledSpectrum as SampledSpectrum
+from nanobragg.derivation.spectra.sampled import sampled_spectrum as sampled_spectrum
 from nanobragg.errors import BackendUnavailableError as BackendUnavailableError
 from nanobragg.errors import ConfigError as ConfigError
 from nanobragg.errors import CoreError as CoreError

@@ -5,6 +5,7 @@ nowhere else (in the field's metadata, see `nanobragg.config.fields.setting`).
 """
 
 from nanobragg.config.beam import Beam, Divergence, Sources
+from nanobragg.config.beams.spectrum import Spectrum
 from nanobragg.config.crystal import Crystal, UnitCell
 from nanobragg.config.crystals.blocks import BlockSizes
 from nanobragg.config.crystals.cell_spread import CellSpread
@@ -17,5 +18,5 @@ from nanobragg.config.sampling import Goniometer, Sampling
 
 __all__ = [
     "Background", "Beam", "BlockSizes", "CellSpread", "Crystal", "Damage", "Detector", "Displacement", "Divergence", "Experiment",
-    "Goniometer", "Mosaic", "Pose", "Sampling", "Sensor", "Sources", "UnitCell",
+    "Goniometer", "Mosaic", "Pose", "Sampling", "Sensor", "Sources", "Spectrum", "UnitCell",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nanobragg.arrays import is_tensor
+from nanobragg.config.beams.spectrum import Spectrum
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.constants import DEFAULT_FLUENCE
 from nanobragg.errors import ConfigError
@@ -184,6 +185,7 @@ class Beam(Config):
         check=AT_LEAST_ONE,
         doc="samples of the wavelength range; None: 1 without dispersion_percent",
     )
+    spectrum: Spectrum | None = setting(None, part=Spectrum, doc="wavelengths, in place of dispersion_percent")
     divergence: Divergence | None = setting(None, part=Divergence, doc="spread of directions; None: none")
     sources: Sources | None = setting(
         None, part=Sources, doc="explicit list in place of divergence and dispersion_percent"
@@ -194,6 +196,16 @@ class Beam(Config):
             raise ConfigError(
                 "beam.energy_ev", self.energy_ev, "given together with wavelength_angstrom", "give one of them"
             )
+        if self.spectrum is not None:
+            self._check_spectrum()
+
+    def _check_spectrum(self) -> None:
+        dispersed = is_tensor(self.dispersion_percent) or self.dispersion_percent != 0
+        for name, given in (("dispersion_percent", dispersed), ("sources", self.sources is not None)):  # fmt: skip
+            if given:
+                raise ConfigError(
+                    "beam.spectrum", getattr(self.spectrum, "kind", None), f"given together with {name}", "give one of them"
+                )  # fmt: skip
 
     @property
     def flux_decides(self) -> bool:
@@ -202,4 +214,7 @@ class Beam(Config):
         return given and (is_tensor(self.exposure_s) or self.exposure_s > 0)
 
     def _overridden(self) -> dict[str, str]:
-        return {"fluence_per_m2": "flux_per_s decides"} if self.flux_decides else {}
+        found = {"fluence_per_m2": "flux_per_s decides"} if self.flux_decides else {}
+        if self.spectrum is not None and self.spectrum.kind == "given":
+            found |= dict.fromkeys(("wavelength_angstrom", "energy_ev"), "the given spectrum decides")
+        return found

@@ -131,6 +131,8 @@ def _derivation(decided: Decided, ops: Ops, roi: Any, glance: bool) -> Derivatio
     counted = ops.is_float or crystal.block_matrix is not None
     n_cells = decided.size.n_cells if counted else crystal.n_cells
     fluence = _fluence(experiment, ops)
+    if experiment.beam.spectrum is not None:
+        fluence = fluence * sources.energy
     spread = mean_spread(crystal.mosaic, ops)
     orientations, first, domain_weight = _orientations(experiment, cell, placement, rotation, ops)
     n_sub = experiment.sampling.oversample
@@ -287,7 +289,9 @@ def _fluence(experiment: Experiment, ops: Ops) -> Any:
 
 
 def _weights(experiment: Experiment, sources: SourceList, ops: Ops) -> Any:
-    """Source weights; generated sources count alike, and all do under SOURCE_WEIGHTS_IGNORED."""
+    """Source weights; generated directions count alike, and all sources do under SOURCE_WEIGHTS_IGNORED."""
+    if experiment.beam.spectrum is not None:
+        return sources.weight
     if experiment.beam.sources is None or Quirk.SOURCE_WEIGHTS_IGNORED in experiment.quirks:
         return ops.lift(np.ones(len(sources.position)))
     return sources.weight

@@ -23,6 +23,7 @@ from nanobragg.derivation.decisions.limits import check_limits, refusing_degener
 from nanobragg.derivation.decisions.notes import Notes
 from nanobragg.derivation.placement import Placement, convention_in_force, place
 from nanobragg.derivation.sources import wavelength_m
+from nanobragg.derivation.spectra.lines import counted
 from nanobragg.derivation.vectors import FLOAT_OPS, cross, dot
 from nanobragg.errors import ConfigError
 from nanobragg.sensor_materials import attenuation_um
@@ -256,7 +257,7 @@ def _resolve_beam(experiment: Experiment, notes: Notes) -> Beam:
             raise ConfigError("beam.dispersion_percent", detached(dispersion), "must be >= 0")
         dispersion = 0.0 if n is None else dispersion  # with a count it means 100 %, see source_list
     if detached(dispersion) == 0:
-        if n is not None and n > 1 and not alone and beam.sources is None:
+        if n is not None and n > 1 and not alone and beam.sources is None and beam.spectrum is None:
             raise ConfigError(
                 "beam.dispersion_percent", 0.0, f"is required with n_wavelengths={n}", "give the full width in percent"
             )
@@ -269,6 +270,12 @@ def _resolve_beam(experiment: Experiment, notes: Notes) -> Beam:
         n = notes.decide("beam.n_wavelengths", 2, "at least two (DISPERSION_EDGES)")
     if beam.sources is not None and (beam.divergence is not None or detached(beam.dispersion_percent) > 0):
         notes.without_effect("beam.divergence", "beam.dispersion_percent", reason="beam.sources is given")
+    if beam.spectrum is not None:
+        n, rule = counted(beam.spectrum)
+        if rule:
+            notes.decide("beam.spectrum.n_wavelengths", n, rule)
+        if beam.n_wavelengths not in (None, 1, n):
+            notes.without_effect("beam.n_wavelengths", reason="beam.spectrum is given")
     return _changed(beam, divergence=divergence, n_wavelengths=n, dispersion_percent=dispersion)
 
 

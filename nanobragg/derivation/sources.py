@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from nanobragg.arrays import detached, is_tensor
-from nanobragg.config import Divergence, Experiment
+from nanobragg.config import Beam, Divergence, Experiment
 from nanobragg.config.quirks import Quirk
 from nanobragg.constants import EV_ANGSTROM, SOURCE_DISTANCE
 from nanobragg.derivation.placement import Placement
+from nanobragg.derivation.spectra.lines import counted, lines_of, mean_wavelength_m
 from nanobragg.derivation.vectors import Ops, Vec, rotaxis, scale, unit
 from nanobragg.errors import ConfigError
 from nanobragg.lazy import dataclass
@@ -37,7 +38,7 @@ class SourceList:
     position: list[Vec]
     """from the sample to the source, not normalized"""
     weight: Any
-    """(n,) as given, or 1/n"""
+    """(n,) as given, 1/n, or of mean 1 for a spectrum"""
     wavelength: list[Any]
     """[m]"""
     grid: list[tuple[Any, Any]] | None
@@ -47,6 +48,8 @@ class SourceList:
     horizontal: Axis
     vertical: Axis
     spectrum: Axis
+    energy: Any = 1.0
+    """of a pulse, over that of the mean pulse"""
 
     def incident(self, ops: Ops) -> Any:
         """(n, 3) unit vectors along the rays."""
@@ -55,8 +58,14 @@ class SourceList:
 
 
 def wavelength_m(experiment: Experiment, ops: Ops) -> Any:
-    """The central wavelength [m]."""
-    beam = experiment.beam
+    """The central wavelength [m]; the mean of a given spectrum."""
+    return center_m(experiment.beam, ops)
+
+
+def center_m(beam: Beam, ops: Ops) -> Any:
+    """The same of a beam."""
+    if beam.spectrum is not None and beam.spectrum.kind == "given":
+        return mean_wavelength_m(beam.spectrum, ops)
     if beam.energy_ev is not None:
         return EV_ANGSTROM / ops.lift(beam.energy_ev) / 1e10
     return ops.lift(1.0 if beam.wavelength_angstrom is None else beam.wavelength_angstrom) / 1e10
@@ -119,15 +128,22 @@ def source_list(experiment: Experiment, placement: Placement, ops: Ops) -> Sourc
         center * (1.0 + spectrum.step * m - spectrum.width / 2) if lower else center * (1.0 + spectrum.point(m, False))
         for m in range(spectrum.n)
     ]
+    lines = None
+    if beam.spectrum is not None:
+        lines = lines_of(beam.spectrum, center, counted(beam.spectrum)[0], ops)
+        wavelengths = lines.wavelength
     position = []
     for h, v in grid:
         x = scale(placement.beam, -SOURCE_DISTANCE)
         x = rotaxis(x, placement.polarization_axis, v, ops)
         position.append(rotaxis(x, placement.vertical, h, ops))
     n = len(grid) * len(wavelengths)
+    weight = ops.lift(np.full(n, 1.0 / n))
+    if lines is not None:
+        weight = lines.weight if len(grid) == 1 else ops.stack([w for _ in grid for w in lines.weight])
     return SourceList(
-        [p for p in position for _ in wavelengths], ops.lift(np.full(n, 1.0 / n)), wavelengths * len(grid),
-        grid, wavelengths, horizontal, vertical, spectrum,
+        [p for p in position for _ in wavelengths], weight, wavelengths * len(grid),
+        grid, wavelengths, horizontal, vertical, spectrum, 1.0 if lines is None else lines.energy,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from nanobragg import config
 from nanobragg.backends import BACKENDS, DEFAULT_BACKEND
+from nanobragg.config.beams.spectrum import Spectrum
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.config.image_chain.background import PACKAGED
 from nanobragg.config.image_chain.mask import Mask
@@ -201,6 +202,8 @@ def _plan(data: dict[str, Any], folder: str) -> RunPlan:
         panels = data["detector"] if isinstance(data["detector"], list) else [data["detector"]]
         read = [_detector(panel, folder) for panel in panels]
         tables["detector"] = read if isinstance(data["detector"], list) else read[0]
+    if "file" in _table(_table(data, "beam"), "spectrum"):
+        tables["beam"] = _beam(data["beam"], folder)
     if "roi" in _table(data, "sampling"):
         tables["sampling"] = {**data["sampling"], "roi": _roi(data["sampling"]["roi"])}
     if "background" in data:
@@ -241,8 +244,10 @@ def _check_keys(data: dict[str, Any]) -> None:
         if isinstance(source, dict):
             check_keys(Source, Source._path, source)
         check_keys(config.Crystal, "crystal", crystal)
+    beam = _table(data, "beam")
+    spectrum = {key: value for key, value in _table(beam, "spectrum").items() if key != "file"}
+    check_keys(config.Beam, "beam", {**beam, "spectrum": spectrum} if spectrum else {**beam, "spectrum": None})
     for name, kind in (
-        ("beam", config.Beam),
         ("goniometer", config.Goniometer),
         ("sampling", config.Sampling),
         ("run", Run),
@@ -259,6 +264,17 @@ def _crystal(table: dict[str, Any], folder: str) -> dict[str, Any]:
     crystal = dict(table)
     source = built(Source, Source._path, crystal.pop("structure_factors", {}))
     return {**crystal, "structure_factors": source.read(folder)}
+
+
+def _beam(table: dict[str, Any], folder: str) -> dict[str, Any]:
+    """A beam with its spectrum read."""
+    spectrum = dict(table["spectrum"])
+    name = spectrum.pop("file")
+    if not isinstance(name, str):
+        raise ConfigError("beam.spectrum.file", name, "must be the name of a file")
+    if spectrum:
+        raise ConfigError(f"beam.spectrum.{next(iter(spectrum))}", Braces(), "has no part in a spectrum from a file")
+    return {**table, "spectrum": Spectrum.from_file(os.path.join(folder, name))}
 
 
 def _background(table: Any, folder: str) -> Any:
@@ -395,6 +411,10 @@ _INSTANCES: dict[str, Any] = {
     "beam.divergence.h_step_mrad": 0.25, "beam.divergence.v_step_mrad": 0.05,
     "beam.sources.direction": ((-1.0, 0.0, 0.0), (-1.0, 0.0, 0.001)), "beam.sources.wavelength_angstrom": (1.0, 1.001),
     "beam.sources.weight": (0.5, 0.5),
+    "beam.spectrum.fwhm_percent": 0.2, "beam.spectrum.fwhm_ev": 20.0, "beam.spectrum.sigma_low_ev": 60.0,
+    "beam.spectrum.sigma_high_ev": 30.0, "beam.spectrum.separation_ev": 100.0, "beam.spectrum.n_wavelengths": 50,
+    "beam.spectrum.energy_ev": (9000.0, 9010.0), "beam.spectrum.wavelength_angstrom": (1.0, 1.001),
+    "beam.spectrum.weight": (0.5, 0.5),
     "detector.size_mm": (102.4, 102.4), "detector.close_distance_mm": 100.0, "detector.beam_center_mm": (51.2, 51.2),
     "detector.beam_center_convention_mm": (51.2, 51.2), "detector.org_px": (256.5, 256.5),
     "detector.close_point_mm": (51.2, 51.2), "detector.pivot": "sample", "detector.twotheta_axis": (0.0, 0.0, -1.0),

@@ -23,3 +23,4 @@ from nanobragg.io.reflections.hkl import read_hkl as read_hkl
 from nanobragg.io.reflections.hkl import write_hkl as write_hkl
 from nanobragg.io.sourcefile import read_sourcefile as read_sourcefile
 from nanobragg.io.sourcefile import write_sourcefile as write_sourcefile
+from nanobragg.io.spectra.two_columns import read_spectrum as read_spectrum

@@ -64,6 +64,9 @@ crystal.damage.dose_mgy crystal.damage.frame_dose_mgy crystal.damage.b_per_mgy c
 crystal.damage.dose_1_mgy
 beam.wavelength_angstrom beam.energy_ev beam.fluence_per_m2 beam.flux_per_s beam.exposure_s beam.size_mm beam.direction
 beam.polarization_axis beam.kahn_factor beam.dispersion_percent beam.divergence.h_mrad beam.divergence.v_mrad
+beam.spectrum.fwhm_percent beam.spectrum.fwhm_ev beam.spectrum.sigma_low_ev beam.spectrum.sigma_high_ev
+beam.spectrum.separation_ev beam.spectrum.ratio beam.spectrum.energy_ev beam.spectrum.wavelength_angstrom
+beam.spectrum.weight
 beam.sources.direction beam.sources.wavelength_angstrom beam.sources.weight detector.pixel_size_mm detector.distance_mm
 detector.close_distance_mm detector.beam_center_mm detector.beam_center_convention_mm detector.org_px
 detector.close_point_mm detector.rotation_deg detector.twotheta_deg detector.twotheta_axis detector.fast_axis

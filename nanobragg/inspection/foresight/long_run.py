@@ -67,7 +67,8 @@ def _cause(decided: Decided, scene: Scene, name: Name, n_images: int) -> str:
         return _sub_pixels(decided, scene.oversample, name)
     fields = {
         "domains": "crystal.mosaic.n_domains", "phi steps": "goniometer.n_steps", "layers": "detector.sensor.n_layers",
-        "directions": "beam.divergence", "wavelengths": "beam.n_wavelengths", "images": "",
+        "directions": "beam.divergence", "images": "",
+        "wavelengths": "beam.n_wavelengths" if beam.spectrum is None else "beam.spectrum.n_wavelengths",
     }  # fmt: skip
     if largest == "wavelengths" and beam.sources is not None:
         return f"beam.sources lists {scene.n_sources} sources; fewer of them are quicker in proportion"

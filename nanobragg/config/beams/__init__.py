@@ -1,0 +1,1 @@
+"""What the beam is made of: its spectrum."""

@@ -1,0 +1,1 @@
+"""From the spectrum of a beam to the wavelengths of its sources."""
