@@ -2,7 +2,7 @@
 
     python benchmarks/refine.py first              one still, the case of examples/refine_orientation_and_cell.py in small
     python benchmarks/refine.py stills [--stills 50] [--first 0]   recovery of random stills
-    python benchmarks/refine.py shared [--stills 20]               one detector for many stills
+    python benchmarks/refine.py shared [--stills 20] [--sets 1] [--first 0]   one detector for many stills, sets of them
 
 Times are CPU seconds of this process, all threads, from the counts to the result. Data are rendered with more mosaic domains, of
 another draw, than the model has.
@@ -170,16 +170,13 @@ def first_case() -> None:
               f"orientation off by {turned} errors of {millidegrees:.2f} mdeg")  # fmt: skip
 
 
-def shared(count: int, workers: int) -> None:
-    """One detector for many stills: distance 0.5 mm, tilt 0.2 degrees, beam center 2 pixels off."""
-    paths, common = ["crystal.misset_deg", "beam.fluence_per_m2", "crystal.mosaic.spread_deg"], [
-        "detector.distance_mm", "detector.rotation_deg[1]", "detector.rotation_deg[2]", "detector.beam_center_mm",
-    ]  # fmt: skip
-    rng, images, starts = np.random.default_rng(11), [], []
+def random_set(number: int, count: int) -> tuple[list[Any], list[nb.Experiment]]:
+    """Counts of stills with one detector, and starts whose distance is 0.5 mm, tilt 0.2 degrees, beam center 2 pixels off."""
+    rng, images, starts = np.random.default_rng(11 + number), [], []
     cell = CELLS["tetragonal"]
     table = wilson(cell, 1.6, rng)
     for i in range(count):
-        mosaic = nb.Mosaic(model="gaussian", spread_deg=0.08, n_domains=DATA_DOMAINS, seed=100 + i)
+        mosaic = nb.Mosaic(model="gaussian", spread_deg=0.08, n_domains=DATA_DOMAINS, seed=100 * (number + 1) + i)
         truth = nb.Experiment(
             crystal=nb.Crystal(unit_cell=nb.UnitCell(*cell), n_cells=(15, 15, 25), shape="gauss", mosaic=mosaic,
                                structure_factors=table, misset_deg=tuple(rng.uniform((-180, -70, -180), (180, 70, 180)))),
@@ -194,20 +191,33 @@ def shared(count: int, workers: int) -> None:
             .replace("detector.rotation_deg", (0.0, 0.2, -0.2)).replace("detector.beam_center_mm", (50.2, 49.8))
             .replace("crystal.mosaic", nb.Mosaic(model="gaussian", spread_deg=0.1, n_domains=MODEL_DOMAINS, seed=i))
         )  # fmt: skip
+    return images, starts
+
+
+def shared(count: int, workers: int, sets: int, first: int) -> None:
+    """Recovery of one detector, from sets of stills."""
+    paths, common = ["crystal.misset_deg", "beam.fluence_per_m2", "crystal.mosaic.spread_deg"], [
+        "detector.distance_mm", "detector.rotation_deg[1]", "detector.rotation_deg[2]", "detector.beam_center_mm",
+    ]  # fmt: skip
     exact = np.array([110.0, 0.0, 0.0, 50.0, 50.0])
-    begin = time.perf_counter()
     options: dict[str, Any] = {"refine": paths, "shared": common, "n_threads": 1, "max_boxes": 100}
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = nb.refine_shared(images, starts, executor=pool, **options)
-    errors = np.sqrt(np.diag(found.covariance))
-    alone = np.array([[image.errors[name] for name in found.names] for image in found.images])
-    print(found)
-    print(f"errors of one image over those of all: {np.array2string(np.median(alone, 0) / errors, precision=2)}")
-    off = (found.estimate - exact) / errors
-    print(f"deviations in errors: {np.array2string(off, precision=2)}; with correlations, chi-squared "
-          f"{(found.estimate - exact) @ np.linalg.solve(found.covariance, found.estimate - exact) / len(exact):.2f}; "
-          f"{time.perf_counter() - begin:.0f} s, {workers} workers")  # fmt: skip
+    squares, gains = [], []
+    for number in range(first, first + sets):
+        images, starts = random_set(number, count)
+        begin = time.perf_counter()
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = nb.refine_shared(images, starts, executor=pool, **options)
+        errors = np.sqrt(np.diag(found.covariance))
+        alone = np.median([[image.errors[name] for name in found.names] for image in found.images], axis=0)
+        gains.append(alone / errors)
+        off = found.estimate - exact
+        squares.append(off @ np.linalg.solve(found.covariance, off) / len(exact))
+        print(f"set {number}: {found}\nerrors of one image over those of all: {np.array2string(gains[-1], precision=2)}\n"
+              f"deviations in errors: {np.array2string(off / errors, precision=2)}; with correlations, chi-squared "
+              f"{squares[-1]:.2f}; {time.perf_counter() - begin:.0f} s, {workers} workers", flush=True)  # fmt: skip
+    print(f"{sets} sets of {count}: pooled chi-squared {np.mean(squares):.2f} over {sets * len(exact)} numbers; errors at least "
+          f"{np.min(gains):.2f} times smaller than those of the median image")  # fmt: skip
 
 
 def main() -> None:
@@ -217,11 +227,12 @@ def main() -> None:
     parser.add_argument("--stills", type=int, default=50)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--sets", type=int, default=1)
     typed = parser.parse_args()
     if typed.part == "first":
         first_case()
     elif typed.part == "shared":
-        shared(min(typed.stills, 20), typed.workers)
+        shared(min(typed.stills, 20), typed.workers, typed.sets, typed.first)
     else:
         stills(typed.stills, typed.first)
 
