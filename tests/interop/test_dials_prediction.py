@@ -1,4 +1,4 @@
-"""Predictions beside those of DIALS, from the models that DIALS indexed; photons beside the image. Needs DIALS; see the marker."""
+"""Predictions beside those of DIALS, from the models that DIALS indexed; photons beside the image.."""
 
 import json
 import subprocess
