@@ -65,6 +65,15 @@ def test_legacy_cap_in_closed_form():
     assert (angle > 0.9).mean() == pytest.approx(0.520577, abs=5 * 0.5 / math.sqrt(n))
 
 
+def test_angles_of_gaussian_and_ball():
+    """Over the spread: gaussian mean 2 sqrt(2/pi) and root of the mean square sqrt(3); ball 3/4 and sqrt(3/5)."""
+    n = 20000
+    for model, mean, rms in (("gaussian", 1.5957691, 1.7320508), ("ball", 0.75, 0.7745967)):
+        angle = np.linalg.norm(vectors(experiment(model=model, spread_deg=0.2, n_domains=n)), axis=1) / 0.2
+        assert angle.mean() == pytest.approx(mean, abs=5 * angle.std() / math.sqrt(n))
+        assert math.sqrt((angle**2).mean()) == pytest.approx(rms, rel=5 / math.sqrt(n))
+
+
 def test_three_spreads_alike_are_one():
     one = derive(resolve(experiment(model="gaussian", spread_deg=0.3)))
     three = derive(resolve(experiment(model="gaussian", spread_deg=(0.3, 0.3, 0.3))))

@@ -47,6 +47,27 @@ def test_one_crystal_in_a_tuple_is_that_crystal_bit_for_bit():
     assert np.array_equal(nb.simulate(experiment((FIRST,))), nb.simulate(experiment(FIRST)))
 
 
+@pytest.mark.parametrize("backend", ["c", "torch"])
+def test_every_feature_at_its_neutral_value_changes_no_bit(backend):
+    def image(**more):
+        return np.asarray(nb.simulate(experiment(crystal((1, 2, 3), **more)), backend=backend))
+
+    neutral = {
+        "mosaic": nb.Mosaic(model="gaussian", spread_deg=(0.0, 0.0, 0.0), strain=0.0), "n_blocks": 1.0,
+        "sizes": nb.BlockSizes(distribution="gamma", width=0.0),
+        "displacement": nb.Displacement(b_angstrom2=0.0, u_angstrom2=None),
+        "damage": nb.Damage(b_per_mgy=1.0, decay_per_mgy=1.0, dose_1_mgy=14.4, exponent=1.7),
+    }  # fmt: skip
+    plain = image()
+    assert np.array_equal(image(**neutral), plain)
+    for name, value in neutral.items():
+        assert np.array_equal(image(**{name: value}), plain), name
+    zero = nb.Displacement(u_angstrom2=np.zeros((3, 3)))
+    assert np.array_equal(image(displacement=zero), plain)
+    every = {"model": "given", "rotations": np.tile(np.eye(3), (4, 1, 1)), "weights": [2.0] * 4}
+    assert np.array_equal(image(mosaic=nb.Mosaic(**every)), image(mosaic=nb.Mosaic(n_domains=4)))
+
+
 def test_panels_and_lattices():
     other = nb.Detector(n_fast=20, n_slow=15, pixel_size_mm=4, rotation_deg=(0, 20, 0))
     images = nb.simulate(experiment(detector=(PANEL, other)))
