@@ -12,7 +12,8 @@ from nanobragg import config
 from nanobragg.arrays import is_tensor
 from nanobragg.config.fields import Config
 from nanobragg.config.serialize import plain
-from nanobragg.exchange.toml import TABLES, Source, value_text
+from nanobragg.exchange.toml import TABLES, value_text
+from nanobragg.exchange.toml_source import Source
 
 
 def experiment_toml(
