@@ -27,9 +27,9 @@ CELLS = {
     "orthorhombic": (50.0, 60.0, 70.0, 90.0, 90.0, 90.0), "monoclinic": (60.0, 50.0, 70.0, 90.0, 105.0, 90.0),
     "triclinic": (50.0, 60.0, 70.0, 80.0, 95.0, 105.0),
 }  # fmt: skip
-LIMITS = {"misset": 0.005, "cell": 0.02, "n_cells": 0.05, "spread": 0.2, "fluence": 0.02, "distance": 0.1}
+LIMITS = {"misset": 0.005, "unit_cell": 0.02, "n_cells": 0.05, "spread": 0.2, "fluence": 0.02, "distance": 0.1}
 """What recovery means: degrees, Angstrom and degrees, relative, relative, relative, mm; or four standard errors."""
-MODEL_DOMAINS, DATA_DOMAINS = 100, 1000
+MODEL_DOMAINS, DATA_DOMAINS = 100, 4000
 
 
 def wilson(cell: tuple[float, ...], d_min: float, rng: np.random.Generator) -> nb.StructureFactors:
@@ -102,7 +102,7 @@ def deviations(found: nb.Refinement, truth: nb.Experiment) -> dict[str, tuple[fl
         if name.startswith("crystal.misset"):
             continue
         expected = float(truth.get(name))
-        key = next((k for k in LIMITS if k in name), "cell")
+        key = next(k for k in LIMITS if k in name)
         limit = LIMITS[key] * (abs(expected) if key in ("n_cells", "spread", "fluence") else 1.0)
         result[name] = (value - expected, found.errors[name], limit)
     return result

@@ -98,8 +98,8 @@ def refine(
     max_boxes : int
         The brightest so many are used.
     max_domains : int
-        The number of mosaic domains is raised up to this where it would make up too much of the errors; the experiment that
-        comes out has as many as the start.
+        The number of mosaic domains is raised up to this where it would make up too much of the errors, and the mean over nine
+        draws of them is fitted in the end; the experiment that comes out has as many as the start.
     margin : int
         Pixels around the predicted shoeboxes.
     positions : bool

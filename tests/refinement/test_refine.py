@@ -90,7 +90,7 @@ def _quiet() -> Any:
 
 def test_the_error_holds_the_sampling_of_the_domains() -> None:
     """Data with other, and more, domains than the model: the orientation is off by the error that is said, not by photons."""
-    exact = truth(mosaic=nb.Mosaic(spread_deg=0.15, n_domains=300, seed=7)).replace("beam.fluence_per_m2", 1e26)
+    exact = truth(mosaic=nb.Mosaic(spread_deg=0.15, n_domains=3000, seed=7)).replace("beam.fluence_per_m2", 4e26)
     start = exact.replace("crystal.mosaic", nb.Mosaic(spread_deg=0.15, n_domains=60))
     with _quiet():
         found = nb.refine(counts_of(exact), start.replace("crystal.misset_deg", (10.1, 20.1, 29.9)), refine=ALL,

@@ -21,8 +21,11 @@ from nanobragg.refinement.variables.parameters import Parameters, of_pixels
 
 Array = NDArray[np.float64]
 _TINY = 1e-9
+_THIN = 1e-13
 _DRAWS = 8
-"""Of the mosaic domains, whose scatter tells the sampling error."""
+"""Of the mosaic domains, next to the first: their mean is the model in the end, their scatter tells the sampling error."""
+_MOST_KEPT = 3
+"""Images and Jacobians, for what is asked several times."""
 _FLAT = 0.3
 """The variance of the local background is at least so much of its mean over the box."""
 _DARK = 0.02
@@ -43,19 +46,21 @@ class Model:
         cancel: Callable[[], bool] | None = None,
     ) -> None:  # fmt: skip
         self.parameters, self.boxes, self.free, self.cancel = parameters, boxes, free, cancel
+        self._n_threads = n_threads
         self._engine = engine("c", RenderOptions(n_threads=n_threads))
         panels = np.unique(boxes.panel)
         self._members = [(int(i), np.flatnonzero(boxes.panel == i)) for i in panels]
+        self._projected: tuple[bytes, Array, Array, Array] | None = None
         self._orders = [np.argsort(boxes.pixel[m], kind="stable") for _, m in self._members]
-        self.sigma = np.ones(boxes.n_pixels)
+        self._set_sigma(np.ones(boxes.n_pixels))
         scenes = parameters.scenes(np.zeros(parameters.size))
         for i, _ in self._members:
             reason = self._engine.derivative_obstacle(scenes[i])
             if reason:
                 raise ConfigError("experiment", reason, "has no derivatives, so that nothing can be refined")
-        self._last: tuple[bytes, Array] | None = None
-        self._sloped: tuple[bytes, Array] | None = None
-        self._projected: tuple[bytes, Array, list[Array], Array] | None = None
+        self._last: dict[bytes, Array] = {}
+        self._sloped: dict[bytes, Array] = {}
+        self._beyond: Array | None = None
 
     # --- rendering ---------------------------------------------------------------------------------------------------
 
@@ -69,18 +74,17 @@ class Model:
 
     def photons(self, x: Array) -> Array:
         """(n_pixels,) photons of the spots and of the experiment's own background."""
-        key = x.tobytes()
-        if self._last is None or self._last[0] != key:
+
+        def made() -> Array:
             scenes = self.parameters.scenes(x)
-            self._last = key, self._gathered(lambda _, s: self._engine.photons(s, cancel=self.cancel), scenes, ())
-        return self._last[1]
+            return self._gathered(lambda _, s: self._engine.photons(s, cancel=self.cancel), scenes, ())
+
+        own = _kept(self._last, x, made)
+        return own if self._beyond is None else own + self._beyond
 
     def slopes(self, x: Array) -> Array:
         """(n_pixels, size): derivative of `photons` by the variables."""
-        key = x.tobytes()
-        if self._sloped is None or self._sloped[0] != key:
-            self._sloped = key, self._slopes(x)
-        return self._sloped[1]
+        return _kept(self._sloped, x, lambda: self._slopes(x))
 
     def _slopes(self, x: Array) -> Array:
         tangents = self.parameters.tangents(x)
@@ -100,39 +104,79 @@ class Model:
         found = [self._gathered(lambda _, s: self._engine.photons(s, cancel=self.cancel), some, ()) for some in scenes]
         return np.array(found).reshape(len(found), self.boxes.n_pixels)
 
+    def average(self, x: Array) -> Array:
+        """Take the mean of all draws of the domains for `photons`, from now on, as far as they are apart at these variables.
+
+        Returns the draws (n, n_pixels) as `scatter` gives them.
+        """
+        self._beyond, self._projected = None, None
+        own, others = self.photons(x), self.other_draws(x)
+        if len(others):
+            self._beyond = (others - own).sum(0) / (len(others) + 1)
+        return scatter(np.concatenate([own[None], others]))
+
+    def without(self, bad: NDArray[np.bool_]) -> Model:
+        """The same without some boxes; the weights are to be set."""
+        found = Model(self.parameters, self.boxes.without(bad), free=self.free, n_threads=self._n_threads,
+                      cancel=self.cancel)  # fmt: skip
+        if self._beyond is not None:
+            found._beyond = self._beyond[~bad[self.boxes.box]]
+        return found
+
     # --- what is linear ----------------------------------------------------------------------------------------------
 
     def weigh(self, photons: Array, read_variance: float) -> None:
         """Set the standard deviations for expected photons."""
-        self.sigma = np.sqrt(np.maximum(photons, _DARK) + read_variance)
-        self._projected = None
+        self._set_sigma(np.sqrt(np.maximum(photons, _DARK) + read_variance))
 
-    def _solved(self, x: Array) -> tuple[Array, list[Array], Array]:
-        """Residuals, an orthonormal basis of what is linear for each box, and the factor of each box."""
+    def _set_sigma(self, sigma: Array) -> None:
+        boxes = self.boxes
+        self.sigma, self._projected = sigma, None
+        self._local = self._orthonormal(boxes.basis / sigma[:, None], boxes.starts, boxes.box)
+
+    def _solved(self, x: Array) -> tuple[Array, Array, Array]:
+        """Residuals, columns (n_pixels, m) that are an orthonormal basis of what is linear within each box, and the factor of
+        each box."""
         key = x.tobytes() + self.sigma[:8].tobytes()
         if self._projected is not None and self._projected[0] == key:
             return self._projected[1:]
         model, boxes = self.photons(x) / self.sigma, self.boxes
-        target = boxes.photons / self.sigma
-        residual = target - (0.0 if self.free else model)
-        factors = np.ones(len(boxes.starts) - 1)
-        bases = []
-        for b, (begin, end) in enumerate(zip(boxes.starts[:-1], boxes.starts[1:], strict=True)):
-            part = slice(begin, end)
-            columns = boxes.basis[part] / self.sigma[part, None]
-            q = np.linalg.qr(columns)[0] if columns.shape[1] else np.zeros((end - begin, 0))
-            residual[part] -= q @ (q.T @ residual[part])
-            if self.free:
-                own = model[part] - q @ (q.T @ model[part])
-                size = float(own @ own)
-                if size > _TINY:
-                    # a spot does not scatter less than nothing: below, it plays no part
-                    factors[b] = max(float(own @ residual[part]) / size, 0.0)
-                    residual[part] -= factors[b] * own
-                    q = np.column_stack([q, own / np.sqrt(size)])
-            bases.append(q)
+        bases, factors = self._local, np.ones(len(boxes.starts) - 1)
+        residual = self._without(bases, boxes.photons / self.sigma - (0.0 if self.free else model))
+        if self.free:
+            own = self._without(bases, model)
+            sizes = self._sums(own * own)
+            told = sizes > _TINY
+            sizes = np.where(told, sizes, 1.0)
+            # a spot does not scatter less than nothing: below, it plays no part
+            factors = np.where(told, np.maximum(self._sums(own * residual) / sizes, 0.0), 1.0)
+            own = np.where(told[boxes.box], own, 0.0)
+            residual = residual - factors[boxes.box] * own
+            bases = np.column_stack([bases, own / np.sqrt(sizes)[boxes.box]])
         self._projected = key, residual, bases, factors
         return residual, bases, factors
+
+    def _sums(self, values: Array) -> Array:
+        """(n_boxes, ...): over the pixels of each box."""
+        return np.asarray(np.add.reduceat(values, self.boxes.starts[:-1], axis=0))
+
+    def _without(self, bases: Array, values: Array) -> Array:
+        """Values (n_pixels, ...) without what the bases hold of them."""
+        found = values
+        for column in bases.T:
+            q = column if values.ndim == 1 else column[:, None]
+            found = found - q * self._sums(q * values)[self.boxes.box]
+        return found
+
+    @staticmethod
+    def _orthonormal(columns: Array, starts: NDArray[np.int64], box: NDArray[np.int64]) -> Array:
+        """The columns (n_pixels, m) as orthonormal ones, box by box (Cholesky's form of the QR decomposition)."""
+        products = np.add.reduceat(columns[:, :, None] * columns[:, None, :], starts[:-1], axis=0)
+        # held up where a box is too thin to tell the columns apart
+        products += _THIN * np.einsum("bii->b", products)[:, None, None] * np.eye(columns.shape[1])
+        # L with L L^T = C^T C: the columns of C L^-T are orthonormal
+        inverse = np.linalg.inv(np.linalg.cholesky(products))
+        return np.asarray(np.einsum("pj,pij->pi", columns, inverse[box]))
 
     def residuals(self, x: Array) -> Array:
         """(n_pixels + n_priors,)."""
@@ -150,11 +194,8 @@ class Model:
     def projected(self, change: Array, x: Array) -> Array:
         """Changes of the photons (n_pixels, ...) as changes of the model over sigma, after what is linear is solved again."""
         _, bases, factors = self._solved(x)
-        found = change / (self.sigma[:, None] if change.ndim == 2 else self.sigma)
-        for b, (begin, end) in enumerate(zip(self.boxes.starts[:-1], self.boxes.starts[1:], strict=True)):
-            part = found[begin:end] * (factors[b] if self.free else 1.0)
-            found[begin:end] = part - bases[b] @ (bases[b].T @ part)
-        return found
+        weights = factors[self.boxes.box] / self.sigma if self.free else 1 / self.sigma
+        return self._without(bases, change * (weights[:, None] if change.ndim == 2 else weights))
 
     def fitted(self, x: Array) -> Array:
         """(n_pixels,) photons with the local backgrounds: what the data are compared with."""
@@ -194,6 +235,26 @@ class Model:
         squares = self._solved(x)[0] ** 2
         sizes = np.diff(self.boxes.starts) - self.boxes.basis.shape[1] - int(self.free)
         return np.asarray(np.add.reduceat(squares, self.boxes.starts[:-1]) / np.maximum(sizes, 1))
+
+
+def scatter(draws: Array) -> Array:
+    """Draws (n, ...) less their mean, scaled so that their squares add up to the variance of the mean.
+
+    That variance is itself known from the draws alone, by n - 1 degrees of freedom: (n - 1)/(n - 3) makes up for it, as in the
+    variance of Student's t.
+    """
+    n = len(draws)
+    return np.asarray((draws - draws.mean(0)) / np.sqrt(n * (n - 3))) if n > 3 else np.zeros_like(draws)
+
+
+def _kept(store: dict[bytes, Array], x: Array, made: Callable[[], Array]) -> Array:
+    """What is stored for the variables, or made now; the last few are kept."""
+    key = x.tobytes()
+    if key not in store:
+        if len(store) >= _MOST_KEPT:
+            del store[next(iter(store))]
+        store[key] = made()
+    return store[key]
 
 
 def degrees_of_freedom(model: Model) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,7 @@ from nanobragg.derivation.prediction.spots import blocks, spread
 from nanobragg.derivation.scene import Scene
 from nanobragg.lazy import dataclass
 from nanobragg.refinement.data.spots import Spots
+from nanobragg.refinement.solving.steps import minimized
 from nanobragg.refinement.variables.parameters import Parameters
 
 Array = NDArray[np.float64]
@@ -22,6 +25,8 @@ _SIGMA = 0.3
 _APART = 0.5
 """Of a reflection's distance from the Ewald sphere [widths of the spot]: on a still of a mosaic crystal the places are off by as
 many of their standard deviations, and rotations about axes across the beam are told by these distances alone."""
+_STEADY, _DIFFERENCE = 1e-3, 1e-3
+"""Relative change of the sum of squares at which a round ends, and the step of differences [variables of the solver]."""
 _LEAST = 6
 """Spots below which nothing is fitted."""
 
@@ -124,8 +129,6 @@ def fit(parameters: Parameters, spots: Spots, start: Array, *, most: int = 200) 
     Ewald sphere, both over their standard deviations (the widths of the spots and `_SIGMA`); weak priors hold what the spots
     do not tell.
     """
-    from scipy.optimize import least_squares
-
     x = start.copy()
     single = parameters.with_one_domain()
     strongest = Spots(*(getattr(spots, name)[:most] for name in ("panel", "fast", "slow", "intensity")))
@@ -153,11 +156,18 @@ def fit(parameters: Parameters, spots: Spots, start: Array, *, most: int = 200) 
             sigma = np.hypot(_SIGMA, 0.3 * width)[:, None]
             return np.concatenate([((place - measured) / sigma).ravel(), apart / _APART, (v - start) / loose])
 
-        found = least_squares(residuals, x, method="trf", x_scale="jac", loss="soft_l1", max_nfev=6)
-        x = found.x
+        # hardly curved: the slopes of the round's start serve for all of its steps
+        fixed = _differences(residuals, x)
+        x = minimized(residuals, lambda _, of=fixed: of, x, loss="soft_l1", ftol=_STEADY, most=6).x
         place, _, _ = predicted_places(single.scenes(x), panel, hkl, angle)
         result = Fit(x, hkl.astype(np.int64), rows, np.linalg.norm(place - measured, axis=1))
     return result
+
+
+def _differences(function: Callable[[Array], Array], x: Array) -> Array:
+    """The derivative of a function (n,) of the variables (k,), shape (n, k), by forward differences."""
+    start = function(x)
+    return np.stack([(function(x + step) - start) / _DIFFERENCE for step in np.eye(len(x)) * _DIFFERENCE], axis=1)
 
 
 def _looseness(parameters: Parameters) -> Array:

@@ -19,6 +19,7 @@ from nanobragg.refinement.data.spots import as_spots, find_spots
 from nanobragg.refinement.results.result import Refinement, Step, check_progress, joined_message, shells_of
 from nanobragg.refinement.solving.model import Model, degrees_of_freedom
 from nanobragg.refinement.solving.positions import fit
+from nanobragg.refinement.solving.steps import minimized
 from nanobragg.refinement.variables.parameters import Parameters
 
 Array = NDArray[np.float64]
@@ -31,10 +32,12 @@ _COARSE, _FINE = 1e-3, 1e-4
 _MOST_STAGES = 8
 _LEAST_FOUND = 0.5
 """Share of the model's photons below which the spots of the image are others."""
+_FEW = 24
+"""Mosaic domains of the first stages, and of the prediction."""
 _SAMPLED = 0.3
-"""Variance from the number of domains over that from the photons, above which more domains are taken."""
-_STILL, _NEAR = 0.2, 1.0
-"""Standard deviations by which the last stage may move a variable, and from which on more domains are worth their time."""
+"""Variance from the number of domains over that from the photons that the last stages shall have."""
+_STILL, _NEAR = 0.1, 0.3
+"""Standard errors by which the last stage may move a variable, and from which on the draws are rendered again."""
 _SIGNAL = 3.0
 """Standard deviations that the spots must stand above their background, all together."""
 
@@ -62,38 +65,46 @@ class PixelFit:
         """All stages."""
         self._began, self._steps, self._remarks = time.monotonic(), list[Step](), list[str]()
         self._rejected = self._evaluated = 0
-        self._draws: Array = np.zeros((0, 0))
+        self._scatter: Array = np.zeros((0, 0))
         x = np.zeros(self.parameters.size)
         total = 2 + _MOST_STAGES
         check_progress(self.progress, "places of spots", 0, total)
         if positions and _moves_spots(self.parameters):
             x = self._placed(x, spots)
         check_progress(self.progress, "shoeboxes", 1, total)
-        model = self._model(x)
+        few = self.parameters
+        if self._samples:
+            few = few.with_domains(min(_FEW, few.n_domains))
+        model = self._model(few, self._boxes(x))
         first = x.copy()
         self._first_weights(model, x)
         converged = False
         for number in range(_MOST_STAGES):
-            last = number > 0
-            before = x
+            before, last = x, number > (1 if self._samples else 0)
             domains = model.parameters.n_domains
             name = f"pixels, {domains} domains" if domains > 1 else "pixels"
-            x, converged = self._fitted(model, x, name, _FINE if last else _COARSE)
+            x, converged = self._fitted(model, x, name, _FINE if number else _COARSE)
             check_progress(self.progress, "pixels", min(2 + number, total), total)
-            model, rejected = self._without_outliers(model, x) if last else (model, 0)
-            moved = self._reweighed(model, before, x, last)
+            moved = self._moved(model, x - before, x)
+            if moved > _NEAR and self._samples:
+                self._scatter = model.average(x)
+            self._weigh(model, x, number > 0)
+            model, rejected = self._without_outliers(model, x) if last and moved < _NEAR else (model, 0)
             if self.time_budget_s is not None and time.monotonic() - self._began > self.time_budget_s:
                 self._remarks.append(f"the time budget of {self.time_budget_s:g} s is spent")
                 break
-            if last and not rejected and moved < _NEAR:
-                more = self._with_more_domains(model, x)
-                if more is not None:
-                    model = more
-                    self._reweighed(model, x, x, True)
-                elif moved < _STILL:
-                    break
+            if number == 1 and self._samples:
+                model = self._with_enough_domains(model, x)
+            elif last and not rejected and moved < _STILL:
+                break
         check_progress(self.progress, "pixels", total, total)
+        self.parameters = model.parameters
         return self._result(model, x, first, converged)
+
+    @property
+    def _samples(self) -> bool:
+        """Whether the mosaic domains are draws, so that there could be others and more of them."""
+        return self.parameters.n_domains > 1 and not self.parameters.given_domains
 
     def _placed(self, x: Array, spots: Any) -> Array:
         found = find_spots(self.image, self.parameters.start) if spots is None else as_spots(spots)
@@ -107,9 +118,16 @@ class PixelFit:
         )
         return placed.x
 
-    def _model(self, x: Array) -> Model:
+    def _model(self, parameters: Parameters, found: Boxes) -> Model:
+        return Model(parameters, found, free=self.free, n_threads=self.n_threads, cancel=self.cancel)
+
+    def _boxes(self, x: Array) -> Boxes:
+        """The shoeboxes of the brightest predicted reflections."""
         parameters = self.parameters
-        spots = predict(parameters.experiment(x), d_min=self.d_min, min_partiality=0.01)
+        experiment = parameters.experiment(x)
+        if self._samples:
+            experiment = experiment.replace("crystal.mosaic.n_domains", min(_FEW, parameters.n_domains))
+        spots = predict(experiment, d_min=self.d_min, min_partiality=0.01)
         if len(spots) == 0:
             raise RefinementError(
                 "no reflection is predicted on the detector; look at cell, orientation, distance and d_min"
@@ -123,7 +141,7 @@ class PixelFit:
                 "saturated? A larger margin or max_boxes gives more"
             )
         self._require_signal(found)
-        return Model(parameters, found, free=self.free, n_threads=self.n_threads, cancel=self.cancel)
+        return found
 
     def _require_signal(self, found: Boxes) -> None:
         """Refuse an image that is flat where spots are predicted."""
@@ -147,28 +165,23 @@ class PixelFit:
         mean = np.bincount(owner, data, n) / np.bincount(owner, minlength=n)
         model.weigh(np.maximum(modelled + mean[owner] / 2, mean[owner]), self.image.read_variance)
 
-    def _reweighed(self, model: Model, before: Array, x: Array, last: bool) -> float:
-        """Set the variances of the model; how far the variables have moved, in standard deviations."""
+    def _weigh(self, model: Model, x: Array, fits: bool) -> None:
+        """Set the variances: those of the model, once it fits, with those of its draws of the domains."""
         expected = model.expected(x)
-        if last:
-            variance = expected + self._draw_variance(model, x)
+        if fits:
+            variance = expected + (self._scatter**2).sum(0) if len(self._scatter) else expected
         else:  # a model that is not yet right is no measure of the variance where the data stand above it
             variance = np.maximum(expected, (expected + model.boxes.photons) / 2)
         model.weigh(variance, self.image.read_variance)
-        slopes = np.linalg.norm(model.jacobian(x), axis=0)
-        return float(np.abs((x - before) * slopes).max())
 
     def _fitted(self, model: Model, x: Array, name: str, tolerance: float) -> tuple[Array, bool]:
-        from scipy.optimize import least_squares
-
         jacobian = model.jacobian(x)
         if not np.isfinite(jacobian).all():
             raise RefinementError("the model is not finite at the start; look at the values of the experiment")
         still = [n for n, c in zip(self.parameters.names, np.abs(jacobian).max(0), strict=True) if c == 0]
         if still and not self._evaluated:
             raise RefinementError(f"the image does not depend on {', '.join(still)}; leave it out of refine")
-        found = least_squares(model.residuals, x, jac=model.jacobian, method="trf", x_scale="jac", loss=self.loss,
-                              ftol=tolerance, xtol=1e-8, gtol=1e-8, max_nfev=self.max_steps)  # fmt: skip
+        found = minimized(model.residuals, model.jacobian, x, loss=self.loss, ftol=tolerance, most=self.max_steps)
         self._evaluated += int(found.nfev)
         chi2 = float((model.residuals(found.x)[: model.boxes.n_pixels] ** 2).sum() / max(degrees_of_freedom(model), 1))
         self._steps.append(Step(name, int(found.nfev), chi2))
@@ -181,27 +194,23 @@ class PixelFit:
         if not bad.any() or bad.mean() > _MOST_OUTLIERS:
             return model, 0
         self._rejected += int(bad.sum())
-        kept = model.boxes.without(bad)
-        return Model(self.parameters, kept, free=self.free, n_threads=self.n_threads, cancel=self.cancel), int(
-            bad.sum()
-        )
+        if len(self._scatter):
+            self._scatter = self._scatter[:, ~bad[model.boxes.box]]
+        found = model.without(bad)
+        self._weigh(found, x, True)
+        return found, int(bad.sum())
 
     def _result(self, model: Model, x: Array, first: Array, converged: bool) -> Refinement:
         parameters = self.parameters
-        jacobian = model.jacobian(x)
         chi2 = float((model.residuals(x)[: model.boxes.n_pixels] ** 2).sum() / max(degrees_of_freedom(model), 1))
-        scale = np.linalg.norm(jacobian, axis=0)
-        scale[scale == 0] = 1.0
-        information = (jacobian / scale).T @ (jacobian / scale)
-        lengths, axes = np.linalg.eigh(information)
-        if lengths[0] < 1e-10:
-            worst = np.abs(axes[:, 0])
+        inverse, sampling = self._covariances(model, x)
+        length, axis = self._weakest
+        if length < 1e-10:
+            worst = np.abs(axis)
             loose = [parameters.names[i] for i in np.argsort(-worst)[:3] if worst[i] > 0.2]
             self._remarks.append(
                 f"the image cannot tell {' and '.join(loose)} apart: their errors are not to be trusted"
             )
-        inverse = axes @ np.diag(1 / np.maximum(lengths, 1e-14)) @ axes.T / np.outer(scale, scale)
-        sampling = self._sampling(model, x, jacobian, inverse)
         self.boxes, self.x, self.inverse = model.boxes, x, inverse
         slopes, turn = parameters.slopes(x), parameters.turn_slopes()
         whole = inverse * max(1.0, chi2) + sampling
@@ -234,38 +243,36 @@ class PixelFit:
             pictures=_pictures(model, x, first, by_box),
         )  # fmt: skip
 
-    def _sampling(self, model: Model, x: Array, jacobian: Array, inverse: Array) -> Array:
-        """Covariance of the variables from the number of domains: what other draws of them would have given.
+    def _moved(self, model: Model, step: Array, x: Array) -> float:
+        """A step in standard errors, of the variable that moved most."""
+        inverse, sampling = self._covariances(model, x)
+        return float((np.abs(step) / np.sqrt(np.diag(inverse) + np.diag(sampling)).clip(1e-300)).max())
 
-        The estimate with another draw differs by the errors of both, which are alike.
-        """
-        others = self._draws
-        if not len(others):
-            return np.zeros_like(inverse)
-        changes = model.projected((others - model.photons(x)).T, x)
-        moved = inverse @ jacobian[: model.boxes.n_pixels].T @ changes
-        return np.asarray(moved @ moved.T / (2 * len(others)))
-
-    def _with_more_domains(self, model: Model, x: Array) -> Model | None:
-        """The model with four times the mosaic domains, where their number makes up too much of the errors; None: it is well."""
-        count = model.parameters.n_domains
-        if not len(self._draws) or count >= self.max_domains or model.parameters.given_domains:
-            return None
+    def _covariances(self, model: Model, x: Array) -> tuple[Array, Array]:
+        """Of the variables: from the photons, and from the number of domains, as other draws of them would have it."""
         jacobian = model.jacobian(x)
-        scale = np.linalg.norm(jacobian, axis=0).clip(1e-300)
-        inverse = np.linalg.pinv((jacobian / scale).T @ (jacobian / scale)) / np.outer(scale, scale)
-        sampling = np.diag(self._sampling(model, x, jacobian, inverse))
-        if float((sampling / np.diag(inverse).clip(1e-300)).max()) < _SAMPLED:
-            return None
-        self.parameters = self.parameters.with_domains(min(4 * count, self.max_domains))
-        return Model(self.parameters, model.boxes, free=self.free, n_threads=self.n_threads, cancel=self.cancel)
+        scale = np.linalg.norm(jacobian, axis=0)
+        scale[scale == 0] = 1.0
+        lengths, axes = np.linalg.eigh((jacobian / scale).T @ (jacobian / scale))
+        self._weakest = float(lengths[0]), axes[:, 0]
+        inverse = axes @ np.diag(1 / np.maximum(lengths, 1e-14)) @ axes.T / np.outer(scale, scale)
+        if not len(self._scatter):
+            return inverse, np.zeros_like(inverse)
+        moved = inverse @ jacobian[: model.boxes.n_pixels].T @ model.projected(self._scatter.T, x)
+        return inverse, np.asarray(moved @ moved.T)
 
-    def _draw_variance(self, model: Model, x: Array) -> Array:
-        """Variance of the model's photons from its number of domains, (n_pixels,)."""
-        self._draws = model.other_draws(x)
-        if not len(self._draws):
-            return np.zeros(model.boxes.n_pixels)
-        return np.asarray(((self._draws - model.photons(x)) ** 2).mean(0) / 2)
+    def _with_enough_domains(self, model: Model, x: Array) -> Model:
+        """The model with as many mosaic domains as it has at least, or more where their number made up too much of the errors.
+
+        The variance falls with about the square of their number, as the draws fill the space evenly.
+        """
+        inverse, sampling = self._covariances(model, x)
+        ratio = float((np.diag(sampling) / np.diag(inverse)).max())
+        wanted = min(int(model.parameters.n_domains * np.sqrt(ratio / _SAMPLED)), self.max_domains)
+        more = self._model(self.parameters.with_domains(max(wanted, self.parameters.n_domains)), model.boxes)
+        self._scatter = more.average(x)
+        self._weigh(more, x, True)
+        return more
 
 
 def _moves_spots(parameters: Parameters) -> bool:
