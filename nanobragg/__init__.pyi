@@ -50,6 +50,8 @@ from nanobragg.errors import UsageError as UsageError
 from nanobragg.exchange.geometry_files import read_geometry as read_geometry
 from nanobragg.exchange.geometry_files import read_scan as read_scan
 from nanobragg.exchange.geometry_files import write_geometry as write_geometry
+from nanobragg.explorer.explore import Explorer as Explorer
+from nanobragg.explorer.explore import explore as explore
 from nanobragg.exposure import Exposure as Exposure
 from nanobragg.exposure import expose as expose
 from nanobragg.imaging.noise import add_noise as add_noise

@@ -106,8 +106,8 @@ def simulate(
                             memory_budget=memory_budget, phase=phase, twice_differentiable=twice_differentiable)  # fmt: skip
     warn_of_values(experiment, stacklevel=3)
     decided = decide(experiment)
-    request = _Request(roi, channels, parts, out, progress)
-    return _images(engine(backend, options), experiment, decided, request, warn=True)
+    request = Request(roi, channels, parts, out, progress)
+    return rendered(engine(backend, options), experiment, decided, request, warn=True)
 
 
 def prepare(experiment: Experiment, backend: str = "c", **options: Any) -> Callable[..., Any]:
@@ -162,16 +162,16 @@ def prepared(
         out: Any = None,
         progress: bool | Progress | None = None,
     ) -> Any:
-        request = _Request(roi, channels, parts, out, progress)
+        request = Request(roi, channels, parts, out, progress)
         if isinstance(values, Experiment):
             warn_of_values(values, stacklevel=3)
-            return _images(chosen, values, decide(values), request, warn=True)
+            return rendered(chosen, values, decide(values), request, warn=True)
         if values:
             own = panels.values_by_panel(values, len(decided)) if panels.several(experiment) else [values]
             changed = [_changed(part, new) for part, new in zip(decided, own, strict=True)]
-            return _images(chosen, experiment, changed, request, look=next(first, False))
+            return rendered(chosen, experiment, changed, request, look=next(first, False))
         known = scenes if roi is None else ()
-        return _images(chosen, experiment, decided, request, scenes=known, look=next(first, False))
+        return rendered(chosen, experiment, decided, request, scenes=known, look=next(first, False))
 
     return render
 
@@ -203,7 +203,7 @@ def _flat(parts: Sequence[Sequence[Any]]) -> list[Any]:
 
 
 @dataclass(frozen=True)
-class _Request:
+class Request:
     """What a call asks for, beside the experiment."""
 
     roi: Any
@@ -223,11 +223,11 @@ class _Request:
             )
 
 
-def _images(
+def rendered(
     chosen: Engine,
     experiment: Experiment,
     parts: Sequence[Sequence[Decided]],
-    request: _Request,
+    request: Request,
     *,
     warn: bool = False,
     look: bool = False,

@@ -95,6 +95,7 @@ _WORDS = {
     "predict": ("nanobragg.cli.words.predict", "run_predict"),
     "index": ("nanobragg.cli.words.index", "run_index"),
     "refine": ("nanobragg.cli.words.refine", "run_refine"),
+    "explore": ("nanobragg.cli.words.explore", "run_explore"),
     "completion": ("nanobragg.cli.completion", "run_completion"),
     "noisify": ("nanobragg.cli.companions.noisify", "run_noisify"),
     "nonbragg": ("nanobragg.cli.companions.nonbragg", "run_nonbragg"),

@@ -8,7 +8,7 @@ from typing import Any
 from nanobragg.errors import BackendUnavailableError
 
 _EXTRA = {"gemmi": "io", "h5py": "io", "hdf5plugin": "io", "fabio": "io", "matplotlib": "plot",
-          "pandas": "tables", "pyarrow": "tables"}  # fmt: skip
+          "pandas": "tables", "pyarrow": "tables", "tornado": "explore"}  # fmt: skip
 """The extra of the package that brings each library."""
 
 

@@ -32,6 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("api scan exposure inspection",),
     ("prediction",),
     ("refinement", "datasets"),
+    ("explorer",),
     ("cli __main__",),
     ("",),
 )

@@ -201,7 +201,7 @@ def _mark(axes: Any, place: _Place) -> None:
         maps.append((*place.at(i, fast, slow), resolution(panel, geometry.beam, geometry.wavelength, fast, slow)))
     if not maps:
         return
-    levels = _round_levels(min(float(d.min()) for *_, d in maps), max(float(d.max()) for *_, d in maps))
+    levels = round_levels(min(float(d.min()) for *_, d in maps), max(float(d.max()) for *_, d in maps))
     for x, y, d in maps:
         inside = [level for level in levels if d.min() < level < d.max()]
         if inside and min(d.shape) > 1:
@@ -212,7 +212,7 @@ def _mark(axes: Any, place: _Place) -> None:
             axes.clabel(rings, fmt=lambda value: f"{1 / value:.3g} Å", fontsize=7)
 
 
-def _round_levels(low: float, high: float) -> list[float]:
+def round_levels(low: float, high: float) -> list[float]:
     """About five round resolutions between two, denser towards the edge of the image."""
     inside = [float(d) for d in _ROUND if low < d < high]
     return inside[:: -max(1, len(inside) // 5)] if inside else []

@@ -16,11 +16,10 @@ _CELLS = 20
 """Along each axis, where no file says how large the crystal is."""
 
 
-def add_experiment(options: Words) -> None:
-    """The arguments that `experiment_of` reads."""
-    options.add_argument(
-        "file", help="experiment (TOML), or geometry: .expt, XPARM.XDS, .geom, an image with a header ..."
-    )
+def add_experiment(options: Words, optional: str = "") -> None:
+    """The arguments that `experiment_of` reads; `optional` says what stands for a file that is left out."""
+    text = "experiment (TOML), or geometry: .expt, XPARM.XDS, .geom, an image with a header ..."
+    options.add_argument("file", help=f"{text} ({optional})" if optional else text, nargs="?" if optional else None)
     options.add_argument(
         "--template", metavar="TOML", help="experiment that supplies what a geometry file does not hold"
     )

@@ -1,0 +1,71 @@
+"""`nanoBragg explore`: an experiment on a page of the browser."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Sequence
+from typing import Any
+
+from nanobragg.cli.words.common.experiment_file import add_experiment, experiment_of
+from nanobragg.cli.words.common.word import Words, carried_out
+from nanobragg.errors import UsageError
+from nanobragg.exchange.toml import read_toml
+from nanobragg.explorer.explore import explore
+from nanobragg.explorer.presets import example
+
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def run_explore(args: Sequence[str]) -> int:
+    """Run the subcommand."""
+    options = Words(
+        "explore",
+        "An interactive page in the browser: values move, and the image follows. On this machine only, with a token.",
+    )
+    add_experiment(options, optional="default: an example")
+    options.add_argument(
+        "--measured", metavar="IMAGE", help="an image to compare with (default: FILE, where it is an image)"
+    )
+    options.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (%(default)s); any other is open to the network"
+    )
+    options.add_argument("--port", type=int, default=0, help="0: a free one (default)")
+    options.add_argument("--no-browser", action="store_true", help="print the address, and open nothing")
+    return carried_out(_explore, options, args)
+
+
+def _explore(typed: Any) -> int:
+    if not 0 <= typed.port < 65536:
+        raise UsageError(f"explore: --port {typed.port}: must be within 0 and 65535")
+    experiment = example() if typed.file is None else experiment_of(typed)
+    readout = read_toml(typed.file, typed.changes).readout if (typed.file or "").endswith(".toml") else None
+    with explore(experiment, readout=readout, host=typed.host, port=typed.port) as explorer:
+        sys.stdout.write("".join(f"{line}\n" for line in _greeting(explorer.url, explorer.port, typed.host)))
+        sys.stdout.flush()
+        if not typed.no_browser:
+            webbrowser.open(explorer.url)
+        threading.Event().wait()  # until Ctrl-C
+    return 0
+
+
+def _greeting(url: str, port: int, host: str) -> list[str]:
+    lines = [f"open {url}"]
+    if host in _LOCAL:
+        lines.append(f"from another machine, type there: ssh -N -L {port}:127.0.0.1:{port} {_login()}")
+        lines.append("then open the same address there; Ctrl-C ends")
+    else:
+        lines.append(f"listening on {host}: whoever has this address can use the page; Ctrl-C ends")
+    return lines
+
+
+def _login() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = os.environ.get("USER", "USER")
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,1 @@
+"""The interactive explorer: an experiment on a page of the browser, rendered while its values move."""

@@ -1,0 +1,174 @@
+"""The controls of the page, made from what the fields of the config objects know of themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from nanobragg.arrays import detached
+from nanobragg.config import Experiment
+from nanobragg.config.fields import Config
+from nanobragg.config.image_chain.readout import Readout
+from nanobragg.config.serialize import plain
+from nanobragg.config.spoken.speaks import default_text
+from nanobragg.derivation.decisions.decided import Decided
+from nanobragg.errors import ConfigError
+from nanobragg.inspection.foresight.limits import LIMITS
+
+_SHOWN = ("scalar", "edges", "spreads", "int", "bool", "enum", "vector2", "vector3")
+"""Kinds of fields that have a control; the others are shown as they are."""
+_PARTS = ("crystal", "beam", "detector", "detector_pose", "goniometer", "sampling", "background")
+_MOST_PANELS = 4
+"""Of a detector of more panels the pose alone has controls."""
+_DECADES = 2.0
+"""How far the slider of a number above 0 goes to either side."""
+_ANGLE = 180.0
+_COUNT = 10
+"""How many times its value the slider of a whole number goes."""
+
+
+def groups(experiment: Experiment, readout: Readout, decided: Decided | None) -> list[dict[str, Any]]:
+    """Groups of controls as plain data, in the order of the config objects.
+
+    Parameters
+    ----------
+    experiment, readout
+        Their values.
+    decided : Decided, optional
+        Of the first panel and lattice: what stands in the place of values that are left open.
+    """
+    found = []
+    for name in _PARTS:
+        part = getattr(experiment, name)
+        several = isinstance(part, tuple) and name != "background"
+        if several and name == "detector" and len(part) > _MOST_PANELS:
+            continue
+        for i, one in enumerate(part if several else [part]):
+            path = f"{name}[{i}]" if several else name
+            field = experiment.__dataclass_fields__[name]
+            if one is None:
+                found.append(_absent(path, field))
+                continue
+            known = getattr(decided.experiment, name, None) if decided is not None and i == 0 else None
+            found.append(
+                {
+                    "path": path,
+                    "title": _title(path),
+                    "doc": field.metadata["doc"],
+                    "controls": [*_controls(one, path, known)],
+                }
+            )
+    found.append({"path": "readout", "title": "Readout", "doc": "how the detector makes counts of photons; acts with point "
+                  "spread or noise switched on", "controls": [*_controls(readout, "readout", None)]})  # fmt: skip
+    return found
+
+
+def _absent(path: str, field: Any) -> dict[str, Any]:
+    control = {
+        "path": path,
+        "label": "use it",
+        "kind": "part",
+        "doc": field.metadata["doc"],
+        "value": False,
+        "unit": "",
+    }
+    return {"path": path, "title": _title(path), "doc": field.metadata["doc"], "controls": [control]}
+
+
+def _title(path: str) -> str:
+    return path.replace("_", " ").capitalize()
+
+
+def _controls(part: Any, path: str, decided: Any) -> Iterator[dict[str, Any]]:
+    for field in dataclasses.fields(part):
+        meta, here = field.metadata, f"{path}.{field.name}"
+        value = getattr(part, field.name)
+        known = getattr(decided, field.name, None)
+        if meta["part"] is not None:
+            if isinstance(value, Config):
+                yield {"path": here, "kind": "heading", "label": field.name.replace("_", " "), "doc": meta["doc"],
+                       "removable": field.default is None}  # fmt: skip
+                yield from _controls(value, here, known)
+            elif value is None and _can_be_made(meta["part"]):
+                yield {"path": here, "kind": "part", "label": field.name.replace("_", " "), "doc": meta["doc"], "unit": "",
+                       "value": False}  # fmt: skip
+        elif meta["kind"] in _SHOWN:
+            yield _control(field, here, value, known)
+
+
+def _can_be_made(kind: Any) -> bool:
+    try:
+        return isinstance(kind(), Config)
+    except (ConfigError, TypeError):
+        return False
+
+
+def _control(field: dataclasses.Field[Any], path: str, value: Any, decided: Any) -> dict[str, Any]:
+    meta = field.metadata
+    kind = meta["kind"]
+    control = {
+        "path": path, "label": field.name, "kind": kind, "unit": meta["unit"], "doc": meta["doc"], "value": plain(value),
+        "default": default_text(field), "choices": list(meta["choices"] or ()), "words": list(meta["words"]),
+        "optional": field.default is None, "decided": None if value is not None or decided is None else plain(decided),
+        "flags": meta["flags"],
+    }  # fmt: skip
+    if kind not in ("bool", "enum"):
+        control |= _range(path, meta, _numbers(value if value is not None else decided), field.default)
+    return control
+
+
+def _numbers(value: Any) -> list[float]:
+    items = value if isinstance(value, tuple | list) else [value]
+    return [
+        float(x)
+        for x in map(detached, (x for x in items if x is not None and not isinstance(x, str)))
+        if np.isfinite(x)
+    ]
+
+
+def _range(path: str, meta: Any, numbers: list[float], default: Any) -> dict[str, Any]:
+    """Ends of the slider, and whether it is logarithmic; a typed value may lie beyond."""
+    passes = (lambda v: True) if meta["check"] is None else meta["check"][0]
+    limit = LIMITS.get(re.sub(r"\[\d+\]", "", path))
+    usual = numbers or _numbers(default if isinstance(default, int | float | tuple) else None) or [0.0]
+    size = max(map(abs, usual))
+    if meta["kind"] == "int":
+        return {"low": 1 if not passes(0) else 0, "high": max(10, int(_COUNT * size)), "log": False, "step": 1}
+    if meta["unit"] == "degrees":
+        if not passes(-1.0):
+            end = 179.0 if not passes(_ANGLE) else 5.0 if size < 5.0 else _ANGLE
+            return {"low": 1.0 if not passes(0.0) else 0.0, "high": end, "log": False, "step": 0.01}
+        return {"low": -_ANGLE, "high": _ANGLE, "log": False, "step": 0.01}
+    if not passes(1.000001) and passes(0.0):
+        return {"low": -1.0 if passes(-1.0) else 0.0, "high": 1.0, "log": False, "step": 0.001}
+    if not passes(-1.0) and size > 0 and (limit is not None or not passes(0.0)):
+        decades = 10**_DECADES if limit is None else 10.0
+        low, high = size / decades, size * decades
+        if limit is not None:
+            low, high = max(low, limit.low), min(high, limit.high)
+        return {"low": low, "high": max(high, low * 10), "log": True, "step": None}
+    end = _COUNT * size if size > 0 else 100.0 if meta["unit"] == "mm" else 10.0
+    return {"low": 0.0 if not passes(-1.0) else -end, "high": end, "log": False, "step": end / 1000}
+
+
+def read(kind: str, value: Any) -> Any:
+    """A value as it comes from the page: numbers, lists of numbers, words, true and false; an empty text is None."""
+    if isinstance(value, str):
+        text = value.strip()
+        if not text:
+            return None
+        if kind in ("enum", "symbol"):
+            return text
+        parts = [item for item in re.split(r"[,\s()\[\]]+", text) if item]
+        try:
+            numbers = [int(item) if re.fullmatch(r"[-+]?\d+", item) else float(item) for item in parts]
+        except ValueError:
+            return text
+        return numbers[0] if len(numbers) == 1 else tuple(numbers)
+    if isinstance(value, list):
+        return tuple(read(kind, item) if isinstance(item, str) else item for item in value)
+    return value

@@ -1,0 +1,1 @@
+"""The picture of an image: its shades, its places, the lines over it."""

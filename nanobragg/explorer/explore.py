@@ -1,0 +1,128 @@
+"""`explore`: an experiment on a page of the browser."""
+
+from __future__ import annotations
+
+import html
+import webbrowser
+from typing import Any
+
+from nanobragg.config import Experiment
+from nanobragg.config.image_chain.readout import Readout
+from nanobragg.explorer.serving.desk import Desk
+from nanobragg.explorer.serving.server import Server
+from nanobragg.explorer.session import Session
+
+
+class Explorer:
+    """An experiment on a page of the browser: what is moved there is moved here.
+
+    Made by `explore`. In a notebook the page stands below the cell.
+    """
+
+    def __init__(self, experiment: Experiment, readout: Readout | None, host: str, port: int) -> None:
+        self._session = Session(experiment, readout)
+        self._desk = Desk(self._session)
+        try:
+            self._server = Server(self._desk, host, port)
+        except BaseException:
+            self._desk.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """Address of the page, with the token that opens it."""
+        return self._server.url
+
+    @property
+    def port(self) -> int:
+        """On which the server listens."""
+        return self._server.port
+
+    @property
+    def experiment(self) -> Experiment:
+        """As it stands on the page; it can be set."""
+        return self._session.state.experiment
+
+    @experiment.setter
+    def experiment(self, value: Experiment) -> None:
+        from dataclasses import replace
+
+        self._session.take(replace(self._session.state, experiment=value), "")
+        self._desk.tell(self._desk.state())
+
+    def image(self, timeout: float | None = None) -> Any:
+        """The exact image of the present experiment, as `nanobragg.simulate` returns it; waits for it.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds after which it is a TimeoutError; None: none.
+
+        Raises
+        ------
+        ConfigError
+            Where the experiment cannot be simulated.
+        TimeoutError
+        """
+        return self._session.wait(timeout).frame.photons
+
+    def close(self) -> None:
+        """End the server; the page stays with its last picture."""
+        self._server.close()
+        self._desk.close()
+
+    def __enter__(self) -> Explorer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Explorer at {self.url}>"
+
+    def _repr_html_(self) -> str:
+        return f"<iframe src='{html.escape(self.url)}' width='100%' height='720' style='border:1px solid #d0d7de'></iframe>"
+
+
+def explore(
+    experiment: Experiment,
+    *,
+    readout: Readout | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    browser: bool = False,
+) -> Explorer:
+    """Open an experiment as an interactive page: its values move, and the image follows.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The start.
+    readout : Readout, optional
+        The response of the detector, for the switches of point spread and noise.
+    host : str
+        Address on which the server listens; any other than this machine's own is open to the network, to those who have the
+        token.
+    port : int
+        0: a free one.
+    browser : bool
+        Open the page in the browser.
+
+    Returns
+    -------
+    Explorer
+        With the address of the page (``url``), the present ``experiment`` and its ``image()``; a notebook shows the page.
+
+    Raises
+    ------
+    ConfigError
+        For what is no experiment.
+    BackendUnavailableError
+        Without the packages of ``pip install 'nanobragg[explore]'``.
+    OSError
+        Where the port is taken.
+    """
+    explorer = Explorer(experiment, readout, host, port)
+    if browser:
+        webbrowser.open(explorer.url)
+    return explorer

@@ -1,0 +1,88 @@
+"use strict";
+// The bar at the top, messages, keys; and the connection.
+(() => {
+  for (const name of Object.keys(NB.maps)) if (name !== "difference") NB.id("map").append(NB.make("option", { value: name, textContent: name }));
+  NB.id("map").onchange = NB.repaint;
+  for (const name of ["scale", "low", "high"]) NB.id(name).onchange = () => {
+    if (name === "scale") { NB.id("low").value = NB.id("high").value = ""; }
+    NB.askTiles();
+  };
+
+  NB.id("undo").onclick = () => NB.say({ do: "undo" });
+  NB.id("redo").onclick = () => NB.say({ do: "redo" });
+  NB.id("reset").onclick = () => NB.say({ do: "reset" });
+  NB.id("redraw").onclick = () => NB.say({ do: "again" });
+  for (const name of ["background", "spread", "noise"]) NB.id(`s-${name}`).onchange = (event) => NB.say({ do: "switch", name, on: event.target.checked });
+  NB.id("tool").onchange = () => { NB.id("stage").style.cursor = { turn: "grab", pan: "move", line: "crosshair" }[NB.id("tool").value]; };
+
+  const play = NB.id("play");
+  const frame = () => { // the next angle when the last one is seen
+    if (!NB.playing) return;
+    const gonio = NB.values, width = Number((gonio["goniometer.osc_deg"] || {}).value) || 0.5;
+    let phi = Number(gonio["goniometer.phi_start_deg"].value) + width;
+    if (phi > 180) phi -= 360;
+    NB.setPhi(phi, true);
+  };
+  play.onclick = () => {
+    NB.playing = !NB.playing;
+    play.setAttribute("aria-pressed", String(NB.playing));
+    play.textContent = NB.playing ? "❚❚ Pause" : "▶ Play";
+    if (NB.playing) frame(); else NB.setPhi(Number(NB.values["goniometer.phi_start_deg"].value), false);
+  };
+  NB.hear("drawn", () => { if (NB.playing) setTimeout(frame, 25); });
+
+  const box = NB.id("message");
+  NB.message = (text, level = "error") => {
+    box.hidden = !text;
+    box.className = { error: "", ask: "note", note: "note", good: "good" }[level] || "";
+    box.firstElementChild.textContent = text;
+    NB.id("insist").hidden = level !== "ask";
+  };
+  NB.hear("message", (message) => NB.message(message.text, message.level));
+  NB.hear("doubts", (message) => { if (message.texts.length) NB.message(message.texts.join("\n"), "note"); else if (box.className === "note") NB.message(""); });
+  NB.id("dismiss").onclick = () => NB.message("");
+  NB.id("insist").onclick = () => { NB.message(""); NB.say({ do: "insist" }); };
+  NB.id("cancel").onclick = () => NB.say({ do: "cancel" });
+  NB.hear("progress", (message) => {
+    NB.id("busy").hidden = message.part === null;
+    if (message.part !== null) NB.id("busy").firstElementChild.value = message.part;
+  });
+
+  NB.hear("menus", (message) => {
+    NB.id("preset").append(...Object.entries(message.presets).map(([group, names]) => NB.make("optgroup", { label: group }, ...names.map((name) => NB.make("option", { value: `${group}/${name}`, textContent: name })))));
+    NB.id("export").append(...Object.entries(message.exports).map(([value, text]) => NB.make("option", { value, textContent: text })));
+  });
+  NB.id("preset").onchange = (event) => { NB.say({ do: "preset", name: event.target.value }); event.target.value = ""; };
+  NB.id("export").onchange = (event) => {
+    const name = event.target.value;
+    event.target.value = "";
+    if (name) NB.take(name);
+  };
+  NB.take = async (name) => { // as a file; a mistake is told on the page
+    const answer = await fetch(`/export/${name}?token=${NB.token}&map=${encodeURIComponent(NB.id("map").value)}`);
+    if (!answer.ok) { NB.message(await answer.text()); return; }
+    const link = NB.make("a", { href: URL.createObjectURL(await answer.blob()), download: /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition"))[1] });
+    link.click();
+    URL.revokeObjectURL(link.href);
+    NB.taken = link.download;
+  };
+
+  document.addEventListener("keydown", (event) => {
+    const typing = /INPUT|SELECT|TEXTAREA/.test(event.target.tagName) && event.target.type !== "range" && event.target.type !== "checkbox";
+    if ((event.ctrlKey || event.metaKey) && !typing && event.key.toLowerCase() === "z") { event.preventDefault(); NB.id(event.shiftKey ? "redo" : "undo").click(); }
+    else if ((event.ctrlKey || event.metaKey) && !typing && event.key.toLowerCase() === "y") { event.preventDefault(); NB.id("redo").click(); }
+    else if (event.key === "Escape") { NB.message(""); NB.endTour(); if (!NB.id("busy").hidden) NB.id("cancel").click(); }
+    else if (!typing && !event.ctrlKey && !event.metaKey && !event.altKey && !NB.id("sheet").open) {
+      const tools = { t: "turn", p: "pan", l: "line" }, key = event.key.toLowerCase();
+      if (tools[key]) { NB.id("tool").value = tools[key]; NB.id("tool").onchange(); }
+      else if (event.key === " " && event.target.tagName !== "BUTTON") { event.preventDefault(); play.click(); }
+      else if (key === "n") NB.id("redraw").click();
+      else if (key === "x") NB.id("trace").click();
+      else if (event.key === "?") NB.tour();
+    }
+  });
+
+  NB.hear("open", () => { NB.askTiles(); });
+  NB.hear("closed", () => { NB.id("quality").className = "coarse"; NB.id("quality").textContent = "the server does not answer; the last picture stays"; });
+  NB.connect();
+})();

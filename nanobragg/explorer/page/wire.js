@@ -1,0 +1,57 @@
+"use strict";
+// Messages to and from the server. Everything of the page hangs on this one object.
+const NB = window.NB = { token: document.querySelector("meta[name=token]").content, on: {}, events: new Map(), latencies: [], event: 0 };
+
+NB.hear = (kind, action) => { (NB.on[kind] = NB.on[kind] || []).push(action); };
+
+NB.say = (message) => {
+  if (NB.socket && NB.socket.readyState === WebSocket.OPEN) NB.socket.send(JSON.stringify(message));
+};
+
+// A change of a value while it moves: at most one a frame of the screen, the last one counts.
+NB.move = (message) => {
+  if (!NB.waiting) {
+    requestAnimationFrame(() => { const last = NB.waiting; NB.waiting = null; if (last) NB.change(last); });
+  }
+  NB.waiting = message;
+};
+
+NB.change = (message) => {
+  NB.event += 1;
+  NB.events.set(NB.event, performance.now());
+  NB.say({ ...message, event: NB.event });
+};
+
+// The picture shows the change of this number: how long did it take?
+NB.shown = (event) => {
+  for (const [number, began] of NB.events) {
+    if (number > event) continue;
+    if (number === event) NB.latencies.push(performance.now() - began);
+    NB.events.delete(number);
+  }
+  if (NB.latencies.length > 5000) NB.latencies.splice(0, 2500);
+};
+
+NB.connect = () => {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  NB.socket = new WebSocket(`${scheme}://${location.host}/wire?token=${NB.token}`);
+  NB.socket.binaryType = "arraybuffer";
+  NB.socket.onmessage = (received) => {
+    let message, bytes = null;
+    if (typeof received.data === "string") message = JSON.parse(received.data);
+    else {
+      const length = new DataView(received.data).getUint32(0, true);
+      message = JSON.parse(new TextDecoder().decode(new Uint8Array(received.data, 4, length)));
+      bytes = new Uint8Array(received.data, 4 + length);
+    }
+    for (const action of NB.on[message.kind] || []) action(message, bytes);
+  };
+  NB.socket.onopen = () => { NB.delay = 500; for (const action of NB.on.open || []) action(); };
+  NB.socket.onclose = () => {
+    for (const action of NB.on.closed || []) action();
+    NB.delay = Math.min(10000, 2 * (NB.delay || 500));
+    setTimeout(NB.connect, NB.delay);
+  };
+};
+
+NB.id = (name) => document.getElementById(name);

@@ -1,0 +1,187 @@
+"""From an experiment to a picture: coarse while values move, exact when they are still, with an end before its time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.api import Request, decide, rendered
+from nanobragg.backends import DEFAULT_BACKEND
+from nanobragg.config import Background, Experiment
+from nanobragg.derivation import panels
+from nanobragg.derivation.decisions.decided import Decided
+from nanobragg.derivation.scene import Scene
+from nanobragg.engines.choice import engine
+from nanobragg.engines.engine import Progress, RenderOptions
+from nanobragg.explorer.coarse import coarser, evaluations, spread
+from nanobragg.inspection.foresight.cost import Estimate, estimate
+from nanobragg.inspection.foresight.long_run import duration, long_run
+from nanobragg.inspection.foresight.plausible import decided_doubts, typed_doubts
+from nanobragg.lazy import dataclass
+
+COARSE_SECONDS = 0.05
+"""Aimed at while values move."""
+_DIRECT_SECONDS = 0.08
+"""An exact image that takes no longer is rendered at once."""
+ASKED_SECONDS = 60.0
+"""Beyond, an exact image is rendered when it is asked for."""
+_MOST_BYTES = 8 * 2**30
+
+
+class Superseded(Exception):
+    """The rendering was ended: nobody wants its image any more."""
+
+
+class TooLarge(Exception):
+    """The rendering was not begun; the text says what it takes, and which setting makes it so."""
+
+    def __init__(self, text: str, seconds: float, *, memory: bool) -> None:
+        super().__init__(text)
+        self.seconds, self.memory = seconds, memory
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """An image with what it is an image of."""
+
+    experiment: Experiment
+    photons: Any
+    """as `nanobragg.simulate` returns it"""
+    exact: bool
+    said: str
+    """what was left out, in words"""
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An experiment that is decided and derived, and what its image takes."""
+
+    experiment: Experiment
+    decided: list[list[Decided]]
+    scenes: list[list[list[Scene]]]
+    """of every panel, of every lattice"""
+    estimate: Estimate
+
+    @property
+    def evaluations(self) -> int:
+        """Terms of the sums of all panels."""
+        return sum(map(evaluations, self.scenes))
+
+
+class Renderer:
+    """Renders with the C engine, and learns how quick this machine is."""
+
+    def __init__(self) -> None:
+        self._engine = engine(DEFAULT_BACKEND, RenderOptions())
+        self._rate: float | None = None  # seconds an evaluation, measured
+
+    def plan(self, experiment: Experiment) -> Prepared:
+        """Decide and derive.
+
+        Raises
+        ------
+        ConfigError
+            For an experiment that cannot be simulated.
+        """
+        decided = decide(experiment)
+        derived = [[self._engine.derivation(one) for one in part] for part in decided]
+        scenes = [[list(d.scenes) for d in part] for part in derived]
+        pairs = [
+            (one, s)
+            for part, own in zip(decided, scenes, strict=True)
+            for one, d in zip(part, own, strict=True)
+            for s in d
+        ]
+        found = estimate([one for one, _ in pairs], [s for _, s in pairs], self._engine)
+        return Prepared(experiment, decided, scenes, found)
+
+    def seconds(self, plan: Prepared) -> float:
+        """What the exact image is expected to take."""
+        return plan.estimate.seconds if self._rate is None else self._rate * plan.evaluations
+
+    def is_quick(self, plan: Prepared) -> bool:
+        """Whether the exact image is as quick as a coarse one needs to be."""
+        return self.seconds(plan) <= _DIRECT_SECONDS
+
+    def check(self, plan: Prepared) -> None:
+        """Refuse what would take minutes, or more memory than most machines have.
+
+        Raises
+        ------
+        TooLarge
+        """
+        seconds, needed = self.seconds(plan), plan.estimate.bytes
+        if needed > _MOST_BYTES:
+            text = self._cause(plan) or "use a smaller detector or fewer structure factors"
+            raise TooLarge(f"needs {needed / 2**30:.1f} GiB of memory: {text}", seconds, memory=True)
+        if seconds > ASKED_SECONDS:
+            cause = self._cause(plan)
+            raise TooLarge(
+                f"the exact image takes about {duration(seconds)}{': ' if cause else ''}{cause}", seconds, memory=False
+            )
+
+    def _cause(self, plan: Prepared) -> str:
+        parts = [
+            (one, s)
+            for part, own in zip(plan.decided, plan.scenes, strict=True)
+            for one, d in zip(part, own, strict=True)
+            for s in d
+        ]
+        long = Estimate(plan.estimate.evaluations, 1e9, 1, plan.estimate.bytes)
+        return long_run(long, [one for one, _ in parts], [s for _, s in parts]).partition(": ")[2]
+
+    def coarse(self, plan: Prepared, ended: Callable[[], bool]) -> Shot:
+        """An image within `COARSE_SECONDS` or so."""
+        began = time.perf_counter()
+        rate = self._rate or plan.estimate.seconds / max(plan.evaluations, 1)
+        share = COARSE_SECONDS / max(rate, 1e-12) / len(plan.scenes)
+        parts = [coarser(own, share) for own in plan.scenes]
+        scenes = [part.scenes for part in parts]
+        photons = self._photons(plan, scenes, ended)
+        several = panels.several(plan.experiment)
+        for image, part in zip(list(photons) if several else [photons], parts, strict=True):
+            spread(image, part.step)
+        said = next((part.said for part in parts if part.said), "")
+        return Shot(plan.experiment, photons, not said, said, time.perf_counter() - began)
+
+    def exact(self, plan: Prepared, ended: Callable[[], bool], progress: Progress | None = None) -> Shot:
+        """The image that `nanobragg.simulate` gives, bit for bit."""
+        began = time.perf_counter()
+        photons = self._photons(plan, plan.scenes, ended, progress)
+        seconds = time.perf_counter() - began
+        rate = seconds / max(plan.evaluations, 1)
+        self._rate = rate if self._rate is None else 0.5 * (self._rate + rate)
+        return Shot(plan.experiment, photons, True, "", seconds)
+
+    def _photons(self, plan: Prepared, scenes: Any, ended: Callable[[], bool], progress: Progress | None = None) -> Any:
+        def report(done: int, total: int) -> None:
+            if ended():
+                raise Superseded
+            if progress is not None:
+                progress(done, total)
+
+        request = Request(None, None, False, None, report)
+        return rendered(self._engine, plan.experiment, plan.decided, request, scenes=scenes)
+
+
+def without_background(experiment: Experiment) -> Experiment:
+    """The crystal alone."""
+    return experiment.replace(background=Background())
+
+
+def doubts(plan: Prepared) -> list[str]:
+    """What is probably not meant."""
+    found = [str(doubt) for doubt in typed_doubts(plan.experiment)]
+    if not found:
+        found = [str(text) for text in decided_doubts([part[0] for part in plan.decided])]
+    return found
+
+
+def as_images(photons: Any) -> list[NDArray[np.float64]]:
+    """One image a panel."""
+    return list(photons) if isinstance(photons, list) or np.ndim(photons) == 3 else [photons]

@@ -1,0 +1,1 @@
+"""The server, the pages that it serves, and what they say to each other."""

@@ -1,0 +1,220 @@
+"""What pages ask for, and what they are told: messages in JSON, tiles in bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nanobragg.errors import ConfigError, NanoBraggError
+from nanobragg.explorer.controls import groups, read
+from nanobragg.explorer.drawing.looking import histogram, pixel_rows, profile
+from nanobragg.explorer.drawing.overlay import labels, marks
+from nanobragg.explorer.serving.screens import Screen, Screens
+from nanobragg.explorer.session import Picture, Session
+from nanobragg.inspection.tracing.trace import trace
+from nanobragg.prediction.predict import predict
+
+MENUS: dict[str, Any] = {"kind": "menus", "presets": {}, "exports": {}}
+Send = Callable[[Any], None]
+
+
+class Page:
+    """A page in a browser, which sends messages and gets them."""
+
+    def __init__(self, desk: Desk, send: Send) -> None:
+        self._desk, self.send = desk, send
+        self.screen = Screen(send)
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send a message."""
+        self.send(json.dumps(message))
+
+    def take(self, text: str | bytes) -> None:
+        """Do what a message asks for; a mistake is told."""
+        try:
+            message = json.loads(text)
+            if not isinstance(message, dict):
+                raise ConfigError("message", type(message).__name__, "must be an object")
+            self._desk.do(self, message)
+        except (NanoBraggError, OSError) as error:
+            self.tell({"kind": "message", "level": "error", "text": str(error)})
+            self.tell(self._desk.state())
+        except (ArithmeticError, ValueError, KeyError, TypeError) as error:
+            self.tell({"kind": "message", "level": "error", "text": f"not understood: {type(error).__name__}: {error}"})
+
+
+class Desk:
+    """Passes messages on between the pages and the session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.screens = Screens(session)
+        self._pages: list[Page] = []
+        self.labels_on = False
+        session.tell = self.tell
+        session.settled = self._settled
+
+    def opened(self, send: Send) -> Page:
+        """A page has opened."""
+        page = Page(self, send)
+        self._pages.append(page)
+        self.screens.add(page.screen)
+        page.tell(MENUS)
+        page.tell(self.state())
+        self._tell_marks(page)
+        self.screens.redraw(page.screen)
+        return page
+
+    def gone(self, page: Page) -> None:
+        """A page has gone."""
+        self.screens.remove(page.screen)
+        if page in self._pages:
+            self._pages.remove(page)
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send a message to every page."""
+        text = json.dumps(message)
+        for page in list(self._pages):
+            page.send(text)
+
+    def close(self) -> None:
+        """End the threads."""
+        self.session.close()
+        self.screens.close()
+
+    def state(self) -> dict[str, Any]:
+        """All values, as the controls show them."""
+        session = self.session
+        with session.lock:
+            state, picture = session.state, session.picture
+            undo, redo = session.can_undo
+        decided = picture.plan.decided[0][0] if picture is not None else None
+        return {"kind": "state", "groups": groups(state.experiment, state.readout, decided), "undo": undo, "redo": redo,
+                "switches": session.switches}  # fmt: skip
+
+    def do(self, page: Page, message: dict[str, Any]) -> None:
+        """Do what a message asks for."""
+        name = message.get("do")
+        action = getattr(self, f"_do_{name}", None) if isinstance(name, str) and name.isidentifier() else None
+        if action is None:
+            raise ConfigError("do", name, "is nothing that can be done")
+        action(page, message)
+
+    def _settled(self, picture: Picture) -> None:
+        """An exact picture is there: what goes with it is told."""
+        counts, said = histogram(picture.layout, picture.layout.picture(picture.values))
+        self.tell({"kind": "histogram", "counts": counts, "said": said})
+        self._tell_marks()
+        self.tell(self.state())
+        self._tell_labels()
+
+    def _tell_labels(self) -> None:
+        picture = self.session.picture
+        found: list[list[Any]] = []
+        if self.labels_on and picture is not None and picture.layout.geometry is not None:
+            found = labels(picture.layout, predict(picture.frame.experiment))
+        self.tell({"kind": "labels", "labels": found})
+
+    def _tell_marks(self, page: Page | None = None) -> None:
+        picture = self.session.picture
+        if picture is None:
+            return
+        message = {"kind": "marks", "marks": marks(picture.layout)}
+        (self.tell if page is None else page.tell)(message)
+
+    def export(self, name: str, view: str) -> tuple[str, str, bytes]:
+        """(name, type, content) of a file that is taken home."""
+        raise ConfigError("export", name, "is no known format")
+
+    def _do_set(self, page: Page, message: dict[str, Any]) -> None:
+        moving = bool(message.get("moving"))
+        value = read(str(message.get("type", "")), message["value"])
+        self.session.set(str(message["path"]), value, moving=moving, event=int(message.get("event", 0)))
+        if not moving:
+            self.tell(self.state())
+
+    def _do_view(self, page: Page, message: dict[str, Any]) -> None:
+        known: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in message["view"].items()}
+        page.screen.view = replace(page.screen.view, **known)
+        self.screens.redraw(page.screen)
+
+    def _do_taken(self, page: Page, message: dict[str, Any]) -> None:
+        self.screens.taken(page.screen)
+
+    def _do_undo(self, page: Page, message: dict[str, Any]) -> None:
+        self.session.undo(1)
+        self.tell(self.state())
+
+    def _do_redo(self, page: Page, message: dict[str, Any]) -> None:
+        self.session.undo(-1)
+        self.tell(self.state())
+
+    def _do_reset(self, page: Page, message: dict[str, Any]) -> None:
+        self.session.reset()
+        self.tell(self.state())
+
+    def _do_switch(self, page: Page, message: dict[str, Any]) -> None:
+        self.session.switch(str(message["name"]), bool(message["on"]))
+        self.tell(self.state())
+
+    def _do_turn(self, page: Page, message: dict[str, Any]) -> None:
+        x, y, roll = (float(value) for value in message["degrees"])
+        moving = bool(message.get("moving"))
+        self.session.turn(x, y, roll, moving=moving, event=int(message.get("event", 0)))
+        if not moving:
+            self.tell(self.state())
+
+    def _do_add(self, page: Page, message: dict[str, Any]) -> None:
+        self.session.add(str(message["path"]))
+        self.tell(self.state())
+
+    def _do_hover(self, page: Page, message: dict[str, Any]) -> None:
+        if (picture := self.session.picture) is not None:
+            pixel, rows = pixel_rows(picture, float(message["column"]), float(message["row"]))
+            page.tell({"kind": "hover", "pixel": pixel, "rows": rows})
+
+    def _do_trace(self, page: Page, message: dict[str, Any]) -> None:
+        picture = self.session.picture
+        if picture is None:
+            return
+        panel, slow, fast = (int(i) for i in message["pixel"])
+        at = (panel, slow, fast) if picture.layout.index is not None else (slow, fast)
+        found = trace(picture.frame.experiment, at)
+        page.tell(
+            {"kind": "sheet", "title": f"Trace of pixel slow {slow}, fast {fast}", "text": "\n".join(found.lines())}
+        )
+
+    def _do_profile(self, page: Page, message: dict[str, Any]) -> None:
+        picture = self.session.picture
+        if picture is None:
+            return
+        line = [[float(x) for x in point] for point in message["line"]]
+        layout = picture.layout
+        found = profile(layout.picture(picture.values), layout.known, line)
+        (x0, y0), (x1, y1) = line
+        said = f"({x0:.0f}, {y0:.0f}) to ({x1:.0f}, {y1:.0f}), {len(found)} pixels"
+        if np.isfinite(found).any():
+            said += f"; {np.nanmin(found):.4g} to {np.nanmax(found):.4g} {picture.unit}"
+        page.tell({"kind": "profile", "values": _plain(found), "measured": None, "said": said})
+
+    def _do_labels(self, page: Page, message: dict[str, Any]) -> None:
+        self.labels_on = bool(message["on"])
+        self._tell_labels()
+
+    def _do_again(self, page: Page, message: dict[str, Any]) -> None:
+        self.session.draw_again()
+
+    def _do_insist(self, page: Page, message: dict[str, Any]) -> None:
+        self.session.insist()
+
+    def _do_cancel(self, page: Page, message: dict[str, Any]) -> None:
+        self.session.cancel()
+
+
+def _plain(values: Any) -> list[float | None]:
+    """Numbers for JSON, which has no NaN."""
+    return [float(value) if np.isfinite(value) else None for value in values]

@@ -1,0 +1,118 @@
+"""The screens that look at a session: each has a view of its own, and gets tiles as fast as it takes them."""
+
+from __future__ import annotations
+
+import json
+import struct
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from nanobragg.explorer.drawing.tiles import Tile, View, tile
+from nanobragg.explorer.session import Picture, Session
+
+_MOST_PENDING = 2
+"""Tiles on their way to a screen, so that a slow one gets the newest picture and no queue."""
+
+
+class Screen:
+    """One page in a browser."""
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self.send = send
+        self.view = View()
+        self.pending = 0
+        self.dirty = False
+
+
+class Screens:
+    """All pages of a session, and the thread that draws for them."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._changed = threading.Condition()
+        self._screens: list[Screen] = []
+        self._closed = False
+        self.layers: Callable[[Picture, View], list[tuple[str, Tile]]] = _simulated
+        session.redraw = self.redraw
+        self._thread = threading.Thread(target=self._work, name="nanobragg-screens", daemon=True)
+        self._thread.start()
+
+    def add(self, screen: Screen) -> None:
+        """A page has opened."""
+        with self._changed:
+            self._screens.append(screen)
+
+    def remove(self, screen: Screen) -> None:
+        """A page has gone."""
+        with self._changed:
+            if screen in self._screens:
+                self._screens.remove(screen)
+
+    def __len__(self) -> int:
+        return len(self._screens)
+
+    def redraw(self, screen: Screen | None = None) -> None:
+        """Draw again for one page or for all."""
+        with self._changed:
+            for one in self._screens if screen is None else [screen]:
+                one.dirty = True
+            self._changed.notify()
+
+    def taken(self, screen: Screen) -> None:
+        """A page has drawn a tile."""
+        with self._changed:
+            screen.pending = max(0, screen.pending - 1)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join(5)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._closed and (screen := self._next()) is None:
+                    self._changed.wait()
+                if self._closed:
+                    return
+                assert screen is not None
+                screen.dirty = False
+                screen.pending += 1
+                view = screen.view
+            try:
+                screen.send(self._drawn(view))
+            except Exception as error:  # a page that has gone, or a view of another detector: the others go on
+                self.taken(screen)
+                self._session.tell(
+                    {"kind": "message", "level": "error", "text": f"the picture cannot be drawn: {error}"}
+                )
+
+    def _next(self) -> Screen | None:
+        if self._session.picture is None:
+            return None
+        return next((s for s in self._screens if s.dirty and s.pending < _MOST_PENDING), None)
+
+    def _drawn(self, view: View) -> bytes:
+        picture = self._session.picture
+        assert picture is not None
+        tiles = self.layers(picture, view)
+        header = {
+            "kind": "tiles", "number": picture.number, "event": picture.event, "exact": picture.frame.exact,
+            "said": picture.frame.said, "seconds": picture.frame.seconds, "unit": picture.unit,
+            "shape": picture.layout.shape, "layer": view.layer, "tiles": [_described(name, one) for name, one in tiles],
+        }  # fmt: skip
+        text = json.dumps(header).encode()
+        return b"".join([struct.pack("<I", len(text)), text, *(one.shades.tobytes() for _, one in tiles)])
+
+
+def _simulated(picture: Picture, view: View) -> list[tuple[str, Tile]]:
+    return [("simulated", tile(picture.layout.picture(picture.values), picture.layout.known, view))]
+
+
+def _described(name: str, one: Tile) -> dict[str, Any]:
+    return {"name": name, "rows": one.shades.shape[0], "columns": one.shades.shape[1], "fast": one.fast, "slow": one.slow,
+            "low": one.low, "high": one.high}  # fmt: skip

@@ -1,0 +1,377 @@
+"""What an explorer holds: the experiment and its history, the thread that renders it, and the pictures of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from nanobragg.config import Experiment
+from nanobragg.config.experiment import check_experiment
+from nanobragg.config.image_chain.readout import Psf, Readout
+from nanobragg.errors import ConfigError, NanoBraggError
+from nanobragg.explorer.changes import made, turned
+from nanobragg.explorer.drawing.layout import Layout
+from nanobragg.explorer.rendering import (
+    Shot,
+    Prepared,
+    Renderer,
+    Superseded,
+    TooLarge,
+    doubts,
+    without_background,
+)  # fmt: skip
+from nanobragg.exposure import expose
+from nanobragg.lazy import dataclass
+
+Tell = Callable[[dict[str, Any]], None]
+"""Sends a message to every page."""
+
+_STILL_SECONDS = 0.2
+"""Without a change for so long, values are taken to be still."""
+_TOGETHER_SECONDS = 1.0
+"""Changes of one value that follow each other within are one step of the history."""
+_MOST_STEPS = 200
+SWITCHES = ("background", "spread", "noise")
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What undo goes back to."""
+
+    experiment: Experiment
+    readout: Readout
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A frame on its layout."""
+
+    frame: Shot
+    plan: Prepared
+    layout: Layout
+    values: Any
+    """photons, or what the detector makes of them; as `nanobragg.simulate` returns images"""
+    unit: str
+    number: int
+    event: int
+    """number of the page's change that it shows"""
+
+
+class Session:
+    """An experiment that is rendered by a thread of its own whenever it changes."""
+
+    def __init__(self, experiment: Experiment, readout: Readout | None = None) -> None:
+        check_experiment(experiment)
+        self.lock = threading.RLock()
+        self._changed = threading.Condition(self.lock)
+        self.start = self.state = State(experiment, readout or Readout())
+        self.switches = {"background": True, "spread": False, "noise": False}
+        self.noise_frame = 0
+        self._past: list[State] = []
+        self._future: list[State] = []
+        self._last_change: tuple[str, float] = ("", 0.0)
+        self._revision, self._event, self._moved = 1, 0, 0.0
+        self._moving = False
+        self._insisted = self._ended = self._cancelled = 0
+        self._closed = False
+        self._renderer = Renderer()
+        self._layouts: dict[Any, Layout] = {}
+        self.picture: Picture | None = None
+        self.exact: Picture | None = None
+        self.trouble = ""
+        self.tell: Tell = lambda message: None
+        self.redraw: Callable[[], None] = lambda: None
+        self.settled: Callable[[Picture], None] = lambda picture: None
+        self._thread = threading.Thread(target=self._work, name="nanobragg-explorer", daemon=True)
+        self._thread.start()
+
+    # what is changed
+
+    def set(self, path: str, value: Any, *, moving: bool = False, event: int = 0) -> None:
+        """Put a value at a path of the experiment, or of the readout.
+
+        Raises
+        ------
+        ConfigError
+            For a value that the field refuses; nothing is changed then.
+        """
+        with self.lock:
+            state = self.state
+            if path == "readout" or path.startswith("readout."):
+                new = replace(
+                    state, readout=_with(state.readout, path.removeprefix("readout").removeprefix("."), value)
+                )
+            else:
+                new = replace(state, experiment=state.experiment.replace(path, value))
+            self.take(new, path, moving=moving, event=event)
+
+    def turn(self, across: float, down: float, about: float, *, moving: bool = False, event: int = 0) -> None:
+        """Rotate the crystal about the edges of the detector and the beam [degrees]: as a hand that drags the picture.
+
+        Raises
+        ------
+        ConfigError
+            Where the first panel cannot be placed.
+        """
+        with self.lock:
+            self.take(replace(self.state, experiment=turned(self.state.experiment, across, down, about)), "turn", moving=moving,
+                      event=event)  # fmt: skip
+
+    def add(self, path: str) -> None:
+        """A part that was not there, with its defaults.
+
+        Raises
+        ------
+        ConfigError
+            For a path of no such part.
+        """
+        self.set(path, made(self.state.experiment, path))
+
+    def take(self, state: State, what: str, *, moving: bool = False, event: int = 0) -> None:
+        """Another state; one step of the history, unless it goes on with the last one."""
+        with self.lock:
+            now = time.monotonic()
+            last, when = self._last_change
+            if not (what and what == last and now - when < _TOGETHER_SECONDS):
+                self._past = [*self._past[-_MOST_STEPS:], self.state]
+            self._future = []
+            self._last_change = (what, now)
+            self.state = state
+            self._wake(moving, event)
+
+    def undo(self, steps: int = 1) -> bool:
+        """Go back (or, with -1, forth again) in the history; False: there is nothing."""
+        with self.lock:
+            source, target = (self._past, self._future) if steps > 0 else (self._future, self._past)
+            if not source:
+                return False
+            target.append(self.state)
+            self.state = source.pop()
+            self._last_change = ("", 0.0)
+            self._wake()
+            return True
+
+    def reset(self) -> None:
+        """The state of the beginning, as a step that can be undone."""
+        self.take(self.start, "")
+
+    @property
+    def can_undo(self) -> tuple[bool, bool]:
+        """Whether there is something to undo, and to do again."""
+        return bool(self._past), bool(self._future)
+
+    def switch(self, name: str, on: bool) -> None:
+        """Background, point spread or noise on or off.
+
+        Raises
+        ------
+        ConfigError
+            For another name.
+        """
+        if name not in SWITCHES:
+            raise ConfigError("switch", name, f"must be one of {', '.join(SWITCHES)}")
+        with self.lock:
+            self.switches = {**self.switches, name: bool(on)}
+            if name == "spread" and on and self.state.readout.psf.kind == "none":
+                stage = "before_counting" if self.state.readout.kind == "counting" else "after_counting"
+                readout = _with(self.state.readout, "psf", Psf(kind="gauss", fwhm_um=150.0, stage=stage))
+                self.take(replace(self.state, readout=readout), "readout.psf")
+            self._wake()
+
+    def draw_again(self) -> None:
+        """Other noise."""
+        with self.lock:
+            self.noise_frame += 1
+            self._wake()
+
+    def insist(self) -> None:
+        """Render what was held back because it takes long."""
+        with self.lock:
+            self._insisted = self._revision
+            self._changed.notify_all()
+
+    def cancel(self) -> None:
+        """End the rendering; the last picture stays."""
+        with self.lock:
+            self._cancelled = self._revision
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End the thread."""
+        with self.lock:
+            self._closed = True
+            self._changed.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(5)
+
+    def wait(self, timeout: float | None = None) -> Picture:
+        """The exact picture of the present state.
+
+        Raises
+        ------
+        TimeoutError
+            Where it takes longer.
+        ConfigError
+            Where there is none, because the experiment cannot be rendered or would take too long.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        with self.lock:
+            while not (self.exact is not None and self.exact.number == self._revision):
+                if self.trouble and self._ended == self._revision:
+                    raise ConfigError("experiment", "the present state", "has no exact image", self.trouble)
+                left = None if end is None else end - time.monotonic()
+                if self._closed or (left is not None and left <= 0):
+                    raise TimeoutError("the exact image is not there yet")
+                self._changed.wait(left)
+            return self.exact
+
+    def _wake(self, moving: bool = False, event: int = 0) -> None:
+        self._revision += 1
+        self._event = event or self._event
+        self._moving, self._moved = moving, time.monotonic()
+        self._changed.notify_all()
+
+    # the thread
+
+    def _work(self) -> None:
+        done = 0
+        while True:
+            with self.lock:
+                while self._revision == done and not self._closed:
+                    self._changed.wait()
+                if self._closed:
+                    return
+                done, event, state, switches = self._revision, self._event, self.state, self.switches
+            try:
+                self._render(state, switches, done, event)
+            except Superseded:
+                self.tell({"kind": "progress", "part": None})
+            except TooLarge as held:
+                self._fail(done, str(held), level="ask" if not held.memory else "error")
+            except NanoBraggError as error:
+                self._fail(done, str(error))
+            except ArithmeticError:
+                self._fail(
+                    done,
+                    "the geometry is degenerate or not finite; look at the cell, the vectors, the angles and the distances",
+                )
+            except MemoryError:
+                self._fail(done, "not enough memory; use a smaller detector or fewer structure factors")
+            except Exception as error:  # the thread goes on: the next value may be one that works
+                self._fail(done, f"{type(error).__name__}: {error}; this is a defect of nanobragg, please report it")
+
+    def _fail(self, number: int, text: str, level: str = "error") -> None:
+        with self.lock:
+            self.trouble, self._ended = text, number
+            self._changed.notify_all()
+        self.tell({"kind": "progress", "part": None})
+        self.tell({"kind": "message", "level": level, "text": text})
+
+    def _render(self, state: State, switches: dict[str, bool], number: int, event: int) -> None:
+        def ended() -> bool:
+            return self._revision != number or self._closed or self._cancelled == number
+
+        def gone() -> bool:  # what is quick is rendered to its end, or there were no picture while values move
+            return self._closed
+
+        experiment = state.experiment if switches["background"] else without_background(state.experiment)
+        plan = self._renderer.plan(experiment)
+        told = False
+        quick = self._renderer.is_quick(plan)
+        if not quick:
+            self._show(self._renderer.coarse(plan, gone), plan, state, number, event)
+            self._until_still(ended)
+            try:
+                self._renderer.check(plan)
+            except TooLarge as held:
+                if held.memory:
+                    raise
+                self._fail(number, str(held), "ask")
+                self._until_insisted(number, ended)
+            told = True
+        report = _Reporter(self.tell) if told else None
+        frame = self._renderer.exact(plan, gone if quick else ended, report)
+        if told:
+            self.tell({"kind": "progress", "part": None})
+        self._show(frame, plan, state, number, event)
+        if self._revision != number or self._moving:
+            return  # what goes with a picture is told of pictures that stay
+        if self.exact is not None:
+            self.settled(self.exact)
+        self.tell({"kind": "doubts", "texts": doubts(plan)})
+
+    def _until_still(self, ended: Callable[[], bool]) -> None:
+        with self.lock:
+            while not ended():
+                left = self._moved + _STILL_SECONDS - time.monotonic()
+                if left <= 0:
+                    return
+                self._changed.wait(left)
+        raise Superseded
+
+    def _until_insisted(self, number: int, ended: Callable[[], bool]) -> None:
+        with self.lock:
+            while self._insisted != number:
+                if ended():
+                    raise Superseded
+                self._changed.wait()
+
+    def _show(self, frame: Shot, plan: Prepared, state: State, number: int, event: int) -> None:
+        layout = self._layout(plan)
+        values, unit = frame.photons, "photons"
+        if frame.exact and (self.switches["spread"] or self.switches["noise"]):
+            values, unit = self._read_out(frame, state.readout)
+        picture = Picture(frame, plan, layout, values, unit, number, event)
+        with self.lock:
+            self.picture = picture
+            if frame.exact:
+                self.exact, self.trouble = picture, ""
+            self._changed.notify_all()
+        self.redraw()
+
+    def _read_out(self, frame: Shot, readout: Readout) -> tuple[Any, str]:
+        own = readout if self.switches["spread"] else _with(readout, "psf", Psf())
+        exposure = expose(frame.experiment, own, photons=frame.photons, seed=1, frame=self.noise_frame)
+        if self.switches["noise"]:
+            return exposure.counts, "counts"
+        return exposure.expected, "expected counts"
+
+    def _layout(self, plan: Prepared) -> Layout:
+        """The layout of a plan; the same object as long as detector and beam stay as they are."""
+        experiment = plan.experiment
+        key = (experiment.detector, experiment.detector_pose, experiment.beam, experiment.quirks)
+        found = self._layouts.get(key)
+        if found is None:
+            self._layouts = {key: (found := Layout(plan))}
+        return found
+
+
+class _Reporter:
+    """Progress, told a few times a second."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell, self._last = tell, time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._last > 0.15:
+            self._last = now
+            self._tell({"kind": "progress", "part": done / max(total, 1)})
+
+
+def _with(readout: Readout, path: str, value: Any) -> Readout:
+    """The readout with a value at a path of at most two names."""
+    if not path:
+        return value if isinstance(value, Readout) else Readout()
+    name, _, rest = path.partition(".")
+    if name not in readout.__dataclass_fields__:
+        raise ConfigError(f"readout.{path}", value, "no such field")
+    if not rest:
+        return readout.with_value(name, value)
+    part = getattr(readout, name)
+    if rest not in getattr(part, "__dataclass_fields__", {}):
+        raise ConfigError(f"readout.{path}", value, "no such field")
+    return readout.with_value(name, part.with_value(rest, value))
