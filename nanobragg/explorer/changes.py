@@ -15,7 +15,7 @@ from nanobragg.config.fields import Config
 from nanobragg.derivation.orientations import uniform_rotation
 from nanobragg.errors import ConfigError
 from nanobragg.io.geometry.axes import rotation
-from nanobragg.refinement.crystals import angles_of
+from nanobragg.refinement.variables.crystals import angles_of
 
 Array = NDArray[np.float64]
 

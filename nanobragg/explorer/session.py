@@ -15,9 +15,9 @@ from nanobragg.errors import ConfigError, NanoBraggError
 from nanobragg.explorer.changes import made, turned
 from nanobragg.explorer.drawing.layout import Layout
 from nanobragg.explorer.rendering import (
-    Shot,
     Prepared,
     Renderer,
+    Shot,
     Superseded,
     TooLarge,
     doubts,

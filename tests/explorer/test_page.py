@@ -78,7 +78,9 @@ def test_typed_values_change_the_picture_as_the_engine_says(
 def test_the_picture_on_the_screen_is_that_image(browser: Browser, explorer: nb.Explorer) -> None:
     """Of every pixel of the tile the shade follows from the photons, on the logarithmic scale that the page shows."""
     browser.until("NB.tiles[0].columns === 300")  # magnified: every pixel is sent
-    found = browser.run("(() => { const t = NB.tiles[0]; return [t.rows, t.columns, t.low, t.high, Array.from(t.shades)]; })()")
+    found = browser.run(
+        "(() => { const t = NB.tiles[0]; return [t.rows, t.columns, t.low, t.high, Array.from(t.shades)]; })()"
+    )
     rows, columns, low, high, shades = found
     image = explorer.image(60)
     assert (rows, columns) == image.shape
@@ -97,7 +99,9 @@ def test_dragging_turns_the_crystal(browser: Browser, explorer: nb.Explorer) -> 
     turn = matrix(after) @ matrix(before).T
     angle = np.degrees(np.arccos((np.trace(turn) - 1) / 2))
     assert angle == pytest.approx(5.0, abs=1e-4)  # angles are kept to 1e-6 degrees
-    assert turn @ (1, 0, 0) == pytest.approx((np.cos(np.radians(5)), 0, np.sin(np.radians(5))), abs=1e-6)  # beam x, fast z
+    assert turn @ (1, 0, 0) == pytest.approx(
+        (np.cos(np.radians(5)), 0, np.sin(np.radians(5))), abs=1e-6
+    )  # beam x, fast z
     assert same(explorer)
     browser.run("NB.id('undo').click()")
     browser.until("NB.values['crystal.misset_deg'].value[0] === 10")

@@ -138,7 +138,9 @@ class Desk:
             self.tell(self.state())
 
     def _do_view(self, page: Page, message: dict[str, Any]) -> None:
-        known: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in message["view"].items()}
+        known: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in message["view"].items()
+        }
         page.screen.view = replace(page.screen.view, **known)
         self.screens.redraw(page.screen)
 
