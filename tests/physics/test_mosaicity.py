@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 import nanobragg as nb
+from nanobragg.derivation.crystals.draws import stretches, turns
 from nanobragg.derivation.crystals.mosaic import domains
+from nanobragg.derivation.crystals.relaxed import relaxed
 from nanobragg.derivation.derive import derivation, derive
 from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.vectors import FLOAT_OPS
@@ -17,6 +21,7 @@ from nanobragg.errors import ConfigError
 from nanobragg.inspection.convergence import mean_rotation_deg, relative_error
 
 pytestmark = pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning")
+DIGEST = "7c0046ca4b1a87d3e9145133db854ac509e983cd758882b37298b25ef705be51"
 PER_AXIS = {"gaussian": 1.0, "ball": math.sqrt(0.2), "cap": 0.49638, "diffbragg": 0.57735}
 """Standard deviation about an axis over the spread: ball sqrt(1/5), cap sqrt(B(5/3, 1/2)/6), half-normal sqrt(1/3)."""
 
@@ -169,10 +174,9 @@ def test_strain_makes_cells_unlike():
     assert edges[:, 0].std() == pytest.approx(0.01, rel=5 / math.sqrt(2 * 4000))
 
 
-def test_draws_do_not_depend_on_the_spread_and_begin_alike():
+def test_draws_do_not_depend_on_the_spread():
     small, large = (vectors(experiment(model="gaussian", spread_deg=s, n_domains=20)) for s in (0.1, 0.3))
     assert large == pytest.approx(3 * small, abs=1e-12)
-    assert vectors(experiment(model="gaussian", spread_deg=0.1, n_domains=40))[:20] == pytest.approx(small, abs=1e-13)
     assert not np.allclose(vectors(experiment(model="gaussian", spread_deg=0.1, n_domains=20, seed=1)), small)
 
 
@@ -188,22 +192,48 @@ def spots(model, n, spread, seed, *, size):
     ))  # fmt: skip
 
 
-@pytest.mark.parametrize(("ratio", "nearer"), [(0.3, 1.3), (0.6, 2.0), (1.0, 2.8)])
-def test_fifty_domains_are_nearer_to_very_many(ratio, nearer):
+@pytest.mark.parametrize(("ratio", "nearer", "totals"), [(0.3, 1.3, 2.5), (0.6, 2.0, 4.0), (1.0, 2.8, 4.0)])
+def test_fifty_domains_are_nearer_to_very_many(ratio, nearer, totals):
     """Relative L2 against 2000 domains, the root of the mean square over 16 seeds, of the old draws over the new ones of the same
-    width about an axis, for block widths of 0.3, 0.6 and 1 mosaic widths; the bounds are those of the specification.
+    width about an axis, for block widths of 0.3, 0.6 and 1 mosaic widths; the same for the totals of the spots, which on a
+    still depend on one rotation alone.
 
-    Measured: 1.44, 2.43, 3.30. Of the totals of the spots, which on a still depend on one rotation alone: 1.5, 2.5, 3.8.
+    Measured: images 2.2, 7.1, 13, totals 2.9, 10.5, 16. For a ratio of 0.3 no 50 points are nearer in their totals than by 3.2,
+    the best that a descent for this width alone finds.
     """
     width = math.radians(0.06)
     size = round(0.3969 / (ratio * width * 0.55 * 60))
-    off = {}
+    off, off_totals = {}, {}
     for model in ("cap", "gaussian"):
         spread = math.degrees(width) / PER_AXIS[model]
         converged = spots(model, 2000, spread, 999, size=size)
+        places, n = ndimage.label(converged > 1e-4 * converged.max())
         found = [spots(model, 50, spread, seed, size=size) - converged for seed in range(1, 17)]
         off[model] = math.sqrt(np.mean([(one**2).sum() for one in found]) / (converged**2).sum())
+        sums = [ndimage.sum(one, places, range(1, n + 1)) for one in (converged, *found)]
+        off_totals[model] = math.sqrt(np.mean([(one**2).sum() for one in sums[1:]]) / (sums[0] ** 2).sum())
     assert off["cap"] > nearer * off["gaussian"]
+    assert off_totals["cap"] > totals * off_totals["gaussian"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 50, 51, 401])
+def test_stretches_have_no_mean_and_unit_variance_beside_any_rotations(n):
+    drawn, turned = stretches(n, 5), turns("gaussian", n, 5)
+    assert drawn.shape == (n,) and turned.shape == (n, 3)
+    if n > 1:
+        assert abs(drawn.sum()) < 1e-13 * n and (drawn**2).mean() == pytest.approx(1, abs=1e-13)
+        assert np.abs(turned.sum(0)).max() < 1e-13 * n
+    if n // 2 % 2 == 0 and n > 1:
+        assert np.abs(drawn @ turned).max() < 1e-12 * n
+
+
+def test_moved_draws_are_the_same_on_every_machine():
+    """To the last digit: additions, multiplications, divisions and roots alone, in a fixed order, from points on a grid."""
+    drawn = turns("gaussian", 50, 1)
+    half = np.rint(drawn[::2] * 2**20) / 2**20
+    assert hashlib.sha256(relaxed(half, 50).astype("<f8").tobytes()).hexdigest() == DIGEST
+    off = drawn.std(0)
+    assert off == pytest.approx([0.97] * 3, abs=0.03)  # what makes the totals best, not the variance alone
 
 
 def test_midpoints_of_a_rotation_are_nearer_than_jittered_steps():

@@ -16,12 +16,11 @@ from nanobragg.arrays import detached, is_tensor
 from nanobragg.config import Experiment, Mosaic
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.cell import Cell
-from nanobragg.derivation.crystals.draws import kronecker, normal, opposed, turns
+from nanobragg.derivation.crystals.draws import normal, opposed, stretches, turns
 from nanobragg.derivation.orientations import draws, legacy_streams, rotation_matrices
 from nanobragg.derivation.rng import checked_seed
 from nanobragg.derivation.vectors import Ops, Vec, cross, radians, unit
 from nanobragg.lazy import dataclass
-from nanobragg.streams import Purpose
 
 DIFFBRAGG_SEED = 8675309
 """of the order of the angles in that program"""
@@ -187,8 +186,7 @@ def rotations_by(turn: Vec, ops: Ops) -> list[Any]:
 def _stretches(mosaic: Mosaic, n: int, ops: Ops) -> Any | None:
     if not is_tensor(mosaic.strain) and mosaic.strain == 0:
         return None
-    drawn = opposed(n, normal(kronecker(n // 2, 1, mosaic.seed, Purpose.STRAIN)[:, 0]))
-    return 1 + ops.lift(mosaic.strain) * ops.lift(drawn)
+    return 1 + ops.lift(mosaic.strain) * ops.lift(stretches(n, mosaic.seed))
 
 
 def _weights(mosaic: Mosaic) -> NDArray[np.float64] | None:
