@@ -1,4 +1,5 @@
 from nanobragg import config as config
+from nanobragg import data as data
 from nanobragg import errors as errors
 from nanobragg import io as io
 from nanobragg import torch_backend as torch_backend

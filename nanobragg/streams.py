@@ -41,6 +41,7 @@ class Purpose(IntEnum):
     HIT = 20
     MOSAIC = 21
     STRAIN = 22
+    VARIED = 23
 
 
 def checked_seed(path: str, seed: Any) -> int:

@@ -113,6 +113,11 @@ class CEngine(Engine):
         self._kernel = select_kernel(options.kernel, options.precision)
         self._dtype = None if options.dtype is None else _floating(options.dtype)
 
+    @property
+    def kernel_name(self) -> str:
+        """See `Engine.kernel_name`."""
+        return self._kernel
+
     def kernel(self, scene: Scene) -> str:
         """See `Engine.kernel`."""
         if self._kernel == "scalar":

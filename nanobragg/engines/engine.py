@@ -103,6 +103,11 @@ class Engine(ABC):
         """Why the engine cannot render the scene, before it starts; None: it can."""
         return None
 
+    @property
+    def kernel_name(self) -> str:
+        """The kernel that the options choose, for scenes that it covers."""
+        return self.options.kernel
+
     @abstractmethod
     def kernel(self, scene: Scene) -> str:
         """What renders the scene, why it is not what was asked for, and what it leaves to another kernel."""

@@ -8,7 +8,8 @@ from typing import Any
 from nanobragg.errors import BackendUnavailableError
 
 _EXTRA = {"gemmi": "io", "h5py": "io", "hdf5plugin": "io", "fabio": "io", "matplotlib": "plot",
-          "pandas": "tables", "pyarrow": "tables", "tornado": "explore"}  # fmt: skip
+          "pandas": "tables", "pyarrow": "data", "torch": "torch", "distributed": "cluster", "mpi4py": "cluster",
+          "tornado": "explore"}  # fmt: skip
 """The extra of the package that brings each library."""
 
 

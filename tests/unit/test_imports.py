@@ -31,7 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("engines torch_backend", "exchange"),
     ("api scan exposure inspection",),
     ("prediction",),
-    ("refinement", "datasets"),
+    ("refinement", "datasets data"),
     ("explorer",),
     ("cli __main__",),
     ("",),
@@ -44,6 +44,7 @@ NAMED = {
     ("nanobragg.exchange.doors", "nanobragg.io"),  # who supplies which room with names, see `nanobragg.lazy.supply`
     ("nanobragg.exchange.doors", "nanobragg.exchange"),
     ("nanobragg.engines", "nanobragg.torch_backend"),  # belongs to the room, see `nanobragg.lazy.attach`
+    ("nanobragg.data", "nanobragg.datasets"),  # likewise
     ("nanobragg", "nanobragg._core"),  # asked for, whether it is there
 }
 """Modules that are named in strings."""

@@ -31,6 +31,7 @@ SUBCOMMANDS = {
     "index": "the orientation of a crystal of known cell from an image, without a start; several lattices",
     "refine": "orientation, cell, mosaicity, scale, geometry from the pixels of an image, with errors",
     "explore": "an interactive page in the browser: turn the crystal, move every value, compare, refine",
+    "dataset": "images by the thousand from one recipe, with their truth, on any number of workers",
     "completion": "a script with which bash or zsh complete words, flags and options",
     "noisify": "the companion noisify with its own flags: noise and point spread on a float image",
     "nonbragg": "the companion nonBragg with its own flags: scattering of water and other amorphous bodies",

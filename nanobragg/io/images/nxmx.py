@@ -71,45 +71,72 @@ def save_nxmx(
         When the file cannot be written; nothing is left behind.
     """
     h5py = needed("h5py", "writing NXmx")
-    if compression not in COMPRESSIONS:
-        raise ConfigError("compression", compression, f"must be one of {', '.join(map(repr, COMPRESSIONS))}")
+    filters(compression)
     stills = [] if isinstance(geometry, Geometry) else _together([one.along_beam() for one in geometry])
     geometry = stills[0] if stills else geometry.along_beam()  # type: ignore[union-attr]
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        entry = _group(file, "entry", "NXentry")
-        file.attrs["default"] = "entry"
         each = iter(_each(images, len(geometry.panels)))
         first = next(each, None)
         several = () if first is None else itertools.chain([first], each)
         largest = largest_count(first) if saturation is None else saturation
-        count = _write_data(entry, stack(several, geometry), geometry, compression)
+        count = _write_data(entry_of(file), stack(several, geometry), compression)
         if stills and count != len(stills):
             raise ConfigError("images", count, f"must be {len(stills)}, one for each of the experiments")
         if count > 1 and not geometry.osc and not stills:
             raise ConfigError("goniometer.osc_deg", geometry.osc, f"must be > 0 for {count} images",
                               "it is the width of one image")  # fmt: skip
-        _write_entry(entry, geometry, count)
-        _write_beam(_group(entry["instrument"], "beam", "NXbeam"), stills or [geometry])
-        _write_detector(_group(entry["instrument"], "detector", "NXdetector"), geometry, largest)
-        still = dataclasses.replace(geometry, phi_start=0.0) if stills else geometry
-        _write_sample(_group(entry, "sample", "NXsample"), still, count)
-        own = _group(entry, "nanobragg", "NXcollection")
-        if text is not None:
-            own["provenance"] = text
-        if geometry.space_group is not None:
-            own["space_group_hall"] = geometry.space_group
         if geometry.others:
             warnings.warn(f"{path}: holds the axes of the first of {len(geometry.lattices)} crystals; the record has all of them",
                           NanoBraggWarning, stacklevel=3)  # fmt: skip
-        if geometry.a_star is not None:
-            axes = [one.axes @ FROM_NEXUS for one in stills or [geometry]]
-            own["real_space_vectors"] = np.array(axes) if stills else axes[0]
-            own["real_space_vectors"].attrs["units"] = "angstrom"
-        if stills:  # the goniometer of a series of stills stands still for other readers
-            _value(own, "spindle_angle", [one.phi_start or 0.0 for one in stills], "degrees")
-        own["panel_names"] = [panel.name for panel in geometry.panels]
-        _value(own, "attenuation", [panel.mu_per_mm for panel in geometry.panels], "1/mm")
+        describe(file, stills or geometry, count, saturation=largest, text=text)
     return count
+
+
+def entry_of(file: Any) -> Any:
+    """The entry of a new file, which becomes its default."""
+    file.attrs["default"] = "entry"
+    return _group(file, "entry", "NXentry")
+
+
+def describe(
+    file: Any, geometry: Geometry | Sequence[Geometry], count: int, *, saturation: int, text: str | None = None,
+    started: datetime.datetime | None = None,
+) -> None:  # fmt: skip
+    """Write everything but the images into a file that `entry_of` has begun.
+
+    Parameters
+    ----------
+    file : h5py.File
+    geometry : Geometry, or sequence of Geometry
+        As for `save_nxmx`, along the beam.
+    count : int
+        How many images there are.
+    saturation, text
+        As for `save_nxmx`.
+    started : datetime, optional
+        Time of the first image; None: now.
+    """
+    entry = file["entry"]
+    stills = [] if isinstance(geometry, Geometry) else list(geometry)
+    first = geometry if isinstance(geometry, Geometry) else stills[0]
+    _write_entry(entry, first, count, started or datetime.datetime.now(datetime.UTC))
+    _write_beam(_group(entry["instrument"], "beam", "NXbeam"), stills or [first])
+    _write_detector(_group(entry["instrument"], "detector", "NXdetector"), first, saturation)
+    still = dataclasses.replace(first, phi_start=0.0) if stills else first
+    _write_sample(_group(entry, "sample", "NXsample"), still, count)
+    own = _group(entry, "nanobragg", "NXcollection")
+    if text is not None:
+        own["provenance"] = text
+    if first.space_group is not None:
+        own["space_group_hall"] = first.space_group
+    if first.a_star is not None:
+        axes = [one.axes @ FROM_NEXUS for one in stills or [first]]
+        own["real_space_vectors"] = np.array(axes) if stills else axes[0]
+        own["real_space_vectors"].attrs["units"] = "angstrom"
+    if stills:  # the goniometer of a series of stills stands still for other readers
+        _value(own, "spindle_angle", [one.phi_start or 0.0 for one in stills], "degrees")
+    own["panel_names"] = [panel.name for panel in first.panels]
+    _value(own, "attenuation", [panel.mu_per_mm for panel in first.panels], "1/mm")
 
 
 def _together(stills: list[Geometry]) -> list[Geometry]:
@@ -194,16 +221,34 @@ def _each(images: Any, n_panels: int) -> Iterable[Any]:
     return images
 
 
-def _write_data(entry: Any, frames: Iterator[NDArray[Any]], geometry: Geometry, compression: str) -> int:
+def filters(compression: str) -> dict[str, Any]:
+    """Options of h5py for images that are packed so.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown name.
+    """
+    if compression not in COMPRESSIONS:
+        raise ConfigError("compression", compression, f"must be one of {', '.join(map(repr, COMPRESSIONS))}")
+    if compression == "bitshuffle-lz4":
+        return dict(needed("hdf5plugin", "compression='bitshuffle-lz4'").Bitshuffle())
+    return {} if compression == "none" else {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+
+
+def data_group(entry: Any) -> Any:
+    """The group of the images."""
+    return _group(entry, "data", "NXdata", signal="data")
+
+
+def _write_data(entry: Any, frames: Iterator[NDArray[Any]], compression: str) -> int:
     first = next(frames, None)
     if first is None:
         raise ConfigError("images", "none", "must hold at least one image")
-    filters: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-    if compression == "bitshuffle-lz4":
-        filters = dict(needed("hdf5plugin", "compression='bitshuffle-lz4'").Bitshuffle())
-    data = _group(entry, "data", "NXdata", signal="data")
-    dataset = data.create_dataset("data", shape=(1, *first.shape), maxshape=(None, *first.shape), dtype=first.dtype,
-                                  chunks=(1, *first.shape), **({} if compression == "none" else filters))  # fmt: skip
+    dataset = data_group(entry).create_dataset(
+        "data", shape=(1, *first.shape), maxshape=(None, *first.shape), dtype=first.dtype, chunks=(1, *first.shape),
+        **filters(compression),
+    )  # fmt: skip
     dataset[0] = first
     count = 1
     for frame in frames:
@@ -213,8 +258,7 @@ def _write_data(entry: Any, frames: Iterator[NDArray[Any]], geometry: Geometry, 
     return count
 
 
-def _write_entry(entry: Any, geometry: Geometry, count: int) -> None:
-    now = datetime.datetime.now(datetime.UTC)
+def _write_entry(entry: Any, geometry: Geometry, count: int, now: datetime.datetime) -> None:
     entry.attrs["default"] = "data"
     entry["definition"] = "NXmx"
     entry["title"] = "simulated by nanobragg"
@@ -308,7 +352,7 @@ def _write_sample(sample: Any, geometry: Geometry, count: int) -> None:
 
 
 def _group(parent: Any, name: str, kind: str, **attributes: Any) -> Any:
-    group = parent.create_group(name)
+    group = parent.require_group(name)
     group.attrs["NX_class"] = kind
     group.attrs.update(attributes)
     return group

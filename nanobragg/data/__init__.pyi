@@ -1,0 +1,9 @@
+from nanobragg.datasets.execution.generate import Outcome as Outcome
+from nanobragg.datasets.execution.generate import generate as generate
+from nanobragg.datasets.frame import FrameData as FrameData
+from nanobragg.datasets.frame import frame as frame
+from nanobragg.datasets.reading.dataset import Dataset as Dataset
+from nanobragg.datasets.reading.dataset import StoredFrame as StoredFrame
+from nanobragg.datasets.recipe.files import read_recipe as read_recipe
+from nanobragg.datasets.recipe.recipe import Recipe as Recipe
+from nanobragg.datasets.recipe.settings import DatasetSettings as DatasetSettings

@@ -1,0 +1,1 @@
+"""What varies: distributions by path, and the experiment of a frame. Frame k depends on (seed, k) alone."""

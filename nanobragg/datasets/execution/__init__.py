@@ -1,0 +1,1 @@
+"""Who makes the shards: processes of this machine, or any other executor."""

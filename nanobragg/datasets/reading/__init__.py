@@ -1,0 +1,1 @@
+"""Data sets as they are used: frames and truth by name, for torch, checked."""

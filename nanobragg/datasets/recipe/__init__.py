@@ -1,0 +1,1 @@
+"""What a data set shall hold: the recipe, its file, its plain data."""
