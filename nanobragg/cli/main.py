@@ -96,7 +96,7 @@ _WORDS = {
     "index": ("nanobragg.cli.words.index", "run_index"),
     "refine": ("nanobragg.cli.words.refine", "run_refine"),
     "explore": ("nanobragg.cli.words.explore", "run_explore"),
-    "dataset": ("nanobragg.cli.words.dataset", "run_dataset"),
+    "dataset": ("nanobragg.cli.words.datasets.word", "run_dataset"),
     "completion": ("nanobragg.cli.completion", "run_completion"),
     "noisify": ("nanobragg.cli.companions.noisify", "run_noisify"),
     "nonbragg": ("nanobragg.cli.companions.nonbragg", "run_nonbragg"),

@@ -17,7 +17,7 @@ from typing import Any
 from nanobragg.datasets.execution import pools
 from nanobragg.datasets.execution.estimate import Expected, check_disk, expected, shares
 from nanobragg.datasets.execution.worker import Report, Task, beat_file, pinned_here
-from nanobragg.datasets.output.layout import Layout, Span, spans_of
+from nanobragg.datasets.output.layout import Folder, Span, spans_of
 from nanobragg.datasets.output.master import write_masters
 from nanobragg.datasets.recipe.recipe import Recipe
 from nanobragg.engines.engine import Progress, at_least_one
@@ -105,7 +105,7 @@ def generate(
     """
     say = (lambda line: None) if say is None else say
     begin = time.perf_counter()
-    layout, every = Layout(Path(folder)), spans_of(recipe)
+    layout, every = Folder(Path(folder)), spans_of(recipe)
     chosen = _part(every, part)
     before = (layout.folder / "dataset.json").exists()
     layout.begin(recipe, pinned_here(recipe))
@@ -144,7 +144,7 @@ def _part(every: Sequence[Span], part: tuple[int, int] | None) -> list[Span]:
     return list(every[i - 1 :: n])
 
 
-def _missing(layout: Layout, chosen: list[Span], resume: bool, before: bool, say: Callable[[str], Any]) -> list[Span]:
+def _missing(layout: Folder, chosen: list[Span], resume: bool, before: bool, say: Callable[[str], Any]) -> list[Span]:
     """The shards that are to be made."""
     there = [span for span in chosen if layout.record(span.number) is not None]
     if before and there and not resume:
@@ -166,7 +166,7 @@ def _missing(layout: Layout, chosen: list[Span], resume: bool, before: bool, say
     return found
 
 
-def _ended(layout: Layout, reports: list[Report], failed: dict[int, str], deaths: int, begin: float) -> Outcome:
+def _ended(layout: Folder, reports: list[Report], failed: dict[int, str], deaths: int, begin: float) -> Outcome:
     complete = all(layout.record(span.number) is not None for span in spans_of(layout.recipe))
     if complete:
         write_masters(layout)
@@ -191,7 +191,7 @@ class _Run:
 
     def __init__(
         self,
-        layout: Layout,
+        layout: Folder,
         pool: Any,
         tasks: list[Task],
         sizes: dict[int, int],

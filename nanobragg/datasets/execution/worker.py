@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nanobragg.config.serialize import MODEL_VERSION
-from nanobragg.datasets.output.layout import Layout, spans_of
+from nanobragg.datasets.output.layout import Folder, spans_of
 from nanobragg.datasets.output.shard import Made, write_shard
 from nanobragg.datasets.recipe.recipe import Recipe
 from nanobragg.engines.choice import engine
@@ -80,9 +80,9 @@ def ready(pinned: dict[str, Any]) -> str:
 
 
 @lru_cache(maxsize=2)
-def _opened(folder: str, digest: str) -> tuple[Layout, Recipe]:
+def _opened(folder: str, digest: str) -> tuple[Folder, Recipe]:
     """A data set and its recipe, kept for the next shard."""
-    layout = Layout(Path(folder))
+    layout = Folder(Path(folder))
     return layout, layout.recipe
 
 
@@ -125,7 +125,7 @@ def work(task: Task) -> Report:
     begin_time = time.perf_counter()
     check_pinned(task.pinned)
     folder = Path(task.folder)
-    digest = Layout(folder).description["digest"]
+    digest = Folder(folder).description["digest"]
     layout, recipe = _opened(task.folder, digest)
     note, last = beat_file(folder, task.number), [0.0]
 

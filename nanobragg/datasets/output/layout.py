@@ -57,7 +57,7 @@ def spans_of(recipe: Recipe) -> list[Span]:
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class Folder:
     """The folder of a data set."""
 
     folder: Path

@@ -10,7 +10,7 @@ import numpy as np
 
 from nanobragg.datasets.draws.plan import drawn
 from nanobragg.datasets.output import columns as truth
-from nanobragg.datasets.output.layout import Layout, Span
+from nanobragg.datasets.output.layout import Folder, Span
 from nanobragg.datasets.output.shard import IMAGES, PEAKS, STARTED, TRUTH, geometries
 from nanobragg.datasets.recipe.recipe import Recipe
 from nanobragg.io.atomic import replacing
@@ -21,7 +21,7 @@ _DATA = "/entry/data/data"
 _WAVELENGTH, _OF_FRAMES = "/entry/instrument/beam/incident_wavelength", f"{TRUTH}/frames/wavelength_angstrom"
 
 
-def write_masters(layout: Layout) -> list[Path]:
+def write_masters(layout: Folder) -> list[Path]:
     """Write them for a data set that is complete; images that have a file each need none.
 
     Returns
@@ -43,7 +43,7 @@ def write_masters(layout: Layout) -> list[Path]:
     return found
 
 
-def _master(layout: Layout, recipe: Recipe, path: Path, parts: list[Span]) -> Path:
+def _master(layout: Folder, recipe: Recipe, path: Path, parts: list[Span]) -> Path:
     h5py = needed("h5py", "writing a master file")
     draws = [drawn(recipe, parts[0].first)]
     (geometry,) = geometries(recipe, draws, [truth.orientation_matrices(draws[0])])
@@ -96,7 +96,7 @@ def _virtual(
     made.attrs.update(dict(like.attrs))
 
 
-def _peaks(h5py: Any, file: Any, layout: Layout, names: list[str], parts: list[Span]) -> None:
+def _peaks(h5py: Any, file: Any, layout: Folder, names: list[str], parts: list[Span]) -> None:
     """The peak lists, whose width differs from shard to shard."""
     widths, names_of = [], ("peakXPosRaw", "peakYPosRaw", "peakTotalIntensity")
     for part in parts:

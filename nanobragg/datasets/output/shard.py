@@ -17,7 +17,7 @@ from nanobragg.config import Experiment
 from nanobragg.datasets.draws.plan import Drawn, drawn
 from nanobragg.datasets.frame import FrameData, Stopwatch, as_panels, frame
 from nanobragg.datasets.output import columns as truth
-from nanobragg.datasets.output.layout import Layout, Span, checksum_of
+from nanobragg.datasets.output.layout import Folder, Span, checksum_of
 from nanobragg.datasets.recipe.recipe import FORMAT, Recipe
 from nanobragg.datasets.recipe.settings import SUFFIXES
 from nanobragg.derivation.placement import convention_in_force
@@ -54,7 +54,7 @@ class Made:
 
 
 def write_shard(
-    layout: Layout,
+    layout: Folder,
     recipe: Recipe,
     span: Span,
     *,
@@ -67,7 +67,7 @@ def write_shard(
 
     Parameters
     ----------
-    layout : Layout
+    layout : Folder
     recipe : Recipe
     span : Span
     n_threads : int, optional
@@ -144,7 +144,7 @@ def _synchronized(path: Path) -> None:
 class _Writer:
     """The HDF5 file of a shard while it is filled."""
 
-    def __init__(self, layout: Layout, recipe: Recipe, span: Span, draws: Sequence[Drawn], file: Any) -> None:
+    def __init__(self, layout: Folder, recipe: Recipe, span: Span, draws: Sequence[Drawn], file: Any) -> None:
         self.layout, self.recipe, self.span, self.draws, self.file = layout, recipe, span, draws, file
         self.most = truth.most_lattices(recipe)
         self.matrices = [truth.orientation_matrices(one) for one in draws]

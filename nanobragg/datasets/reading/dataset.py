@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nanobragg.config import Experiment
 from nanobragg.datasets.draws.plan import as_seen, drawn
 from nanobragg.datasets.output import columns as columns_of
-from nanobragg.datasets.output.layout import Layout, Span
+from nanobragg.datasets.output.layout import Folder, Span
 from nanobragg.datasets.output.shard import IMAGES, OWN, TRUTH, image_name
 from nanobragg.datasets.recipe.recipe import Recipe
 from nanobragg.datasets.recipe.settings import SUFFIXES
@@ -66,7 +66,7 @@ class Dataset:
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
-        self.layout = Layout(self.path)
+        self.layout = Folder(self.path)
         assert self.layout.description
         self._files: dict[int, Any] = {}
         self._owner = os.getpid()

@@ -1,0 +1,1 @@
+"""`nanoBragg dataset` and what it shows."""
