@@ -35,6 +35,7 @@ static void make_scene(int domains, int oversample, int with_table) {
         s.pixels[i] = SIDE * (SIDE / 2 + 40) + i;
     c->pixels = s.pixels, c->n_pixels = SIDE * ROWS;
     c->incident = INCIDENT, c->wavelength = &WAVELENGTH, c->weight = &WEIGHT, c->n_sources = 1;
+    c->n_tables = 1;
     c->polarized = 1, c->polarization_axis[2] = 1.0;
     c->r_e_sqr = 7.94079248018965e-30, c->fluence = 1e29;
     for (int d = 0; d < domains; d++) {

@@ -13,6 +13,7 @@
 #include "geometry_slopes.h"
 #include "gradient.h"
 #include "slopes.h"
+#include "tables.h"
 #include "vector.h"
 
 #include <stddef.h>
@@ -91,7 +92,12 @@ static void pull_pass(const nb_scene *scene, const nb_point *point, int64_t sour
     }
     double without = point->capture * polarization * point->solid_angle, factor = weight * without;
     double q = cotangent * sums->scale, sum = 0.0;
-    if (!skip) sum = orientations(scene, scattering, q * factor, by_scattering, g);
+    if (!skip) {
+        nb_scene view;
+        nb_gradient of_table = *g;
+        if (g->f_table != NULL) of_table.f_table = g->f_table + nb_first_entry(scene, source);
+        sum = orientations(nb_seen_by(scene, source, &view), scattering, q * factor, by_scattering, &of_table);
+    }
     sums->intensity += cotangent * factor * (sum + scene->background * sums->share);
     sums->background += cotangent * factor * sums->share;
 

@@ -81,7 +81,8 @@ typedef enum {
  *   F(kind, name, length, shape)
  *
  * kind    INTEGER, SMALL, FLAG, BITS: one number; NUMBER: `length` doubles in place; INTEGERS: the same of integers;
- *         ARRAY, OPTIONAL: pointer to doubles, OPTIONAL may be NULL; INDICES: pointer to integers;
+ *         ARRAY, OPTIONAL: pointer to doubles, OPTIONAL may be NULL; INDICES, CHOICES: pointer to integers, CHOICES may
+ *         be NULL;
  *         COUNT: lengths of the arrays that bear its name in their shape
  * shape   of the array that the field is made from, extents apart; "" for a scalar
  *
@@ -131,8 +132,10 @@ typedef enum {
     F(NUMBER, block_matrix, 9, "3 3") /* in place of n_cells */                                                        \
     F(SMALL, shape, 1, "")            /* nb_shape */                                                                   \
     F(NUMBER, fudge, 1, "")                                                                                            \
-    F(COUNT, n_hkl, 3, "")                                                                                             \
-    F(OPTIONAL, f_table, 1, "n_hkl") /* [electrons] */                                                                 \
+    F(INTEGER, n_tables, 1, "")                                                                                        \
+    F(CHOICES, source_table, 1, "n_sources") /* which table the structure factors of a source are in */                \
+    F(COUNT, n_hkl, 3, "")                   /* the tables stand one behind the other along h */                       \
+    F(OPTIONAL, f_table, 1, "n_hkl")         /* [electrons] */                                                         \
     F(INTEGERS, hkl_min, 3, "3")                                                                                       \
     F(NUMBER, default_F, 1, "")                                                                                        \
     F(FLAG, tricubic, 1, "")                                                                                           \
@@ -156,6 +159,7 @@ typedef enum {
 #define NB_TYPE_ARRAY const double *
 #define NB_TYPE_OPTIONAL const double *
 #define NB_TYPE_INDICES const int64_t *
+#define NB_TYPE_CHOICES const int64_t *
 #define NB_TYPE_COUNT int64_t
 #define NB_EXTENT_1(name) name
 #define NB_EXTENT_2(name) name[2]
@@ -179,6 +183,7 @@ typedef enum {
     NB_FIELD_ARRAY,
     NB_FIELD_OPTIONAL,
     NB_FIELD_INDICES,
+    NB_FIELD_CHOICES,
     NB_FIELD_COUNT
 } nb_field_kind;
 

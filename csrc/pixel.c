@@ -8,6 +8,7 @@
 #include "pass.h"
 #include "polarization.h"
 #include "structure_factor.h"
+#include "tables.h"
 #include "vector.h"
 
 #include <stddef.h>
@@ -130,6 +131,8 @@ NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int 
     const int weigh_background = background_apart && scene->background != 0.0;
     double background_weight = 0.0; /* sum over layers and sub-pixels */
     double place[3], direction[3], airpath;
+    nb_scene view;
+    const nb_scene *seen = nb_seen_by(scene, 0, &view);
     int any_pass = 0;
     int64_t pass = 0;
 
@@ -189,10 +192,12 @@ NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int 
                     if (capture_inside) g = g * state.capture;
                     if (polar_inside) g = g * state.polarization;
                     if (omega_inside) g = g * state.solid_angle;
+                    if (seen != scene && scene->f_table != NULL)
+                        view.f_table = scene->f_table + nb_first_entry(scene, source);
                     if (scene->domain_weight == NULL)
-                        orientations(scene, position, pass, scattering, g, NULL, recorder, &state);
+                        orientations(seen, position, pass, scattering, g, NULL, recorder, &state);
                     else
-                        orientations(scene, position, pass, scattering, g, scene->domain_weight, recorder, &state);
+                        orientations(seen, position, pass, scattering, g, scene->domain_weight, recorder, &state);
                 }
                 state.index[SOURCE] = -1;
                 if (weigh_background) {

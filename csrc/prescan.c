@@ -4,6 +4,7 @@
 #include "lattice.h"
 #include "pass.h"
 #include "structure_factor.h"
+#include "tables.h"
 
 #include <stddef.h>
 
@@ -39,6 +40,8 @@ NB_WARN_UNUSED int nb_prescan(const nb_scene *scene, int64_t pixel_begin, int64_
     if (scene == NULL || result == NULL) return NB_ERR_NULL_ARGUMENT;
     if (pixel_begin < 0 || pixel_end < pixel_begin || pixel_end > scene->n_pixels) return NB_ERR_PIXEL_RANGE;
     if (pass_begin < 0) return NB_ERR_PIXEL_RANGE;
+    nb_scene view; /* all tables have the same box */
+    const nb_scene *seen = nb_seen_by(scene, 0, &view);
     for (int64_t position = pixel_begin; position < pixel_end; position++) {
         for (int64_t pass = pass_begin; pass < pass_end; pass++) {
             const int wants_pass = result->first_pass[0] < 0;
@@ -57,7 +60,7 @@ NB_WARN_UNUSED int nb_prescan(const nb_scene *scene, int64_t pixel_begin, int64_
             if (!wants_lookup) continue;
             const int first = scene->orientations_first_pass != NULL && position == result->first_pass[0] &&
                               pass == result->first_pass[1];
-            const int64_t term = first_lookup_outside(scene, first, scattering, result->hkl);
+            const int64_t term = first_lookup_outside(seen, first, scattering, result->hkl);
             if (term >= 0) result->off[0] = position, result->off[1] = pass * scene->n_phi * scene->n_domains + term;
         }
     }

@@ -30,7 +30,8 @@ typedef struct {
     ALIGNED double terms[ROW]; /* of one orientation, where the table's gradient is wanted */
     ALIGNED double stretch[3][ROW];
     ALIGNED double slope[3][ROW];
-    nb_gradient gradient; /* complete */
+    nb_gradient gradient; /* complete; its f_table is that of the source */
+    double *f_table;      /* of all tables */
     nb_pull_sums *sums;
     double by_base[3], by_fast[3];        /* of the point: position = base + along fast */
     double by_incident[3], by_wavenumber; /* of the source */
@@ -348,7 +349,7 @@ static void pull_positions(const nb_scene *scene, nb_pull *pull, int32_t layer, 
     add_scaled(1.0, by_base, g->pix0);
 }
 
-static void pull_source(const nb_scene *scene, const nb_model *model, nb_pull *pull, int64_t source) {
+static void pull_source(const nb_scene *scene, nb_model *model, nb_pull *pull, int64_t source) {
     nb_block *block = &pull->block;
     const nb_gradient *g = &pull->gradient;
     const double wavelength = scene->wavelength[source], *incident = scene->incident + 3 * source;
@@ -362,6 +363,10 @@ static void pull_source(const nb_scene *scene, const nb_model *model, nb_pull *p
         if (scene->shape != NB_SQUARE) {
             for (int k = 0; k < 3; k++)
                 fill(pull->stretch[k], block->row.n, 0.0);
+        }
+        if (scene->n_tables > 1) {
+            model->table = table_of(scene, source);
+            if (pull->f_table != NULL) pull->gradient.f_table = pull->f_table + nb_first_entry(scene, source);
         }
         weigh_terms(scene, pull, scene->weight[source]);
         pull_terms(scene, model, pull, source);
@@ -400,7 +405,7 @@ static void next_block(const nb_scene *scene, int64_t begin, int64_t end, nb_blo
     block->n = count_before(block->pixels, (int)most, (block->slow + 1) * scene->n_fast);
 }
 
-static int pull_point(const nb_scene *scene, const nb_model *model, nb_pull *pull, int32_t layer, int32_t sub_slow,
+static int pull_point(const nb_scene *scene, nb_model *model, nb_pull *pull, int32_t layer, int32_t sub_slow,
                       int32_t sub_fast, const volatile int *cancel) {
     nb_block *block = &pull->block;
     find_point(scene, block, layer, sub_slow, sub_fast, pull->along_inverse);
@@ -417,7 +422,7 @@ static int pull_point(const nb_scene *scene, const nb_model *model, nb_pull *pul
     return NB_OK;
 }
 
-static int pull_block(const nb_scene *scene, const nb_model *model, nb_pull *pull, const double *cotangent,
+static int pull_block(const nb_scene *scene, nb_model *model, nb_pull *pull, const double *cotangent,
                       const volatile int *cancel) {
     nb_block *block = &pull->block;
     int any = 0;
@@ -450,6 +455,7 @@ int NB_SIMD_PULL(NB_SIMD_ISA)(const nb_scene *scene, int64_t pixel_begin, int64_
     nb_pull pull;
     nb_model_make(scene, 0, groups, &model);
     pull.gradient = *gradient;
+    pull.f_table = gradient->f_table;
     pull.sums = sums;
     for (int64_t begin = pixel_begin; begin < pixel_end; begin += pull.block.n) {
         next_block(scene, begin, pixel_end, &pull.block);

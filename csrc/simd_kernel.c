@@ -107,7 +107,7 @@ static void renormalize(nb_block *block, const double *kept, int untouched, nb_n
 }
 
 /* All passes of a block. */
-static int passes(const nb_scene *scene, const nb_model *model, nb_block *block, int weigh_background,
+static int passes(const nb_scene *scene, nb_model *model, nb_block *block, int weigh_background,
                   const volatile int *cancel) {
     const int per_term = scene->polar_mode == NB_PER_TERM;
     int polarization_open = scene->polarized; /* CACHED: some pixel still waits for its factor */
@@ -149,6 +149,7 @@ static int passes(const nb_scene *scene, const nb_model *model, nb_block *block,
                     }
                     if (!any) continue;
                     noise.pass.source = source;
+                    if (scene->n_tables > 1) model->table = table_of(scene, source);
                     add_all(scene, model, block, incident, scene->wavelength[source],
                             model->noise > 0.0 ? &noise : NULL);
                     add_pass(scene, block, weight);
@@ -219,7 +220,7 @@ static int count_before(const int64_t *pixels, int most, int64_t end) {
     return low;
 }
 
-static int render_block(const nb_scene *scene, const nb_model *model, nb_block *block, double *out,
+static int render_block(const nb_scene *scene, nb_model *model, nb_block *block, double *out,
                         const volatile int *cancel) {
     const int background_apart =
         scene->capture_mode == NB_PER_TERM || scene->polar_mode == NB_PER_TERM || scene->omega_mode == NB_PER_TERM;

@@ -2,6 +2,7 @@
 #include "simd_model.h"
 #include "lattice.h"
 #include "spots.h"
+#include "tables.h"
 #include "vector.h"
 
 #include <math.h>
@@ -131,7 +132,7 @@ void nb_model_make(const nb_scene *scene, int mixed, nb_group groups[MAX_GROUPS]
         model->n[k] = n[k];
         if (model->lattice == SQUARE_SMALL) chebyshev((int)n[k], model->polynomial[k], model->parity + k);
         model->first[k] = (double)scene->hkl_min[k];
-        model->last[k] = (double)(scene->hkl_min[k] + scene->n_hkl[k] - 1);
+        model->last[k] = (double)(scene->hkl_min[k] + (k == 0 ? nb_table_rows(scene) : scene->n_hkl[k]) - 1);
     }
     const double edge = scene->quirks & NB_INTERP_LOW_EDGE ? 1.0 : 0.0;
     model->interpolate = scene->tricubic && scene->f_table != NULL;

@@ -44,8 +44,8 @@ typedef struct {
     double longest;  /* SQUARE: not below the length of any of their cell edges [m] */
     int n_groups;    /* 0: no pixel can be skipped with profit */
     double reach[3]; /* shapes that end: largest offset of each index at which the lattice factor is not 0 */
-    const nb_group *groups; /* apart, for the terms copy the rest */
-    const double *table;
+    const nb_group *groups;   /* apart, for the terms copy the rest */
+    const double *table;      /* of the source that is looked at */
     double first[3], last[3]; /* indices in the table */
     double stride[2], origin; /* indices (h, k, l) are at stride[0] h + stride[1] k + l - origin in the table */
     double outside;           /* F of indices outside the table */

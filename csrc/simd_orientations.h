@@ -3,6 +3,12 @@
 #define NB_SIMD_ORIENTATIONS_H
 
 #include "simd_block.h"
+#include "tables.h"
+
+/* The structure factors of a source; NULL: there are none. */
+static const double *table_of(const nb_scene *scene, int64_t source) {
+    return scene->f_table == NULL ? NULL : scene->f_table + nb_first_entry(scene, source);
+}
 
 /* How the structure factor has to be looked up for a block: constant where an index lies outside the table for every
  * pixel, without tests where all lie inside. On a row, the direction runs along an arc, so an index lies between its

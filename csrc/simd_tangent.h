@@ -30,7 +30,8 @@ typedef struct {
     ALIGNED double values[ROW];             /* terms of one orientation, where the table moves */
     ALIGNED double terms[NB_TOGETHER][ROW]; /* tangents of the sum over the orientations, without the airpath */
     ALIGNED double image[NB_TOGETHER][ROW];
-    int started; /* whether a pass has been added to the image */
+    int started;   /* whether a pass has been added to the image */
+    int64_t first; /* where the table of the source begins */
     const nb_directions *directions;
     nb_motion motion[NB_TOGETHER];
 } nb_push;
@@ -77,7 +78,7 @@ static void add_moved(const nb_slope_row *row, int n, double lines[NB_TOGETHER][
 
 /* Add the tangents of the interpolated structure factors of a vector of terms, and of those beside them. */
 static void move_nodes(const nb_model *model, const nb_slope_row *row, const line_lanes lines[3], int i, double factor,
-                       const nb_directions *directions, const double *values, double (*terms)[ROW]) {
+                       const nb_directions *directions, int64_t first, const double *values, double (*terms)[ROW]) {
     double weights[3][4][LANES] __attribute__((aligned(64))), nodes[LANES] __attribute__((aligned(64)));
     vi at;
     vd between, alone;
@@ -86,9 +87,10 @@ static void move_nodes(const nb_model *model, const nb_slope_row *row, const lin
     const vd rate = vd_all(factor) * vd_load(values + i) * vd_select(stencil.fits, between, alone);
     for (int k = 0; k < directions->n; k++) {
         const nb_gradient *t = directions->tangent + k;
-        const vd entry = t->f_table == NULL ? vd_all(0.0) : vd_gather(t->f_table, at);
+        const double *table = t->f_table == NULL ? NULL : t->f_table + first;
+        const vd entry = table == NULL ? vd_all(0.0) : vd_gather(table, at);
         for (int lane = 0; lane < LANES; lane++)
-            nodes[lane] = t->f_table == NULL ? 0.0 : stencil_sum(t->f_table, &stencil, weights, lane);
+            nodes[lane] = table == NULL ? 0.0 : stencil_sum(table, &stencil, weights, lane);
         const vd moved = vd_select(stencil.fits, vd_load(nodes), vd_select(inside, entry, vd_all(*t->default_F)));
         vd_store(terms[k] + i, vd_fma(rate, moved, vd_load(terms[k] + i)));
     }
@@ -96,20 +98,20 @@ static void move_nodes(const nb_model *model, const nb_slope_row *row, const lin
 
 /* Add the tangents of the structure factors of one orientation's terms, whose domain has the weight `factor`. */
 static void move_table(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3], int lookup, double factor,
-                       const nb_directions *directions, const double *values, double (*terms)[ROW]) {
+                       const nb_directions *directions, int64_t first, const double *values, double (*terms)[ROW]) {
     const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
     for (int i = 0; i < row->row.n; i += LANES) {
         vi at;
         vd per_term;
         if (lookup == INTERPOLATED) {
-            move_nodes(model, row, lines, i, factor, directions, values, terms);
+            move_nodes(model, row, lines, i, factor, directions, first, values, terms);
             continue;
         }
         const vi inside = entries(model, row, lines, i, &at, &per_term);
         const vd rate = vd_all(factor) * vd_load(values + i) * per_term;
         for (int k = 0; k < directions->n; k++) {
             const nb_gradient *t = directions->tangent + k;
-            const vd entry = t->f_table == NULL ? vd_all(0.0) : vd_gather(t->f_table, at);
+            const vd entry = t->f_table == NULL ? vd_all(0.0) : vd_gather(t->f_table + first, at);
             const vd moved = vd_select(inside, entry, vd_all(*t->default_F));
             vd_store(terms[k] + i, vd_fma(rate, moved, vd_load(terms[k] + i)));
         }
@@ -135,7 +137,8 @@ static int push_orientations(const nb_scene *scene, const nb_model *model, nb_pu
             SLOPES[model->lattice][lookup](model, row, hkl);
         move_lines(scene, push, pass, at, lines);
         add_moved(row, push->directions->n, lines, started, terms);
-        if (push->directions->table) move_table(model, row, hkl, lookup, factor, push->directions, push->values, terms);
+        if (push->directions->table)
+            move_table(model, row, hkl, lookup, factor, push->directions, push->first, push->values, terms);
         started = 1;
     }
     return started;
@@ -311,7 +314,7 @@ static void clear_terms(nb_push *push) {
         fill(push->terms[k], push->block.row.n, 0.0);
 }
 
-static void push_source(const nb_scene *scene, const nb_model *model, nb_push *push, int64_t source, int32_t layer) {
+static void push_source(const nb_scene *scene, nb_model *model, nb_push *push, int64_t source, int32_t layer) {
     nb_block *block = &push->block;
     const double wavelength = scene->wavelength[source], *incident = scene->incident + 3 * source;
     const int any = scene->d_min > 0.0 ? keep(scene, block, incident, wavelength) : 1;
@@ -323,6 +326,8 @@ static void push_source(const nb_scene *scene, const nb_model *model, nb_push *p
     if (!any || model->n_groups > 0) clear_terms(push);
     move_source(scene, push, source);
     if (any) {
+        push->first = nb_first_entry(scene, source);
+        if (scene->n_tables > 1) model->table = table_of(scene, source);
         const nb_pass pass = pass_of(scene, block, source);
         const nb_slope_row row = {block->row,
                                   push->along_inverse,
@@ -341,7 +346,7 @@ static void push_source(const nb_scene *scene, const nb_model *model, nb_push *p
     add_tangents(scene, push, source, layer);
 }
 
-static int push_block(const nb_scene *scene, const nb_model *model, nb_push *push, const volatile int *cancel) {
+static int push_block(const nb_scene *scene, nb_model *model, nb_push *push, const volatile int *cancel) {
     nb_block *block = &push->block;
     block->row.n = (block->n + NB_SIMD_PAD - 1) / NB_SIMD_PAD * NB_SIMD_PAD;
     take_indices(scene, block);

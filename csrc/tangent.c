@@ -4,6 +4,7 @@
 #include "geometry_slopes.h"
 #include "gradient.h"
 #include "slopes.h"
+#include "tables.h"
 #include "vector.h"
 
 #include <stddef.h>
@@ -13,14 +14,16 @@ typedef struct {
     double direction[3], solid_angle, capture;
 } point_motion;
 
-static double moved_f_cell(const nb_scene *scene, const nb_slopes *slopes, const nb_gradient *t) {
+/* `first`: where the table of the source begins. */
+static double moved_f_cell(const nb_scene *scene, const nb_slopes *slopes, int64_t first, const nb_gradient *t) {
     if (slopes->entry < 0) return *t->default_F;
     if (t->f_table == NULL) return 0.0;
-    if (!slopes->interpolated) return t->f_table[slopes->entry];
+    const double *table = t->f_table + first;
+    if (!slopes->interpolated) return table[slopes->entry];
     double sum = 0.0;
     for (int i = 0; i < 4; i++) {
         for (int j = 0; j < 4; j++) {
-            const double *row = t->f_table + slopes->entry + (i * scene->n_hkl[1] + j) * scene->n_hkl[2];
+            const double *row = table + slopes->entry + (i * scene->n_hkl[1] + j) * scene->n_hkl[2];
             for (int m = 0; m < 4; m++)
                 sum += slopes->weights[0][i] * slopes->weights[1][j] * slopes->weights[2][m] * row[m];
         }
@@ -29,8 +32,8 @@ static double moved_f_cell(const nb_scene *scene, const nb_slopes *slopes, const
 }
 
 /* All orientations of a pass: returns T; adds to its tangents, and gives its derivative by the scattering vector. */
-static double orientations(const nb_scene *scene, const nb_directions *directions, const double scattering[3],
-                           double d_sum[], double by_scattering[3]) {
+static double orientations(const nb_scene *scene, const nb_directions *directions, int64_t first,
+                           const double scattering[3], double d_sum[], double by_scattering[3]) {
     double sum = 0.0;
     nb_slopes slopes;
     for (int64_t at = 0; at < scene->n_phi * scene->n_domains; at++) {
@@ -45,7 +48,7 @@ static double orientations(const nb_scene *scene, const nb_directions *direction
         for (int k = 0; k < directions->n; k++) {
             const nb_gradient *t = directions->tangent + k;
             double moved = nb_dot(slopes.by_n_cells, t->n_cells) + slopes.by_fudge * *t->fudge +
-                           slopes.by_f_cell * moved_f_cell(scene, &slopes, t);
+                           slopes.by_f_cell * moved_f_cell(scene, &slopes, first, t);
             for (int i = 0; scene->has_block_matrix && i < 9; i++)
                 moved += slopes.by_block_matrix[i] * t->block_matrix[i];
             for (int i = 0; t->orientations != NULL && i < 3; i++)
@@ -83,7 +86,11 @@ static void push_pass(const nb_scene *scene, const nb_directions *directions, co
         nb_polarizer_make(scene, incident, &polarizer);
         polarization = nb_polarization_at(&polarizer, point->direction, slope);
     }
-    if (!skip) sum = orientations(scene, directions, scattering, d_sum, by_scattering);
+    if (!skip) {
+        nb_scene view;
+        sum = orientations(nb_seen_by(scene, source, &view), directions, nb_first_entry(scene, source), scattering,
+                           d_sum, by_scattering);
+    }
     const double share = directions->share, total = sum + scene->background * share;
     const double factor = weight * point->capture * polarization * point->solid_angle;
     for (int k = 0; k < directions->n; k++) {

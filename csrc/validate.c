@@ -115,6 +115,13 @@ static int check_table(const nb_scene *scene, nb_fault *fault) {
             size *= scene->n_hkl[i];
         }
     }
+    if (scene->n_tables < 1) FAIL(NB_ERR_BELOW_ONE, "n_tables", -1);
+    if (scene->n_hkl[0] % scene->n_tables != 0) FAIL(NB_ERR_TOO_LARGE, "n_tables", -1);
+    if (scene->source_table == NULL && scene->n_tables > 1) FAIL(NB_ERR_NULL_ARRAY, "source_table", -1);
+    for (int64_t i = 0; scene->n_tables > 1 && i < scene->n_sources; i++) {
+        if (scene->source_table[i] < 0) FAIL(NB_ERR_NEGATIVE, "source_table", i);
+        if (scene->source_table[i] >= scene->n_tables) FAIL(NB_ERR_TOO_LARGE, "source_table", i);
+    }
     if (scene->f_table == NULL && (scene->n_hkl[0] > 0 && scene->n_hkl[1] > 0 && scene->n_hkl[2] > 0))
         FAIL(NB_ERR_NULL_ARRAY, "f_table", -1);
     return NB_OK;

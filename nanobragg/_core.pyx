@@ -24,7 +24,7 @@ cdef extern from "nanobragg.h" nogil:
 
     ctypedef enum nb_field_kind:
         NB_FIELD_INTEGER, NB_FIELD_SMALL, NB_FIELD_FLAG, NB_FIELD_BITS, NB_FIELD_NUMBER, NB_FIELD_INTEGERS
-        NB_FIELD_ARRAY, NB_FIELD_OPTIONAL, NB_FIELD_INDICES, NB_FIELD_COUNT
+        NB_FIELD_ARRAY, NB_FIELD_OPTIONAL, NB_FIELD_INDICES, NB_FIELD_CHOICES, NB_FIELD_COUNT
 
     ctypedef struct nb_field:
         const char *name
@@ -178,12 +178,12 @@ cdef class CoreScene:
                 raise CoreError(f"scene.{field.name}: must have {field.length} elements, not {len(whole)}")
             for i in range(field.length):
                 (<int64_t *>place)[i] = _integer(field.name, whole[i])
-        elif value is None and field.kind == NB_FIELD_OPTIONAL:
+        elif value is None and field.kind in (NB_FIELD_OPTIONAL, NB_FIELD_CHOICES):
             (<const double **>place)[0] = NULL
         else:
             shape = tuple([counts.get(n, -1) if isinstance(n, str) else n for n in field.shape])
-            if field.kind == NB_FIELD_INDICES:
-                array = _indices(field.name, value)
+            if field.kind in (NB_FIELD_INDICES, NB_FIELD_CHOICES):
+                array = _indices(field.name, value, shape)
                 (<const int64_t **>place)[0] = self._integers(array)
             else:
                 array = _floats(field.name, value, shape)

@@ -69,11 +69,13 @@ cdef object _ndarray = np.ndarray
 cdef object _float64 = np.dtype(np.float64)
 
 
-def _indices(name, value):
-    """The value as a contiguous vector of int64."""
+def _indices(name, value, shape):
+    """The value as a contiguous vector of int64 of the shape (-1: any length)."""
     value = np.asarray(value)
     if value.ndim != 1 or value.dtype.kind not in "iu":
         raise CoreError(f"scene.{name}: must be a vector of integers, not {value.dtype} of shape {value.shape}")
+    if shape[0] not in (-1, len(value)):
+        raise CoreError(f"scene.{name}: must have {shape[0]} elements, not {len(value)}")
     return np.ascontiguousarray(value, dtype=np.int64)
 
 

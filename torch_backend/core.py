@@ -31,7 +31,8 @@ def discrete(scene: Scene) -> Scene:
     ones: dict[str, Any] = {
         name: _ones(tuple(np.shape(getattr(scene, name)))) for name in CONTINUOUS if name != "f_table"
     }
-    table = _ones((4 if 0 not in np.shape(scene.f_table) else 0,) * 3)
+    n = 4 if 0 not in np.shape(scene.f_table) else 0
+    table = _ones((n * scene.n_tables, n, n))
     first = None if scene.orientations_first_pass is None else ones["orientations"]
     return replace(
         scene, **ones, f_table=table, orientations_first_pass=first, a_star=_ones((3, 3)), d_min=float(scene.d_min)

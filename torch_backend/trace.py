@@ -207,7 +207,8 @@ class _Sorted:
             yield "F_nodes", index, found.nodes
         f_cell = found.f_cell
         if not plan.tricubic:
-            sign = self.signed_table[found.entry] if found.entry >= 0 else scene.default_F
+            begin = plan.entries(slice(index[3], index[3] + 1)).start or 0
+            sign = self.signed_table[begin + found.entry] if found.entry >= 0 else scene.default_F
             f_cell = math.copysign(math.sqrt(f_cell), float(sign))
         weight = 1.0 if scene.domain_weight is None else float(scene.domain_weight[index[5]])
         term = f_cell * f_cell * f_latt_sqr * (g * weight)

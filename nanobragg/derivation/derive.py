@@ -167,6 +167,7 @@ def _derivation(decided: Decided, ops: Ops, roi: Any, glance: bool) -> Derivatio
         n_cells=ops.stack([ops.lift(n) for n in elements(n_cells)]), shape=Shape[crystal.shape.upper()],
         fudge=ops.lift(crystal.fudge),
         has_block_matrix=matrix is not None, block_matrix=ops.lift(np.zeros((3, 3)) if matrix is None else matrix),
+        n_tables=1, source_table=None,
         f_table=factors.f_table, hkl_min=factors.hkl_min, default_F=factors.default_F,
         tricubic=experiment.sampling.interpolate == "tricubic",
         interpolation_off=(len(pixels), 0), oversample=n_sub,

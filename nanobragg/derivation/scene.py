@@ -142,8 +142,12 @@ class Scene:
     """M: F_latt = height det M form(|M offset|^2); zeros without one"""
     shape: Shape = _field()
     fudge: Any = _field(continuous=True)
+    n_tables: int = _field()
+    """tables of structure factors, one behind the other along h in `f_table`; all have the same indices"""
+    source_table: NDArray[np.int64] | None = _field(shape=("n_sources",))
+    """which of them a source sees, from 0; None: there is one"""
     f_table: Any = _field("electrons", ("n_hkl[0]", "n_hkl[1]", "n_hkl[2]"), continuous=True)
-    """structure factors; n_hkl[0] = 0: no table"""
+    """structure factors, (n_tables n_h, n_k, n_l); n_hkl[0] = 0: no table"""
     hkl_min: tuple[int, int, int] = _field(shape=(3,))
     """indices of f_table[0, 0, 0]"""
     default_F: Any = _field("electrons", continuous=True)
@@ -177,6 +181,12 @@ class Scene:
     def n_sources(self) -> int:
         """Sources."""
         return int(self.incident.shape[0])
+
+    @property
+    def table_shape(self) -> tuple[int, int, int]:
+        """(n_h, n_k, n_l) of one table of structure factors; zeros without one."""
+        n_h, n_k, n_l = (int(n) for n in self.f_table.shape)
+        return n_h // self.n_tables, n_k, n_l
 
     @property
     def n_phi(self) -> int:

@@ -52,7 +52,7 @@ static int64_t any_count(int64_t length) {
 
 static void change(small_scene *s) {
     nb_scene *c = &s->scene;
-    switch (below(50)) {
+    switch (below(52)) {
     case 0: c->n_fast = any_integer(); break;
     case 1: c->n_slow = any_integer(); break;
     case 2: c->pixel_size[below(2)] = any_double(); break;
@@ -102,6 +102,8 @@ static void change(small_scene *s) {
     case 47: c->has_block_matrix = (int32_t)below(2); break;
     case 48: c->block_matrix[below(9)] = any_double(); break;
     case 44: c->steps = any_double(); break;
+    case 49: c->n_tables = below(2) ? 3 : any_integer(), c->source_table = below(4) ? s->source_table : NULL; break;
+    case 50: s->source_table[below(2)] = below(2) ? below(3) : any_integer(); break;
     default: c->background = any_double(); break;
     }
 }

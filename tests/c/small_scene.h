@@ -11,6 +11,7 @@ enum { SMALL_FAST = 4, SMALL_SLOW = 3, SMALL_PIXELS = SMALL_FAST * SMALL_SLOW, S
 typedef struct {
     nb_scene scene;
     int64_t pixels[SMALL_PIXELS];
+    int64_t source_table[2]; /* c->source_table = s->source_table takes them */
     double incident[2][3], wavelength[2], weight[2];
     double orientations[2][2][9], first[2][2][9];
     double domain_weight[2];
@@ -51,7 +52,7 @@ static inline void make_small_scene(small_scene *s) {
     c->shape = NB_SQUARE, c->fudge = 1.0;
     for (int i = 0; i < SMALL_TABLE * SMALL_TABLE * SMALL_TABLE; i++)
         s->table[i] = 10.0 + (7 * i) % 97;
-    c->f_table = s->table;
+    c->f_table = s->table, c->n_tables = 1;
     for (int i = 0; i < 3; i++)
         c->n_hkl[i] = SMALL_TABLE, c->hkl_min[i] = -4;
     c->default_F = 3.0;

@@ -270,6 +270,20 @@ static void test_scenes_of_every_kind(void) {
     CHECK(compared > 300);
 }
 
+/* Two tables, one for each source. */
+static void test_several_tables(void) {
+    static small_scene s;
+    int compared = 0;
+    for (int round = 0; round < 100; round++) {
+        make_scene(&s);
+        if (s.scene.f_table == NULL) continue;
+        s.scene.n_tables = 2, s.scene.n_hkl[0] = SMALL_TABLE - 1;
+        s.source_table[0] = 1, s.scene.source_table = s.source_table;
+        test_scene(&s.scene, &s, &compared);
+    }
+    CHECK(compared > 100);
+}
+
 static void test_calls_that_cannot_be_served(void) {
     static small_scene s;
     static fields f;
@@ -340,5 +354,6 @@ int main(void) {
     test_scenes_of_every_kind();
     test_small_spots();
     test_calls_that_cannot_be_served();
+    test_several_tables();
     return check_result();
 }

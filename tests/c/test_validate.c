@@ -96,6 +96,13 @@ static void test_crystal(void) {
     REFUSED(c->n_hkl[2] = -1, NB_ERR_NEGATIVE, "f_table", 2);
     REFUSED(c->n_hkl[0] = INT64_MAX, NB_ERR_TOO_LARGE, "f_table", 0);
     REFUSED((c->n_hkl[0] = c->n_hkl[1] = c->n_hkl[2] = INT32_MAX), NB_ERR_TOO_LARGE, "f_table", 1);
+    REFUSED(c->n_tables = 0, NB_ERR_BELOW_ONE, "n_tables", -1);
+    REFUSED(c->n_tables = 2, NB_ERR_TOO_LARGE, "n_tables", -1);
+    REFUSED(c->n_tables = 3, NB_ERR_NULL_ARRAY, "source_table", -1);
+    REFUSED((c->n_tables = 3, c->source_table = s.source_table, s.source_table[1] = 3), NB_ERR_TOO_LARGE,
+            "source_table", 1);
+    REFUSED((c->n_tables = 3, c->source_table = s.source_table, s.source_table[0] = -1), NB_ERR_NEGATIVE,
+            "source_table", 0);
     REFUSED(c->hkl_min[0] = INT64_MIN, NB_ERR_TOO_LARGE, "hkl_min", 0);
     REFUSED(c->hkl_min[2] = INT64_MAX, NB_ERR_TOO_LARGE, "hkl_min", 2);
     NOT_FINITE(c->default_F, "default_F", -1);

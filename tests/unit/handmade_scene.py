@@ -112,6 +112,8 @@ def worked_example(**changes):
         n_cells=np.array([3.0, 3.0, 3.0]),
         shape=Shape.SQUARE,
         fudge=1.0,
+        n_tables=1,
+        source_table=None,
         f_table=table(),
         hkl_min=(-8, -8, -8),
         default_F=0.0,

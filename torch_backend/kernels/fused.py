@@ -139,7 +139,7 @@ def serves_scene(scene: Scene, phase: str) -> bool:
     """As `serves`, for a Scene of which no plan has been made."""
     square = scene.shape is Shape.SQUARE and any(n > 1 for n in scene.n_cells)
     modes = (scene.capture_mode, scene.polar_mode, scene.omega_mode)
-    tricubic = scene.tricubic and min(scene.f_table.shape, default=0) >= 4
+    tricubic = scene.tricubic and min(scene.table_shape) >= 4
     return (
         square
         and not tricubic

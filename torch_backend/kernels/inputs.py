@@ -55,7 +55,8 @@ class Inputs:
     fudge: Tensor
     """()"""
     table: Tensor
-    """(n,) structure factors with a border of default_F, flattened; squared unless interpolated; (1,): no table"""
+    """(n,) structure factors with a border of default_F, flattened, table after table; squared unless interpolated; (1,): no
+    table"""
     domains: Tensor
     """(n_orientations, 1) weights of the domains of every phi step; (0, 1): all 1"""
     cells_first: Tensor
@@ -64,6 +65,11 @@ class Inputs:
     def tensors(self) -> tuple[Tensor, ...]:
         """The fields in order."""
         return tuple(getattr(self, name) for name in NAMES)
+
+
+def seen_by(plan: Plan, inputs: Inputs, sources: slice) -> Inputs:
+    """The inputs with the one table that these sources see."""
+    return replace(inputs, table=inputs.table[plan.entries(sources)]) if plan.source_table else inputs
 
 
 NAMES = tuple(field.name for field in fields(Inputs))
@@ -102,6 +108,8 @@ class Plan:
     """of the table with its border; None: default_F everywhere"""
     hkl_min: tuple[int, int, int]
     """indices of the first inner entry"""
+    source_table: tuple[int, ...]
+    """which table a source sees, of several one behind the other in `Inputs.table`; empty: there is one"""
     tricubic: bool
     low_edge: bool
     d_min: float
@@ -124,6 +132,14 @@ class Plan:
     def index_dtype(self) -> torch.dtype:
         """Of flat indices into the table."""
         return torch.int32 if self.table_shape is None or math.prod(self.table_shape) < 2**31 else torch.int64
+
+    def entries(self, sources: slice) -> slice:
+        """Where in `Inputs.table` the table is that these sources see, all the same one."""
+        if not self.source_table or self.table_shape is None:
+            return slice(None)
+        size = math.prod(self.table_shape)
+        begin = self.source_table[sources.start] * size
+        return slice(begin, begin + size)
 
     @property
     def n_points(self) -> int:
@@ -170,8 +186,9 @@ def prepare(scene: Scene, device: torch.device, dtype: torch.dtype, phase: str, 
         n_cells=tuple(n_cells[i] for i in crystal_axes if n_cells[i] > 1),
         counts=torch.tensor([n for n in n_cells if n > 1], dtype=dtype)[:, None, None].to(device),
         lattice_axes=tuple(place for place, i in enumerate(crystal_axes) if n_cells[i] > 1),
-        table_shape=tuple(n + 2 for n in scene.f_table.shape) if has_table else None,
-        hkl_min=scene.hkl_min, tricubic=scene.tricubic and has_table and min(scene.f_table.shape) >= 4,
+        table_shape=tuple(n + 2 for n in scene.table_shape) if has_table else None,
+        source_table=() if scene.source_table is None else tuple(scene.source_table.tolist()),
+        hkl_min=scene.hkl_min, tricubic=scene.tricubic and has_table and min(scene.table_shape) >= 4,
         low_edge=Quirk.INTERP_LOW_EDGE in scene.quirks, d_min=float(scene.d_min),
         weighted=scene.domain_weight is not None,
         skip_lattice_zeros=Quirk.LATTICE_ZERO_SKIP in scene.quirks and _is_zero(scene.background),
@@ -277,7 +294,7 @@ def _table(scene: Scene, plan: Plan, device: torch.device) -> Tensor:
     default = scene.default_F.to(device=device, dtype=plan.dtype)
     if plan.table_shape is None:
         return (default * default)[None]
-    inner = scene.f_table.to(device=device, dtype=plan.dtype)
+    inner = scene.f_table.to(device=device, dtype=plan.dtype).reshape(scene.n_tables, *scene.table_shape)
     sides = (1,) * 6
     border = 1 - torch.nn.functional.pad(torch.ones_like(inner), sides)
     padded = torch.nn.functional.pad(inner, sides) + default * border

@@ -16,7 +16,7 @@ from nanobragg.torch_backend.kernels import detector
 from nanobragg.torch_backend.kernels.algebra import dot, transform
 from nanobragg.torch_backend.kernels.detector import Points
 from nanobragg.torch_backend.kernels.evaluations import Eager, Evaluations
-from nanobragg.torch_backend.kernels.inputs import Inputs, Plan
+from nanobragg.torch_backend.kernels.inputs import Inputs, Plan, seen_by
 from nanobragg.torch_backend.kernels.lookup import Interpolate, Lookup
 from torch import Tensor
 
@@ -102,8 +102,20 @@ def pass_blocks(plan: Plan, n_pixels: int) -> Iterator[tuple[int, int, list[slic
     together = max(1, room // plan.n_sources)
     per_source = min(plan.n_sources, room)
     sources = [slice(s, min(s + per_source, plan.n_sources)) for s in range(0, plan.n_sources, per_source)]
+    if plan.source_table:
+        sources = [part for some in sources for part in _by_table(plan, some)]
+        together = 1 if len(sources) > 1 else together
     for first in range(0, plan.n_points, together):
         yield first, min(first + together, plan.n_points), sources
+
+
+def _by_table(plan: Plan, some: slice) -> Iterator[slice]:
+    """Slices of sources that see the same table each."""
+    begin = some.start
+    for end in range(some.start + 1, some.stop + 1):
+        if end == some.stop or plan.source_table[end] != plan.source_table[begin]:
+            yield slice(begin, end)
+            begin = end
 
 
 def orientation_blocks(plan: Plan, n_passes: int) -> Iterator[slice]:
@@ -261,13 +273,14 @@ def _block(
             watcher.passes(first, passes)
         single_pass = first * plan.n_sources + sources.start
         vectors = passes.vectors.flatten(1)
+        seen = seen_by(plan, inputs, sources)
         bragg: Tensor | None = None
         for some in orientation_blocks(plan, vectors.shape[1]):
             cells = _cells(plan, inputs, begin, single_pass)[:, some]
             interpolate = _interpolate(plan, begin, single_pass, some, vectors)
             if watcher is not None:
                 watcher.orientations(single_pass, some, cells)
-            part = kernel.total(plan, inputs, some, cells, vectors, interpolate)
+            part = kernel.total(plan, seen, some, cells, vectors, interpolate)
             bragg = part if bragg is None else bragg + part
         assert bragg is not None
         photons = bragg.view(passes.shape) * inputs.scale
@@ -321,7 +334,9 @@ def _cumulative_block(
             interpolate = _interpolate(plan, begin, single_pass, some, vectors)
             if watcher is not None:
                 watcher.orientations(single_pass, some, cells)
-            terms = eager.terms(plan, inputs, some, cells, vectors, interpolate).to(torch.float64)
+            terms = eager.terms(plan, seen_by(plan, inputs, sources), some, cells, vectors, interpolate).to(
+                torch.float64
+            )
             counted = terms.new_ones(terms.shape)
             if plan.skip_lattice_zeros:
                 counted = (eager.form(plan, inputs, cells, vectors) != 0).to(torch.float64)

@@ -20,7 +20,7 @@ import torch
 from nanobragg.torch_backend.kernels import detector
 from nanobragg.torch_backend.kernels.algebra import dot, transform
 from nanobragg.torch_backend.kernels.evaluations import Evaluations
-from nanobragg.torch_backend.kernels.inputs import GEOMETRY, NAMES, Inputs, Plan
+from nanobragg.torch_backend.kernels.inputs import GEOMETRY, NAMES, Inputs, Plan, seen_by
 from nanobragg.torch_backend.kernels.kernel import Passes, make_passes, orientation_blocks, pass_blocks, pixel_blocks
 from nanobragg.torch_backend.kernels.lattice import Slopes
 from nanobragg.torch_backend.kernels.lookup import Lookup
@@ -163,12 +163,13 @@ def _pull_evaluations(
     vectors = passes.vectors.flatten(1)
     w = weight.flatten().to(plan.dtype)
     geometry = bool(totals.wanted & GEOMETRY)
+    seen, entries = seen_by(plan, inputs, passes.sources), plan.entries(passes.sources)
     flat = vectors.to(plan.dtype)
     sums = torch.zeros_like(w, dtype=torch.float64)
     back = torch.zeros_like(vectors)
     for some in orientation_blocks(plan, vectors.shape[1]):
         cells = inputs.cells[:, some]
-        found, offset = _derivatives(plan, inputs, kernel, some, vectors)
+        found, offset = _derivatives(plan, seen, kernel, some, vectors)
         sums += found.value.sum(0)
         axes = found.axes
         weighted = axes * w if len(axes) else axes
@@ -177,7 +178,7 @@ def _pull_evaluations(
         if geometry and len(axes):
             back += _back(cells.to(plan.dtype), weighted)
         if "table" in totals.wanted:
-            found.lookup.scatter(totals.grads["table"], found.form.form * w)
+            found.lookup.scatter(totals.grads["table"][entries], found.form.form * w)
         if totals.wanted & _SPOT and found.form.rate is not None:
             assert found.form.spot is not None and found.form.radius is not None
             rate = found.form.rate * found.lookup.squared * w
@@ -298,12 +299,13 @@ def _push_evaluations(
     """Sums over the orientations (V, s, P) and their tangents (K, V, s, P)."""
     vectors = passes.vectors.flatten(1)
     flat = vectors.to(plan.dtype)
+    seen, entries = seen_by(plan, inputs, passes.sources), plan.entries(passes.sources)
     d_flat = None if d_vectors is None else d_vectors.flatten(2).to(plan.dtype)
     sums = torch.zeros_like(vectors[0])
     d_sums = vectors.new_zeros(count, vectors.shape[1])
     for some in orientation_blocks(plan, vectors.shape[1]):
         cells = inputs.cells[:, some]
-        found, offset = _derivatives(plan, inputs, kernel, some, vectors)
+        found, offset = _derivatives(plan, seen, kernel, some, vectors)
         sums += found.value.sum(0)
         if "cells" in tangents and len(found.axes):
             d_sums += _along_cells(found.axes, tangents["cells"][:, :, some].to(plan.dtype), flat)
@@ -312,7 +314,7 @@ def _push_evaluations(
             d_sums += dot(d_flat, back.unsqueeze(0), 1)
         for k in range(count):
             if "table" in tangents:
-                d_sums[k] += (found.form.form * found.lookup.tangent(tangents["table"][k])).sum(0)
+                d_sums[k] += (found.form.form * found.lookup.tangent(tangents["table"][k][entries])).sum(0)
             if found.form.rate is not None and tangents.keys() & _SPOT:
                 d_sums[k] += _along_spot(inputs, found, offset, tangents, k)
     return sums.view(passes.shape), d_sums.view(-1, *passes.shape)

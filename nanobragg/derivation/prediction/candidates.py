@@ -89,11 +89,16 @@ def candidates(scene: Scene, mean: Mean, d_min: float) -> NDArray[np.int32]:
 
 
 def amplitudes(scene: Scene, hkl: NDArray[Any]) -> NDArray[np.float64]:
-    """Structure factors [electrons] of indices (n, 3)."""
-    table = np.asarray(scene.f_table)
+    """Structure factors [electrons] of indices (n, 3); of several tables the root mean square over the sources."""
     values = np.full(len(hkl), float(scene.default_F))
-    if table.size:
+    if math.prod(scene.table_shape):
+        tables = np.asarray(scene.f_table).reshape(scene.n_tables, *scene.table_shape)
         place = hkl - np.asarray(scene.hkl_min)
-        inside = ((place >= 0) & (place < table.shape)).all(-1)
-        values[inside] = table[tuple(place[inside].T)]
+        inside = ((place >= 0) & (place < scene.table_shape)).all(-1)
+        found = tables[:, *place[inside].T]
+        if scene.source_table is None:
+            values[inside] = found[0]
+        else:
+            share = np.bincount(scene.source_table, np.asarray(scene.weight), scene.n_tables)
+            values[inside] = np.sqrt(share @ found**2 / share.sum())
     return values
