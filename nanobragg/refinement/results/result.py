@@ -15,8 +15,10 @@ from nanobragg.config import Experiment
 from nanobragg.errors import ConfigError
 from nanobragg.exchange.geometry_files import write_geometry
 from nanobragg.io.spots.comma import write_csv
+from nanobragg.io.spots.parquet import write_parquet
 from nanobragg.lazy import dataclass
 from nanobragg.prediction.table import Reflections
+from nanobragg.refinement.results.measured import measured
 from nanobragg.refinement.results.report import page
 
 Array = NDArray[np.float64]
@@ -110,15 +112,34 @@ class Refinement:
         lines.append(f"chi-squared {self.chi2:.3f} over {len(self.spots)} shoeboxes, {self.rejected} left out")
         return "\n".join(lines)
 
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The values as columns: name, unit, start, refined, error."""
+        errors = np.sqrt(np.diag(self.covariance))
+        return {"name": np.array(self.names), "unit": np.array(self.units), "start": self.start, "refined": self.estimate,
+                "error": errors}  # fmt: skip
+
+    def reflections(self) -> Reflections:
+        """The shoeboxes as the refined experiment predicts them; ``photons`` are those measured."""
+        return measured(self.experiment, self.spots, self.intensities)
+
     def write(self, path: str | PathLike[str]) -> None:
-        """Write the values (``.csv``), the report (``.html``), or the experiment (any name that `write_geometry` knows)."""
+        """Write the file that the name says.
+
+        Parameters
+        ----------
+        path : path
+            ``.csv`` or ``.parquet``: the values with their errors; ``.html``: the report; ``.refl`` (DIALS), ``.stream``
+            (CrystFEL), ``.cxi``: the measured reflections; any other name that `write_geometry` knows: the refined experiment.
+        """
         suffix = os.path.splitext(fspath(path))[1].lower()
         if suffix == ".html":
             self.report(path)
         elif suffix == ".csv":
-            errors = np.sqrt(np.diag(self.covariance))
-            write_csv(path, {"name": np.array(self.names), "unit": np.array(self.units), "start": self.start,
-                             "refined": self.estimate, "error": errors})  # fmt: skip
+            write_csv(path, self.columns())
+        elif suffix == ".parquet":
+            write_parquet(path, self.columns())
+        elif suffix in (".refl", ".stream", ".cxi"):
+            self.reflections().write(path)
         else:
             write_geometry(self.experiment, path)
 

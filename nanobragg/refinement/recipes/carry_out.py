@@ -1,0 +1,255 @@
+"""A recipe carried out: images found, every image refined alone or all together, results written."""
+
+from __future__ import annotations
+
+import glob
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from nanobragg.config import Experiment
+from nanobragg.config.image_chain.mask import Mask
+from nanobragg.errors import ConfigError
+from nanobragg.exchange.geometry_files import read_geometry, write_geometry
+from nanobragg.exchange.images.numbered_files import frame_path
+from nanobragg.io.atomic import read_bytes
+from nanobragg.io.spots.comma import write_csv
+from nanobragg.io.spots.parquet import write_parquet
+from nanobragg.lazy import dataclass
+from nanobragg.refinement.indexing import index
+from nanobragg.refinement.recipes.tables import Plan, Recipe
+from nanobragg.refinement.refine import refine
+from nanobragg.refinement.results.measured import measured
+from nanobragg.refinement.results.result import Refinement
+from nanobragg.refinement.shared import SharedRefinement, refine_shared
+
+Told = Callable[[str, int, int], object]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a recipe gave."""
+
+    images: tuple[str, ...]
+    refinements: tuple[Refinement, ...]
+    """of every image alone"""
+    together: SharedRefinement | None = None
+    """where numbers are shared"""
+
+    @property
+    def experiments(self) -> tuple[Experiment, ...]:
+        """The refined ones, one for each image."""
+        return tuple(r.experiment for r in self.refinements) if self.together is None else self.together.experiments
+
+    def columns(self) -> dict[str, Any]:
+        """All values with their errors as columns: image, name, unit, start, refined, error."""
+        rows = []
+        for image, found in zip(self.images, self.refinements, strict=True):
+            rows += [
+                (image, *row) for row in _rows(found) if self.together is None or row[0] not in self.together.names
+            ]
+        if self.together is not None:
+            rows += [("all", *row) for row in _rows(self.together)]
+        names = ("image", "name", "unit", "start", "refined", "error")
+        return {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def _rows(found: Refinement | SharedRefinement) -> list[tuple[Any, ...]]:
+    errors = np.sqrt(np.diag(found.covariance))
+    return list(zip(found.names, found.units, found.start, found.estimate, errors, strict=True))
+
+
+def images_of(plan: Plan) -> list[str]:
+    """The names of the images, patterns written out.
+
+    Raises
+    ------
+    ConfigError
+        For a pattern that finds nothing, and a name twice.
+    """
+    found: list[str] = []
+    for name in plan.recipe.images:
+        path = plan.path(name)
+        names = sorted(glob.glob(path)) if glob.has_magic(name) and not os.path.exists(path) else [path]
+        if not names:
+            raise ConfigError(
+                "refine.images", name, "finds no file", "look at the folder; names are relative to the recipe"
+            )
+        found += names
+    for name in found:
+        if found.count(name) > 1:
+            raise ConfigError("refine.images", name, "stands twice in the list")
+    return found
+
+
+def outputs_of(plan: Plan, n_images: int, names: Sequence[str] = ()) -> dict[str, str]:
+    """What will be written, by name of the file: "values", or "experiment 3", "report 1", "spots 1" of an image, from 1.
+
+    Parameters
+    ----------
+    plan : Plan
+        Whose ``[refine.output]`` counts.
+    n_images : int
+        Of several images the names are numbered; the table of values is one for all.
+    names : sequence of str, optional
+        In place of those of the plan; the suffix says what is meant.
+    """
+    output = plan.recipe.output
+    wanted = [(kind, plan.path(getattr(output, kind))) for kind in _KINDS if getattr(output, kind)]
+    found: dict[str, str] = {}
+    for kind, path in [(_kind_of(name), name) for name in names] or wanted:
+        if kind == "values":
+            found[path] = kind
+        else:
+            numbered = [path] if n_images == 1 else [frame_path(path, i + 1) for i in range(n_images)]
+            found |= {name: f"{kind} {i + 1}" for i, name in enumerate(numbered)}
+    return found
+
+
+_KINDS = ("experiment", "values", "report", "spots")
+
+
+def _kind_of(name: str) -> str:
+    """What the suffix of a file says."""
+    suffix = os.path.splitext(name)[1].lower()
+    kinds = {
+        ".csv": "values",
+        ".parquet": "values",
+        ".html": "report",
+        ".refl": "spots",
+        ".stream": "spots",
+        ".cxi": "spots",
+    }
+    return kinds.get(suffix, "experiment")
+
+
+def carry_out(plan: Plan, progress: Told | None = None, cancel: Callable[[], bool] | None = None) -> Outcome:
+    """Refine what a recipe says.
+
+    Parameters
+    ----------
+    plan : Plan
+        From `read_recipe`.
+    progress : callable, optional
+        Receives (stage, done, of how many).
+    cancel : callable, optional
+        As for `refine`, where one image is refined.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    ConfigError, RefinementError
+        As `refine`, `refine_shared` and `index`.
+    """
+    recipe, names = plan.recipe, images_of(plan)
+    starts = _starts(plan, names)
+    options = options_of(plan)
+    with _workers(recipe.stages.workers) as executor:
+        if recipe.stages.index:
+            starts = _spread(
+                executor, _indexed, [(n, s, options) for n, s in zip(names, starts, strict=True)], progress, "index"
+            )
+        if recipe.shared:
+            found = refine_shared(names, starts, refine=list(recipe.parameters), shared=list(recipe.shared), executor=executor,
+                                  progress=progress, **options)  # fmt: skip
+            return Outcome(tuple(names), found.images, found)
+        options |= {"refine": list(recipe.parameters)}
+        if len(names) == 1:
+            one = refine(names[0], starts[0], progress=progress, cancel=cancel, **options)
+            return Outcome((names[0],), (one,))
+        tasks = [(n, s, options) for n, s in zip(names, starts, strict=True)]
+        return Outcome(tuple(names), tuple(_spread(executor, _refined, tasks, progress, "images")))
+
+
+def write(outcome: Outcome, outputs: dict[str, str]) -> Iterator[str]:
+    """Write the files of an outcome, see `outputs_of`; yields their names."""
+    for name, what in outputs.items():
+        kind, _, number = what.partition(" ")
+        i = int(number or 1) - 1
+        found, experiment = outcome.refinements[i], outcome.experiments[i]
+        if kind == "values":
+            _write_table(name, outcome.columns())
+        elif kind == "experiment":
+            write_geometry(experiment, name)
+        elif kind == "report":
+            found.report(name)
+        else:
+            measured(experiment, found.spots, found.intensities).write(name)
+        yield name
+
+
+def options_of(plan: Plan) -> dict[str, Any]:
+    """The options of `refine` that a recipe says."""
+    recipe, data, stages = plan.recipe, plan.recipe.data, plan.recipe.stages
+    return {
+        "bounds": recipe.bounds or None, "priors": recipe.priors or None, "background": recipe.background,
+        "intensities": recipe.intensities, "loss": recipe.loss, "gain": data.gain, "offset": data.offset,
+        "read_noise": data.read_noise, "saturation": data.saturation, "d_min": data.d_min_angstrom,
+        "mask": None if data.mask is None else Mask.from_file(plan.path(data.mask), masked="zero"),
+        "spots": None if data.spots is None else plan.path(data.spots), "max_boxes": data.max_boxes, "margin": data.margin,
+        "max_domains": stages.max_domains, "positions": stages.positions, "max_steps": stages.max_steps,
+        "time_budget_s": stages.time_budget_s, "n_threads": stages.n_threads,
+    }  # fmt: skip
+
+
+def _starts(plan: Plan, names: Sequence[str]) -> list[Experiment]:
+    """The start of every image."""
+    recipe: Recipe = plan.recipe
+    if recipe.experiments is None:
+        return [plan.start] * len(names)
+    path = plan.path(recipe.experiments)
+    if not path.endswith((".expt", ".json")):
+        return [read_geometry(path, template=plan.start)] * len(names)
+    count = len(json.loads(read_bytes(path)).get("experiment", ()))
+    if count not in (1, len(names)):
+        raise ConfigError("refine.experiments", recipe.experiments, f"holds {count} experiments for {len(names)} images",
+                          "give one for each image, or one for all")  # fmt: skip
+    return [read_geometry(path, template=plan.start, index=i if count > 1 else 0) for i in range(len(names))]
+
+
+@contextmanager
+def _workers(count: int) -> Iterator[ProcessPoolExecutor | None]:
+    """Processes that images are given to; None: this one."""
+    if count == 1:
+        yield None
+        return
+    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+def _spread(
+    executor: Any, work: Callable[[Any], Any], tasks: list[Any], progress: Told | None, stage: str
+) -> list[Any]:
+    found = []
+    for one in map(work, tasks) if executor is None else executor.map(work, tasks):
+        found.append(one)
+        if progress is not None:
+            progress(stage, len(found), len(tasks))
+    return found
+
+
+def _indexed(task: tuple[str, Experiment, dict[str, Any]]) -> Experiment:
+    name, start, options = task
+    readout = {key: options[key] for key in ("gain", "offset", "read_noise", "saturation", "mask")}
+    return index(name, start, spots=options["spots"], **readout)[0].experiment
+
+
+def _refined(task: tuple[str, Experiment, dict[str, Any]]) -> Refinement:
+    name, start, options = task
+    return refine(name, start, **options)
+
+
+def _write_table(path: str, columns: dict[str, Any]) -> None:
+    if path.lower().endswith(".parquet"):
+        write_parquet(path, columns)
+    else:
+        write_csv(path, columns)
