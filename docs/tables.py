@@ -15,6 +15,7 @@ import nanobragg as nb
 from nanobragg.cli.dropin.usage import SUBCOMMANDS, described, unit_of
 from nanobragg.config.fields import Config
 from nanobragg.exchange.command_line.flags import FLAGS, GROUPS, NEVER_WORKED, OWN_OPTIONS, Flag
+from nanobragg.refinement.recipes.tables import Data, OutputFiles, Recipe, Stages
 
 MEASURED = Path(__file__).parent / "measured"
 """What benchmarks/validation.py has written."""
@@ -26,7 +27,7 @@ def write(folder: Path) -> None:
     tables = {
         "flags": flags(), "words": words(), "never_worked": never_worked(), "quirks": quirks(), "fields": fields(),
         "golden": golden(), "twin": twin(), "gemmi": gemmi(), "dials": dials(),
-        "formats": formats(), "calls": calls(), "records": records(), "io": readers_and_writers(),
+        "formats": formats(), "calls": calls(), "records": records(), "io": readers_and_writers(), "recipe": recipe(),
     }  # fmt: skip
     for name, lines in tables.items():
         (folder / f"{name}.md").write_text("\n".join(lines) + "\n")
@@ -95,6 +96,20 @@ def _default(field: dataclasses.Field[Any]) -> str:
     if field.default_factory is not dataclasses.MISSING:
         return ""
     return "required" if field.default is dataclasses.MISSING else f"`{field.default!r}`"
+
+
+def recipe() -> Iterator[str]:
+    """The keys of a refinement's file."""
+    for part in (Recipe, Data, Stages, OutputFiles):
+        yield from ("", f"`[{part._path}]`: {(part.__doc__ or '').splitlines()[0]}", "")
+        yield from _head("key", "unit", "default", "meaning")
+        for field in dataclasses.fields(part):
+            meta = field.metadata
+            choices = ", ".join(f"`{choice}`" for choice in meta["choices"] or ())
+            if meta["part"] is None:
+                yield _row(
+                    f"`{field.name}`", meta["unit"], _default(field), "; ".join(filter(None, (meta["doc"], choices)))
+                )
 
 
 def calls() -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ def predict(
     d_min: float | None = None,
     photons: str = "analytic",
     min_partiality: float = 1e-3,
+    progress: Callable[[str, int, int], object] | None = None,
 ) -> Reflections:
     """Predict the reflections of an image: where they lie, how bright and how complete they are.
 
@@ -50,6 +52,8 @@ def predict(
         Reflections with less are left out. Partiality is the share of the photons that the reflection would have if the
         crystal were turned so that it lies on the Ewald sphere (still), or if it were turned through completely within
         the same rotation (Darwin's formula; rotation).
+    progress : callable, optional
+        Receives (stage, panels or pixels done, of how many).
 
     Returns
     -------
@@ -75,9 +79,10 @@ def predict(
         raise ConfigError("photons", photons, f"must be one of {', '.join(map(repr, METHODS))}")
     if d_min is not None and not d_min > 0:
         raise ConfigError("d_min", d_min, "must be > 0 [Angstrom]")
-    parts = []
-    for crystal, lattice in enumerate(lattices.experiments(experiment)):
-        for i, part in enumerate(panels.experiments(lattice)):
+    parts: list[NDArray[Any]] = []
+    each = [panels.experiments(lattice) for lattice in lattices.experiments(experiment)]
+    for crystal, own in enumerate(each):
+        for i, part in enumerate(own):
             decided = resolve(part)
             derived = derivation(decided)
             found = predicted(derived, d_min, least=min_partiality)
@@ -85,9 +90,11 @@ def predict(
             parts[-1]["crystal"] = crystal
             if i == 0:
                 frame = from_lab(convention_in_force(decided.experiment))
+            if progress is not None:
+                progress("panels", len(parts), len(each) * len(own))
     whole = reflections(np.concatenate(parts), experiment, frame, photons)
     if photons == "rendering":
-        _render(experiment, whole)
+        _render(experiment, whole, progress)
     return whole
 
 
@@ -141,10 +148,11 @@ def shoeboxes(spots: Reflections, experiment: Experiment, *, margin: int = 0) ->
     return panels.joined(images) if panels.several(experiment) else images[0]
 
 
-def _render(experiment: Experiment, spots: Reflections) -> None:
+def _render(experiment: Experiment, spots: Reflections, progress: Any) -> None:
     """Put the sums over the shoeboxes in the place of the analytic photons."""
     bare = experiment.replace("background", type(experiment.background)())
-    *of_crystals, _ = simulate(bare, parts=True).values()
+    told = None if progress is None else (lambda done, total: progress("pixels", done, total))
+    *of_crystals, _ = simulate(bare, parts=True, progress=told).values()
     for crystal, images in enumerate(of_crystals):
         own = np.flatnonzero(spots["crystal"] == crystal)
         labels = shoeboxes(spots[own], experiment)

@@ -8,6 +8,7 @@ an orientation, and the orientation that gives the most spots whole indices is f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from nanobragg.errors import ConfigError, RefinementError
 from nanobragg.lazy import dataclass
 from nanobragg.refinement.data.pixels import Image, as_image
 from nanobragg.refinement.data.spots import Spots, as_spots, find_spots
+from nanobragg.refinement.results.result import check_progress
 from nanobragg.refinement.solving.positions import fit, indices
 from nanobragg.refinement.variables.crystals import Lattice, angles_of, rotation_between
 from nanobragg.refinement.variables.parameters import Parameters
@@ -79,6 +81,7 @@ def index(
     lattices: int = 1,
     refine_cell: bool = True,
     most_spots: int = 300,
+    progress: Callable[[str, int, int], object] | None = None,
     **readout: Any,
 ) -> list[IndexedLattice]:
     """Find the orientation of a crystal of known cell, without a start.
@@ -97,6 +100,8 @@ def index(
         Fit the free elements of the cell to the spots too (within 1 %).
     most_spots : int
         The strongest so many are used.
+    progress : callable, optional
+        Receives (stage, steps done, steps at most).
     **readout
         gain, offset, read_noise, saturation, mask: as for `refine`.
 
@@ -111,6 +116,7 @@ def index(
         When no orientation explains more spots than chance.
     """
     check_experiment(experiment)
+    check_progress(progress, "spots", 0, lattices)
     if isinstance(lattices, bool) or not isinstance(lattices, int) or lattices < 1:
         raise ConfigError("lattices", lattices, "must be a whole number >= 1")
     if spots is None:
@@ -121,6 +127,7 @@ def index(
     left = np.arange(min(len(whole), most_spots))
     found: list[IndexedLattice] = []
     while len(found) < lattices:
+        check_progress(progress, f"{len(whole)} spots, lattice {len(found) + 1}", len(found), lattices)
         one = _lattice(experiment, whole, left, refine_cell) if len(left) >= _LEAST else None
         if one is None:
             break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from nanobragg.refinement.data.pixels import Boxes
 from nanobragg.refinement.refine import prepared, refine
 from nanobragg.refinement.results.result import Refinement
 from nanobragg.refinement.solving.model import Model, degrees_of_freedom
+from nanobragg.refinement.spread import spread
 from nanobragg.refinement.variables.parameters import Parameters
 
 Array = NDArray[np.float64]
@@ -168,12 +169,9 @@ def refine_shared(
     paths = _checked(images, starts, refine, shared, options)
     own = {**_DEFAULTS, **options, "refine": paths, "progress": None, "cancel": None}
     n_threads, free = own["n_threads"], own["intensities"] == "free"
-    spread: Callable[..., Iterable[Any]] = map if executor is None else executor.map
-    found: list[_Found] = []
-    for one in spread(_alone, [_Alone(i, e, own) for i, e in zip(images, starts, strict=True)]):
-        found.append(one)
-        if progress is not None:
-            progress("images alone", len(found), len(images))
+    tasks = [_Alone(i, e, own) for i, e in zip(images, starts, strict=True)]
+    told = None if progress is None else (lambda done: progress("images alone", done, len(images)))
+    found: list[_Found] = spread(executor, _alone, tasks, told)
     parameters = [Parameters(e, paths, bounds=own["bounds"], priors=own["priors"]) for e in starts]
     mine = _positions(parameters[0], shared)
     current = _together(found, parameters, mine)
@@ -187,7 +185,7 @@ def refine_shared(
             _Pass(e, tuple(paths), names, f.boxes, f.read_variance, free, n_threads, f.n_domains)
             for e, f in zip(current, found, strict=True)
         ]
-        reduced = list(spread(_reduced, passes))
+        reduced = spread(executor, _reduced, passes)
         information = sum((r.information for r in reduced), np.zeros((len(mine), len(mine))))
         if last:
             break

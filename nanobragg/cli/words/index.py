@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from nanobragg.cli.words.common.bar import bar
+from nanobragg.cli.words.common.existing import refuse_overwriting
 from nanobragg.cli.words.common.experiment_file import plain_template
 from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.config import Experiment, UnitCell
@@ -35,20 +37,24 @@ def run_index(args: Sequence[str]) -> int:
     options.add_argument("--keep-cell", action="store_true", help="do not fit the cell to the spots")
     options.add_argument("-o", "--output", metavar="FILE", help="found experiment: .expt, .toml, XPARM.XDS ...; of several "
                          "lattices the others are numbered")  # fmt: skip
+    options.add_argument("--force", action="store_true", help="overwrite files; do not ask")
     return carried_out(_index, options, args)
 
 
 def _index(typed: Any) -> int:
-    found = index(
-        typed.image, _experiment(typed), spots=typed.spots, lattices=typed.lattices, refine_cell=not typed.keep_cell
+    stem, suffix = os.path.splitext(typed.output or "")
+    names = (
+        [typed.output if i == 0 else f"{stem}_{i + 1}{suffix}" for i in range(typed.lattices)] if typed.output else []
     )
+    refuse_overwriting([] if typed.force else names)
+    with bar() as progress:
+        found = index(typed.image, _experiment(typed), spots=typed.spots, lattices=typed.lattices,
+                      refine_cell=not typed.keep_cell, progress=progress)  # fmt: skip
     for i, lattice in enumerate(found):
         sys.stdout.write(f"{lattice}\n")
-        if typed.output:
-            stem, suffix = os.path.splitext(typed.output)
-            name = typed.output if i == 0 else f"{stem}_{i + 1}{suffix}"
-            write_geometry(lattice.experiment, name)
-            sys.stdout.write(f"{name}\n")
+        if names:
+            write_geometry(lattice.experiment, names[i])
+            sys.stdout.write(f"{names[i]}\n")
     return 0
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from nanobragg.cli.words.common.bar import bar
+from nanobragg.cli.words.common.existing import refuse_overwriting
 from nanobragg.cli.words.common.experiment_file import add_experiment, experiment_of
 from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.prediction.predict import METHODS, predict
@@ -25,11 +27,15 @@ def run_predict(args: Sequence[str]) -> int:
         "--d-min", type=float, metavar="ANGSTROM", help="smallest spacing (default: that of the corners)"
     )
     options.add_argument("--photons", choices=METHODS, default="analytic", help="how photons are found (%(default)s)")
+    options.add_argument("--force", action="store_true", help="overwrite the file; do not ask")
     return carried_out(_predict, options, args)
 
 
 def _predict(typed: Any) -> int:
-    spots = predict(experiment_of(typed), d_min=typed.d_min, photons=typed.photons)
+    if typed.output and not typed.force:
+        refuse_overwriting([typed.output])
+    with bar() as progress:
+        spots = predict(experiment_of(typed), d_min=typed.d_min, photons=typed.photons, progress=progress)
     if typed.output:
         spots.write(typed.output)
         sys.stdout.write(f"{typed.output}: {len(spots)} reflections\n")

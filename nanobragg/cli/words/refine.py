@@ -15,7 +15,7 @@ from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.errors import UsageError
 from nanobragg.io.atomic import write_bytes
 from nanobragg.refinement.recipes.carry_out import Outcome, carry_out, images_of, outputs_of, write
-from nanobragg.refinement.recipes.tables import USUAL, Output, Plan, Recipe, commented_recipe, read_recipe
+from nanobragg.refinement.recipes.tables import USUAL, OutputFiles, Recipe, RefinePlan, commented_recipe, read_recipe
 from nanobragg.refinement.refine import BACKGROUNDS, INTENSITIES, LOSSES
 
 _KEYS = {
@@ -34,7 +34,7 @@ def run_refine(args: Sequence[str]) -> int:
     options.add_argument("images", metavar="IMAGE", nargs="*", help="NXmx, miniCBF, SMV, TIFF, EDF ... (default: those of the "
                          "table [refine])")  # fmt: skip
     options.add_argument("--refine", nargs="+", metavar="PATH", dest="paths",
-                         help=f"what to refine (default: {' '.join(USUAL)})")  # fmt: skip
+                         help=f"what to refine (default: {USUAL})")  # fmt: skip
     options.add_argument("--shared", nargs="+", metavar="PATH", help="what all images have in common")
     options.add_argument("-o", "--output", action="append", default=[], metavar="FILE",
                          help="refined experiment (.toml, .expt, XPARM.XDS, .geom ...), values (.csv, .parquet), report (.html), "
@@ -74,15 +74,15 @@ def _refine(typed: Any) -> int:
     return 0
 
 
-def _plan(typed: Any) -> Plan:
+def _plan(typed: Any) -> RefinePlan:
     """The table [refine] of the file, or one without output, with what was typed in its place."""
     plan = read_recipe(typed.file, typed.changes) if typed.file.endswith(".toml") else None
     names = tuple(map(os.path.abspath, typed.images))
     if plan is None:
         if not names:
             raise UsageError(f"refine: which images? {typed.file} has no table [refine], and none was typed")
-        nothing = Output(experiment="", values="", report="")
-        plan = Plan(experiment_of(typed), Recipe(images=names, output=nothing), "")
+        nothing = OutputFiles(experiment="", values="", report="")
+        plan = RefinePlan(experiment_of(typed), Recipe(images=names, output=nothing), "")
     recipe = plan.recipe.with_value("images", names) if names else plan.recipe
     for word, key in _KEYS.items():
         value = getattr(typed, word)

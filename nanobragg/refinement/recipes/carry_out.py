@@ -23,11 +23,12 @@ from nanobragg.io.spots.comma import write_csv
 from nanobragg.io.spots.parquet import write_parquet
 from nanobragg.lazy import dataclass
 from nanobragg.refinement.indexing import index
-from nanobragg.refinement.recipes.tables import Plan, Recipe
+from nanobragg.refinement.recipes.tables import Recipe, RefinePlan, usual_paths
 from nanobragg.refinement.refine import refine
 from nanobragg.refinement.results.measured import measured
 from nanobragg.refinement.results.result import Refinement
 from nanobragg.refinement.shared import SharedRefinement, refine_shared
+from nanobragg.refinement.spread import spread
 
 Told = Callable[[str, int, int], object]
 
@@ -65,7 +66,7 @@ def _rows(found: Refinement | SharedRefinement) -> list[tuple[Any, ...]]:
     return list(zip(found.names, found.units, found.start, found.estimate, errors, strict=True))
 
 
-def images_of(plan: Plan) -> list[str]:
+def images_of(plan: RefinePlan) -> list[str]:
     """The names of the images, patterns written out.
 
     Raises
@@ -88,12 +89,12 @@ def images_of(plan: Plan) -> list[str]:
     return found
 
 
-def outputs_of(plan: Plan, n_images: int, names: Sequence[str] = ()) -> dict[str, str]:
+def outputs_of(plan: RefinePlan, n_images: int, names: Sequence[str] = ()) -> dict[str, str]:
     """What will be written, by name of the file: "values", or "experiment 3", "report 1", "spots 1" of an image, from 1.
 
     Parameters
     ----------
-    plan : Plan
+    plan : RefinePlan
         Whose ``[refine.output]`` counts.
     n_images : int
         Of several images the names are numbered; the table of values is one for all.
@@ -129,12 +130,12 @@ def _kind_of(name: str) -> str:
     return kinds.get(suffix, "experiment")
 
 
-def carry_out(plan: Plan, progress: Told | None = None, cancel: Callable[[], bool] | None = None) -> Outcome:
+def carry_out(plan: RefinePlan, progress: Told | None = None, cancel: Callable[[], bool] | None = None) -> Outcome:
     """Refine what a recipe says.
 
     Parameters
     ----------
-    plan : Plan
+    plan : RefinePlan
         From `read_recipe`.
     progress : callable, optional
         Receives (stage, done, of how many).
@@ -152,22 +153,21 @@ def carry_out(plan: Plan, progress: Told | None = None, cancel: Callable[[], boo
     """
     recipe, names = plan.recipe, images_of(plan)
     starts = _starts(plan, names)
-    options = options_of(plan)
+    options, paths = options_of(plan), list(recipe.parameters) or usual_paths(plan.start)
     with _workers(recipe.stages.workers) as executor:
         if recipe.stages.index:
-            starts = _spread(
-                executor, _indexed, [(n, s, options) for n, s in zip(names, starts, strict=True)], progress, "index"
-            )
+            tasks = [(n, s, options) for n, s in zip(names, starts, strict=True)]
+            starts = spread(executor, _indexed, tasks, _told(progress, "index", len(tasks)))
         if recipe.shared:
-            found = refine_shared(names, starts, refine=list(recipe.parameters), shared=list(recipe.shared), executor=executor,
+            found = refine_shared(names, starts, refine=paths, shared=list(recipe.shared), executor=executor,
                                   progress=progress, **options)  # fmt: skip
             return Outcome(tuple(names), found.images, found)
-        options |= {"refine": list(recipe.parameters)}
+        options |= {"refine": paths}
         if len(names) == 1:
             one = refine(names[0], starts[0], progress=progress, cancel=cancel, **options)
             return Outcome((names[0],), (one,))
         tasks = [(n, s, options) for n, s in zip(names, starts, strict=True)]
-        return Outcome(tuple(names), tuple(_spread(executor, _refined, tasks, progress, "images")))
+        return Outcome(tuple(names), tuple(spread(executor, _refined, tasks, _told(progress, "images", len(tasks)))))
 
 
 def write(outcome: Outcome, outputs: dict[str, str]) -> Iterator[str]:
@@ -187,7 +187,7 @@ def write(outcome: Outcome, outputs: dict[str, str]) -> Iterator[str]:
         yield name
 
 
-def options_of(plan: Plan) -> dict[str, Any]:
+def options_of(plan: RefinePlan) -> dict[str, Any]:
     """The options of `refine` that a recipe says."""
     recipe, data, stages = plan.recipe, plan.recipe.data, plan.recipe.stages
     return {
@@ -201,7 +201,7 @@ def options_of(plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _starts(plan: Plan, names: Sequence[str]) -> list[Experiment]:
+def _starts(plan: RefinePlan, names: Sequence[str]) -> list[Experiment]:
     """The start of every image."""
     recipe: Recipe = plan.recipe
     if recipe.experiments is None:
@@ -226,15 +226,8 @@ def _workers(count: int) -> Iterator[ProcessPoolExecutor | None]:
         yield pool
 
 
-def _spread(
-    executor: Any, work: Callable[[Any], Any], tasks: list[Any], progress: Told | None, stage: str
-) -> list[Any]:
-    found = []
-    for one in map(work, tasks) if executor is None else executor.map(work, tasks):
-        found.append(one)
-        if progress is not None:
-            progress(stage, len(found), len(tasks))
-    return found
+def _told(progress: Told | None, stage: str, total: int) -> Callable[[int], object] | None:
+    return None if progress is None else (lambda done: progress(stage, done, total))
 
 
 def _indexed(task: tuple[str, Experiment, dict[str, Any]]) -> Experiment:

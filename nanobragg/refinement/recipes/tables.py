@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike, fspath
 from typing import Any
 
+import numpy as np
+
+from nanobragg.arrays import detached
 from nanobragg.config import Experiment
 from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.config.serialize import Braces, built
@@ -15,15 +18,9 @@ from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.exchange.toml import plan_of, tables_of, value_text
 from nanobragg.lazy import dataclass
 from nanobragg.refinement.refine import BACKGROUNDS, INTENSITIES, LOSSES
+from nanobragg.refinement.variables.parameters import fluence_path
 
-USUAL = (
-    "crystal.misset_deg",
-    "crystal.unit_cell",
-    "crystal.n_cells",
-    "crystal.mosaic.spread_deg",
-    "beam.fluence_per_m2",
-)
-"""What is refined where nothing is said."""
+USUAL = "orientation, cell, block size, scale, and the mosaic spread where there is one"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -65,7 +62,7 @@ class Stages(Config):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Output(Config):
+class OutputFiles(Config):
     """Where the results go; an empty name: not written. Of several images the files of each are numbered."""
 
     _path = "refine.output"
@@ -84,7 +81,7 @@ class Recipe(Config):
     experiments: str | None = setting(
         None, doc="geometry file with the start of every image; None: the tables of this file"
     )
-    parameters: Any = setting(USUAL, doc="paths of what each image has of its own")
+    parameters: Any = setting((), doc=f"paths of what each image has of its own; none: {USUAL}")
     shared: Any = setting((), doc="paths of what all images have in common")
     background: str = setting("plane", kind="enum", choices=BACKGROUNDS, doc="under each spot")
     intensities: str = setting("model", kind="enum", choices=INTENSITIES, doc="free: structure factors play no part")
@@ -93,7 +90,7 @@ class Recipe(Config):
     priors: Any = setting((), doc="[center, standard deviation] by path")
     data: Data = setting(factory=Data, part=Data, doc="counts and shoeboxes")
     stages: Stages = setting(factory=Stages, part=Stages, doc="how the work goes")
-    output: Output = setting(factory=Output, part=Output, doc="files")
+    output: OutputFiles = setting(factory=OutputFiles, part=OutputFiles, doc="files")
 
     def _check(self) -> None:
         for name in ("images", "parameters", "shared"):
@@ -107,7 +104,7 @@ class Recipe(Config):
 
 
 @dataclass(frozen=True)
-class Plan:
+class RefinePlan:
     """A file: the start and what is to be done."""
 
     start: Experiment
@@ -120,7 +117,7 @@ class Plan:
         return os.path.join(self.folder, name)
 
 
-def read_recipe(path: str | PathLike[str], changes: Iterable[str] = ()) -> Plan | None:
+def read_recipe(path: str | PathLike[str], changes: Iterable[str] = ()) -> RefinePlan | None:
     """The refinement in a file; None where it has no ``[refine]``.
 
     Parameters
@@ -144,7 +141,14 @@ def read_recipe(path: str | PathLike[str], changes: Iterable[str] = ()) -> Plan 
         recipe = built(Recipe, "refine", table)
     except ConfigError as error:
         raise FileFormatError(path, str(error)) from None
-    return Plan(plan.experiment, recipe, os.path.dirname(fspath(path)))
+    return RefinePlan(plan.experiment, recipe, os.path.dirname(fspath(path)))
+
+
+def usual_paths(start: Experiment) -> list[str]:
+    """What is refined where nothing is said."""
+    mosaic = start.crystal.mosaic
+    spread = ["crystal.mosaic.spread_deg"] if mosaic.model != "given" and np.any(detached(mosaic.spread_deg)) else []
+    return ["crystal.misset_deg", "crystal.unit_cell", "crystal.n_cells", *spread, fluence_path(start)]
 
 
 def commented_recipe() -> str:
@@ -152,7 +156,7 @@ def commented_recipe() -> str:
     lines = [
         "# A refinement: the tables of the start (see nanoBragg init), and these. Run it with  nanoBragg refine FILE"
     ]
-    for path, kind in (("refine", Recipe), *((part._path, part) for part in (Data, Stages, Output))):
+    for path, kind in (("refine", Recipe), *((part._path, part) for part in (Data, Stages, OutputFiles))):
         lines += ["", f"# {(kind.__doc__ or '').splitlines()[0]}", f"[{path}]", *_keys(kind)]
     lines += ["", "# [refine.bounds]", '# "detector.distance_mm" = [100.0, 120.0]', "", "# [refine.priors]",
               '# "detector.distance_mm" = [110.0, 0.2]']  # fmt: skip
@@ -160,8 +164,9 @@ def commented_recipe() -> str:
 
 
 _EXAMPLES = {
-    "images": ("image_*.cbf",), "experiments": "indexed.expt", "saturation": 65535.0, "mask": "mask.img",
-    "spots": "strong.refl", "d_min_angstrom": 1.8, "time_budget_s": 60.0, "n_threads": 1, "shared": ("detector.distance_mm",),
+    "images": ("image_*.cbf",), "parameters": ("crystal.misset_deg", "crystal.unit_cell"), "experiments": "indexed.expt",
+    "saturation": 65535.0, "mask": "mask.img", "spots": "strong.refl", "d_min_angstrom": 1.8, "time_budget_s": 60.0,
+    "n_threads": 1, "shared": ("detector.distance_mm",),
 }  # fmt: skip
 
 

@@ -27,3 +27,7 @@ def measured(experiment: Experiment, used: Reflections, intensities: Any) -> Ref
             table[i] = again.table[found]
     table["photons"] = intensities
     return dataclasses.replace(again, table=table, photons_by="measured")
+
+
+def _key(row: Any) -> tuple[int, ...]:
+    return int(row["crystal"]), int(row["panel"]), *row["hkl"].tolist()
