@@ -15,7 +15,7 @@ import nanobragg as nb
 from nanobragg.cli.dropin.usage import SUBCOMMANDS, described, unit_of
 from nanobragg.config.fields import Config
 from nanobragg.exchange.command_line.flags import FLAGS, GROUPS, NEVER_WORKED, OWN_OPTIONS, Flag
-from nanobragg.refinement.recipes.tables import Data, OutputFiles, Recipe, Stages
+from nanobragg.refinement.recipes.tables import Data, OutputFiles, RefineRecipe, Stages
 
 MEASURED = Path(__file__).parent / "measured"
 """What benchmarks/validation.py has written."""
@@ -100,7 +100,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 def recipe() -> Iterator[str]:
     """The keys of a refinement's file."""
-    for part in (Recipe, Data, Stages, OutputFiles):
+    for part in (RefineRecipe, Data, Stages, OutputFiles):
         yield from ("", f"`[{part._path}]`: {(part.__doc__ or '').splitlines()[0]}", "")
         yield from _head("key", "unit", "default", "meaning")
         for field in dataclasses.fields(part):

@@ -17,7 +17,7 @@ from nanobragg.cli.main import main
 from nanobragg.cli.words.common.bar import bar
 from nanobragg.errors import FileFormatError
 from nanobragg.io.spots.refl import read_refl
-from nanobragg.refinement.recipes.tables import Recipe, commented_recipe, read_recipe
+from nanobragg.refinement.recipes.tables import RefineRecipe, commented_recipe, read_recipe
 
 START = """
 [crystal]
@@ -180,7 +180,7 @@ def test_the_keys_are_told(tmp_path: Path) -> None:
         lines = [line for line in text.splitlines() if "=" in line.split("#")[0] or line.startswith("[")]
         path.write_text(tables + "\n".join(lines) + "\n")
         plan = read_recipe(path)
-        assert plan is not None and isinstance(plan.recipe, Recipe)
+        assert plan is not None and isinstance(plan.recipe, RefineRecipe)
     assert plan.recipe.priors == {"detector.distance_mm": (110.0, 0.2)} and plan.recipe.data.spots == "strong.refl"
     assert tomllib.loads(commented_recipe())["refine"]["images"]
     with pytest.raises(FileFormatError, match=r"refine\.data\.gain"):

@@ -14,8 +14,15 @@ from nanobragg.cli.words.common.experiment_file import add_experiment, experimen
 from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.errors import UsageError
 from nanobragg.io.atomic import write_bytes
-from nanobragg.refinement.recipes.carry_out import Outcome, carry_out, images_of, outputs_of, write
-from nanobragg.refinement.recipes.tables import USUAL, OutputFiles, Recipe, RefinePlan, commented_recipe, read_recipe
+from nanobragg.refinement.recipes.carry_out import RefineOutcome, carry_out, images_of, outputs_of, write
+from nanobragg.refinement.recipes.tables import (
+    USUAL,
+    OutputFiles,
+    RefinePlan,
+    RefineRecipe,
+    commented_recipe,
+    read_recipe,
+)
 from nanobragg.refinement.refine import BACKGROUNDS, INTENSITIES, LOSSES
 
 _KEYS = {
@@ -82,7 +89,7 @@ def _plan(typed: Any) -> RefinePlan:
         if not names:
             raise UsageError(f"refine: which images? {typed.file} has no table [refine], and none was typed")
         nothing = OutputFiles(experiment="", values="", report="")
-        plan = RefinePlan(experiment_of(typed), Recipe(images=names, output=nothing), "")
+        plan = RefinePlan(experiment_of(typed), RefineRecipe(images=names, output=nothing), "")
     recipe = plan.recipe.with_value("images", names) if names else plan.recipe
     for word, key in _KEYS.items():
         value = getattr(typed, word)
@@ -94,7 +101,7 @@ def _plan(typed: Any) -> RefinePlan:
     return dataclasses.replace(plan, recipe=recipe)
 
 
-def _told(outcome: Outcome) -> str:
+def _told(outcome: RefineOutcome) -> str:
     """What is printed: one image as it is, of several a line each, and what they have in common."""
     if len(outcome.images) == 1 and outcome.together is None:
         return str(outcome.refinements[0])

@@ -23,7 +23,7 @@ from nanobragg.io.spots.comma import write_csv
 from nanobragg.io.spots.parquet import write_parquet
 from nanobragg.lazy import dataclass
 from nanobragg.refinement.indexing import index
-from nanobragg.refinement.recipes.tables import Recipe, RefinePlan, usual_paths
+from nanobragg.refinement.recipes.tables import RefinePlan, RefineRecipe, usual_paths
 from nanobragg.refinement.refine import refine
 from nanobragg.refinement.results.measured import measured
 from nanobragg.refinement.results.result import Refinement
@@ -34,7 +34,7 @@ Told = Callable[[str, int, int], object]
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class RefineOutcome:
     """What a recipe gave."""
 
     images: tuple[str, ...]
@@ -130,7 +130,9 @@ def _kind_of(name: str) -> str:
     return kinds.get(suffix, "experiment")
 
 
-def carry_out(plan: RefinePlan, progress: Told | None = None, cancel: Callable[[], bool] | None = None) -> Outcome:
+def carry_out(
+    plan: RefinePlan, progress: Told | None = None, cancel: Callable[[], bool] | None = None
+) -> RefineOutcome:
     """Refine what a recipe says.
 
     Parameters
@@ -144,7 +146,7 @@ def carry_out(plan: RefinePlan, progress: Told | None = None, cancel: Callable[[
 
     Returns
     -------
-    Outcome
+    RefineOutcome
 
     Raises
     ------
@@ -161,16 +163,18 @@ def carry_out(plan: RefinePlan, progress: Told | None = None, cancel: Callable[[
         if recipe.shared:
             found = refine_shared(names, starts, refine=paths, shared=list(recipe.shared), executor=executor,
                                   progress=progress, **options)  # fmt: skip
-            return Outcome(tuple(names), found.images, found)
+            return RefineOutcome(tuple(names), found.images, found)
         options |= {"refine": paths}
         if len(names) == 1:
             one = refine(names[0], starts[0], progress=progress, cancel=cancel, **options)
-            return Outcome((names[0],), (one,))
+            return RefineOutcome((names[0],), (one,))
         tasks = [(n, s, options) for n, s in zip(names, starts, strict=True)]
-        return Outcome(tuple(names), tuple(spread(executor, _refined, tasks, _told(progress, "images", len(tasks)))))
+        return RefineOutcome(
+            tuple(names), tuple(spread(executor, _refined, tasks, _told(progress, "images", len(tasks))))
+        )
 
 
-def write(outcome: Outcome, outputs: dict[str, str]) -> Iterator[str]:
+def write(outcome: RefineOutcome, outputs: dict[str, str]) -> Iterator[str]:
     """Write the files of an outcome, see `outputs_of`; yields their names."""
     for name, what in outputs.items():
         kind, _, number = what.partition(" ")
@@ -203,7 +207,7 @@ def options_of(plan: RefinePlan) -> dict[str, Any]:
 
 def _starts(plan: RefinePlan, names: Sequence[str]) -> list[Experiment]:
     """The start of every image."""
-    recipe: Recipe = plan.recipe
+    recipe: RefineRecipe = plan.recipe
     if recipe.experiments is None:
         return [plan.start] * len(names)
     path = plan.path(recipe.experiments)

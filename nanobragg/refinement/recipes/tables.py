@@ -73,7 +73,7 @@ class OutputFiles(Config):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Recipe(Config):
+class RefineRecipe(Config):
     """What is refined, and against which images."""
 
     _path = "refine"
@@ -108,7 +108,7 @@ class RefinePlan:
     """A file: the start and what is to be done."""
 
     start: Experiment
-    recipe: Recipe
+    recipe: RefineRecipe
     folder: str
     """to which names are relative"""
 
@@ -138,7 +138,7 @@ def read_recipe(path: str | PathLike[str], changes: Iterable[str] = ()) -> Refin
         return None
     plan = plan_of(path, data, later)
     try:
-        recipe = built(Recipe, "refine", table)
+        recipe = built(RefineRecipe, "refine", table)
     except ConfigError as error:
         raise FileFormatError(path, str(error)) from None
     return RefinePlan(plan.experiment, recipe, os.path.dirname(fspath(path)))
@@ -156,7 +156,7 @@ def commented_recipe() -> str:
     lines = [
         "# A refinement: the tables of the start (see nanoBragg init), and these. Run it with  nanoBragg refine FILE"
     ]
-    for path, kind in (("refine", Recipe), *((part._path, part) for part in (Data, Stages, OutputFiles))):
+    for path, kind in (("refine", RefineRecipe), *((part._path, part) for part in (Data, Stages, OutputFiles))):
         lines += ["", f"# {(kind.__doc__ or '').splitlines()[0]}", f"[{path}]", *_keys(kind)]
     lines += ["", "# [refine.bounds]", '# "detector.distance_mm" = [100.0, 120.0]', "", "# [refine.priors]",
               '# "detector.distance_mm" = [110.0, 0.2]']  # fmt: skip
