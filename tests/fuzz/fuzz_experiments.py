@@ -28,7 +28,8 @@ from nanobragg.engines import c as backend_c
 AFFORDABLE = 200_000
 """Evaluations: about half a second under the sanitizers; the counts below are either small or out of all bounds."""
 _PARTS: dict[str, type] = {
-    "crystal": nb.Crystal, "crystal.unit_cell": nb.UnitCell, "crystal.mosaic": nb.Mosaic, "beam": nb.Beam,
+    "crystal": nb.Crystal, "crystal.unit_cell": nb.UnitCell, "crystal.mosaic": nb.Mosaic,
+    "crystal.sizes": nb.BlockSizes, "crystal.displacement": nb.Displacement, "crystal.damage": nb.Damage, "beam": nb.Beam,
     "beam.divergence": nb.Divergence, "beam.sources": nb.Sources, "detector": nb.Detector,
     "detector.sensor": nb.Sensor, "detector_pose": nb.Pose, "goniometer": nb.Goniometer, "sampling": nb.Sampling,
     "background": nb.Background,
@@ -63,6 +64,23 @@ def _between(low: float, high: float) -> Plausible:
     return lambda r: r.uniform(low, high)
 
 
+def _symmetric(scale: float, least: float) -> Plausible:
+    """Symmetric matrices, most of them with a positive diagonal."""
+
+    def drawn(r: random.Random) -> Any:
+        half = np.array([[r.uniform(-scale, scale) for _ in range(3)] for _ in range(3)]) / 3
+        return half + half.T * r.choice((1, 1, 1, 0)) + np.eye(3) * r.uniform(least, scale)
+
+    return drawn
+
+
+def _turns(r: random.Random) -> Any:
+    """Rotations about one axis, or something near them."""
+    angles = [r.uniform(-0.05, 0.05) for _ in range(r.choice((1, 2, 5)))]
+    found = [[[np.cos(x), -np.sin(x), 0], [np.sin(x), np.cos(x), 0], [0, 0, 1]] for x in angles]
+    return np.array(found) * r.choice((1, 1, 1, 1, 1.01))
+
+
 def _matrix(r: random.Random) -> Any:
     matrix = np.array([[r.uniform(-0.02, 0.02) for _ in range(3)] for _ in range(3)])
     return matrix if r.random() < 0.3 else matrix * (1 if np.linalg.det(matrix) > 0 else -1)
@@ -81,7 +99,24 @@ _PLAUSIBLE: dict[str, Plausible] = {
     "crystal.unit_cell.alpha": _between(55, 125),
     "crystal.unit_cell.beta": _between(55, 125),
     "crystal.unit_cell.gamma": _between(55, 125),
-    "crystal.mosaic.spread_deg": _between(0, 20),
+    "crystal.block_matrix": _symmetric(6.0, 3.0),
+    "crystal.n_blocks": _of(0.0, 1, 3.5, 1e6),
+    "crystal.volume_mm3": _of(0.0, 1e-9, 1e-4),
+    "crystal.sizes.width": _between(0, 1.1),
+    "crystal.displacement.b_angstrom2": _of(0.0, 10.0, -5.0, 200.0),
+    "crystal.displacement.u_angstrom2": _symmetric(0.3, 0.0),
+    "crystal.damage.dose_mgy": _of(0.0, 2.0, 30.0),
+    "crystal.damage.frame_dose_mgy": _of(0.0, 0.5),
+    "crystal.damage.b_per_mgy": _of(0.0, 1.0, -0.3),
+    "crystal.damage.decay_per_mgy": _of(0.0, 0.1, -0.1),
+    "crystal.damage.dose_1_mgy": _of(14.4, 1.0, 0.0),
+    "crystal.damage.exponent": _of(1.0, 1.7, 2.0, 0.0),
+    "crystal.space_group": _of("P 1", 19, "P 43 21 2", "P 99"),
+    "crystal.mosaic.spread_deg": lambda r: r.uniform(0, 20) if r.random() < 0.5 else _vector(0, 3)(r),
+    "crystal.mosaic.covariance_deg2": _symmetric(0.5, 0.2),
+    "crystal.mosaic.rotations": _turns,
+    "crystal.mosaic.weights": lambda r: [r.choice((0.0, 1.0, 2.5)) for _ in range(r.choice((1, 2, 5)))],
+    "crystal.mosaic.strain": _of(0.0, 0.003, 0.3),
     "crystal.mosaic.n_domains": _of(1, 2, 5, 2**31),
     "crystal.mosaic.seed": _of(1, 12345678, -5, 0),
     "beam.wavelength_angstrom": _between(0.3, 8),
@@ -215,6 +250,7 @@ def make(r: random.Random) -> dict[str, Any]:
     if r.random() < 0.05:
         case["call"][r.choice(("n_threads", "kernel", "dtype", "backend"))] = r.choice((0, -1, "x", 1.5, "float32"))
     case["panels"] = r.random() < 0.05
+    case["lattices"] = r.random() < 0.1
     return case
 
 
@@ -234,6 +270,8 @@ def check(case: dict[str, Any], folder: Path) -> str:
 def _check(case: dict[str, Any]) -> str:
     experiment = _build(case)
     call = dict(case["call"])
+    if isinstance(experiment.crystal, tuple):
+        return _check_lattices(experiment, call)
     if isinstance(experiment.detector, tuple):
         if any(p.n_fast * p.n_slow > 200 for p in experiment.detector):
             return "too long"
@@ -264,6 +302,19 @@ def _check(case: dict[str, Any]) -> str:
         corrected = experiment.fidelity == "corrected" and not _extreme(case)
         require(not corrected, f"corrected fidelity gives {whole[~np.isfinite(whole)][0]}")
         return "not finite"
+    return "rendered"
+
+
+def _check_lattices(experiment: nb.Experiment, call: dict[str, Any]) -> str:
+    """Two crystals that are one: each has a part of its own, beside the background."""
+    detectors = experiment.detector if isinstance(experiment.detector, tuple) else (experiment.detector,)
+    scenes = [derive(resolve(experiment.replace(crystal=one, detector=detectors[0]))) for one in experiment.crystal]
+    if sum(5 * scene.n_pixels * scene.evaluations_per_pixel for scene in scenes) > AFFORDABLE:
+        return "too long"
+    nb.explain(experiment)
+    call.pop("roi", None)
+    parts = nb.simulate(experiment, parts=True, **call)
+    require(list(parts) == ["bragg[0]", "bragg[1]", "background"], f"two crystals give {list(parts)}")
     return "rendered"
 
 
@@ -300,4 +351,6 @@ def _build(case: dict[str, Any]) -> nb.Experiment:
     parts: dict[str, Any] = {name: _PARTS[name](**arguments.pop(name)) for name in list(arguments)}
     if case["panels"]:
         parts["detector"] = (parts["detector"], parts["detector"])
+    if case["lattices"]:
+        parts["crystal"] = (parts["crystal"], parts["crystal"])
     return nb.Experiment(quirks=case["quirks"], **parts)
