@@ -23,6 +23,7 @@ from nanobragg.config import Sensor as Sensor
 from nanobragg.config import Sources as Sources
 from nanobragg.config import Spectrum as Spectrum
 from nanobragg.config import UnitCell as UnitCell
+from nanobragg.config.crystals.anomalous import AnomalousModel as AnomalousModel
 from nanobragg.config.image_chain.background import Amorphous as Amorphous
 from nanobragg.config.image_chain.background import Beamstop as Beamstop
 from nanobragg.config.image_chain.mask import Mask as Mask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any, ClassVar
 
@@ -18,10 +19,12 @@ from nanobragg.arrays import (
     number,
     too_large_in,
 )
+from nanobragg.config.crystals.by_energy import joined
 from nanobragg.config.spoken.speaks import shown_value
 from nanobragg.config.table_checks import (
     PATH,
     amplitudes,
+    ascending_energies,
     check_finite,
     count,
     finite_scalar,
@@ -46,7 +49,8 @@ class StructureFactors:
     ----------
     amplitude : (n_h, n_k, n_l) array or tensor, float64
         Amplitudes [electrons], shape (0, 0, 0): no table. An array is kept as a read-only copy. A torch tensor is kept
-        itself, with its gradient, device and dtype: writing to it changes the table.
+        itself, with its gradient, device and dtype: writing to it changes the table. With `energy_ev`, a table for each
+        energy: (n_energies, n_h, n_k, n_l).
     hkl_min : tuple of 3 int
         Indices of ``amplitude[0, 0, 0]``.
     default_F : float or 0-d tensor
@@ -59,6 +63,8 @@ class StructureFactors:
         Space group of the file that was read; the table itself is P1.
     d_min_angstrom : float, optional
         Spacing of the outermost reflection in that file [Angstrom].
+    energy_ev : tuple of float, optional
+        Photon energies of the tables [eV], ascending: every wavelength of the beam takes the table of the nearest one.
 
     Raises
     ------
@@ -73,6 +79,7 @@ class StructureFactors:
     unit_cell: tuple[float, ...] | None = None
     space_group: str | None = None
     d_min_angstrom: float | None = None
+    energy_ev: tuple[float, ...] | None = None
     _origin: ClassVar[Any] = None
 
     def __post_init__(self) -> None:
@@ -81,13 +88,15 @@ class StructureFactors:
         store(self, "hkl_min", three_integers(self.hkl_min))
         self._check_origin()
         store(self, "amplitude", amplitudes(self.amplitude))
-        if self.amplitude.ndim != 3:
+        if self.energy_ev is not None:
+            store(self, "energy_ev", ascending_energies(self.energy_ev, self.amplitude))
+        elif self.amplitude.ndim != 3:
             raise ConfigError(
                 f"{PATH}.amplitude", f"shape {tuple(self.amplitude.shape)}", "must have shape (n_h, n_k, n_l)"
             )
         check_finite(self.amplitude, f"{PATH}.amplitude")
         if self.n_reflections is None:
-            store(self, "n_reflections", math.prod(self.amplitude.shape))
+            store(self, "n_reflections", math.prod(self.amplitude.shape[-3:]))
         if not self.has_table and not is_transformed(self.default_F) and detached(self.default_F) == 0:
             raise ConfigError(
                 f"{PATH}.default_F",
@@ -117,7 +126,8 @@ class StructureFactors:
         box = " ".join(f"{low}..{high}" for low, high in zip(self.hkl_min, self.hkl_max, strict=True))
         kind = shown_value(self.amplitude) if is_tensor(self.amplitude) else ""
         group = "" if self.space_group is None else f"file in {self.space_group}"
-        known = (f"{self.n_reflections} reflections", f"hkl {box}", kind, fill, group)
+        tables = "" if self.energy_ev is None else f"{len(self.energy_ev)} energies"
+        known = (f"{self.n_reflections} reflections", f"hkl {box}", tables, kind, fill, group)
         return f"StructureFactors({', '.join(text for text in known if text)})"
 
     @property
@@ -128,7 +138,31 @@ class StructureFactors:
     @property
     def hkl_max(self) -> tuple[int, int, int]:
         """Indices of ``amplitude[-1, -1, -1]``."""
-        return three_integers(low + n - 1 for low, n in zip(self.hkl_min, self.amplitude.shape, strict=True))
+        return three_integers(low + n - 1 for low, n in zip(self.hkl_min, self.amplitude.shape[-3:], strict=True))
+
+    @classmethod
+    def by_energy(cls, tables: Mapping[float, StructureFactors]) -> StructureFactors:
+        """Structure factors that depend on the photon energy, from a table for each energy.
+
+        Parameters
+        ----------
+        tables : dict
+            Photon energy [eV]: StructureFactors, as read from an MTZ file for each. All have the same default_F; what one of
+            them does not list and another does has it.
+
+        Raises
+        ------
+        ConfigError
+            When there is no table, or the tables have several energies, several default_F or several cells.
+        """
+        return joined(cls, dict(tables))
+
+    def at(self, energy_ev: float) -> StructureFactors:
+        """The table of the energy that is nearest to this one [eV]; itself where there is one for all."""
+        if self.energy_ev is None:
+            return self
+        nearest = int(np.argmin(np.abs(np.asarray(self.energy_ev) - energy_ev)))
+        return dataclasses.replace(self, amplitude=self.amplitude[nearest], energy_ev=None)
 
     @classmethod
     def from_hkl(
@@ -337,7 +371,17 @@ class StructureFactors:
         return self
 
     def reflections(self) -> tuple[np.ndarray, np.ndarray]:
-        """Indices (n, 3) and amplitudes (n,) of the table, without the cells that hold `default_F`."""
+        """Indices (n, 3) and amplitudes (n,) of the table, without the cells that hold `default_F`.
+
+        Raises
+        ------
+        ConfigError
+            For tables of several energies: take one with `at`.
+        """
+        if self.energy_ev is not None:
+            raise ConfigError(
+                f"{PATH}.energy_ev", self.energy_ev, "a list of reflections has one energy", "take one: at(energy_ev)"
+            )
         table = np.asarray(self.amplitude.detach().cpu() if is_tensor(self.amplitude) else self.amplitude, np.float64)
         where = np.argwhere(table != detached(self.default_F))
         return where + np.asarray(self.hkl_min), table[tuple(where.T)]

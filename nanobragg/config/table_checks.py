@@ -95,6 +95,26 @@ def finite_scalar(value: Any, path: str) -> Any:
     return value
 
 
+def ascending_energies(value: Any, tables: Any) -> tuple[float, ...]:
+    """Photon energies [eV] of a table each."""
+    path = f"{PATH}.energy_ev"
+    if is_tensor(value) or not isinstance(value, (tuple, list, np.ndarray)) or not len(value):
+        raise ConfigError(path, value, "must be plain energies [eV], one for each table")
+    energies = tuple(number(item, f"{path}[{i}]") for i, item in enumerate(value))
+    for i, energy in enumerate(energies):
+        if not (math.isfinite(energy) and energy > (energies[i - 1] if i else 0.0)):
+            raise ConfigError(
+                f"{path}[{i}]", energy, "must be finite, > 0 and ascend", "sort them, the tables with them"
+            )
+    if tables.ndim != 4 or tables.shape[0] != len(energies) or not math.prod(tables.shape):
+        raise ConfigError(
+            f"{PATH}.amplitude", f"shape {tuple(tables.shape)}",
+            f"must have shape ({len(energies)}, n_h, n_k, n_l), a table for each of {len(energies)} energies",
+            "StructureFactors.by_energy({energy: table, ...}) joins tables",
+        )  # fmt: skip
+    return energies
+
+
 def count(value: Any, path: str) -> int:
     """A whole number >= 0."""
     try:

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from nanobragg.arrays import detached, elements, is_tensor
 from nanobragg.config import Detector, Experiment, Sensor
 from nanobragg.config.quirks import Quirk
+from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.constants import (
     AVOGADRO,
     DEFAULT_BEAM_SIZE,
+    EV_ANGSTROM,
     R_E_SQR,
     WATER_DENSITY,
     WATER_F,
@@ -167,7 +169,7 @@ def _derivation(decided: Decided, ops: Ops, roi: Any, glance: bool) -> Derivatio
         n_cells=ops.stack([ops.lift(n) for n in elements(n_cells)]), shape=Shape[crystal.shape.upper()],
         fudge=ops.lift(crystal.fudge),
         has_block_matrix=matrix is not None, block_matrix=ops.lift(np.zeros((3, 3)) if matrix is None else matrix),
-        n_tables=1, source_table=None,
+        **tables_of_sources(crystal.structure_factors, sources),
         f_table=factors.f_table, hkl_min=factors.hkl_min, default_F=factors.default_F,
         tricubic=experiment.sampling.interpolate == "tricubic",
         interpolation_off=(len(pixels), 0), oversample=n_sub,
@@ -182,6 +184,15 @@ def _derivation(decided: Decided, ops: Ops, roi: Any, glance: bool) -> Derivatio
         decided, cell, placement, sources, layers, rotation, fluence, spread, water, scene, out_of_range,
         by_size(scene, crystal.sizes, ops), looked_through,
     )  # fmt: skip
+
+
+def tables_of_sources(table: StructureFactors, sources: SourceList) -> dict[str, Any]:
+    """Which table of structure factors each source sees: that of the nearest energy; by the names of the Scene's fields."""
+    if table.energy_ev is None or len(table.energy_ev) == 1:
+        return {"n_tables": 1, "source_table": None}
+    energy = EV_ANGSTROM / np.array([1e10 * detached(wavelength) for wavelength in sources.wavelength])
+    distance = np.abs(energy[:, None] - np.asarray(table.energy_ev))
+    return {"n_tables": len(table.energy_ev), "source_table": np.argmin(distance, axis=1).astype(np.int64)}
 
 
 def rendered_pixels(det: Detector, *rois: Any) -> NDArray[np.int64]:

@@ -50,10 +50,40 @@ def amplitudes(decided: Decided, cell: Cell, ops: Ops) -> Amplitudes:
     crystal = decided.experiment.crystal
     table = crystal.structure_factors
     assert table is not None
-    plain = ops.lift(table.amplitude) if table.has_table else ops.lift(np.empty((0, 0, 0)))
+    plain = ops.lift(_flat(table.amplitude)) if table.has_table else ops.lift(np.empty((0, 0, 0)))
     found = Amplitudes(plain, table.hkl_min, ops.lift(table.default_F))
     if not crystal.displaced:
         return found
+    if table.energy_ev is not None and len(table.energy_ev) > 1:
+        parts = [_displaced(decided, cell, one, ops) for one in _each(found, len(table.energy_ev))]
+        return Amplitudes(_joined([part.f_table for part in parts]), parts[0].hkl_min, found.default_F)
+    return _displaced(decided, cell, found, ops)
+
+
+def _flat(amplitude: Any) -> Any:
+    """Tables of several energies one behind the other along h."""
+    return amplitude if amplitude.ndim == 3 else amplitude.reshape(-1, *amplitude.shape[2:])
+
+
+def _each(found: Amplitudes, n: int) -> list[Amplitudes]:
+    """The tables apart."""
+    rows = found.f_table.shape[0] // n
+    return [Amplitudes(found.f_table[i * rows : (i + 1) * rows], found.hkl_min, found.default_F) for i in range(n)]
+
+
+def _joined(tables: list[Any]) -> Any:
+    if is_tensor(tables[0]):
+        from torch import cat
+
+        return cat(tables)
+    return np.concatenate(tables)
+
+
+def _displaced(decided: Decided, cell: Cell, found: Amplitudes, ops: Ops) -> Amplitudes:
+    """One table with the factors."""
+    crystal = decided.experiment.crystal
+    table = crystal.structure_factors
+    assert table is not None
     if is_tensor(table.default_F) or table.default_F != 0:
         found = _extended(found, table.has_table, largest_indices(decided), ops)
     elif not table.has_table:

@@ -59,7 +59,7 @@ def _mean_pixel(scene: Scene) -> float:
 
 def _mean_factor(scene: Scene) -> float:
     """Mean of F^2 over what is not 0."""
-    table = scene.f_table
+    table = scene.f_table[: scene.table_shape[0]]
     step = int((math.prod(table.shape) / _MOST_FACTORS) ** (1 / 3)) | 1  # odd, or only even indices would be seen
     part = table[::step, ::step, ::step]
     flat = (part.detach().cpu().numpy() if is_tensor(part) else part).reshape(-1)

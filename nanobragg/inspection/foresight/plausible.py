@@ -185,7 +185,7 @@ def _beyond_list(panels: Sequence[Decided]) -> str:
     table = experiment.crystal.structure_factors
     if table is None or not table.has_table or detached(table.default_F) != 0:
         return ""
-    shape = np.array(table.amplitude.shape)
+    shape = np.array(table.amplitude.shape[-3:])
     if not shape.all():
         return ""
     hkl = np.concatenate([_miller_indices(one) for one in panels])

@@ -3,10 +3,13 @@ from nanobragg.io.reflections.fdump import read_fdump as read_fdump
 from nanobragg.io.reflections.fdump import write_fdump as write_fdump
 from nanobragg.io.reflections.hkl import read_hkl as read_hkl
 from nanobragg.io.reflections.hkl import write_hkl as write_hkl
+from nanobragg.io.reflections.model import ModelParts as ModelParts
 from nanobragg.io.reflections.model import read_model as read_model
+from nanobragg.io.reflections.model import read_model_parts as read_model_parts
 from nanobragg.io.reflections.mtz import read_mtz as read_mtz
 from nanobragg.io.reflections.mtz import write_mtz as write_mtz
 from nanobragg.io.reflections.origin import Origin as Origin
 from nanobragg.io.reflections.origin import origin_of as origin_of
 from nanobragg.io.reflections.symmetry import absent as absent
+from nanobragg.io.reflections.symmetry import every_mate as every_mate
 from nanobragg.io.reflections.symmetry import expand as expand

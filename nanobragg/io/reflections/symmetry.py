@@ -88,6 +88,26 @@ def expand(reflections: ReflectionList) -> FullList:
     return FullList(hkl=every, amplitude=amplitudes, d_min=float(np.min(d)))
 
 
+def every_mate(
+    hkl: NDArray[np.int64], space_group: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """All symmetry mates and Friedel mates of unique reflections, each once, without systematic absences.
+
+    Returns
+    -------
+    hkl : (m, 3)
+    row : (m,)
+        Which of the unique reflections each of them is a mate of.
+    friedel : (m,)
+        True where it is one by inversion alone: F is that of -h -k -l.
+    """
+    rotations, translations = operations(space_group)
+    kept = np.flatnonzero(~_absent(hkl, rotations, translations))
+    every = np.concatenate([sign * hkl[kept] @ r for sign in (1, -1) for r in rotations])
+    _, first = np.unique(codes(every), return_index=True)
+    return every[first], kept[first % len(kept)], first >= len(kept) * len(rotations)
+
+
 def operations(space_group: str) -> tuple[list[NDArray[np.int64]], NDArray[np.float64]]:
     """Rotations, each (3, 3) and used as h' = h @ R, and translations (n_centrings, n_rotations, 3) [fractions of the cell].
 
