@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from nanobragg.arrays import detached
-from nanobragg.config import Experiment
 from nanobragg.config.fields import Config
-from nanobragg.config.image_chain.readout import Readout
 from nanobragg.config.serialize import plain
 from nanobragg.config.spoken.speaks import default_text
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.errors import ConfigError
+from nanobragg.explorer.session import State
 from nanobragg.inspection.foresight.limits import LIMITS
 
 _SHOWN = ("scalar", "edges", "spreads", "int", "bool", "enum", "vector2", "vector3")
@@ -31,17 +30,20 @@ _COUNT = 10
 """How many times its value the slider of a whole number goes."""
 
 
-def groups(experiment: Experiment, readout: Readout, decided: Decided | None) -> list[dict[str, Any]]:
+def groups(state: State, start: State, decided: Decided | None) -> list[dict[str, Any]]:
     """Groups of controls as plain data, in the order of the config objects.
 
     Parameters
     ----------
-    experiment, readout
-        Their values.
+    state : State
+        The values.
+    start : State
+        Those of the beginning, to tell what was changed.
     decided : Decided, optional
         Of the first panel and lattice: what stands in the place of values that are left open.
     """
     found = []
+    experiment = state.experiment
     for name in _PARTS:
         part = getattr(experiment, name)
         several = isinstance(part, tuple) and name != "background"
@@ -63,8 +65,32 @@ def groups(experiment: Experiment, readout: Readout, decided: Decided | None) ->
                 }
             )
     found.append({"path": "readout", "title": "Readout", "doc": "how the detector makes counts of photons; acts with point "
-                  "spread or noise switched on", "controls": [*_controls(readout, "readout", None)]})  # fmt: skip
+                  "spread or noise switched on", "controls": [*_controls(state.readout, "readout", None)]})  # fmt: skip
+    before = dict(_values(start))
+    for group in found:
+        for control in group["controls"]:
+            if control["kind"] not in ("heading", "part"):
+                control["changed"] = before.get(control["path"], control["value"]) != control["value"]
     return found
+
+
+def _values(state: State) -> Iterator[tuple[str, Any]]:
+    """Paths and plain values of everything that has a control."""
+    for name in (*_PARTS, "readout"):
+        part: Any = state.readout if name == "readout" else getattr(state.experiment, name)
+        several = isinstance(part, tuple)
+        for i, one in enumerate(part if several else [part]):
+            if one is not None:
+                yield from _fields(one, f"{name}[{i}]" if several else name)
+
+
+def _fields(part: Any, path: str) -> Iterator[tuple[str, Any]]:
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        if isinstance(value, Config):
+            yield from _fields(value, f"{path}.{field.name}")
+        elif field.metadata["kind"] in _SHOWN and field.metadata["part"] is None:
+            yield f"{path}.{field.name}", plain(value)
 
 
 def _absent(path: str, field: Any) -> dict[str, Any]:

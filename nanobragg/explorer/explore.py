@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import html
 import webbrowser
+from dataclasses import replace
+from os import PathLike, fspath
 from typing import Any
 
 from nanobragg.config import Experiment
 from nanobragg.config.image_chain.readout import Readout
+from nanobragg.explorer.comparison.measured import Measured, read_measured
 from nanobragg.explorer.serving.desk import Desk
 from nanobragg.explorer.serving.server import Server
 from nanobragg.explorer.session import Session
@@ -19,10 +22,13 @@ class Explorer:
     Made by `explore`. In a notebook the page stands below the cell.
     """
 
-    def __init__(self, experiment: Experiment, readout: Readout | None, host: str, port: int) -> None:
+    def __init__(self, experiment: Experiment, readout: Readout | None, measured: Any, host: str, port: int) -> None:
+        image = _measured(measured)
         self._session = Session(experiment, readout)
         self._desk = Desk(self._session)
         try:
+            if image is not None:
+                self._desk.measure(image)
             self._server = Server(self._desk, host, port)
         except BaseException:
             self._desk.close()
@@ -45,8 +51,6 @@ class Explorer:
 
     @experiment.setter
     def experiment(self, value: Experiment) -> None:
-        from dataclasses import replace
-
         self._session.take(replace(self._session.state, experiment=value), "")
         self._desk.tell(self._desk.state())
 
@@ -88,6 +92,7 @@ def explore(
     experiment: Experiment,
     *,
     readout: Readout | None = None,
+    measured: Any = None,
     host: str = "127.0.0.1",
     port: int = 0,
     browser: bool = False,
@@ -100,6 +105,8 @@ def explore(
         The start.
     readout : Readout, optional
         The response of the detector, for the switches of point spread and noise.
+    measured : path or array, optional
+        An image in counts to compare with.
     host : str
         Address on which the server listens; any other than this machine's own is open to the network, to those who have the
         token.
@@ -122,7 +129,15 @@ def explore(
     OSError
         Where the port is taken.
     """
-    explorer = Explorer(experiment, readout, host, port)
+    explorer = Explorer(experiment, readout, measured, host, port)
     if browser:
         webbrowser.open(explorer.url)
     return explorer
+
+
+def _measured(given: Any) -> Measured | None:
+    if given is None:
+        return None
+    if isinstance(given, str | PathLike):
+        return read_measured(fspath(given))
+    return Measured("an array", getattr(given, "counts", given))

@@ -17,6 +17,7 @@ from nanobragg.errors import UsageError
 from nanobragg.exchange.toml import read_toml
 from nanobragg.explorer.explore import explore
 from nanobragg.explorer.presets import example
+from nanobragg.io.images.image_file import image_format
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -44,13 +45,21 @@ def _explore(typed: Any) -> int:
         raise UsageError(f"explore: --port {typed.port}: must be within 0 and 65535")
     experiment = example() if typed.file is None else experiment_of(typed)
     readout = read_toml(typed.file, typed.changes).readout if (typed.file or "").endswith(".toml") else None
-    with explore(experiment, readout=readout, host=typed.host, port=typed.port) as explorer:
+    measured = typed.measured or _image(typed.file)
+    with explore(experiment, readout=readout, measured=measured, host=typed.host, port=typed.port) as explorer:
         sys.stdout.write("".join(f"{line}\n" for line in _greeting(explorer.url, explorer.port, typed.host)))
         sys.stdout.flush()
         if not typed.no_browser:
             webbrowser.open(explorer.url)
         threading.Event().wait()  # until Ctrl-C
     return 0
+
+
+def _image(path: str | None) -> str | None:
+    """The file, where it holds pixels and not only a geometry."""
+    if path is None or path.endswith(".toml"):
+        return None
+    return path if image_format(path) in ("nxmx", "cbf", "smv") else None
 
 
 def _greeting(url: str, port: int, host: str) -> list[str]:

@@ -1,7 +1,6 @@
 "use strict";
 // The bar at the top, messages, keys; and the connection.
 (() => {
-  for (const name of Object.keys(NB.maps)) if (name !== "difference") NB.id("map").append(NB.make("option", { value: name, textContent: name }));
   NB.id("map").onchange = NB.repaint;
   for (const name of ["scale", "low", "high"]) NB.id(name).onchange = () => {
     if (name === "scale") { NB.id("low").value = NB.id("high").value = ""; }
@@ -49,6 +48,11 @@
   });
 
   NB.hear("menus", (message) => {
+    NB.maps = message.colors;
+    NB.gap = message.gap;
+    NB.page = message.page;
+    if (NB.id("map").options.length) return; // the connection was lost and is there again
+    for (const name of Object.keys(NB.maps)) if (name !== "difference") NB.id("map").append(NB.make("option", { value: name, textContent: name }));
     NB.id("preset").append(...Object.entries(message.presets).map(([group, names]) => NB.make("optgroup", { label: group }, ...names.map((name) => NB.make("option", { value: `${group}/${name}`, textContent: name })))));
     NB.id("export").append(...Object.entries(message.exports).map(([value, text]) => NB.make("option", { value, textContent: text })));
   });
@@ -59,7 +63,7 @@
     if (name) NB.take(name);
   };
   NB.take = async (name) => { // as a file; a mistake is told on the page
-    const answer = await fetch(`/export/${name}?token=${NB.token}&map=${encodeURIComponent(NB.id("map").value)}`);
+    const answer = await fetch(`/export/${name}?token=${NB.token}&page=${NB.page}&colors=${encodeURIComponent(NB.id("map").value)}`);
     if (!answer.ok) { NB.message(await answer.text()); return; }
     const link = NB.make("a", { href: URL.createObjectURL(await answer.blob()), download: /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition"))[1] });
     link.click();

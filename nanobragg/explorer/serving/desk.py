@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,15 +11,22 @@ from typing import Any
 import numpy as np
 
 from nanobragg.errors import ConfigError, NanoBraggError
+from nanobragg.explorer.comparison.layers import tiles
+from nanobragg.explorer.comparison.measured import Measured, agreement, fitted, read_measured
+from nanobragg.explorer.comparison.refining import PATHS, Refining
 from nanobragg.explorer.controls import groups, read
 from nanobragg.explorer.drawing.looking import histogram, pixel_rows, profile
 from nanobragg.explorer.drawing.overlay import labels, marks
+from nanobragg.explorer.drawing.tiles import View
+from nanobragg.explorer.exports.files import MENU, exported
+from nanobragg.explorer.exports.snapshot import GAP, MAPS
+from nanobragg.explorer.presets import menu, with_preset
+from nanobragg.explorer.serving.afterwards import Afterwards
 from nanobragg.explorer.serving.screens import Screen, Screens
 from nanobragg.explorer.session import Picture, Session
 from nanobragg.inspection.tracing.trace import trace
 from nanobragg.prediction.predict import predict
 
-MENUS: dict[str, Any] = {"kind": "menus", "presets": {}, "exports": {}}
 Send = Callable[[Any], None]
 
 
@@ -28,6 +36,7 @@ class Page:
     def __init__(self, desk: Desk, send: Send) -> None:
         self._desk, self.send = desk, send
         self.screen = Screen(send)
+        self.name = secrets.token_hex(4)
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send a message."""
@@ -52,19 +61,23 @@ class Desk:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.screens = Screens(session)
+        self.measured: Measured | None = None
         self._pages: list[Page] = []
-        self.labels_on = False
+        self._labels_on = False
+        self._refining = Refining(session, self.tell)
+        self._afterwards = Afterwards(self._settled)
         session.tell = self.tell
-        session.settled = self._settled
+        session.settled = self._afterwards.take
+        self.screens = Screens(session, lambda picture, view: tiles(picture, view, self._comparable(picture)))
 
     def opened(self, send: Send) -> Page:
         """A page has opened."""
         page = Page(self, send)
         self._pages.append(page)
         self.screens.add(page.screen)
-        page.tell(MENUS)
+        page.tell({"kind": "menus", "presets": menu(), "exports": MENU, "colors": MAPS, "gap": GAP, "page": page.name})
         page.tell(self.state())
+        page.tell(self._comparison())
         self._tell_marks(page)
         self.screens.redraw(page.screen)
         return page
@@ -83,6 +96,8 @@ class Desk:
 
     def close(self) -> None:
         """End the threads."""
+        self._refining.stop()
+        self._afterwards.close()
         self.session.close()
         self.screens.close()
 
@@ -93,7 +108,7 @@ class Desk:
             state, picture = session.state, session.picture
             undo, redo = session.can_undo
         decided = picture.plan.decided[0][0] if picture is not None else None
-        return {"kind": "state", "groups": groups(state.experiment, state.readout, decided), "undo": undo, "redo": redo,
+        return {"kind": "state", "groups": groups(state, session.start, decided), "undo": undo, "redo": redo,
                 "switches": session.switches}  # fmt: skip
 
     def do(self, page: Page, message: dict[str, Any]) -> None:
@@ -110,14 +125,56 @@ class Desk:
         self.tell({"kind": "histogram", "counts": counts, "said": said})
         self._tell_marks()
         self.tell(self.state())
+        if self.measured is not None:
+            self.tell(self._comparison())
         self._tell_labels()
 
     def _tell_labels(self) -> None:
         picture = self.session.picture
         found: list[list[Any]] = []
-        if self.labels_on and picture is not None and picture.layout.geometry is not None:
-            found = labels(picture.layout, predict(picture.frame.experiment))
+        if self._labels_on and picture is not None and picture.layout.geometry is not None:
+            try:
+                found = labels(picture.layout, predict(picture.frame.experiment))
+            except NanoBraggError as error:
+                self.tell({"kind": "message", "level": "note", "text": f"no labels: {error}"})
         self.tell({"kind": "labels", "labels": found})
+
+    def _comparable(self, picture: Picture) -> Measured | None:
+        """The measured image, where it is one of the detector of the picture."""
+        found = self.measured
+        return found if found is not None and found.fits(picture.layout) else None
+
+    def _comparison(self) -> dict[str, Any]:
+        measured, picture = self.measured, self.session.exact
+        if measured is None:
+            return {"kind": "measured", "name": "", "factor": 1.0, "offset": 0.0, "said": "", "paths": []}
+        said = ""
+        if picture is not None:
+            if measured.fits(picture.layout):
+                values = np.asarray(picture.layout.picture(picture.values), np.float64)
+                said = agreement(measured, picture.layout, values)
+            else:
+                said = "not of this detector"
+        return {"kind": "measured", "name": measured.name, "factor": measured.factor, "offset": measured.offset, "said": said,
+                "paths": list(PATHS.items())}  # fmt: skip
+
+    def measure(self, measured: Measured) -> None:
+        """Take a measured image.
+
+        Raises
+        ------
+        ConfigError
+            For an image of another detector.
+        """
+        picture = self.session.picture
+        if picture is not None:
+            measured.check(picture.layout)
+        self._compare(measured)
+
+    def _compare(self, measured: Measured) -> None:
+        self.measured = measured
+        self.tell(self._comparison())
+        self.screens.redraw()
 
     def _tell_marks(self, page: Page | None = None) -> None:
         picture = self.session.picture
@@ -126,9 +183,10 @@ class Desk:
         message = {"kind": "marks", "marks": marks(picture.layout)}
         (self.tell if page is None else page.tell)(message)
 
-    def export(self, name: str, view: str) -> tuple[str, str, bytes]:
-        """(name, type, content) of a file that is taken home."""
-        raise ConfigError("export", name, "is no known format")
+    def export(self, name: str, page: str, colors: str) -> tuple[str, str, bytes]:
+        """(name, type, content) of a file that is taken home; `page` says whose view a picture has."""
+        view = next((one.screen.view for one in self._pages if one.name == page), View())
+        return exported(name, self.session, view, self.measured, colors)
 
     def _do_set(self, page: Page, message: dict[str, Any]) -> None:
         moving = bool(message.get("moving"))
@@ -201,11 +259,15 @@ class Desk:
         said = f"({x0:.0f}, {y0:.0f}) to ({x1:.0f}, {y1:.0f}), {len(found)} pixels"
         if np.isfinite(found).any():
             said += f"; {np.nanmin(found):.4g} to {np.nanmax(found):.4g} {picture.unit}"
-        page.tell({"kind": "profile", "values": _plain(found), "measured": None, "said": said})
+        beside = None
+        if (measured := self._comparable(picture)) is not None:
+            found = measured.scaled(found)
+            beside = _plain(profile(measured.picture(layout), measured.known(layout), line))
+        page.tell({"kind": "profile", "values": _plain(found), "measured": beside, "said": said})
 
     def _do_labels(self, page: Page, message: dict[str, Any]) -> None:
-        self.labels_on = bool(message["on"])
-        self._tell_labels()
+        self._labels_on = bool(message["on"])
+        self._afterwards.again()
 
     def _do_again(self, page: Page, message: dict[str, Any]) -> None:
         self.session.draw_again()
@@ -215,6 +277,41 @@ class Desk:
 
     def _do_cancel(self, page: Page, message: dict[str, Any]) -> None:
         self.session.cancel()
+
+    def _do_preset(self, page: Page, message: dict[str, Any]) -> None:
+        group, _, name = str(message["name"]).partition("/")
+        state = self.session.state
+        self.session.take(replace(state, experiment=with_preset(state.experiment, group, name)), "")
+        self.tell(self.state())
+
+    def _do_measure(self, page: Page, message: dict[str, Any]) -> None:
+        self.measure(read_measured(str(message["file"])))
+
+    def _do_comparison(self, page: Page, message: dict[str, Any]) -> None:
+        new: dict[str, Any] = {
+            name: None if message.get(name) is None else float(message[name]) for name in ("low", "high")
+        }
+        factor, offset = (float(message[name]) for name in ("factor", "offset"))
+        self._compare(replace(self._measured(), factor=factor, offset=offset, **new))
+
+    def _do_fit(self, page: Page, message: dict[str, Any]) -> None:
+        measured, picture = self._measured(), self.session.exact
+        if picture is not None:
+            measured.check(picture.layout)
+            values = np.asarray(picture.layout.picture(picture.values), np.float64)
+            factor, offset = fitted(measured, picture.layout, values)
+            self._compare(replace(measured, factor=factor, offset=offset))
+
+    def _do_refine(self, page: Page, message: dict[str, Any]) -> None:
+        self._refining.start(self._measured(), [str(path) for path in message["paths"]])
+
+    def _do_stop(self, page: Page, message: dict[str, Any]) -> None:
+        self._refining.stop()
+
+    def _measured(self) -> Measured:
+        if self.measured is None:
+            raise ConfigError("measured image", None, "is not there", "read one first")
+        return self.measured
 
 
 def _plain(values: Any) -> list[float | None]:

@@ -8,8 +8,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from nanobragg.explorer.drawing.tiles import Tile, View, tile
+from nanobragg.explorer.drawing.tiles import Tile, View
 from nanobragg.explorer.session import Picture, Session
+
+Draw = Callable[[Picture, View], list[tuple[str, Tile]]]
+"""Names and tiles of what a view shows."""
 
 _MOST_PENDING = 2
 """Tiles on their way to a screen, so that a slow one gets the newest picture and no queue."""
@@ -28,12 +31,11 @@ class Screen:
 class Screens:
     """All pages of a session, and the thread that draws for them."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, draw: Draw) -> None:
+        self._session, self._draw = session, draw
         self._changed = threading.Condition()
         self._screens: list[Screen] = []
         self._closed = False
-        self.layers: Callable[[Picture, View], list[tuple[str, Tile]]] = _simulated
         session.redraw = self.redraw
         self._thread = threading.Thread(target=self._work, name="nanobragg-screens", daemon=True)
         self._thread.start()
@@ -99,7 +101,7 @@ class Screens:
     def _drawn(self, view: View) -> bytes:
         picture = self._session.picture
         assert picture is not None
-        tiles = self.layers(picture, view)
+        tiles = self._draw(picture, view)
         header = {
             "kind": "tiles", "number": picture.number, "event": picture.event, "exact": picture.frame.exact,
             "said": picture.frame.said, "seconds": picture.frame.seconds, "unit": picture.unit,
@@ -107,10 +109,6 @@ class Screens:
         }  # fmt: skip
         text = json.dumps(header).encode()
         return b"".join([struct.pack("<I", len(text)), text, *(one.shades.tobytes() for _, one in tiles)])
-
-
-def _simulated(picture: Picture, view: View) -> list[tuple[str, Tile]]:
-    return [("simulated", tile(picture.layout.picture(picture.values), picture.layout.known, view))]
 
 
 def _described(name: str, one: Tile) -> dict[str, Any]:

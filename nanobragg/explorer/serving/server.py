@@ -124,9 +124,8 @@ class Server:
 
             async def get(self, name: str) -> None:
                 try:
-                    file_name, kind, content = await asyncio.to_thread(
-                        server.desk.export, name, self.get_query_argument("view", "")
-                    )
+                    page, colors = (self.get_query_argument(key, "") for key in ("page", "colors"))
+                    file_name, kind, content = await asyncio.to_thread(server.desk.export, name, page, colors)
                 except Exception as error:
                     self.set_status(400)
                     self.set_header("Content-Type", "text/plain; charset=utf-8")

@@ -1,0 +1,1 @@
+"""A measured image beside the simulated one, and the refinement against it."""

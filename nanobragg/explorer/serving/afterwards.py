@@ -1,0 +1,50 @@
+"""Work that goes with a picture and need not be done before the next one: on a thread that takes the newest alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from nanobragg.explorer.session import Picture
+
+
+class Afterwards:
+    """A thread that does something for the newest picture."""
+
+    def __init__(self, action: Callable[[Picture], None]) -> None:
+        self._action = action
+        self._changed = threading.Condition()
+        self._waiting: Picture | None = None
+        self._last: Picture | None = None
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="nanobragg-afterwards", daemon=True)
+        self._thread.start()
+
+    def take(self, picture: Picture) -> None:
+        """Do it for a picture, unless another comes before."""
+        with self._changed:
+            self._waiting = self._last = picture
+            self._changed.notify()
+
+    def again(self) -> None:
+        """Do it once more for the last picture."""
+        with self._changed:
+            self._waiting = self._waiting or self._last
+            self._changed.notify()
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while self._waiting is None and not self._closed:
+                    self._changed.wait()
+                if self._closed:
+                    return
+                picture, self._waiting = self._waiting, None
+            assert picture is not None
+            self._action(picture)
