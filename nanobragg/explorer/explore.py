@@ -30,6 +30,7 @@ class Explorer:
             if image is not None:
                 self._desk.measure(image)
             self._server = Server(self._desk, host, port)
+            self._session.begin()
         except BaseException:
             self._desk.close()
             raise
@@ -69,6 +70,10 @@ class Explorer:
         TimeoutError
         """
         return self._session.wait(timeout).frame.photons
+
+    def shown(self, timeout: float | None = None) -> Any:
+        """What the page shows: the photons, or with point spread or noise switched on what the detector makes of them."""
+        return self._session.wait(timeout).values
 
     def close(self) -> None:
         """End the server; the page stays with its last picture."""

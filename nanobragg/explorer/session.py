@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from nanobragg.arrays import detached
 from nanobragg.config import Experiment
 from nanobragg.config.experiment import check_experiment
 from nanobragg.config.image_chain.readout import Psf, Readout
@@ -86,6 +87,9 @@ class Session:
         self.redraw: Callable[[], None] = lambda: None
         self.settled: Callable[[Picture], None] = lambda picture: None
         self._thread = threading.Thread(target=self._work, name="nanobragg-explorer", daemon=True)
+
+    def begin(self) -> None:
+        """Begin to render: whoever wants to hear of it has said so."""
         self._thread.start()
 
     # what is changed
@@ -177,7 +181,8 @@ class Session:
             self.switches = {**self.switches, name: bool(on)}
             if name == "spread" and on and self.state.readout.psf.kind == "none":
                 stage = "before_counting" if self.state.readout.kind == "counting" else "after_counting"
-                readout = _with(self.state.readout, "psf", Psf(kind="gauss", fwhm_um=150.0, stage=stage))
+                psf = Psf(kind="gauss", fwhm_um=_spread_um(self.state.experiment), stage=stage)
+                readout = _with(self.state.readout, "psf", psf)
                 self.take(replace(self.state, readout=readout), "readout.psf")
             self._wake()
 
@@ -204,7 +209,7 @@ class Session:
         with self.lock:
             self._closed = True
             self._changed.notify_all()
-        if threading.current_thread() is not self._thread:
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(5)
 
     def wait(self, timeout: float | None = None) -> Picture:
@@ -360,6 +365,13 @@ class _Reporter:
         if now - self._last > 0.15:
             self._last = now
             self._tell({"kind": "progress", "part": done / max(total, 1)})
+
+
+def _spread_um(experiment: Experiment) -> float:
+    """Of a point spread that was switched on without a width: 1.5 pixels."""
+    detector = experiment.detector
+    first = detector[0] if isinstance(detector, tuple) else detector
+    return round(1500.0 * min(float(detached(edge)) for edge in first.pixel_edges_mm), 6)
 
 
 def _with(readout: Readout, path: str, value: Any) -> Readout:

@@ -144,3 +144,165 @@ def test_a_bad_value_is_told_and_the_picture_stays(browser: Browser, explorer: n
     assert "detector.distance_mm" in said and "-5" in said and "> 0" in said
     assert browser.run("NB.last.number") == picture and len(browser.run("NB.tiles")) == 1
     assert explorer.experiment.detector.distance_mm is None
+
+
+def test_undo_reset_and_presets(browser: Browser, explorer: nb.Explorer) -> None:
+    start = explorer.experiment
+    typed(browser, "detector.distance_mm", "150")
+    browser.run(
+        "(() => { const list = NB.id('preset'); list.value = 'beam/laboratory, copper K-alpha';"
+        " list.onchange({ target: list }); })()"
+    )
+    browser.until("NB.values['beam.wavelength_angstrom'].value === 1.5418 && NB.last.exact")
+    assert explorer.experiment.beam.wavelength_angstrom == 1.5418
+    browser.run("NB.id('undo').click()")
+    browser.until("NB.values['beam.wavelength_angstrom'].value === 1")
+    assert explorer.experiment.detector.distance_mm == 150.0
+    browser.run("NB.id('redo').click()")
+    browser.until("NB.values['beam.wavelength_angstrom'].value === 1.5418")
+    browser.run("NB.id('reset').click()")
+    browser.until("NB.values['detector.distance_mm'].value === null")
+    assert explorer.experiment is start
+    assert same(explorer)
+
+
+def test_an_optional_part_is_added_and_removed(browser: Browser, explorer: nb.Explorer) -> None:
+    browser.run("NB.id('c-detector.sensor').click()")
+    browser.until("NB.values['detector.sensor.thickness_um']")
+    typed(browser, "detector.sensor.attenuation_um", "300")
+    typed(browser, "detector.sensor.thickness_um", "450")
+    assert explorer.experiment.detector.sensor.thickness_um == 450.0
+    assert same(explorer)
+
+
+def test_labels_stand_where_reflections_are_predicted(browser: Browser, explorer: nb.Explorer) -> None:
+    browser.run("NB.id('o-labels').click()")
+    shown = browser.until("NB.labels.length && NB.labels")
+    browser.run("NB.id('o-labels').click()")
+    spots = nb.predict(explorer.experiment)
+    assert len(shown) == min(len(spots), 250)
+    brightest = spots.table[np.argsort(-spots["photons"], kind="stable")[0]]
+    assert shown[0] == [
+        round(float(brightest["fast"]), 1),
+        round(float(brightest["slow"]), 1),
+        " ".join(map(str, brightest["hkl"])),
+    ]
+
+
+def test_rings_and_beam_center(browser: Browser, explorer: nb.Explorer) -> None:
+    """Every point of a ring has its spacing; the beam meets the middle."""
+    marks = browser.until("NB.marks.rings.length && NB.marks")
+    assert marks["center"] == [[150.0, 140.0]]
+    for ring in marks["rings"]:
+        for fast, slow in ring["line"]:
+            off = 0.3 * np.hypot(slow - 140, fast - 150)
+            # places are rounded to 0.01 pixels
+            assert 1 / (2 * np.sin(np.arctan2(off, 100.0) / 2)) == pytest.approx(ring["d"], rel=2e-3)
+
+
+def test_a_profile_is_that_of_the_image(browser: Browser, explorer: nb.Explorer) -> None:
+    browser.run("NB.id('tool').value = 'line'")
+    browser.run("NB.heard = null; NB.hear('profile', (message) => { NB.heard = message; })")
+    browser.drag((500, 250), (760, 430))
+    found = browser.until("NB.heard")
+    (x0, y0), (x1, y1) = browser.run("NB.profileLine")
+    values = np.array(found["values"])
+    places = np.linspace([y0, x0], [y1, x1], len(values)).astype(int)
+    assert values == pytest.approx(explorer.image(60)[tuple(places.T)], rel=1e-12)
+    browser.run("NB.id('tool').value = 'turn'")
+
+
+def test_point_spread_and_noise_are_those_of_expose(browser: Browser, explorer: nb.Explorer) -> None:
+    browser.run("NB.id('s-noise').click()")
+    browser.until("NB.last.unit === 'counts'")
+    browser.run("NB.id('s-background').click()")
+    browser.until("!NB.state.switches.background && NB.last.exact && NB.events.size === 0")
+    bare = explorer.experiment.replace(background=nb.Background())
+    expected = nb.expose(bare, nb.Readout(), seed=1).counts
+    assert np.array_equal(explorer.image(60), nb.simulate(bare))
+    assert np.array_equal(explorer.shown(60), expected)
+    browser.run("NB.id('s-spread').click()")
+    browser.until("NB.state.switches.spread && NB.events.size === 0")
+    spread = nb.Readout(psf=nb.Psf(kind="gauss", fwhm_um=450.0))  # 1.5 pixels, which may be changed
+    assert np.array_equal(explorer.shown(60), nb.expose(bare, spread, seed=1).counts)
+
+
+def test_a_render_of_minutes_is_asked_for_and_can_be_ended(browser: Browser, explorer: nb.Explorer) -> None:
+    typed(browser, "crystal.mosaic.spread_deg", "0.5")
+    before = browser.run("NB.last.number")
+    browser.run("(() => { const box = NB.id('c-crystal.mosaic.n_domains'); box.value = '2000000'; box.onchange(); })()")
+    browser.until("!NB.id('message').hidden && !NB.id('insist').hidden")
+    said = browser.run("NB.id('message').textContent")
+    assert "crystal.mosaic.n_domains makes 2000000 domains" in said
+    assert browser.run("NB.last.number") > before and not browser.run("NB.last.exact")
+    assert browser.run("NB.id('quality').textContent").startswith("coarse: ")
+    browser.run("NB.id('insist').click()")
+    browser.until("!NB.id('busy').hidden")
+    browser.run("NB.id('cancel').click()")
+    browser.until("NB.id('busy').hidden")
+    browser.run("NB.id('undo').click()")
+    browser.until("NB.last.exact")
+    assert same(explorer)
+
+
+def test_the_tour_and_the_keys(browser: Browser, explorer: nb.Explorer) -> None:
+    browser.run("document.activeElement.blur()")
+    browser.key("?")
+    seen = []
+    for _ in range(5):
+        seen.append(browser.run("NB.id('tour-title').textContent"))
+        box = browser.run(
+            "(() => { const b = NB.id('tour-box').getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; })()"
+        )
+        assert box[0] >= 0 and box[1] >= 0 and box[2] <= 1280 and box[3] <= 800
+        browser.run("NB.id('tour-next').click()")
+    assert [title[:6] for title in seen] == [f"{i} of 5" for i in range(1, 6)]
+    assert browser.run("NB.id('tour-box').hidden")
+    browser.run("NB.id('stage').focus()")
+    before = explorer.experiment.crystal.misset_deg
+    browser.key("ArrowRight")
+    browser.until("NB.events.size === 0 && NB.last.exact && NB.event > 0")
+    assert explorer.experiment.crystal.misset_deg != before
+    zoom = browser.run("NB.view.zoom")
+    browser.key("+")
+    assert browser.run("NB.view.zoom") == pytest.approx(1.25 * zoom)
+    browser.key("0")
+    assert browser.run("NB.view.zoom") == pytest.approx(zoom)
+
+
+def test_everything_fits_on_a_small_screen(browser: Browser, explorer: nb.Explorer) -> None:
+    """1280 x 800: nothing of the bar is cut off, no column needs a horizontal bar, and every control has a name."""
+    wide = browser.run(
+        "[document.querySelector('header'), NB.id('controls'), document.querySelector('aside')]"
+        ".map(n => n.scrollWidth - n.clientWidth)"
+    )
+    assert max(wide) <= 0
+    nameless = browser.run(
+        "[...document.querySelectorAll('input, select, button')].filter(n => !(n.labels && n.labels.length) && !n.ariaLabel && "
+        "!n.getAttribute('aria-label') && !n.textContent.trim() && !n.title && !n.placeholder).map(n => n.outerHTML)"
+    )
+    assert nameless == []
+
+
+def test_text_can_be_read(browser: Browser, explorer: nb.Explorer) -> None:
+    """Contrast of text to what lies behind it: at least 4.5, which WCAG 2.1 asks for (level AA)."""
+    pairs = browser.run(
+        "[...document.querySelectorAll('h2, h3, label, summary, button, .unit, .small, #quality, td')].map(n => {"
+        " let back = n; while (back && getComputedStyle(back).backgroundColor === 'rgba(0, 0, 0, 0)') back = back.parentElement;"
+        " return [getComputedStyle(n).color, back ? getComputedStyle(back).backgroundColor : 'rgb(255, 255, 255)',"
+        " n.disabled === true]; })"
+    )
+    worst = min(contrast(front, back) for front, back, off in pairs if not off)
+    assert worst >= 4.5, worst
+
+
+def contrast(front: str, back: str) -> float:
+    """Ratio of relative luminances, WCAG 2.1."""
+
+    def luminance(color: str) -> float:
+        parts = [float(x) / 255 for x in color[color.index("(") + 1 : -1].split(",")[:3]]
+        linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(front), luminance(back)), reverse=True)
+    return (high + 0.05) / (low + 0.05)

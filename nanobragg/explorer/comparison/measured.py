@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.config import Experiment
+from nanobragg.derivation.panels import experiments
 from nanobragg.errors import ConfigError
 from nanobragg.explorer.drawing.layout import Layout
 from nanobragg.explorer.rendering import as_images
@@ -46,16 +48,17 @@ class Measured:
         """Whether it is an image of the detector."""
         return [np.shape(one) for one in as_images(self.counts)] == layout.shapes
 
-    def check(self, layout: Layout) -> None:
+    def check(self, experiment: Experiment) -> None:
         """Refuse an image of another detector.
 
         Raises
         ------
         ConfigError
         """
-        if not self.fits(layout):
-            found = [np.shape(one) for one in as_images(self.counts)]
-            raise ConfigError("measured image", f"{self.name}: {found}", f"must have the shape of the detector, {layout.shapes} "
+        shapes = [(part.detector.n_slow, part.detector.n_fast) for part in experiments(experiment)]
+        found = [np.shape(one) for one in as_images(self.counts)]
+        if found != shapes:
+            raise ConfigError("measured image", f"{self.name}: {found}", f"must have the shape of the detector, {shapes} "
                               "(slow, fast)", "open it together with the geometry in its header")  # fmt: skip
 
     def picture(self, layout: Layout) -> Array:
@@ -118,18 +121,15 @@ def fitted(measured: Measured, layout: Layout, photons: Array) -> tuple[float, f
     factor, offset = 1.0, 0.0
     weight = 1.0 / np.maximum(y, 1.0)
     for _ in range(_ROUNDS):
-        total, mean_x, mean_y = weight.sum(), weight @ x / weight.sum(), weight @ y / weight.sum()
+        mean_x, mean_y = weight @ x / weight.sum(), weight @ y / weight.sum()
         factor = float(weight @ ((x - mean_x) * (y - mean_y)) / (weight @ (x - mean_x) ** 2))
         offset = float(mean_y - factor * mean_x)
-        if offset < 0 or factor <= 0:
-            offset, factor = (
-                max(0.0, 0.0 if factor > 0 else float(mean_y)),
-                float(weight @ (x * y) / (weight @ (x * x))),
-            )
-        if not (factor > 0 and np.isfinite(total)):
-            raise ConfigError("comparison.factor", factor, "is no scale: the images have nothing in common",
-                              "are orientation, cell and geometry those of the image?")  # fmt: skip
+        if offset < 0:
+            factor, offset = float(weight @ (x * y) / (weight @ (x * x))), 0.0
         weight = 1.0 / np.maximum(factor * x + offset, 1.0)
+    if not factor > 0:
+        raise ConfigError("comparison.factor", factor, "is no scale: the images have nothing in common",
+                          "are orientation, cell and geometry those of the image?")  # fmt: skip
     return factor, offset
 
 

@@ -14,6 +14,7 @@ from nanobragg.errors import ConfigError, NanoBraggError
 from nanobragg.explorer.comparison.measured import Measured
 from nanobragg.explorer.session import Session
 from nanobragg.refinement.refine import refine
+from nanobragg.refinement.results.result import Refinement
 
 PATHS = {
     "crystal.misset_deg": True, "crystal.unit_cell": False, "crystal.n_cells": False, "crystal.mosaic.spread_deg": False,
@@ -85,10 +86,18 @@ class Refining:
                 return
             self._session.take(replace(state, experiment=found.experiment), "")
             self._costs += [float(step.cost) for step in found.steps if step.name.startswith("pixels")]
-            self._say(str(found), running=number < len(_ROUNDS))
+            self._say(_told(found), running=number < len(_ROUNDS))
 
     def _report(self, number: int, stage: str, done: int, total: int) -> None:
         self._say(f"round {number} of {len(_ROUNDS)}: {stage}, {done} of {total}", running=True)
 
     def _say(self, text: str, *, running: bool) -> None:
         self._tell({"kind": "refinement", "said": text, "running": running, "costs": self._costs})
+
+
+def _told(found: Refinement) -> str:
+    """Values with their errors, two lines each: the column of the page is narrow."""
+    lines = [found.message, f"chi-squared {found.chi2:.3f}, {len(found.spots)} shoeboxes, {found.rejected} left out"]
+    for name, value, error, unit in zip(found.names, found.estimate, found.errors.values(), found.units, strict=True):
+        lines += [name, f"    {value:.7g} ± {error:.2g} {unit}"]
+    return "\n".join(lines)

@@ -129,13 +129,16 @@ def _limits(image: NDArray[Any], known: NDArray[np.bool_] | None, view: View, ab
         return 0.0, 1.0
     if about_zero:
         size = _round_up(float(np.percentile(np.abs(values), 99.0))) if view.high is None else abs(view.high)
+        size = size or 1.0
         return -size, size
     if view.scale == "percentile":
         low = 1.0 if view.low is None else float(np.clip(view.low, 0, 100))
         high = 99.5 if view.high is None else float(np.clip(view.high, 0, 100))
         first, last = (float(x) for x in np.percentile(values, [low, max(high, low)]))
         return first, max(last, first + 1e-30)
-    top = _round_up(float(np.nanmax(image))) if view.high is None else view.high
+    most = float(np.nanmax(image))
+    # few pixels of strong spots may be 1000 times above all others: they are black, and the weak ones are seen
+    top = _round_up(min(most, 10 * float(np.percentile(values, 99.9)))) or most if view.high is None else view.high
     if view.scale == "linear":
         if view.high is None:
             top = _round_up(float(np.percentile(values, 99.8))) or top

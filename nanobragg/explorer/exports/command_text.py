@@ -12,7 +12,8 @@ from typing import Any
 from nanobragg.api import decide
 from nanobragg.arrays import detached, elements
 from nanobragg.config import Experiment
-from nanobragg.config.serialize import plain
+from nanobragg.derivation.sources import wavelength_m
+from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.errors import ConfigError, NanoBraggError
 from nanobragg.io.matrix import write_matrix
 
@@ -152,7 +153,7 @@ class CommandText:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     read = Experiment.from_nanobragg_args(flags)
-                    theirs, ours = (plain(decide(one)[0][0].experiment) for one in (read, self.experiment))
+                    theirs, ours = (_decided(one) for one in (read, self.experiment))
             except NanoBraggError as error:
                 return [str(error)]
         return [
@@ -160,6 +161,16 @@ class CommandText:
             for path in _differing(ours, theirs, "")
             if path not in ("crystal.structure_factors", "crystal.space_group")
         ]
+
+
+def _decided(experiment: Experiment) -> dict[str, Any]:
+    """Plain data of the decided experiment, with an energy as the wavelength that a command line makes of it."""
+    decided = decide(experiment)[0][0].experiment
+    if decided.beam.energy_ev is not None:
+        wavelength = 1e10 * wavelength_m(decided, FLOAT_OPS)
+        beam = decided.beam.with_value("energy_ev", None).with_value("wavelength_angstrom", wavelength)
+        decided = decided.replace(beam=beam)
+    return decided.to_dict()
 
 
 def _number(value: Any) -> str:

@@ -35,6 +35,6 @@
     NB.id("refine-start").disabled = message.running;
     NB.id("refine-said").textContent = message.said;
     NB.id("refine-plot").hidden = message.costs.length < 2;
-    if (message.costs.length > 1) NB.plot(NB.id("refine-plot"), [{ values: message.costs, color: "#0550ae" }], true);
+    if (message.costs.length > 1) NB.plot(NB.id("refine-plot"), [{ values: message.costs, color: "#0550ae" }], false);
   });
 })();

@@ -55,11 +55,15 @@ NB.drawMarks = (pen, port, ratio) => {
     pen.strokeStyle = "#cf222e"; pen.lineWidth = 2 * ratio;
     pen.beginPath(); pen.moveTo(a - r, b); pen.lineTo(a + r, b); pen.moveTo(a, b - r); pen.lineTo(a, b + r); pen.stroke();
   }
+  const taken = []; // of words: the brightest reflection comes first, and what would cover it has a square alone
   if (NB.id("o-labels").checked) for (const [column, row, text] of NB.labels) {
     const at = place([column, row]);
     if (at[0] < port.left || at[0] > port.left + port.width || at[1] < 0 || at[1] > port.height) continue;
     pen.strokeStyle = "#bc4c00"; pen.lineWidth = ratio;
     pen.strokeRect(at[0] - 4 * ratio, at[1] - 4 * ratio, 8 * ratio, 8 * ratio);
+    const box = [at[0], at[1] - 16 * ratio, at[0] + (10 + 6 * text.length) * ratio, at[1] + 4 * ratio];
+    if (taken.some(([a, b, c, d]) => a < box[2] && c > box[0] && b < box[3] && d > box[1])) continue;
+    taken.push(box);
     word(text, [at[0] + 6 * ratio, at[1] - 4 * ratio], "#953800");
   }
   if (NB.profileLine) { pen.strokeStyle = "#8250df"; pen.lineWidth = 2 * ratio; path(NB.profileLine); }

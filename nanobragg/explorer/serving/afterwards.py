@@ -11,8 +11,8 @@ from nanobragg.explorer.session import Picture
 class Afterwards:
     """A thread that does something for the newest picture."""
 
-    def __init__(self, action: Callable[[Picture], None]) -> None:
-        self._action = action
+    def __init__(self, action: Callable[[Picture], None], failed: Callable[[str], None]) -> None:
+        self._action, self._failed = action, failed
         self._changed = threading.Condition()
         self._waiting: Picture | None = None
         self._last: Picture | None = None
@@ -47,4 +47,7 @@ class Afterwards:
                     return
                 picture, self._waiting = self._waiting, None
             assert picture is not None
-            self._action(picture)
+            try:
+                self._action(picture)
+            except Exception as error:  # the thread goes on: the next picture may be one that works
+                self._failed(f"{type(error).__name__}: {error}")

@@ -65,7 +65,9 @@ class Desk:
         self._pages: list[Page] = []
         self._labels_on = False
         self._refining = Refining(session, self.tell)
-        self._afterwards = Afterwards(self._settled)
+        self._afterwards = Afterwards(
+            self._settled, lambda text: self.tell({"kind": "message", "level": "error", "text": text})
+        )
         session.tell = self.tell
         session.settled = self._afterwards.take
         self.screens = Screens(session, lambda picture, view: tiles(picture, view, self._comparable(picture)))
@@ -166,9 +168,7 @@ class Desk:
         ConfigError
             For an image of another detector.
         """
-        picture = self.session.picture
-        if picture is not None:
-            measured.check(picture.layout)
+        measured.check(self.session.state.experiment)
         self._compare(measured)
 
     def _compare(self, measured: Measured) -> None:
@@ -297,7 +297,7 @@ class Desk:
     def _do_fit(self, page: Page, message: dict[str, Any]) -> None:
         measured, picture = self._measured(), self.session.exact
         if picture is not None:
-            measured.check(picture.layout)
+            measured.check(picture.frame.experiment)
             values = np.asarray(picture.layout.picture(picture.values), np.float64)
             factor, offset = fitted(measured, picture.layout, values)
             self._compare(replace(measured, factor=factor, offset=offset))

@@ -1,0 +1,187 @@
+"""What the explorer exports means the experiment that it shows."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nanobragg as nb
+from nanobragg.explorer.comparison.measured import Measured
+from nanobragg.explorer.drawing.tiles import View
+from nanobragg.explorer.exports.command_text import CommandText
+from nanobragg.explorer.exports.files import MENU, exported
+from nanobragg.explorer.exports.python_text import PythonText
+from nanobragg.explorer.session import Session
+
+CELL = nb.UnitCell(50, 60, 40, 90, 95, 90)
+
+
+def table() -> nb.StructureFactors:
+    hkl = np.stack(np.meshgrid(*[np.arange(-12, 13)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    return nb.StructureFactors.from_arrays(hkl, np.round(50 + 40 * np.sin(hkl @ (1.3, 2.1, 0.7)), 3))
+
+
+def experiment(**parts: Any) -> nb.Experiment:
+    crystal = nb.Crystal(unit_cell=CELL, n_cells=(9, 8, 10), misset_deg=(10.5, -20.25, 30),
+                         mosaic=nb.Mosaic(spread_deg=0.3, n_domains=4), structure_factors=table())  # fmt: skip
+    known = {
+        "crystal": crystal, "beam": nb.Beam(wavelength_angstrom=1.1, fluence_per_m2=1e26, kahn_factor=0.9),
+        "detector": nb.Detector(n_fast=80, n_slow=70, pixel_size_mm=0.5, distance_mm=60.0, rotation_deg=(0, 5, 0),
+                                sensor=nb.Sensor(thickness_um=300.0, attenuation_um=200.0)),
+        "goniometer": nb.Goniometer(phi_start_deg=5.0, osc_deg=0.5, n_steps=2),
+        "sampling": nb.Sampling(oversample=1), "background": nb.Background(water_um=2.0),
+    }  # fmt: skip
+    return nb.Experiment(**{**known, **parts})
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    one = Session(experiment(detector=nb.Detector(n_fast=80, n_slow=70, pixel_size_mm=0.5, distance_mm=60.0)))
+    one.begin()
+    yield one
+    one.close()
+
+
+def run_python(text: str, files: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.chdir(folder)
+    for name, value in files.items():
+        value.to_hkl(name) if isinstance(value, nb.StructureFactors) else np.save(name, value)
+    names: dict[str, Any] = {}
+    exec(compile(text, "experiment.py", "exec"), names)
+    return names
+
+
+MASK = np.ones((70, 80), bool)
+MASK[:, 30:34] = False
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"crystal": nb.Crystal(unit_cell=CELL, shape="gauss", n_cells=(5.5, 6, 7), misset_deg="random", misset_seed=4,
+                               structure_factors=nb.StructureFactors.constant(80.0))},
+        {"detector": nb.Detector(n_fast=80, n_slow=70, pixel_size_mm=(0.5, 0.4), mask=MASK)},
+        {"crystal": (nb.Crystal(unit_cell=CELL, n_cells=(5, 5, 5), structure_factors=nb.StructureFactors.constant(80.0)),
+                     nb.Crystal(unit_cell=CELL, n_cells=(5, 5, 5), misset_deg=(1, 2, 3), structure_factors=table()))},
+        {"sampling": nb.Sampling(oversample=1, roi=(slice(10, 60), slice(0, 40)))},
+        {"background": nb.Background(components=nb.Amorphous(table="water", thickness_mm=0.01))},
+    ],
+    ids=["table", "random", "mask", "two crystals", "region", "amorphous"],
+)  # fmt: skip
+def test_python_makes_the_experiment(parts: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = experiment(**parts)
+    made = PythonText(ours)
+    names = run_python(made.text, made.files, tmp_path, monkeypatch)
+    assert np.array_equal(names["image"], nb.simulate(ours))
+    if "table" not in made.text and ".hkl" not in made.text:
+        assert names["experiment"].equals(ours)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"crystal": nb.Crystal(unit_cell=CELL, shape="round", n_cells=(5, 6, 7), fudge=1.1, misset_deg="random", misset_seed=4,
+                               structure_factors=nb.StructureFactors.constant(80.0))},
+        {"beam": nb.Beam(energy_ev=11000.0, flux_per_s=1e12, exposure_s=0.1, size_mm=0.02, dispersion_percent=0.5,
+                         n_wavelengths=3, divergence=nb.Divergence(h_mrad=0.5, v_mrad=0.4, n_h=2, n_v=2, round=False))},
+        {"sampling": nb.Sampling(oversample=2, roi=(slice(10, 60), slice(0, 40)), d_min_angstrom=2.5)},
+        {"detector": nb.Detector(n_fast=80, n_slow=70, pixel_size_mm=0.5, distance_mm=60.0, convention="xds", org_px=(30.0, 20.0),
+                                 twotheta_deg=10.0)},
+        {"detector": nb.Detector(n_fast=80, n_slow=70, pixel_size_mm=0.5, distance_mm=60.0,
+                                 beam_center_convention_mm=(18.0, 19.0))},
+    ],
+    ids=["table", "random", "beam", "region", "xds", "beam center"],
+)  # fmt: skip
+def test_the_command_line_means_the_experiment(
+    parts: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = experiment(**parts)
+    made = CommandText(ours)
+    assert made.lost == []
+    made.write_files(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    typed = shlex.split(made.text.replace("\\\n", " "))
+    assert typed[0] == "nanoBragg"
+    read = nb.Experiment.from_nanobragg_args(typed[1:])
+    # an energy is a wavelength on the command line: the same up to rounding
+    image = nb.simulate(ours)
+    assert nb.simulate(read) == pytest.approx(image, rel=1e-9, abs=1e-12 * image.max())
+
+
+def test_what_a_command_line_cannot_hold_is_told() -> None:
+    crystal = nb.Crystal(unit_cell=CELL, n_cells=(5, 5, 5), mosaic=nb.Mosaic(spread_deg=0.2, n_domains=3, model="gaussian"),
+                         structure_factors=nb.StructureFactors.constant(80.0))  # fmt: skip
+    made = CommandText(experiment(crystal=crystal))
+    assert made.lost == ["crystal.mosaic.model"]
+    assert made.text.startswith("# not on this command line, which has no flag for it: crystal.mosaic.model\n")
+    with pytest.raises(nb.ConfigError, match="several crystals"):
+        CommandText(experiment(crystal=(crystal, crystal)))
+
+
+def opened(content: bytes, folder: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        archive.extractall(folder)
+
+
+def test_every_file_of_the_menu(session: Session, tmp_path: Path) -> None:
+    ours = session.state.experiment
+    image = nb.simulate(ours)
+    got = {name: exported(name, session, View(), None, "viridis") for name in MENU}
+    for name in ("toml", "python", "command"):
+        assert got[name][1] == "application/zip"  # the table goes with it
+        (tmp_path / name).mkdir()
+        opened(got[name][2], tmp_path / name)
+    assert np.array_equal(nb.simulate(nb.Experiment.from_toml(tmp_path / "toml" / "experiment.toml")), image)
+    assert {path.name for path in (tmp_path / "python").iterdir()} == {"experiment.py", "crystal_structure_factors.hkl"}
+    assert {path.name for path in (tmp_path / "command").iterdir()} == {"run.sh", "experiment.hkl"}
+    nxmx = tmp_path / got["nxmx"][0]
+    nxmx.write_bytes(got["nxmx"][2])
+    assert np.array_equal(nb.io.read_image(nxmx), image.astype(np.float32))
+    cbf = tmp_path / got["cbf"][0]
+    cbf.write_bytes(got["cbf"][2])
+    assert np.array_equal(nb.io.read_image(cbf), nb.expose(ours, seed=1).counts)
+    assert got["png"][2].startswith(b"\x89PNG")
+    with pytest.raises(nb.ConfigError, match="export"):
+        exported("elf", session, View(), None, "viridis")
+
+
+def test_the_snapshot_has_no_links(session: Session) -> None:
+    name, kind, content = exported("html", session, View(), None, "ink on paper")
+    page = content.decode()
+    assert name == "snapshot.html" and kind.startswith("text/html")
+    assert "data:image/png;base64," in page and "nanoBragg" in page and "experiment = nb.Experiment(" in page
+    sources = re.findall(r"(?:src|href)\s*=\s*['\"]([^'\"]*)", page)
+    assert sources and all(source.startswith("data:") for source in sources)
+    assert "http" not in re.sub(r"base64,[^'\"]*", "", page)
+    assert "<script" not in page
+
+
+def test_measured_layers_have_the_shades_of_the_same_counts(session: Session) -> None:
+    """Where the measured image is the simulated one, scaled, both tiles are the same and the difference is zero."""
+    picture = session.wait(60)
+    counts = 2.0 * picture.values + 3.0
+    measured = Measured("twice", counts, factor=2.0, offset=3.0)
+    from nanobragg.explorer.comparison.layers import tiles
+
+    whole = View(fast=(0, 80), slow=(0, 70), width=80, height=70)
+    for layer in ("beside", "blend"):
+        (_, a), (_, b) = tiles(picture, nb_replace(whole, layer), measured)
+        assert np.array_equal(a.shades, b.shades)
+    ((name, apart),) = tiles(picture, nb_replace(whole, "difference"), measured)
+    assert name == "difference" and (apart.shades == 127).all()  # the middle of 0 to 254
+
+
+def nb_replace(view: View, layer: str) -> View:
+    from dataclasses import replace
+
+    return replace(view, layer=layer)
