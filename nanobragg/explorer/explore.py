@@ -9,11 +9,17 @@ from os import PathLike, fspath
 from typing import Any
 
 from nanobragg.config import Experiment
+from nanobragg.config.experiment import check_experiment
 from nanobragg.config.image_chain.readout import Readout
+from nanobragg.errors import NanoBraggError
+from nanobragg.exchange.notebook.page import images_html
 from nanobragg.explorer.comparison.measured import Measured, read_measured
 from nanobragg.explorer.serving.desk import Desk
 from nanobragg.explorer.serving.server import Server
 from nanobragg.explorer.session import Session
+
+_NOTEBOOK_SECONDS = 5.0
+"""That a cell waits for the exact image, for the picture below the page."""
 
 
 class Explorer:
@@ -52,6 +58,7 @@ class Explorer:
 
     @experiment.setter
     def experiment(self, value: Experiment) -> None:
+        check_experiment(value)
         self._session.take(replace(self._session.state, experiment=value), "")
         self._desk.tell(self._desk.state())
 
@@ -90,7 +97,14 @@ class Explorer:
         return f"<Explorer at {self.url}>"
 
     def _repr_html_(self) -> str:
-        return f"<iframe src='{html.escape(self.url)}' width='100%' height='720' style='border:1px solid #d0d7de'></iframe>"
+        """The page, and below it a picture, which stays when the server has ended."""
+        frame = f"<iframe src='{html.escape(self.url)}' width='100%' height='720' style='border:1px solid #d0d7de'></iframe>"
+        try:
+            picture = self._session.wait(_NOTEBOOK_SECONDS)
+        except (NanoBraggError, TimeoutError):
+            return frame
+        seen = images_html(picture.values, picture.unit)
+        return f"{frame}<details><summary>as it was when the cell was run</summary>{seen}</details>"
 
 
 def explore(

@@ -135,7 +135,8 @@ class CommandText:
 
     def _valued(self, flag: str, path: str) -> Iterator[str]:
         value = self._at(path)
-        if value is None or (path == "beam.fluence_per_m2" and self.experiment.beam.flux_decides):
+        decides = self.experiment.beam.flux_decides
+        if value is None or (path == "beam.fluence_per_m2" and decides) or (path == "beam.exposure_s" and not decides):
             return
         if isinstance(value, str):
             yield from (flag, value)
