@@ -64,28 +64,37 @@ NB_INLINE vd vd_exp(vd x) {
     return vd_select(x == x, value, x);
 }
 
-/* sin(pi x) + nudge and times cos(pi x) for |x| <= 1/2. The leading coefficients are exact, so that what cancels near 0
- * does. Largest errors 6.9e-14 (relative) and 8.2e-13. */
-NB_INLINE void sincospi(const vd x[GROUP], vd nudge, const double times, vd sine[GROUP], vd cosine[GROUP]) {
-    static const double S[7] = {3.14159265358979324,    -5.16771277999972061,  2.5501640361298043,
-                                -0.599264435342760941,  0.0821447952625194407, -0.00736398449162243941,
-                                0.000447442954284567459};
-    static const double C[7] = {1.0,
-                                -4.93480220034120843,
-                                4.05871211056823916,
-                                -1.33526235770815407,
-                                0.235325723539175347,
-                                -0.0257772439310938816,
-                                0.00184113969636277665};
+/* How well a sine and cosine are known; the leading coefficients are always exact, so that what cancels near 0 does.
+ * Largest errors of the sine (relative) and the cosine: 6.9e-14 and 8.2e-13; 2.4e-11 and 8.2e-13; 6.3e-11 and 6.6e-10,
+ * but 4e-12 and 4e-11 within 1/10 of a spot, for what only counts there. */
+enum { FINE, PLAIN, NEAR_SPOTS };
+
+/* sin(pi x) + nudge and times cos(pi x) for |x| <= 1/2. */
+NB_INLINE void sincospi(const vd x[GROUP], vd nudge, const double times, const int how, vd sine[GROUP],
+                        vd cosine[GROUP]) {
+    static const double S[3][7] = {{3.14159265358979324, -5.16771277999972061, 2.5501640361298043,
+                                    -0.599264435342760941, 0.0821447952625194407, -0.00736398449162243941,
+                                    0.000447442954284567459},
+                                   {3.14159265358979324, -5.16771276748674757, 2.5501633590601228,
+                                    -0.599252398874862771, 0.0820506920884899416, -0.00702821378845763182, 0.0},
+                                   {3.14159265358979324, -5.16771277635929282, 2.55016371613943863,
+                                    -0.599256799542542694, 0.0820719124229548099, -0.00706334734055153654, 0.0}};
+    static const double C[3][7] = {{1.0, -4.93480220034120843, 4.05871211056823916, -1.33526235770815407,
+                                    0.235325723539175347, -0.0257772439310938816, 0.00184113969636277665},
+                                   {1.0, -4.93480220034120843, 4.05871211056823916, -1.33526235770815407,
+                                    0.235325723539175347, -0.0257772439310938816, 0.00184113969636277665},
+                                   {1.0, -4.93480218780796501, 4.05871094744408144, -1.33523337511551874,
+                                    0.235039679640258394, -0.024565945011968095, 0.0}};
+    const int s_last = how == FINE ? 6 : 5, c_last = how == NEAR_SPOTS ? 5 : 6;
     vd sqr[GROUP];
     for (int v = 0; v < SLOPE_GROUP; v++) {
         sqr[v] = x[v] * x[v];
-        sine[v] = vd_all(S[6]), cosine[v] = vd_all(times * C[6]);
+        sine[v] = vd_all(S[how][s_last]), cosine[v] = vd_all(times * C[how][c_last]);
     }
     for (int term = 5; term >= 0; term--) {
         for (int v = 0; v < SLOPE_GROUP; v++) {
-            sine[v] = vd_fma(sine[v], sqr[v], vd_all(S[term]));
-            cosine[v] = vd_fma(cosine[v], sqr[v], vd_all(times * C[term]));
+            if (term < s_last) sine[v] = vd_fma(sine[v], sqr[v], vd_all(S[how][term]));
+            if (term < c_last) cosine[v] = vd_fma(cosine[v], sqr[v], vd_all(times * C[how][term]));
         }
     }
     for (int v = 0; v < SLOPE_GROUP; v++)

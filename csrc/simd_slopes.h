@@ -20,12 +20,13 @@ typedef struct {
 
 typedef void nb_slope_term(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3]);
 
-/* (prod sin(pi N f)/sin(pi f))^2 and its slopes for any N.
+/* (prod sin(pi N f)/sin(pi f))^2 for any N, and its slopes times a weight.
  *
  * With r = sin(n x)/sin x and x = pi f, the slope of r^2 is 2 pi r (n cos(n x) - r cos x)/sin x. Below n x = 1e-4 it is
  * -2 pi r^2 (n^2 - 1) x/3, which is off by 1e-9 of a slope that is itself 1e-4 of the largest; so it is for n = 1.
  */
-NB_INLINE void grating_slopes(const nb_model *model, const vd f[3][GROUP], vd out[GROUP], vd slope[3][GROUP]) {
+NB_INLINE void grating_slopes(const nb_model *model, const vd f[3][GROUP], const vd weight[GROUP], vd out[GROUP],
+                              vd slope[3][GROUP]) {
     vd above[3][GROUP], below[3][GROUP], sway[3][GROUP], cosine[3][GROUP];
     for (int k = 0; k < 3; k++) {
         const vd n = vd_all(model->n[k]);
@@ -34,8 +35,8 @@ NB_INLINE void grating_slopes(const nb_model *model, const vd f[3][GROUP], vd ou
             vd phase = n * f[k][v];
             rest[v] = phase - vd_round(phase);
         }
-        sincospi(f[k], vd_all(TINY), 1.0, below[k], cosine[k]);
-        sincospi(rest, n * vd_all(TINY), model->n[k], above[k], sway[k]);
+        sincospi(f[k], vd_all(TINY), 1.0, NEAR_SPOTS, below[k], cosine[k]);
+        sincospi(rest, n * vd_all(TINY), model->n[k], PLAIN, above[k], sway[k]);
     }
     for (int v = 0; v < SLOPE_GROUP; v++) {
         const vd part = below[1][v] * below[2][v], inverse = vd_all(1.0) / (below[0][v] * part);
@@ -55,22 +56,24 @@ NB_INLINE void grating_slopes(const nb_model *model, const vd f[3][GROUP], vd ou
                 rate[k] = vd_select(close[k], f[k][v] * vd_all(-n * (n * n - 1.0) * NB_PI / 3.0), rate[k]);
             }
         }
-        const vd last = ratio[1] * ratio[2], all = ratio[0] * last, twice = vd_all(2.0 * NB_PI) * all;
+        const vd last = ratio[1] * ratio[2], all = ratio[0] * last;
+        const vd twice = vd_all(2.0 * NB_PI) * all * weight[v], first = twice * ratio[0];
         out[v] = all * all;
-        slope[0][v] = twice * (last * rate[0]);
-        slope[1][v] = twice * (ratio[0] * ratio[2] * rate[1]);
-        slope[2][v] = twice * (ratio[0] * ratio[1] * rate[2]);
+        slope[0][v] = twice * last * rate[0];
+        slope[1][v] = first * ratio[2] * rate[1];
+        slope[2][v] = first * ratio[1] * rate[2];
     }
 }
 
 /* The same for N <= SMALL_CELLS: with s = sin^2(pi f), r^2 = p(s)^2 (1 - parity s) and ds/df = 2 pi sin cos. */
-NB_INLINE void grating_slopes_small(const nb_model *model, const vd f[3][GROUP], vd out[GROUP], vd slope[3][GROUP]) {
+NB_INLINE void grating_slopes_small(const nb_model *model, const vd f[3][GROUP], const vd weight[GROUP], vd out[GROUP],
+                                    vd slope[3][GROUP]) {
     vd sqr[3][GROUP], rate[3][GROUP];
     for (int k = 0; k < 3; k++) {
         const double *p = model->polynomial[k];
         const vd parity = vd_all(model->parity[k]);
         vd sine[GROUP], cosine[GROUP];
-        sincospi(f[k], vd_all(0.0), 1.0, sine, cosine);
+        sincospi(f[k], vd_all(0.0), 1.0, FINE, sine, cosine);
         for (int v = 0; v < SLOPE_GROUP; v++) {
             vd s = sine[v] * sine[v];
             vd value = vd_fma(vd_fma(vd_fma(vd_all(p[3]), s, vd_all(p[2])), s, vd_all(p[1])), s, vd_all(p[0]));
@@ -83,24 +86,25 @@ NB_INLINE void grating_slopes_small(const nb_model *model, const vd f[3][GROUP],
         }
     }
     for (int v = 0; v < SLOPE_GROUP; v++) {
-        const vd last = sqr[1][v] * sqr[2][v];
+        const vd last = sqr[1][v] * sqr[2][v], first = weight[v] * sqr[0][v];
         out[v] = sqr[0][v] * last;
-        slope[0][v] = last * rate[0][v];
-        slope[1][v] = sqr[0][v] * sqr[2][v] * rate[1][v];
-        slope[2][v] = sqr[0][v] * sqr[1][v] * rate[2][v];
+        slope[0][v] = weight[v] * last * rate[0][v];
+        slope[1][v] = first * sqr[2][v] * rate[1][v];
+        slope[2][v] = first * sqr[1][v] * rate[2][v];
     }
 }
 
 /* The shapes that are functions of one squared distance y = sum gram f^2 from the spot. */
-NB_INLINE void spot_slopes(const nb_model *model, const vd f[3][GROUP], vd out[GROUP], vd slope[3][GROUP],
-                           const int shape) {
+NB_INLINE void spot_slopes(const nb_model *model, const vd f[3][GROUP], const vd weight[GROUP], vd out[GROUP],
+                           vd slope[3][GROUP], const int shape) {
     vd y[GROUP], rate[GROUP];
     for (int v = 0; v < SLOPE_GROUP; v++)
         y[v] = quadratic_form(model->gram, f[0][v], f[1][v], f[2][v], 0);
     spot_form_slopes(shape, vd_all(model->peak), y, out, rate);
     for (int v = 0; v < SLOPE_GROUP; v++) {
+        const vd weighted = weight[v] * rate[v];
         for (int k = 0; k < 3; k++)
-            slope[k][v] = rate[v] * (vd_all(2.0 * model->gram[k]) * f[k][v]);
+            slope[k][v] = weighted * (vd_all(2.0 * model->gram[k]) * f[k][v]);
     }
 }
 
@@ -123,8 +127,9 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
     const nb_slope_row row = *given_row;
     const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
     for (int i = 0; i < row.row.n; i += SLOPE_GROUP * LANES) {
-        vd t[3][GROUP], h[3][GROUP], nearest[3][GROUP], f[3][GROUP], f_cell_sqr[GROUP], form[GROUP], slope[3][GROUP];
-        vd f_cell[GROUP], by_h[3][GROUP]; /* INTERPOLATED */
+        vd t[3][GROUP], h[3][GROUP], nearest[3][GROUP], f[3][GROUP], f_cell_sqr[GROUP], form[GROUP];
+        vd weight[GROUP], slope[3][GROUP]; /* the slopes times the weight */
+        vd f_cell[GROUP], by_h[3][GROUP];  /* INTERPOLATED */
         for (int v = 0; v < SLOPE_GROUP; v++) {
             const vd along = vd_load(row.row.along + i + v * LANES), inverse = vd_load(row.row.inverse + i + v * LANES);
             for (int k = 0; k < 3; k++) {
@@ -141,18 +146,19 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
         } else {
             structure_factor_sqr(&model, h, nearest, f_cell_sqr, lookup, SLOPE_GROUP);
         }
+        for (int v = 0; v < SLOPE_GROUP; v++)
+            weight[v] = vd_load(row.weight + i + v * LANES) * f_cell_sqr[v];
         if (lattice == SQUARE_ANY)
-            grating_slopes(&model, f, form, slope);
+            grating_slopes(&model, f, weight, form, slope);
         else if (lattice == SQUARE_SMALL)
-            grating_slopes_small(&model, f, form, slope);
+            grating_slopes_small(&model, f, weight, form, slope);
         else
-            spot_slopes(&model, f, form, slope, lattice);
+            spot_slopes(&model, f, weight, form, slope, lattice);
         for (int v = 0; v < SLOPE_GROUP; v++) {
             const int at = i + v * LANES;
-            const vd weight = vd_load(row.weight + at) * f_cell_sqr[v];
             vd radial = vd_load(row.radial + at);
             for (int k = 0; k < 3; k++) {
-                vd part = weight * slope[k][v];
+                vd part = slope[k][v];
                 if (!IS_SQUARE(lattice)) {
                     double *stretch = row.stretch[k] + at;
                     vd_store(stretch, vd_fma(part, f[k][v], vd_load(stretch)));

@@ -9,19 +9,21 @@
 #include "simd_adjoint.h"
 
 /* What the tangent of a pixel is a linear function of: derivatives by log(1/airpath) times 1, along and along^2, by the
- * scale of the pass and by the background; by the polarization's form times the same three; and by the absorption and
- * the cosine of the ray on the sensor times 1 and along. */
-enum { RADIAL = 0, SCALE = 3, BEHIND = 4, POLAR = 5, ABSORPTION = 8, COSINE = 9, N_CAUSES = 11 };
+ * scale of the pass, by the background and by the form of the terms; by the polarization's form times the same three as
+ * the first; by the stretch of a spot that is not square; by the absorption and the cosine of the ray on the sensor
+ * times 1 and along; and by the lines of the indices, dA, dB, dg by axis, where there is one orientation. */
+enum { RADIAL = 0, SCALE = 3, BEHIND, FORM, POLAR, STRETCH = 9, ABSORPTION = 12, COSINE, LINES = 15, N_CAUSES = 24 };
 
 /* One direction at a point and for a source. */
 typedef struct {
     double base[3], fast[3]; /* position = base + along fast; fast with what the edge of the pixel moves along */
     double incident[3], wavenumber;
-    double scale;             /* relative, of pixel area and close distance */
-    double stretch[3], fudge; /* relative */
-    double default_F;         /* relative */
-    double effect[N_CAUSES];  /* what it does to each of the causes */
+    int still;               /* whether base, fast and incident are all 0 */
+    double scale;            /* relative, of pixel area and close distance */
+    double effect[N_CAUSES]; /* what it does to each of the causes; those of the lines apart */
 } nb_motion;
+
+enum { N_LINES = N_CAUSES - LINES };
 
 typedef struct {
     nb_block block;
@@ -36,30 +38,59 @@ typedef struct {
     nb_motion motion[NB_TOGETHER];
 } nb_push;
 
-/* How the rows of the indices move in every direction, for one orientation: dA, dB, dg by axis. */
+static int is_zero(const double *x, int n) {
+    for (int i = 0; i < n; i++) {
+        if (x[i] != 0.0) return 0;
+    }
+    return 1;
+}
+
+/* What is left of the rounding of derivatives that are 0, as of one axis by the length of another, is dropped: some
+ * units in the last place of the largest of the three axes. Returns the axes that move, one bit each. */
+static int drop_rounding(double lines[N_LINES]) {
+    int axes = 0;
+    for (int c = 0; c < 3; c++) {
+        const double most = fmax(fabs(lines[c]), fmax(fabs(lines[c + 3]), fabs(lines[c + 6])));
+        for (int j = 0; j < 3; j++) {
+            if (fabs(lines[3 * j + c]) <= 1e-15 * most) lines[3 * j + c] = 0.0;
+            if (lines[3 * j + c] != 0.0) axes |= 1 << j;
+        }
+    }
+    return axes;
+}
+
+/* How the rows of the indices move in every direction, for one orientation: dA, dB, dg by axis; and which axes do. */
 static void move_lines(const nb_scene *scene, const nb_push *push, const nb_pass *pass, int64_t at,
-                       double lines[NB_TOGETHER][9]) {
-    const double *base = push->block.base;
+                       double lines[NB_TOGETHER][N_LINES], int axes[NB_TOGETHER]) {
+    const double *base = push->block.base, *cell = scene->orientations + 9 * at;
     for (int k = 0; k < push->directions->n; k++) {
         const nb_motion *motion = push->motion + k;
         const double *moved = push->directions->tangent[k].orientations;
+        if (moved != NULL && is_zero(moved + 9 * at, 9)) moved = NULL;
+        const int turns = moved != NULL || motion->wavenumber != 0.0;
         for (int j = 0; j < 3; j++) {
-            const double *axis = scene->orientations + 9 * at + 3 * j;
-            double vector[3], d_vector[3];
-            for (int i = 0; i < 3; i++) {
-                vector[i] = axis[i] * pass->inverse_wavelength;
-                d_vector[i] = axis[i] * motion->wavenumber;
-                if (moved != NULL) d_vector[i] += moved[9 * at + 3 * j + i] * pass->inverse_wavelength;
+            double *line = lines[k] + 3 * j, vector[3];
+            line[0] = line[1] = line[2] = 0.0;
+            if (turns) {
+                for (int i = 0; i < 3; i++) {
+                    vector[i] = cell[3 * j + i] * motion->wavenumber;
+                    if (moved != NULL) vector[i] += moved[9 * at + 3 * j + i] * pass->inverse_wavelength;
+                }
+                line[0] = dot(vector, base), line[1] = dot(vector, scene->fast), line[2] = -dot(vector, pass->incident);
             }
-            lines[k][3 * j] = dot(d_vector, base) + dot(vector, motion->base);
-            lines[k][3 * j + 1] = dot(d_vector, scene->fast) + dot(vector, motion->fast);
-            lines[k][3 * j + 2] = -dot(d_vector, pass->incident) - dot(vector, motion->incident);
+            if (motion->still) continue;
+            for (int i = 0; i < 3; i++)
+                vector[i] = cell[3 * j + i] * pass->inverse_wavelength;
+            line[0] += dot(vector, motion->base), line[1] += dot(vector, motion->fast);
+            line[2] -= dot(vector, motion->incident);
         }
+        axes[k] = drop_rounding(lines[k]);
     }
 }
 
 /* Add the slopes of one orientation along every direction to what `started` says is there. */
-static void add_moved(const nb_slope_row *row, int n, double lines[NB_TOGETHER][9], int started, double (*terms)[ROW]) {
+static void add_moved(const nb_slope_row *row, int n, double lines[NB_TOGETHER][N_LINES], const int axes[NB_TOGETHER],
+                      int started, double (*terms)[ROW]) {
     for (int i = 0; i < row->row.n; i += LANES) {
         const vd inverse = vd_load(row->row.inverse + i), along_inverse = vd_load(row->along_inverse + i);
         vd parts[9];
@@ -68,9 +99,12 @@ static void add_moved(const nb_slope_row *row, int n, double lines[NB_TOGETHER][
             parts[3 * j] = slope * inverse, parts[3 * j + 1] = slope * along_inverse, parts[3 * j + 2] = slope;
         }
         for (int k = 0; k < n; k++) {
+            if (started && axes[k] == 0) continue;
             vd sum = started ? vd_load(terms[k] + i) : vd_all(0.0);
-            for (int j = 0; j < 9; j++)
-                sum = vd_fma(parts[j], vd_all(lines[k][j]), sum);
+            for (int j = 0; j < 3; j++) {
+                for (int c = 3 * j; axes[k] >> j & 1 && c < 3 * j + 3; c++)
+                    sum = vd_fma(parts[c], vd_all(lines[k][c]), sum);
+            }
             vd_store(terms[k] + i, sum);
         }
     }
@@ -123,7 +157,8 @@ static int push_orientations(const nb_scene *scene, const nb_model *model, nb_pu
                              int64_t begin, int64_t end, const nb_slope_row *row, int started, double (*terms)[ROW]) {
     for (int64_t at = begin; at < end; at++) {
         nb_line hkl[3];
-        double lines[NB_TOGETHER][9];
+        double lines[NB_TOGETHER][N_LINES];
+        int axes[NB_TOGETHER];
         hkl_lines(scene, &push->block, pass, scene->orientations + 9 * at, hkl);
         const int lookup = slope_lookup(model, &push->block, hkl, pass->reach);
         if (lookup == CONSTANT && model->outside == 0.0) continue;
@@ -135,13 +170,30 @@ static int push_orientations(const nb_scene *scene, const nb_model *model, nb_pu
             evaluate_apart(model, row, hkl, lookup, 1.0, push->values);
         else
             SLOPES[model->lattice][lookup](model, row, hkl);
-        move_lines(scene, push, pass, at, lines);
-        add_moved(row, push->directions->n, lines, started, terms);
+        move_lines(scene, push, pass, at, lines, axes);
+        add_moved(row, push->directions->n, lines, axes, started, terms);
         if (push->directions->table)
             move_table(model, row, hkl, lookup, factor, push->directions, push->first, push->values, terms);
         started = 1;
     }
     return started;
+}
+
+/* The slopes of the only orientation and its lines: what is moved by them is left to
+ * add_tangents. */
+static void push_alone(const nb_scene *scene, const nb_model *model, nb_push *push, const nb_pass *pass,
+                       const nb_slope_row *row, double lines[NB_TOGETHER][N_LINES]) {
+    nb_line hkl[3];
+    int axes[NB_TOGETHER];
+    hkl_lines(scene, &push->block, pass, scene->orientations, hkl);
+    const int lookup = slope_lookup(model, &push->block, hkl, pass->reach);
+    if (lookup == CONSTANT && model->outside == 0.0) {
+        for (int k = 0; k < 3; k++)
+            fill(push->slope[k], row->row.n, 0.0);
+    } else {
+        SLOPES[model->lattice][lookup](model, row, hkl);
+    }
+    move_lines(scene, push, pass, 0, lines, axes);
 }
 
 /* The same without the pixels where every term is exactly 0. */
@@ -194,10 +246,13 @@ static void move_point(const nb_scene *scene, nb_push *push, int32_t layer, doub
         motion->effect[BEHIND] = push->directions->share *
                                  (*t->background - scene->background * push->directions->d_weight_sum[k] *
                                                        push->directions->share * scene->oversample * scene->oversample);
-        motion->fudge = *t->fudge / (2.0 * scene->fudge);
-        motion->default_F = scene->f_table == NULL && scene->default_F != 0.0 ? *t->default_F / scene->default_F : 0.0;
-        for (int i = 0; i < 3; i++)
-            motion->stretch[i] = t->n_cells[i] / scene->n_cells[i];
+        motion->effect[FORM] =
+            scene->f_table == NULL && scene->default_F != 0.0 ? 2.0 * *t->default_F / scene->default_F : 0.0;
+        for (int i = 0; scene->shape != NB_SQUARE && i < 3; i++) {
+            const double stretch = t->n_cells[i] / scene->n_cells[i];
+            motion->effect[FORM] += 2.0 * stretch;
+            motion->effect[STRETCH + i] = stretch + *t->fudge / (2.0 * scene->fudge);
+        }
     }
 }
 
@@ -217,6 +272,7 @@ static void move_source(const nb_scene *scene, nb_push *push, int64_t source) {
         motion->wavenumber = t->wavelength == NULL ? 0.0 : -t->wavelength[source] / (wavelength * wavelength);
         for (int i = 0; i < 3; i++)
             motion->incident[i] = incident[i];
+        motion->still = is_zero(motion->base, 3) && is_zero(motion->fast, 3) && is_zero(incident, 3);
         motion->effect[SCALE] = push->directions->scale * (weight + scene->weight[source] * motion->scale) +
                                 push->directions->d_scale[k] * scene->weight[source];
         motion->effect[POLAR] = 2.0 * dot(by_base, motion->base);
@@ -232,25 +288,10 @@ static void move_source(const nb_scene *scene, nb_push *push, int64_t source) {
     }
 }
 
-/* Tangents of the terms by the shape of the spot and by the structure factor that all have in common. */
-static void move_spot(const nb_scene *scene, nb_push *push) {
-    for (int k = 0; k < push->directions->n; k++) {
-        const nb_motion *motion = push->motion + k;
-        double all = motion->default_F;
-        for (int j = 0; scene->shape != NB_SQUARE && j < 3; j++)
-            all += motion->stretch[j];
-        for (int i = 0; i < push->block.row.n; i += LANES) {
-            vd terms = vd_fma(vd_all(2.0 * all), vd_load(push->block.pass_sum + i), vd_load(push->terms[k] + i));
-            for (int j = 0; scene->shape != NB_SQUARE && j < 3; j++)
-                terms = vd_fma(vd_all(motion->stretch[j] + motion->fudge), vd_load(push->stretch[j] + i), terms);
-            vd_store(push->terms[k] + i, terms);
-        }
-    }
-}
-
-/* The causes for a vector of pixels, and the weight of the terms. */
+/* The causes for a vector of pixels, and the weight of the terms. `alone`: whether the lines of the indices are causes.
+ */
 NB_INLINE vd find_causes(const nb_scene *scene, const nb_push *push, double weight, const line_lanes *normal,
-                         int32_t layer, int i, vd causes[N_CAUSES]) {
+                         int32_t layer, int alone, int i, vd causes[N_CAUSES]) {
     const nb_block *block = &push->block;
     const double power = scene->point_pixel ? 2.0 : 3.0;
     const vd inverse = vd_load(block->inverse + i), along = vd_load(block->along + i), sqr = inverse * inverse;
@@ -268,8 +309,13 @@ NB_INLINE vd find_causes(const nb_scene *scene, const nb_push *push, double weig
     if (scene->polarized) turn = vd_fma(vd_fma(polarization, vd_all(2.0), vd_all(-1.0)), geometry, turn);
     vd radial = vd_fma(turn, photons, terms * (vd_load(push->radial + i) * inverse));
     causes[SCALE] = unit * total;
-    causes[POLAR] = vd_all(0.5) * sqr * geometry * photons;
-    causes[POLAR + 1] = causes[POLAR] * along, causes[POLAR + 2] = causes[POLAR + 1] * along;
+    causes[FORM] = terms * sum;
+    if (scene->polarized) {
+        causes[POLAR] = vd_all(0.5) * sqr * geometry * photons;
+        causes[POLAR + 1] = causes[POLAR] * along, causes[POLAR + 2] = causes[POLAR + 1] * along;
+    }
+    for (int j = 0; scene->shape != NB_SQUARE && j < 3; j++)
+        causes[STRETCH + j] = terms * vd_load(push->stretch[j] + i);
     if (scene->has_sensor) {
         const double absorption = scene->layer_thickness * scene->attenuation, depth = (double)layer;
         const vd cosine = line_value(&block->row, normal, i, 0);
@@ -283,28 +329,80 @@ NB_INLINE vd find_causes(const nb_scene *scene, const nb_push *push, double weig
     }
     causes[RADIAL] = -sqr * radial; /* d log(1/airpath) = -inverse^2 position . d position */
     causes[RADIAL + 1] = causes[RADIAL] * along, causes[RADIAL + 2] = causes[RADIAL + 1] * along;
+    for (int j = 0; alone && j < 3; j++) {
+        const vd slope = terms * vd_load(push->slope[j] + i);
+        causes[LINES + 3 * j] = slope * inverse, causes[LINES + 3 * j + 2] = slope;
+        causes[LINES + 3 * j + 1] = slope * vd_load(push->along_inverse + i);
+    }
     return terms;
 }
 
-/* The tangents of a pass: those of its terms, and those that have one of the causes. */
-static void add_tangents(const nb_scene *scene, nb_push *push, int64_t source, int32_t layer) {
+/* Numbers that fill a cache of the second level. */
+#define LARGE (1 << 17)
+
+/* Directions and vectors that are worked on together, so that few values are read for each product. */
+#define TILE 4
+#define ABREAST 2
+
+/* What some of the directions do to the causes, without those that none of them moves. */
+typedef struct {
+    int n, cause[N_CAUSES];
+    double effect[N_CAUSES][TILE]; /* 0 beyond the last direction */
+} nb_effects;
+
+static void gather_effects(const nb_scene *scene, const nb_push *push, double (*lines)[N_LINES], int first,
+                           nb_effects *found) {
+    found->n = 0;
+    for (int c = 0; c < N_CAUSES; c++) {
+        double *effect = found->effect[found->n];
+        const int there = c < POLAR        ? 1
+                          : c < STRETCH    ? scene->polarized != 0
+                          : c < ABSORPTION ? scene->shape != NB_SQUARE
+                          : c < LINES      ? scene->has_sensor != 0
+                                           : lines != NULL;
+        for (int t = 0; there && t < TILE; t++) {
+            const int k = first + t;
+            effect[t] = k >= push->directions->n ? 0.0 : c < LINES ? push->motion[k].effect[c] : lines[k][c - LINES];
+        }
+        if (there && !is_zero(effect, TILE)) found->cause[found->n++] = c;
+    }
+}
+
+/* The tangents of a pass: those that have one of the causes, and those of the lines of its terms, which are given where
+ * there is one orientation and in `terms` where there are more. */
+static void add_tangents(const nb_scene *scene, nb_push *push, int64_t source, int32_t layer,
+                         double (*lines)[N_LINES]) {
     const line_lanes normal = line_lanes_of(scene, &push->block, scene->normal, 0.0);
-    const int n_causes = scene->has_sensor ? N_CAUSES : scene->polarized ? ABSORPTION : POLAR;
-    const int started = push->started;
+    const int alone = lines != NULL, started = push->started, n = push->directions->n;
+    nb_effects tiles[NB_TOGETHER / TILE];
+    for (int k = 0; k < n; k += TILE)
+        gather_effects(scene, push, lines, k, tiles + k / TILE);
     push->started = 1;
-    for (int i = 0; i < push->block.row.n; i += LANES) {
-        vd causes[N_CAUSES];
-        const vd weight = find_causes(scene, push, scene->weight[source], &normal, layer, i, causes);
-        if (!scene->polarized) causes[POLAR] = causes[POLAR + 1] = causes[POLAR + 2] = vd_all(0.0);
-        for (int k = 0; k < push->directions->n; k++) {
-            const double *effect = push->motion[k].effect;
-            const vd before = started ? vd_load(push->image[k] + i) : vd_all(0.0);
-            vd sum = vd_fma(weight, vd_load(push->terms[k] + i), before);
-            for (int c = 0; c < POLAR; c++)
-                sum = vd_fma(causes[c], vd_all(effect[c]), sum);
-            for (int c = POLAR; c < n_causes; c++)
-                sum = vd_fma(causes[c], vd_all(effect[c]), sum);
-            vd_store(push->image[k] + i, sum);
+    for (int i = 0; i < push->block.row.n; i += ABREAST * LANES) {
+        vd causes[ABREAST][N_CAUSES], weight[ABREAST];
+        for (int v = 0; v < ABREAST; v++)
+            weight[v] =
+                find_causes(scene, push, scene->weight[source], &normal, layer, alone, i + v * LANES, causes[v]);
+        for (int k = 0; k < n; k += TILE) {
+            const nb_effects *tile = tiles + k / TILE;
+            vd sum[TILE][ABREAST];
+            for (int t = 0; t < TILE; t++) {
+                for (int v = 0; v < ABREAST; v++) {
+                    const int at = i + v * LANES;
+                    sum[t][v] = started ? vd_load(push->image[k + t] + at) : vd_all(0.0);
+                    if (!alone && k + t < n) sum[t][v] = vd_fma(weight[v], vd_load(push->terms[k + t] + at), sum[t][v]);
+                }
+            }
+            for (int c = 0; c < tile->n; c++) {
+                for (int t = 0; t < TILE; t++) {
+                    for (int v = 0; v < ABREAST; v++)
+                        sum[t][v] = vd_fma(causes[v][tile->cause[c]], vd_all(tile->effect[c][t]), sum[t][v]);
+                }
+            }
+            for (int t = 0; t < TILE; t++) {
+                for (int v = 0; v < ABREAST; v++)
+                    vd_store(push->image[k + t] + i + v * LANES, sum[t][v]);
+            }
         }
     }
 }
@@ -323,6 +421,9 @@ static void push_source(const nb_scene *scene, nb_model *model, nb_push *push, i
     fill(push->radial, block->row.n, 0.0);
     for (int j = 0; scene->shape != NB_SQUARE && j < 3; j++)
         fill(push->stretch[j], block->row.n, 0.0);
+    const int64_t n = scene->n_phi * scene->n_domains;
+    const int alone = n == 1 && any && model->n_groups == 0 && !push->directions->table && scene->domain_weight == NULL;
+    double lines[NB_TOGETHER][N_LINES];
     if (!any || model->n_groups > 0) clear_terms(push);
     move_source(scene, push, source);
     if (any) {
@@ -338,12 +439,12 @@ static void push_source(const nb_scene *scene, nb_model *model, nb_push *push, i
                                   {push->slope[0], push->slope[1], push->slope[2]}};
         if (model->n_groups > 0)
             push_groups(scene, model, push, &pass, &row);
-        else if (!push_orientations(scene, model, push, &pass, 0, scene->n_phi * scene->n_domains, &row, 0,
-                                    push->terms))
+        else if (alone)
+            push_alone(scene, model, push, &pass, &row, lines);
+        else if (!push_orientations(scene, model, push, &pass, 0, n, &row, 0, push->terms))
             clear_terms(push);
     }
-    if (scene->shape != NB_SQUARE || scene->f_table == NULL) move_spot(scene, push);
-    add_tangents(scene, push, source, layer);
+    add_tangents(scene, push, source, layer, alone ? lines : NULL);
 }
 
 static int push_block(const nb_scene *scene, nb_model *model, nb_push *push, const volatile int *cancel) {
@@ -378,14 +479,16 @@ int NB_SIMD_PUSH(NB_SIMD_ISA)(const nb_scene *scene, int64_t pixel_begin, int64_
     nb_group groups[MAX_GROUPS];
     nb_push push;
     nb_model_make(scene, 0, groups, &model);
+    const int past_cache = directions->n * (pixel_end - pixel_begin) > LARGE;
     push.directions = directions;
     for (int64_t begin = pixel_begin; begin < pixel_end; begin += push.block.n) {
         next_block(scene, begin, pixel_end, &push.block);
         int status = push_block(scene, &model, &push, cancel);
         if (status != NB_OK) return status;
         for (int k = 0; k < directions->n; k++)
-            memcpy(out + k * stride + (begin - pixel_begin), push.image[k], (size_t)push.block.n * sizeof *out);
+            copy_row(out + k * stride + (begin - pixel_begin), push.image[k], push.block.n, past_cache);
     }
+    copied_rows();
     return NB_OK;
 }
 

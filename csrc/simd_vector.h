@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
 #define LANES 8
@@ -60,6 +61,27 @@ NB_INLINE vd vd_all(double x) {
     return (vd){x, x, x, x};
 #else
     return (vd){x, x};
+#endif
+}
+
+/* Copies n values; `past_cache`: without reading what was there before, for what is too large to be found in the cache
+ * later. Ends with copied_rows. */
+static void copy_row(double *to, const double *from, int n, int past_cache) {
+    int i = 0;
+#if LANES > 2
+    if (past_cache && n > 2) {
+        if ((uintptr_t)to % 16 != 0) to[0] = from[0], i = 1;
+        for (; i + 2 <= n; i += 2)
+            _mm_stream_pd(to + i, _mm_loadu_pd(from + i));
+    }
+#endif
+    (void)past_cache;
+    memcpy(to + i, from + i, (size_t)(n - i) * sizeof *to);
+}
+
+static void copied_rows(void) {
+#if LANES > 2
+    _mm_sfence();
 #endif
 }
 
