@@ -179,8 +179,7 @@ static int push_orientations(const nb_scene *scene, const nb_model *model, nb_pu
     return started;
 }
 
-/* The slopes of the only orientation and its lines: what is moved by them is left to
- * add_tangents. */
+/* The slopes of the only orientation and its lines; what they move is left to add_tangents. */
 static void push_alone(const nb_scene *scene, const nb_model *model, nb_push *push, const nb_pass *pass,
                        const nb_slope_row *row, double lines[NB_TOGETHER][N_LINES]) {
     nb_line hkl[3];
