@@ -21,8 +21,8 @@ from nanobragg.lazy import dataclass
 from nanobragg.prediction.predict import predict
 from nanobragg.prediction.table import COLUMNS
 
-SPOT_COLUMNS = np.dtype([("frame", np.int64), ("lattice", np.int32), *COLUMNS.descr])
-"""Of the table of spots of a data set: those of `nanobragg.predict` with frame and lattice."""
+SPOT_COLUMNS = np.dtype([("frame", np.int64), *COLUMNS.descr])
+"""Of the table of spots of a data set: those of `nanobragg.predict` with the frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class FrameData:
     counts: Any
     """as `expose` gives them"""
     spots: NDArray[Any]
-    """(n,) rows of `SPOT_COLUMNS`, every lattice by decreasing photons"""
+    """(n,) rows of `SPOT_COLUMNS`"""
     images: Mapping[str, Any]
     """what is stored beside the counts: labels and extras by name"""
     numbers: Mapping[str, Any]
@@ -133,20 +133,17 @@ def _on_cpu(value: Any) -> Any:
 
 
 def _spots(recipe: Recipe, draws: Drawn) -> NDArray[Any]:
-    """The reflections of every lattice of a hit."""
+    """The reflections of a hit."""
     settings = recipe.settings
     if not settings.spots or draws.kind != "hit":
         return np.zeros(0, SPOT_COLUMNS)
-    parts = []
-    for i, crystal in enumerate(draws.crystals):
-        found = predict(draws.experiment.replace(crystal=crystal), d_min=settings.d_min_angstrom).table
-        found = found[found["photons"] >= settings.least_spot_photons]
-        rows = np.zeros(len(found), SPOT_COLUMNS)
-        rows["frame"], rows["lattice"] = draws.frame, i
-        for name in COLUMNS.names or ():
-            rows[name] = found[name]
-        parts.append(rows)
-    return np.concatenate(parts)
+    found = predict(draws.experiment, d_min=settings.d_min_angstrom).table
+    found = found[found["photons"] >= settings.least_spot_photons]
+    rows = np.zeros(len(found), SPOT_COLUMNS)
+    rows["frame"] = draws.frame
+    for name in COLUMNS.names or ():
+        rows[name] = found[name]
+    return rows
 
 
 def _total(photons: Any) -> float:

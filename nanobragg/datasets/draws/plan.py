@@ -94,12 +94,21 @@ class _Draws:
                 readout = self.put(path, distribution, readout, path[8:])
             else:
                 experiment = self.put(path, distribution, experiment, path)
+        experiment = self.with_pulse(experiment)
         if self.vary.pointing is not None:
             experiment = pointed(experiment, self.pair("pointing_urad", self.vary.pointing))
         if self.vary.wobble is not None:
             experiment = wobbling(experiment, self.pair("wobble_urad", self.vary.wobble))
         experiment = self.with_crystals(experiment)
         return Drawn(self.frame, self.series, self.index, kind, experiment, nominal, readout, self.values)
+
+    def with_pulse(self, experiment: Experiment) -> Experiment:
+        """Every frame has a pulse of its own, where the spectrum is one of pulses."""
+        spectrum = experiment.beam.spectrum
+        if spectrum is None or spectrum.kind != "sase":
+            return experiment
+        pulse = dataclasses.replace(spectrum, seed=self.seed, shot=self.frame)
+        return experiment.replace("beam.spectrum", pulse)
 
     def along_series(self, experiment: Experiment) -> Experiment:
         """The image of the series, before anything is drawn: angle and dose."""

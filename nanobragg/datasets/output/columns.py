@@ -16,8 +16,7 @@ from nanobragg.datasets.recipe.recipe import Recipe
 from nanobragg.derivation import panels
 from nanobragg.derivation.crystals import lattices
 from nanobragg.derivation.resolve import resolve
-from nanobragg.derivation.sources import wavelength_m
-from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.derivation.spectra.sampled import sampled_spectrum
 
 Columns = dict[str, NDArray[Any]]
 _SPLIT = {
@@ -38,11 +37,13 @@ def most_lattices(recipe: Recipe) -> int:
 
 
 def spectrum(experiment: Experiment) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Wavelengths [Angstrom] of an explicit list of sources and their weights, or the one wavelength of the beam."""
+    """Wavelengths of the beam [Angstrom] and their weights; the sum is 1, of a pulse its energy over that of the mean pulse."""
     sources = experiment.beam.sources
-    if sources is None:
-        return np.array([1e10 * detached(wavelength_m(experiment, FLOAT_OPS))]), np.ones(1)
-    return np.asarray(sources.wavelength_angstrom, np.float64), np.asarray(sources.weight, np.float64)
+    if sources is not None:
+        weight = np.asarray(sources.weight, np.float64)
+        return np.asarray(sources.wavelength_angstrom, np.float64), weight / weight.sum()
+    found = sampled_spectrum(experiment.beam)
+    return found.wavelength_angstrom, found.weight
 
 
 def mean_wavelength(experiment: Experiment) -> float:
@@ -78,7 +79,8 @@ def frame_row(
     goniometer = experiment.goniometer
     row = {
         "frame": np.int64(draws.frame), "series": np.int64(draws.series), "index": np.int64(draws.index),
-        "kind": np.bytes_(draws.kind.ljust(10)), "lattices": np.int32(n), "wavelength_angstrom": mean_wavelength(experiment),
+        "kind": np.bytes_(draws.kind.ljust(10)), "lattices": np.int32(n),
+        "wavelength_angstrom": mean_wavelength(experiment), "pulse_energy": float(spectrum(experiment)[1].sum()),
         "phi_start_deg": detached(goniometer.phi_start_deg), "osc_deg": detached(goniometer.osc_deg or 0.0),
         "a_star": a_star, "cell": cell, "n_cells": n_cells,
         **{name: np.float64(value) if name == "photons" else np.int64(value) for name, value in numbers.items()},

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nanobragg.config import Experiment
 from nanobragg.datasets.draws.plan import as_seen, drawn
+from nanobragg.datasets.frame import FrameData, frame
 from nanobragg.datasets.output import columns as columns_of
 from nanobragg.datasets.output.layout import Folder, Span
 from nanobragg.datasets.output.shard import IMAGES, OWN, TRUTH, image_name
@@ -39,7 +40,7 @@ class StoredFrame:
     truth: Mapping[str, Any]
     """what is true of it, by name"""
     spots: NDArray[Any]
-    """structured array of its reflections, see `nanobragg.Reflections`, with frame and lattice"""
+    """structured array of its reflections, see `nanobragg.Reflections`, with the number of the frame"""
 
 
 class Dataset:
@@ -148,7 +149,7 @@ class Dataset:
         return {name: values[number - span.first] for name, values in self._columns(file, f"{TRUTH}/frames").items()}
 
     def spots(self, i: int) -> NDArray[Any]:
-        """The reflections of a frame, every lattice by decreasing photons."""
+        """The reflections of a frame, as `nanobragg.predict` gives them."""
         number = self._number(i)
         file, span = self._file(number)
         begins = file[f"{TRUTH}/spots_begin"][number - span.first : number - span.first + 2]
@@ -167,6 +168,11 @@ class Dataset:
     def experiment(self, i: int) -> Experiment:
         """The experiment that a frame was simulated from."""
         return as_seen(drawn(self.recipe, self._number(i)))
+
+    def remake(self, i: int, **options: Any) -> FrameData:
+        """A frame simulated again, with the kernel that the data set was made with; `options` as for `nanobragg.data.frame`."""
+        pinned = self.layout.description["pinned"]
+        return frame(self.recipe, self._number(i), **{"kernel": pinned["kernel"], **options})
 
     def close(self) -> None:
         """Close the files."""

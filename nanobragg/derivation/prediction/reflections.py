@@ -58,6 +58,7 @@ def predicted(derived: Derivation, d_min: float | None = None, *, least: float =
     mean.size = max(mean.size_of(part) for part in derived.scenes)
     d_min = max(resolution(scene, plane, mean), float(scene.d_min) * 1e10, d_min or 0.0)
     hkl = candidates(scene, mean, d_min)
+    hkl = hkl[_toward(scene, plane, mean, hkl)]
     amplitude = amplitudes(scene, hkl)
     hkl, amplitude = hkl[amplitude != 0], amplitude[amplitude != 0]
     turning = scene.n_phi > 1 and derived.rotation.osc != 0
@@ -71,6 +72,28 @@ def predicted(derived: Derivation, d_min: float | None = None, *, least: float =
     inside = (fast >= 0) & (fast < scene.n_fast) & (slow >= 0) & (slow < scene.n_slow)
     kept = np.flatnonzero(inside & (whole.partiality >= least))
     return Predicted(*(getattr(whole, name)[kept] for name in Predicted.__dataclass_fields__))
+
+
+_MARGIN = 3.0
+"""By which the angle between the ray of a reflection and that of its mean is overestimated."""
+
+
+def _toward(scene: Scene, plane: Plane, mean: Mean, hkl: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Whether reflections, which come within reach of the Ewald sphere, can have rays toward the panel.
+
+    The panel lies in a cone about its middle. A ray ends where the reflection is nearest to the sphere; it is off that of the
+    mean crystal by the size of the spot and by how far domains, steps and wavelengths move the reflection.
+    """
+    ends = [plane.pix0 + np.array([f, s]) @ plane.steps for f in (0, scene.n_fast) for s in (0, scene.n_slow)]
+    middle = np.mean(ends, axis=0)
+    axis = middle / np.linalg.norm(middle)
+    half = max(math.acos(min(1.0, float(end @ axis / np.linalg.norm(end)))) for end in ends)
+    beam = mean.beam / mean.wavelength
+    vector = onto_sphere(hkl @ mean.reciprocal.T, beam)
+    ray = vector + beam
+    off = _MARGIN * mean.wavelength * (mean.size + mean.turn * np.linalg.norm(vector, axis=1)) + mean.turn
+    cosine = ray @ axis / np.linalg.norm(ray, axis=1).clip(1e-300)
+    return np.asarray(np.arccos(np.clip(cosine, -1.0, 1.0)) <= half + off)
 
 
 def resolution(scene: Scene, plane: Plane, mean: Mean) -> float:

@@ -42,22 +42,36 @@ def quoted(stream: Path) -> str:
 
 def crystal(path: Path, index: int | None) -> Indexed:
     """The crystal of a number that counts crystals, not chunks, from 0; None: the only one."""
+    texts = _texts(path)
+    if index is None and len(texts) > 1:
+        raise FileFormatError(path, f"holds {len(texts)} crystals; choose one with index=0 to {len(texts) - 1}")
+    if not 0 <= (index or 0) < len(texts):
+        raise FileFormatError(path, f"index={index}: it holds crystals 0 to {len(texts) - 1}")
+    return _read(path, index or 0, *texts[index or 0])
+
+
+def crystals(path: Path) -> list[Indexed]:
+    """All crystals."""
+    return [_read(path, i, *texts) for i, texts in enumerate(_texts(path))]
+
+
+def _texts(path: Path) -> list[tuple[str, str]]:
+    """The text of every crystal, and that of its chunk."""
     chunks = re.split(r"-+ Begin chunk -+", read_bytes(path).decode("utf-8", "replace"))[1:]
-    crystals = [(text, chunk) for chunk in chunks for text in re.split(r"-+ Begin crystal\b", chunk)[1:]]
-    if not crystals:
+    found = [(text, chunk) for chunk in chunks for text in re.split(r"-+ Begin crystal\b", chunk)[1:]]
+    if not found:
         raise FileFormatError(path, "holds no indexed crystal (Begin crystal)")
-    if index is None and len(crystals) > 1:
-        raise FileFormatError(path, f"holds {len(crystals)} crystals; choose one with index=0 to {len(crystals) - 1}")
-    if not 0 <= (index or 0) < len(crystals):
-        raise FileFormatError(path, f"index={index}: it holds crystals 0 to {len(crystals) - 1}")
-    text, chunk = crystals[index or 0]
-    where = f"crystal {index or 0}"
+    return found
+
+
+def _read(path: Path, index: int, text: str, chunk: str) -> Indexed:
+    where = f"crystal {index}"
     stars = {match[1]: [_number(path, where, match[i]) for i in (2, 3, 4)] for match in _STAR.finditer(text)}
     if set(stars) != {"a", "b", "c"}:
-        raise FileFormatError(path, f"crystal {index or 0}: astar, bstar, cstar are not all there")
+        raise FileFormatError(path, f"crystal {index}: astar, bstar, cstar are not all there")
     shift = re.search(r"det_shift x = (\S+) y = (\S+) mm", text)
     if shift and any(_number(path, where, shift[i]) for i in (1, 2)):
-        warnings.warn(f"{path}: crystal {index or 0}: det_shift x = {shift[1]} y = {shift[2]} mm is not applied",
+        warnings.warn(f"{path}: crystal {index}: det_shift x = {shift[1]} y = {shift[2]} mm is not applied",
                       NanoBraggWarning, stacklevel=2)  # fmt: skip
     energy = re.search(r"photon_energy_eV = (\S+)", chunk)
     ev = _number(path, f"chunk of {where}", energy[1]) if energy else None
