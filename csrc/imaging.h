@@ -60,6 +60,30 @@ NB_WARN_UNUSED int nb_add_background(const nb_background *background, int64_t n_
 NB_WARN_UNUSED int nb_add_background_with(const nb_background *background, nb_kernel kernel, int64_t n_pixels,
                                           const int64_t *pixels, int64_t first, double *photons, int64_t *beyond);
 
+/* diffuse.c: diffuse scattering of a crystal, as nanobragg.derivation.crystals.diffuse derives it. */
+typedef struct {
+    double strength;
+    const double *forms; /* (n_forms, 2, 6) of x and width: coefficients of hh, kk, ll, hk, hl, kl */
+    const double *form_weight;
+    int64_t n_forms;
+    /* The neighbors of H of a form are those of T H turned back, T the turn to which it belongs. */
+    const double *turns;   /* (n_turns, 2, 3, 3) T and its inverse: whole numbers */
+    const int64_t *counts; /* (n_turns) forms of each, one after the other */
+    int64_t n_turns;
+    int32_t stencil, n_orders;
+    const double *table; /* (n_table) F^2 [electrons^2] with a border for all other indices; or the map, 0 outside */
+    int64_t n_table[3];
+    double first[3]; /* indices of its first value */
+    int32_t is_map;
+    double grid; /* points of a map for each index */
+} nb_diffuse;
+
+/* simd.c: adds to the pixels [pixel_begin, pixel_end) of scene->pixels. The scene, which passed nb_scene_validate, has
+ * the detector, the rays, and the orientations as domains of one phi step; its oversample and n_layers are 1. Kernels
+ * without vectors of four leave the sum to the scalar one. `cancel` is looked at for every ray of some pixels. */
+NB_WARN_UNUSED int nb_add_diffuse(const nb_scene *scene, const nb_diffuse *diffuse, nb_kernel kernel,
+                                  int64_t pixel_begin, int64_t pixel_end, double *photons, const volatile int *cancel);
+
 /* original_nonbragg.c: scattering of an amorphous body as the program nonBragg computes it. Lengths in meters. */
 typedef struct {
     int64_t n_fast, n_slow;

@@ -2,6 +2,7 @@
 #include "simd.h"
 #include "background.h"
 #include "channels.h"
+#include "diffuse.h"
 #include "lattice.h"
 
 #include <math.h>
@@ -21,20 +22,23 @@ static const struct {
     render_function *render; /* NULL: not in this build, or not by this table */
     background_function *background;
     solid_angle_function *solid_angles;
+    nb_diffuse_sums *diffuse;
 } KERNELS[NB_N_KERNELS] = {
-    [NB_KERNEL_SCALAR] = {"scalar", NULL, NULL, nb_solid_angles_anywhere},
-    [NB_KERNEL_FAST] = {"fast", NULL, NULL, NULL},
+    [NB_KERNEL_SCALAR] = {"scalar", NULL, NULL, nb_solid_angles_anywhere, NULL},
+    [NB_KERNEL_FAST] = {"fast", NULL, NULL, NULL, NULL},
 #ifdef NB_HAVE_SIMD
-    [NB_KERNEL_SIMD_BASELINE] = {"simd-baseline", nb_simd_render_baseline, NULL, nb_solid_angles_anywhere},
+    [NB_KERNEL_SIMD_BASELINE] = {"simd-baseline", nb_simd_render_baseline, NULL, nb_solid_angles_anywhere, NULL},
 #else
-    [NB_KERNEL_SIMD_BASELINE] = {"simd-baseline", NULL, NULL, NULL},
+    [NB_KERNEL_SIMD_BASELINE] = {"simd-baseline", NULL, NULL, NULL, NULL},
 #endif
 #ifdef NB_HAVE_X86_SIMD
-    [NB_KERNEL_SIMD_AVX2] = {"simd-avx2", nb_simd_render_avx2, nb_simd_background_avx2, nb_solid_angles_avx2},
-    [NB_KERNEL_SIMD_AVX512] = {"simd-avx512", nb_simd_render_avx512, nb_simd_background_avx512, nb_solid_angles_avx512},
+    [NB_KERNEL_SIMD_AVX2] = {"simd-avx2", nb_simd_render_avx2, nb_simd_background_avx2, nb_solid_angles_avx2,
+                             nb_simd_diffuse_avx2},
+    [NB_KERNEL_SIMD_AVX512] = {"simd-avx512", nb_simd_render_avx512, nb_simd_background_avx512, nb_solid_angles_avx512,
+                               nb_simd_diffuse_avx512},
 #else
-    [NB_KERNEL_SIMD_AVX2] = {"simd-avx2", NULL, NULL, NULL},
-    [NB_KERNEL_SIMD_AVX512] = {"simd-avx512", NULL, NULL, NULL},
+    [NB_KERNEL_SIMD_AVX2] = {"simd-avx2", NULL, NULL, NULL, NULL},
+    [NB_KERNEL_SIMD_AVX512] = {"simd-avx512", NULL, NULL, NULL, NULL},
 #endif
 };
 
@@ -176,4 +180,22 @@ int nb_solid_angles_with(const nb_scene *scene, nb_kernel kernel, int64_t pixel_
     KERNELS[kernel == NB_KERNEL_FAST ? widest() : kernel].solid_angles(scene, pixel_begin, pixel_end, n_layers, n_sub,
                                                                        sum);
     return NB_OK;
+}
+
+/* Add the diffuse scattering to pixels, see imaging.h.
+ *
+ * Returned: NB_ERR_KERNEL for a kernel that is not available
+ * Reference: docs/diffuse.md; Wall, Clarage & Phillips, Structure 5 (1997) 1599.
+ */
+int nb_add_diffuse(const nb_scene *scene, const nb_diffuse *diffuse, nb_kernel kernel, int64_t pixel_begin,
+                   int64_t pixel_end, double *photons, const volatile int *cancel) {
+    static const volatile int never = 0;
+    if (!nb_kernel_available(kernel)) return NB_ERR_KERNEL;
+    const int status = nb_diffuse_check(scene, diffuse);
+    if (status != NB_OK) return status;
+    if (pixel_begin < 0 || pixel_end < pixel_begin || pixel_end > scene->n_pixels) return NB_ERR_PIXEL_RANGE;
+    if (photons == NULL && pixel_begin < pixel_end) return NB_ERR_NULL_ARGUMENT;
+    nb_diffuse_sums *sums = KERNELS[kernel == NB_KERNEL_FAST ? widest() : kernel].diffuse;
+    return nb_add_diffuse_by(scene, diffuse, sums == NULL ? nb_diffuse_stencil : sums, pixel_begin, pixel_end, photons,
+                             cancel == NULL ? &never : cancel);
 }

@@ -12,6 +12,7 @@ from nanobragg.config import CellSpread as CellSpread
 from nanobragg.config import Crystal as Crystal
 from nanobragg.config import Damage as Damage
 from nanobragg.config import Detector as Detector
+from nanobragg.config import Diffuse as Diffuse
 from nanobragg.config import Displacement as Displacement
 from nanobragg.config import Divergence as Divergence
 from nanobragg.config import Experiment as Experiment

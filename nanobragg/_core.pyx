@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=True, wraparound=False, embedsignature=True
 """The C core, thinly: scenes are checked and converted here, arrays are numpy arrays, errors are exceptions.
 
-With _core_fields.pxi, _core_derivatives.pxi and _core_stored.pxi; nothing in them computes.
+With _core_fields.pxi, _core_derivatives.pxi, _core_stored.pxi and _core_diffuse.pxi; nothing in them computes.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -432,3 +432,4 @@ cdef int _check(int status) except -1:
 
 include "_core_derivatives.pxi"
 include "_core_stored.pxi"
+include "_core_diffuse.pxi"

@@ -15,6 +15,7 @@ from nanobragg.derivation.derive import derivation
 from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.choice import engine
+from nanobragg.engines.diffuse import with_diffuse
 from nanobragg.engines.engine import Engine, Progress, RenderOptions
 from nanobragg.engines.together import image_and_mean_wavelength_of, image_of
 from nanobragg.errors import ConfigError, PlausibilityWarning
@@ -92,8 +93,9 @@ def simulate(
         with one region (or None) for each, and progress is that of each.
         With ``channels="mean_wavelength"``: (image, mean wavelength [Angstrom] of the photons that the spots give to each
         pixel), NaN where they give none; both differentiable with torch.
-        With ``parts=True`` in place of the image a dict of images that add up to it, but for rounding: "bragg", the spots, and
-        "background", water and amorphous bodies. Several crystals have "bragg[0]", "bragg[1]" and so on.
+        With ``parts=True`` in place of the image a dict of images that add up to it, but for rounding: "bragg", the spots,
+        "diffuse", where the crystal has diffuse scattering, and "background", water and amorphous bodies. Several crystals have
+        "bragg[0]", "bragg[1]" and so on.
 
     Raises
     ------
@@ -248,7 +250,8 @@ def rendered(
             for lattice, of_it in zip(_columns(parts), _columns(derived), strict=True):
                 doubtful = warn_about(lattice, of_it, doubtful=doubtful, stacklevel=4)
             warn_of_long_run(*_of_sizes(parts, derived), chosen, stacklevel=4)
-    for i, ((decided, *_), apart) in enumerate(zip(parts, scenes, strict=True)):
+    for i, (of_lattices, apart) in enumerate(zip(parts, scenes, strict=True)):
+        decided = of_lattices[0]
         own = lattices.with_one_background(apart)
         together, scene = _flat(own), own[0][0]
         into = panels.part_of(request.out, i, len(parts)) if several else request.out
@@ -264,6 +267,12 @@ def rendered(
                 more.append(wavelength)
         if (warn or look) and not doubtful and (len(own) == 1 or not request.parts):
             missing.append(image_doubt(found[first], scene))
+        for j, (one, (first_size, *_)) in enumerate(zip(of_lattices, own, strict=True)):
+            if request.parts and one.experiment.crystal.diffuse.acts:
+                name = "diffuse" if len(own) == 1 else f"diffuse[{j}]"
+                found[name] = with_diffuse(here, 0.0 * found[first], one, first_size)
+            elif not request.parts:
+                found[first] = with_diffuse(here, found[first], one, first_size)
         found |= {name: image_of(here, shares[name]) for name in others}
         last = list(shares)[-1]
         image = found[last]

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from nanobragg.torch_backend.core import CoreSum, continuous
 from nanobragg.torch_backend.derived import derived, tensors_of
+from nanobragg.torch_backend.diffuse import photons as diffuse_photons
 from nanobragg.torch_backend.function import at_most, differentiable, image_values, watched
 from nanobragg.torch_backend.kernels import fused
 from nanobragg.torch_backend.kernels.evaluations import evaluations
@@ -23,6 +24,7 @@ from torch import Tensor
 from nanobragg.arrays import is_transformed
 from nanobragg.backends import KERNELS
 from nanobragg.config import Experiment
+from nanobragg.derivation.crystals.diffuse.scene import DiffuseScene
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.derive import Derivation
 from nanobragg.derivation.scene import Scene
@@ -155,6 +157,12 @@ class TorchEngine(Engine):
             _check_out(out, image)
             image = out.copy_(image)
         return image if weights is None else (image, torch.stack([_spread(scene, row) for row in found[1]]))
+
+    def diffuse(self, found: DiffuseScene, *, cancel: Callable[[], bool] | None = None) -> Tensor:
+        """See `Engine.diffuse`; by plain torch with every kernel, and it cannot be ended."""
+        with at_most(self._n_threads()):
+            values = diffuse_photons(found, self.device)
+        return _spread(found.scene, values.to(self.dtype))
 
     @staticmethod
     def ratio(x: Tensor, y: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from nanobragg.derivation.crystals.lattices import with_one_background
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.engines.c import beneath
+from nanobragg.engines.diffuse import with_diffuse
 from nanobragg.engines.engine import Progress, RenderOptions
 from nanobragg.engines.together import image_of
 from nanobragg.imaging.background import with_background
@@ -74,5 +75,7 @@ def simulate(
     engine = TorchEngine(chosen, beneath(chosen)).beside(experiment)
     apart = with_one_background([engine.derivation(one, roi=roi).scenes for one in parts])
     image = image_of(engine, [scene for scenes in apart for scene in scenes], progress=progress)
+    for one, (first, *_) in zip(parts, apart, strict=True):
+        image = with_diffuse(engine, image, one, first)
     whole: Tensor = with_background(image, experiment, apart[0][0], engine.ops)
     return whole

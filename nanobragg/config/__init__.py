@@ -9,6 +9,7 @@ from nanobragg.config.beams.spectrum import Spectrum
 from nanobragg.config.crystal import Crystal, UnitCell
 from nanobragg.config.crystals.blocks import BlockSizes
 from nanobragg.config.crystals.cell_spread import CellSpread
+from nanobragg.config.crystals.diffuse import Diffuse
 from nanobragg.config.crystals.displacement import Damage, Displacement
 from nanobragg.config.crystals.mosaic import Mosaic
 from nanobragg.config.detector import Detector, Pose, Sensor
@@ -17,6 +18,6 @@ from nanobragg.config.image_chain.background import Background
 from nanobragg.config.sampling import Goniometer, Sampling
 
 __all__ = [
-    "Background", "Beam", "BlockSizes", "CellSpread", "Crystal", "Damage", "Detector", "Displacement", "Divergence", "Experiment",
-    "Goniometer", "Mosaic", "Pose", "Sampling", "Sensor", "Sources", "Spectrum", "UnitCell",
+    "Background", "Beam", "BlockSizes", "CellSpread", "Crystal", "Damage", "Detector", "Diffuse", "Displacement", "Divergence",
+    "Experiment", "Goniometer", "Mosaic", "Pose", "Sampling", "Sensor", "Sources", "Spectrum", "UnitCell",
 ]  # fmt: skip

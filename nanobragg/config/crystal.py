@@ -9,6 +9,7 @@ import numpy as np
 
 from nanobragg.arrays import detached, drawn_seed, elements, is_tensor
 from nanobragg.config.crystals.blocks import BlockSizes, check_blocks
+from nanobragg.config.crystals.diffuse import Diffuse
 from nanobragg.config.crystals.displacement import Damage, Displacement
 from nanobragg.config.crystals.mosaic import Mosaic
 from nanobragg.config.fields import NOT_NEGATIVE, POSITIVE, Config, setting
@@ -164,6 +165,7 @@ class Crystal(Config):
         factory=Displacement, part=Displacement, doc="B and U beyond those in the structure factors"
     )
     damage: Damage = setting(factory=Damage, part=Damage, doc="what dose does")
+    diffuse: Diffuse = setting(factory=Diffuse, part=Diffuse, doc="scattering beside and between the reflections")
     structure_factors: StructureFactors | None = setting(
         None, part=StructureFactors, flags="-hkl -default_F -dump", doc="amplitudes of the reflections; required"
     )
@@ -188,7 +190,7 @@ class Crystal(Config):
     @property
     def displaced(self) -> bool:
         """Whether displacements or damage change the structure factors of the reflections unlike."""
-        return self.displacement.acts or self.damage.by_resolution
+        return self.displacement.acts or self.damage.by_resolution or self.diffuse.damps
 
     def _check(self) -> None:
         if isinstance(self.misset_deg, str) and self.misset_seed is None:

@@ -100,7 +100,7 @@ def background_scene(experiment: Experiment, scene: Scene, ops: Ops) -> Backgrou
     components = experiment.background.components
     if not components:
         return None
-    incident, wavelength, weight = _rays(scene, ops)
+    incident, wavelength, weight = reduced_rays(scene, ops)
     return BackgroundScene(
         components=tuple(_component(one, experiment, scene, ops) for one in components),
         incident=incident, wavelength=wavelength, weight=weight,
@@ -177,7 +177,7 @@ def _plain(value: Any) -> NDArray[np.float64]:
     return np.asarray(value.detach().cpu() if is_tensor(value) else value, np.float64)
 
 
-def _rays(scene: Scene, ops: Ops) -> tuple[Any, Any, Any]:
+def reduced_rays(scene: Scene, ops: Ops) -> tuple[Any, Any, Any]:
     """Directions, wavelengths and weights; the spectrum of every direction in at most MOST_WAVELENGTHS parts of one weight."""
     weight = scene.weight / scene.weight.sum()
     directions, wavelengths = _plain(scene.incident), _plain(scene.wavelength)

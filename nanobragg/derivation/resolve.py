@@ -18,6 +18,8 @@ from nanobragg.config.fields import Config, check_tensors
 from nanobragg.config.quirks import Quirk
 from nanobragg.constants import EV_ANGSTROM, RTD
 from nanobragg.derivation.crystals.blocks import number_of_blocks
+from nanobragg.derivation.crystals.diffuse.forms import FIRST_ORDER, MORE_ORDERS, largest_displacement, laue_group
+from nanobragg.derivation.crystals.displacement import longest_scattering_vector
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.decisions.limits import check_limits, refusing_degenerate_geometry
 from nanobragg.derivation.decisions.notes import Notes
@@ -76,6 +78,8 @@ def resolve(experiment: Experiment) -> Decided:
         decided = decided.carried(_changed(decided.experiment, crystal=sized), {"cell", "size"})
         _note_blocks(decided)
         _check_geometry(decided)
+        ordered = _resolve_diffuse(decided)
+        decided = decided.carried(_changed(decided.experiment, crystal=ordered), {"cell", "size", "placement"})
         sampling = _resolve_sampling(decided)
         decided = decided.carried(
             _changed(decided.experiment, sampling=sampling), {"cell", "size", "placement", "recommended_oversample"}
@@ -385,6 +389,27 @@ def _n_domains(mosaic: Mosaic, notes: Notes) -> int:
         many, rule = 50, "50 domains when their cells differ"
     found: int = notes.decide("crystal.mosaic.n_domains", many if mosaic.varies else 1, rule)
     return found
+
+
+def _resolve_diffuse(decided: Decided) -> Crystal:
+    """The crystal with its Laue group and the orders of diffuse scattering."""
+    crystal = decided.experiment.crystal
+    diffuse = crystal.diffuse
+    if not diffuse.acts or diffuse.map is not None:
+        return crystal
+    if diffuse.laue_group is None:
+        group = decided.notes.decide(
+            "crystal.diffuse.laue_group", laue_group(crystal), "that of the crystal, else '-1'"
+        )
+        diffuse = _changed(diffuse, laue_group=group)
+    if diffuse.n_orders is None:
+        largest = largest_displacement(crystal, decided.cell, longest_scattering_vector(decided))
+        n = decided.notes.decide(
+            "crystal.diffuse.n_orders", 1 if largest <= FIRST_ORDER else MORE_ORDERS,
+            f"x is {largest:.3g} at most; 1 up to {FIRST_ORDER}, else {MORE_ORDERS}",
+        )  # fmt: skip
+        diffuse = _changed(diffuse, n_orders=n)
+    return _changed(crystal, diffuse=diffuse)
 
 
 def _note_blocks(decided: Decided) -> None:

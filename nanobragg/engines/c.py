@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from nanobragg import _core
 from nanobragg.arrays import available_cores
 from nanobragg.backends import KERNELS
+from nanobragg.derivation.crystals.diffuse.scene import DiffuseScene
 from nanobragg.derivation.scene import Scene
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.engines import derivatives
 from nanobragg.engines.cores import core_of
+from nanobragg.engines.diffuse import by_core
 from nanobragg.engines.engine import Engine, Progress, Record, RenderOptions, at_least_one, cancelled
 from nanobragg.engines.threads import in_order
 from nanobragg.errors import BackendUnavailableError, ConfigError
@@ -179,6 +181,16 @@ class CEngine(Engine):
         spread = np.zeros((len(channels), scene.n_slow * scene.n_fast), image.dtype)
         spread[:, scene.pixels] = channels
         return image, spread.reshape(-1, *shape)
+
+    def diffuse(self, found: DiffuseScene, *, cancel: Callable[[], bool] | None = None) -> NDArray[np.float64]:
+        """See `Engine.diffuse`."""
+        scene = found.scene
+        photons = by_core(found, self._kernel, self.options.n_threads, cancel)
+        if scene.n_pixels == scene.n_slow * scene.n_fast:
+            return photons.reshape(scene.n_slow, scene.n_fast)
+        image = np.zeros(scene.n_slow * scene.n_fast)
+        image[scene.pixels] = photons
+        return image.reshape(scene.n_slow, scene.n_fast)
 
     @staticmethod
     def ratio(x: Any, y: Any) -> Any:

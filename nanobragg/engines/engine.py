@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from nanobragg import _core
 from nanobragg.config import Experiment
+from nanobragg.derivation.crystals.diffuse.scene import DiffuseScene
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.scene import Scene
@@ -158,6 +159,23 @@ class Engine(ABC):
         ----------
         out : ndarray or Tensor, shape (n_slow, n_fast), optional
             Where the image is written.
+        """
+
+    @abstractmethod
+    def diffuse(self, found: DiffuseScene, *, cancel: Callable[[], bool] | None = None) -> Any:
+        """Expected photons of diffuse scattering.
+
+        Parameters
+        ----------
+        found : DiffuseScene
+            Derived with `ops`.
+        cancel : callable, optional
+            As for `photons`.
+
+        Returns
+        -------
+        ndarray or Tensor, shape (n_slow, n_fast)
+            As `image`.
         """
 
     def image_and_mean_wavelength(self, scene: Scene, **options: Any) -> tuple[Any, Any]:

@@ -343,6 +343,7 @@ _INSTANCES: dict[str, Any] = {
     "crystal.mosaic.rotations": (((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),), "crystal.mosaic.weights": (1.0,),
     "crystal.block_matrix": ((10.0, 2.0, 1.0), (2.0, 12.0, 0.5), (1.0, 0.5, 8.0)), "crystal.n_blocks": 1000.0,
     "crystal.volume_mm3": 1e-6, "crystal.damage.dose_1_mgy": 14.4,
+    "crystal.diffuse.n_orders": 4, "crystal.diffuse.laue_group": "4/mmm", "crystal.diffuse.map": (((0.0, 0.1), (0.2, 0.3)),) * 2,
     "crystal.displacement.u_angstrom2": ((0.1, 0.0, 0.0), (0.0, 0.1, 0.0), (0.0, 0.0, 0.2)),
     f"{Source._path}.mtz": "data.mtz", f"{Source._path}.cif": "data.cif", f"{Source._path}.label": "FP",
     f"{Source._path}.model": "model.pdb", f"{Source._path}.d_min_angstrom": 1.8,

@@ -89,6 +89,42 @@ def number(hall: str) -> int:
     return int(found.number)
 
 
+LAUE_GROUPS = {
+    "-1": "-P 1", "2/m": "-P 2y", "mmm": "-P 2 2", "4/m": "-P 4", "4/mmm": "-P 4 2", "-3": "-P 3", "-3m": '-P 3 2"',
+    "-3m1": '-P 3 2"', "-31m": "-P 3 2", "6/m": "-P 6", "6/mmm": "-P 6 2", "m-3": "-P 2 2 3", "m-3m": "-P 4 2 3",
+}  # fmt: skip
+"""A group of each Laue group, in the usual setting: unique axis b, hexagonal axes; ``-3m`` is ``-3m1``."""
+
+
+@lru_cache
+def laue_rotations(group: str | int) -> tuple[tuple[tuple[int, int, int], ...], ...]:
+    """The rotations (determinant +1) of a Laue group, as integer matrices that act on fractional coordinates.
+
+    Parameters
+    ----------
+    group : str or int
+        A Laue group, as ``4/mmm``, or a space group, which stands for the Laue group of its setting; as for `hall_symbol`.
+
+    Raises
+    ------
+    ValueError
+        When no such group is known.
+    """
+    gemmi = needed("gemmi", "Laue groups")
+    if group in LAUE_GROUPS:
+        hall = LAUE_GROUPS[group]
+    else:
+        try:
+            hall = hall_symbol(group)
+        except ValueError as error:
+            raise ValueError(f"{error}; Laue groups are {', '.join(LAUE_GROUPS)}") from None
+    found = set()
+    for op in gemmi.symops_from_hall(hall).sym_ops:
+        sign = 1 if op.det_rot() > 0 else -1
+        found.add(tuple(tuple(sign * x // op.DEN for x in row) for row in op.rot))
+    return tuple(sorted(found, reverse=True))
+
+
 def _found(hall: str) -> Any:
     gemmi = needed("gemmi", "space groups")
     return gemmi.find_spacegroup_by_ops(gemmi.symops_from_hall(hall))

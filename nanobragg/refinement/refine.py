@@ -151,6 +151,12 @@ def prepared(images: Any, experiment: Experiment, options: Mapping[str, Any]) ->
         raise ConfigError(
             "background", "model", "does not hold background.components", "write 'plane': they are smooth there"
         )
+    crystals = experiment.crystal if isinstance(experiment.crystal, tuple) else (experiment.crystal,)
+    if any(crystal.diffuse.acts for crystal in crystals):
+        raise ConfigError(
+            "crystal.diffuse", "diffuse scattering", "is not in the model of a refinement",
+            "leave it out, the background takes it; or fit images with nanobragg.ExperimentModule",
+        )  # fmt: skip
     parameters = Parameters(experiment, options["refine"], bounds=options["bounds"], priors=options["priors"])
     readout = {name: options[name] for name in ("gain", "offset", "read_noise", "saturation", "mask")}
     own = {name: options[name] for name in _OWN}

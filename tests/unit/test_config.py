@@ -61,7 +61,7 @@ crystal.unit_cell.gamma crystal.a_star_matrix crystal.misset_deg crystal.n_cells
 crystal.mosaic.covariance_deg2 crystal.mosaic.rotations crystal.mosaic.strain crystal.n_blocks crystal.volume_mm3
 crystal.block_matrix crystal.sizes.width crystal.displacement.b_angstrom2 crystal.displacement.u_angstrom2
 crystal.damage.dose_mgy crystal.damage.frame_dose_mgy crystal.damage.b_per_mgy crystal.damage.decay_per_mgy
-crystal.damage.dose_1_mgy
+crystal.damage.dose_1_mgy crystal.diffuse.sigma_angstrom crystal.diffuse.gamma_angstrom crystal.diffuse.map
 beam.wavelength_angstrom beam.energy_ev beam.fluence_per_m2 beam.flux_per_s beam.exposure_s beam.size_mm beam.direction
 beam.polarization_axis beam.kahn_factor beam.dispersion_percent beam.divergence.h_mrad beam.divergence.v_mrad
 beam.spectrum.fwhm_percent beam.spectrum.fwhm_ev beam.spectrum.sigma_low_ev beam.spectrum.sigma_high_ev

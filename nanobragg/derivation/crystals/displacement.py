@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nanobragg.arrays import detached, is_tensor
 from nanobragg.config import Crystal
 from nanobragg.derivation.cell import Cell
+from nanobragg.derivation.crystals.diffuse.forms import mean_displacement
 from nanobragg.derivation.crystals.mosaic import crystal_axes
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.sources import source_list
@@ -111,6 +112,9 @@ def _factor(crystal: Crystal, cell: Cell, grid: list[NDArray[np.float64]], ops: 
         for i, j in product(range(3), range(3)):
             part = sum(star[i][k] * u[k, m] * star[j][m] for k in range(3) for m in range(3))
             form[i][j] = form[i][j] + 2 * math.pi**2 * part
+    if crystal.diffuse.damps:
+        x = mean_displacement(crystal, cell, ops)
+        form = [[form[i][j] + x[i][j] / 2 for j in range(3)] for i in range(3)]
     exponent = _quadratic(form, grid, ops)
     if damage.by_resolution and damage.dose_1_mgy is not None:
         q_sqr = _quadratic(metric, grid, ops)

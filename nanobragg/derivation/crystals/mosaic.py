@@ -107,12 +107,12 @@ def _scaled(mosaic: Mosaic, drawn: NDArray[np.float64], ops: Ops) -> Vec:
         a, b, c = (radians(spread, ops) for spread in mosaic.spreads)
         return a * x, b * y, c * z
     matrix = ops.lift(mosaic.covariance_deg2)
-    (xx, _, _), (yx, yy, _), (zx, zy, zz) = _cholesky(matrix, ops)
+    (xx, _, _), (yx, yy, _), (zx, zy, zz) = cholesky(matrix, ops)
     turn = (xx * x, yx * x + yy * y, zx * x + zy * y + zz * z)
     return radians(turn[0], ops), radians(turn[1], ops), radians(turn[2], ops)
 
 
-def _cholesky(matrix: Any, ops: Ops) -> tuple[tuple[Any, Any, Any], ...]:
+def cholesky(matrix: Any, ops: Ops) -> tuple[tuple[Any, Any, Any], ...]:
     """L with L L^T = matrix, which may be singular: what has no variance has none with others."""
 
     def root(x: Any) -> tuple[Any, Any]:

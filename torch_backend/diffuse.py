@@ -1,0 +1,137 @@
+"""Diffuse scattering on tensors: the sum of csrc/diffuse.c, differentiable by every tensor that goes in.
+
+Blocks of pixels are computed again when autograd goes backwards, so that memory does not grow with the image.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from nanobragg.torch_backend.kernels.detector import locate
+from nanobragg.torch_backend.kernels.inputs import Inputs, Plan, prepare
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.utils.checkpoint import checkpoint
+
+from nanobragg.arrays import is_transformed
+from nanobragg.derivation.crystals.diffuse.scene import DiffuseScene
+
+_BLOCK = 1 << 16
+"""Pixels times rays, orientations and forms that are worked on together."""
+
+
+def photons(found: DiffuseScene, device: torch.device) -> Tensor:
+    """Expected photons (n_pixels,), float64 on the device."""
+    scene = found.scene
+    plan, inputs = prepare(scene, device, torch.float64, "f64", _BLOCK)
+    forms, strength = found.forms.to(device), found.strength
+    strength = strength.to(device) if isinstance(strength, Tensor) else torch.tensor(float(strength), device=device)
+    weight = torch.from_numpy(found.form_weight).to(device)
+    values = inputs.table if found.map is None else found.map.to(device=device, dtype=torch.float64)
+    scale = scene.r_e_sqr * scene.fluence.to(device) * strength / inputs.weight.sum()
+    each = scene.n_sources * scene.n_domains * max(1, len(found.form_weight))
+    size = max(1, _BLOCK // each)
+    names = Inputs.__dataclass_fields__
+    tensors = [*inputs.tensors(), forms, weight, values]
+
+    def block(pixels: Tensor, *args: Tensor) -> Tensor:
+        own = Inputs(**dict(zip(names, args[: len(names)], strict=True)))
+        return _intensity(found, plan, own, pixels, *args[len(names) :])
+
+    again = torch.is_grad_enabled() and forward_ad._current_level < 0 and not any(is_transformed(t) for t in tensors)
+    again = again and any(t.requires_grad for t in tensors)
+    parts = []
+    for begin in range(0, scene.n_pixels, size):
+        pixels = plan.pixels[begin : begin + size]
+        part = checkpoint(block, pixels, *tensors, use_reentrant=False) if again else block(pixels, *tensors)
+        parts.append(part)
+    return scale * torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64, device=device)
+
+
+def _intensity(
+    found: DiffuseScene, plan: Plan, inputs: Inputs, pixels: Tensor, forms: Tensor, weight: Tensor, values: Tensor
+) -> Tensor:
+    """(P,) sum over rays and mean over orientations of the sum over reflections, times polarization and solid angle."""
+    points = locate(plan, inputs, pixels, 0, 1)
+    direction, factor = points.direction[:, 0], points.factor[0]  # (3, P), (P,)
+    q = (direction[:, None] - inputs.incident[:, :, None]) * inputs.wavenumber[:, None]  # (3, S, P)
+    lit = inputs.weight[:, None] * factor
+    if plan.polarized:
+        lit = lit * (1 + torch.einsum("ip,sij,jp->sp", direction, inputs.polar, direction)) / 2
+    if plan.d_min > 0:
+        # as nb_left_out has it: d = 1/|q|
+        shown = (q.detach() ** 2).sum(0).sqrt() * plan.d_min <= 1
+        lit = lit * shown
+    cells = found.scene.orientations[0].to(q)  # (V, 3, 3)
+    hkl = torch.einsum("vai,isp->avsp", cells, q)
+    sums = _stencil(found, plan, hkl, forms, weight, values) if found.map is None else _looked_up(found, hkl, values)
+    if found.scene.domain_weight is not None:
+        sums = sums * torch.from_numpy(found.scene.domain_weight).to(sums)[:, None, None]
+    return (sums.mean(0) * lit).sum(0)
+
+
+def _stencil(found: DiffuseScene, plan: Plan, hkl: Tensor, forms: Tensor, weight: Tensor, table: Tensor) -> Tensor:
+    """(V, S, P)"""
+    total, first = torch.zeros_like(hkl[0]), 0
+    for turn, count in zip(found.turns, found.counts, strict=True):
+        part = slice(first, first + count)
+        total = total + _neighbors(found, plan, hkl, forms[part], weight[part], table, turn)
+        first += count
+    return total
+
+
+def _neighbors(
+    found: DiffuseScene, plan: Plan, hkl: Tensor, forms: Tensor, weight: Tensor, table: Tensor, turn: Any
+) -> Any:
+    """The share of the forms that belong to a turn."""
+    there, back = hkl.new_tensor(turn), hkl.new_tensor(np.rint(np.linalg.inv(turn)))
+    nearest = torch.ceil(torch.einsum("ij,j...->i...", there, hkl.detach()) - 0.5)
+    steps = range(-found.stencil, found.stencil + 1)
+    total: Any = 0.0
+    for shift in product(steps, steps, steps):
+        near = nearest + hkl.new_tensor(shift).reshape(3, 1, 1, 1)
+        reflection = torch.einsum("ij,j...->i...", back, near)
+        x = torch.einsum("fi,i...->f...", forms[:, 0], _products(reflection))
+        width = torch.einsum("fi,i...->f...", forms[:, 1], _products(hkl - reflection))
+        power, of_all = weight.reshape(-1, 1, 1, 1), 0.0
+        for order in range(1, found.n_orders + 1):
+            power = power * x / order
+            below = 1 + width / order**2
+            of_all = of_all + power / order**3 / (below * below)
+        total = total + _squares(plan, reflection, table) * of_all.sum(0)
+    return total
+
+
+def _squares(plan: Plan, reflection: Tensor, table: Tensor) -> Tensor:
+    """F^2 of reflections (3, ...)."""
+    if plan.table_shape is None:
+        return table[0]
+    at: Any = 0
+    for index, low, n in zip(reflection, plan.hkl_min, plan.table_shape, strict=True):
+        at = at * n + (index - (low - 1)).clamp(0, n - 1).long()
+    return table[at]
+
+
+def _products(h: Tensor) -> Tensor:
+    """(6, ...) hh, kk, ll, hk, hl, kl."""
+    return torch.stack([h[0] * h[0], h[1] * h[1], h[2] * h[2], h[0] * h[1], h[0] * h[2], h[1] * h[2]])
+
+
+def _looked_up(found: DiffuseScene, hkl: Tensor, values: Tensor) -> Tensor:
+    """(V, S, P) of the map, linear in each index; 0 outside."""
+    first = hkl.new_tensor(found.map_first).reshape(3, 1, 1, 1)
+    x = (hkl - first) * found.grid
+    last = hkl.new_tensor([n - 1 for n in values.shape]).reshape(3, 1, 1, 1)
+    inside = ((x.detach() >= 0) & (x.detach() <= last)).all(0)
+    low = torch.minimum(x.detach().floor(), last - 1).clamp(min=0)
+    part, at = x - low, low.long()
+    total: Any = 0.0
+    for corner in product((0, 1), repeat=3):
+        share: Any = 1.0
+        for side, along in zip(corner, part, strict=True):
+            share = share * (along if side else 1 - along)
+        total = total + share * values[at[0] + corner[0], at[1] + corner[1], at[2] + corner[2]]
+    return torch.where(inside, total, torch.zeros_like(total))
