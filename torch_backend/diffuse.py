@@ -30,7 +30,7 @@ def photons(found: DiffuseScene, device: torch.device) -> Tensor:
     forms, strength = found.forms.to(device), found.strength
     strength = strength.to(device) if isinstance(strength, Tensor) else torch.tensor(float(strength), device=device)
     weight = torch.from_numpy(found.form_weight).to(device)
-    values = inputs.table if found.map is None else found.map.to(device=device, dtype=torch.float64)
+    values = _with_border(found, device) if found.map is None else found.map.to(device=device, dtype=torch.float64)
     scale = scene.r_e_sqr * scene.fluence.to(device) * strength / inputs.weight.sum()
     each = scene.n_sources * scene.n_domains * max(1, len(found.form_weight))
     size = max(1, _BLOCK // each)
@@ -67,25 +67,33 @@ def _intensity(
         lit = lit * shown
     cells = found.scene.orientations[0].to(q)  # (V, 3, 3)
     hkl = torch.einsum("vai,isp->avsp", cells, q)
-    sums = _stencil(found, plan, hkl, forms, weight, values) if found.map is None else _looked_up(found, hkl, values)
+    sums = _stencil(found, hkl, forms, weight, values) if found.map is None else _looked_up(found, hkl, values)
     if found.scene.domain_weight is not None:
         sums = sums * torch.from_numpy(found.scene.domain_weight).to(sums)[:, None, None]
     return (sums.mean(0) * lit).sum(0)
 
 
-def _stencil(found: DiffuseScene, plan: Plan, hkl: Tensor, forms: Tensor, weight: Tensor, table: Tensor) -> Tensor:
+def _with_border(found: DiffuseScene, device: torch.device) -> Tensor:
+    """F^2 with a border of that of all other indices."""
+    outside = (found.scene.default_F * found.scene.default_F).to(device)
+    if not found.squares.numel():
+        return outside.reshape(1, 1, 1)
+    inner = found.squares.to(device=device, dtype=torch.float64)
+    border = 1 - torch.nn.functional.pad(torch.ones_like(inner), (1,) * 6)
+    return torch.nn.functional.pad(inner, (1,) * 6) + outside * border
+
+
+def _stencil(found: DiffuseScene, hkl: Tensor, forms: Tensor, weight: Tensor, table: Tensor) -> Tensor:
     """(V, S, P)"""
     total, first = torch.zeros_like(hkl[0]), 0
     for turn, count in zip(found.turns, found.counts, strict=True):
         part = slice(first, first + count)
-        total = total + _neighbors(found, plan, hkl, forms[part], weight[part], table, turn)
+        total = total + _neighbors(found, hkl, forms[part], weight[part], table, turn)
         first += count
     return total
 
 
-def _neighbors(
-    found: DiffuseScene, plan: Plan, hkl: Tensor, forms: Tensor, weight: Tensor, table: Tensor, turn: Any
-) -> Any:
+def _neighbors(found: DiffuseScene, hkl: Tensor, forms: Tensor, weight: Tensor, table: Tensor, turn: Any) -> Any:
     """The share of the forms that belong to a turn."""
     there, back = hkl.new_tensor(turn), hkl.new_tensor(np.rint(np.linalg.inv(turn)))
     nearest = torch.ceil(torch.einsum("ij,j...->i...", there, hkl.detach()) - 0.5)
@@ -96,23 +104,21 @@ def _neighbors(
         reflection = torch.einsum("ij,j...->i...", back, near)
         x = torch.einsum("fi,i...->f...", forms[:, 0], _products(reflection))
         width = torch.einsum("fi,i...->f...", forms[:, 1], _products(hkl - reflection))
-        power, of_all = weight.reshape(-1, 1, 1, 1), 0.0
+        power, of_all = weight.reshape(-1, 1, 1, 1), torch.zeros_like(x)
         for order in range(1, found.n_orders + 1):
             power = power * x / order
             below = 1 + width / order**2
             of_all = of_all + power / order**3 / (below * below)
-        total = total + _squares(plan, reflection, table) * of_all.sum(0)
+        total = total + _squares(found, reflection, table) * of_all.sum(0)
     return total
 
 
-def _squares(plan: Plan, reflection: Tensor, table: Tensor) -> Tensor:
+def _squares(found: DiffuseScene, reflection: Tensor, table: Tensor) -> Tensor:
     """F^2 of reflections (3, ...)."""
-    if plan.table_shape is None:
-        return table[0]
     at: Any = 0
-    for index, low, n in zip(reflection, plan.hkl_min, plan.table_shape, strict=True):
+    for index, low, n in zip(reflection, found.scene.hkl_min, table.shape, strict=True):
         at = at * n + (index - (low - 1)).clamp(0, n - 1).long()
-    return table[at]
+    return table.flatten()[at]
 
 
 def _products(h: Tensor) -> Tensor:

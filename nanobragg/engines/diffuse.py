@@ -39,7 +39,7 @@ def by_core(
 ) -> NDArray[np.float64]:
     """Expected photons of the rendered pixels, shape (n_pixels,)."""
     core = core_of(found.scene)
-    table, first = _with_border(found.scene) if found.map is None else (found.map, found.map_first)
+    table, first = _with_border(found) if found.map is None else (found.map, found.map_first)
     diffuse = _core.CoreDiffuse(core, found, table, first)
     photons, flag = np.zeros(core.n_pixels), _core.CancelFlag()
     chosen = kernel if kernel in _core.available_kernels else _core.available_kernels[-1]
@@ -54,10 +54,10 @@ def by_core(
     return photons
 
 
-def _with_border(scene: Scene) -> tuple[NDArray[np.float64], tuple[int, int, int]]:
+def _with_border(found: DiffuseScene) -> tuple[NDArray[np.float64], tuple[int, int, int]]:
     """F^2 with a border of that of all other indices, and the indices of its first value."""
-    outside = scene.default_F * scene.default_F
-    if not scene.f_table.size:
+    outside = found.scene.default_F * found.scene.default_F
+    if not found.squares.size:
         return np.full((1, 1, 1), outside), (0, 0, 0)
-    h, k, m = scene.hkl_min
-    return np.pad(scene.f_table * scene.f_table, 1, constant_values=outside), (h - 1, k - 1, m - 1)
+    h, k, m = found.scene.hkl_min
+    return np.pad(found.squares, 1, constant_values=outside), (h - 1, k - 1, m - 1)

@@ -11,6 +11,7 @@ W M W^T, W its integer matrix on fractional coordinates.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -177,7 +178,10 @@ def _in_the_axes(crystal: Crystal, cell: Cell, rotations: NDArray[np.int64]) -> 
     """The rotations in the axes of the crystal (n, 3, 3); None: it does not matter which, for sigma and gamma are one number."""
     if crystal.diffuse.isotropic:
         return None
-    plain = Cell(*(floats(v) for v in (cell.a, cell.b, cell.c, cell.a_star, cell.b_star, cell.c_star)), 0.0, 0.0)
+    vectors: dict[str, Any] = {
+        name: floats(getattr(cell, name)) for name in ("a", "b", "c", "a_star", "b_star", "c_star")
+    }
+    plain = replace(cell, **vectors)
     a = np.array(_components(plain, crystal_axes(plain, FLOAT_OPS))).T
     turned = np.array([a @ w.T @ np.linalg.inv(a) for w in rotations])
     if np.abs(turned @ turned.transpose(0, 2, 1) - np.eye(3)).max() > _SYMMETRIC:

@@ -30,7 +30,7 @@ _SMALL = LARGEST // 4
 
 
 def made_map(
-    decided: Decided, scene: Scene, forms: Any, weight: NDArray[np.float64], ops: Ops
+    decided: Decided, scene: Scene, table: Any, forms: Any, weight: NDArray[np.float64], ops: Ops
 ) -> tuple[Any, tuple[float, float, float]]:
     """Diffuse intensity of a cell [electrons^2] on a grid, and the indices of its first value.
 
@@ -38,7 +38,9 @@ def made_map(
     ----------
     decided : Decided
     scene : Scene
-        Its structure factors, derived with `ops`.
+        Where the table begins, and default_F; derived with `ops`.
+    table : (n_h, n_k, n_l)
+        F^2
     forms : (n, 2, 6)
         As of `DiffuseScene`.
     weight : (n,)
@@ -53,7 +55,7 @@ def made_map(
     n = diffuse.grid
     widths = np.sqrt([[detached(form[1][i]) for i in range(3)] for form in forms])  # 2 pi |G a*|
     _check_step(n, float(widths.max()) / (2 * math.pi))
-    squares, first = _squares(decided, scene, widths, ops)
+    squares, first = _squares(decided, scene, table, widths, ops)
     shape = tuple(squares.shape)
     indices = [np.arange(low, low + count, dtype=np.float64) for low, count in zip(first, shape, strict=True)]
     cells = [np.fft.fftfreq(n * count, 1.0 / n) for count in shape]
@@ -80,10 +82,12 @@ def _check_step(n: int, coarsest: float) -> None:
         )  # fmt: skip
 
 
-def _squares(decided: Decided, scene: Scene, widths: NDArray[np.float64], ops: Ops) -> tuple[Any, list[int]]:
+def _squares(
+    decided: Decided, scene: Scene, table: Any, widths: NDArray[np.float64], ops: Ops
+) -> tuple[Any, list[int]]:
     """F^2 with margins, and the indices of the first one: those of the table beside zeros, or where default_F counts also all
     others of the image."""
-    table, default = scene.f_table, scene.default_F
+    default = scene.default_F
     outside = bool(detached(default) != 0)
     size = tuple(table.shape) if math.prod(table.shape) else (0, 0, 0)
     ends = [low + n for low, n in zip(scene.hkl_min, size, strict=True)]
@@ -100,7 +104,7 @@ def _squares(decided: Decided, scene: Scene, widths: NDArray[np.float64], ops: O
         return default * default * ops.lift(others), first
     places = [(low - f, end - f) for low, end, f in zip(scene.hkl_min, ends, first, strict=True)]
     others[tuple(slice(*place) for place in places)] = 0.0
-    return default * default * ops.lift(others) + _padded(table * table, places, shape, ops), first
+    return default * default * ops.lift(others) + _padded(table, places, shape, ops), first
 
 
 def _margins(n: int, first: list[int], last: list[int], widths: NDArray[np.float64]) -> list[int]:
@@ -154,15 +158,14 @@ def _patterson(power: Any, n: int) -> Any:
     if is_tensor(power):
         import torch
 
-        found, take = torch.fft.fftn(power), torch.from_numpy
+        found = torch.fft.fftn(power)
     else:
         from scipy import fft
 
-        found, take = fft.fftn(power, workers=available_cores()), np.asarray
+        found = fft.fftn(power, workers=available_cores())
     for axis, count in enumerate(power.shape):
-        last = n * count // 2 + 1 if axis == 2 else n * count
-        at = take(np.arange(last) % count)
-        found = found.index_select(axis, at) if is_tensor(found) else np.take(found, at, axis)
+        at = np.arange(n * count // 2 + 1 if axis == 2 else n * count) % count
+        found = found[(slice(None),) * axis + (at,)]
     return found
 
 

@@ -73,7 +73,7 @@ def nodes(
     strain = _strain(found.stretch, found.weight, reach, ops)
     if n_all <= MOST and (turns or spreads or strain is not None):
         return every(scene)
-    if spreads:
+    if spreads and covariance is not None:
         if turns:
             spindle = placement.spindle
             covariance = [[covariance[i][j] + variance * spindle[i] * spindle[j] for j in range(3)] for i in range(3)]

@@ -40,7 +40,10 @@ class DiffuseScene:
     """
 
     scene: Scene
-    """detector, rays as sources, orientations as domains of one phi step, structure factors; one point a pixel"""
+    """detector, rays as sources, orientations as domains of one phi step; one point a pixel, no structure factors"""
+    squares: Any
+    """(n_h, n_k, n_l) F^2 [electrons^2], from the indices `scene.hkl_min`; of tables for several energies their mean.
+    Elsewhere it is `scene.default_F`^2. Empty before a map"""
     strength: Any
     """cells in the beam 8 pi gamma_a gamma_b gamma_c/V; cells in the beam before a map"""
     forms: Any
@@ -105,9 +108,10 @@ def _derived(decided: Decided, scene: Scene, ops: Ops) -> DiffuseScene:
     reach = 2 * math.pi * (math.inf if diffuse.map is not None else diffuse.longest * 1e-10)
     reach = reach * longest_scattering_vector(decided)
     table, weight = nodes(experiment, scene, cell, placement, sampled_rotation(experiment, ops).phi, reach, ops)
-    cells = _cells_in_the_beam(decided, cell, ops)
+    cells, squares = _cells_in_the_beam(decided, cell, ops), _squares(scene)
     common: dict[str, Any] = {
         "scene": _one_point(scene, table, weight, reach, ops), "stencil": diffuse.stencil, "n_orders": diffuse.n_orders or 1,
+        "squares": squares[:0] if diffuse.map is not None or diffuse.method == "fft" else squares,
     }  # fmt: skip
     if diffuse.map is not None:
         first = tuple(float(x) for x in diffuse.map_hkl_min)
@@ -123,7 +127,7 @@ def _derived(decided: Decided, scene: Scene, ops: Ops) -> DiffuseScene:
         ]
     )
     if diffuse.method == "fft":
-        values, first = made_map(decided, scene, forms, found.weight, ops)
+        values, first = made_map(decided, scene, squares, forms, found.weight, ops)
         return DiffuseScene(
             **common,
             strength=cells,
@@ -158,6 +162,17 @@ def _cells_in_the_beam(decided: Decided, cell: Cell, ops: Ops) -> Any:
     return cells
 
 
+def _squares(scene: Scene) -> Any:
+    """F^2, of several tables the mean over the sources."""
+    squares = scene.f_table * scene.f_table
+    if scene.n_tables == 1:
+        return squares
+    tables = squares.reshape(scene.n_tables, *scene.table_shape)
+    assert scene.source_table is not None
+    seen = [scene.weight[scene.source_table == i].sum() for i in range(scene.n_tables)]
+    return sum(part * table for part, table in zip(seen, tables, strict=True)) / scene.weight.sum()
+
+
 def _one_point(scene: Scene, orientations: Any, weight: Any, reach: float, ops: Ops) -> Scene:
     """The scene with one point a pixel, whose sensor is one layer, with few rays."""
     incident, wavelength, share = _mean_ray(scene, ops)
@@ -166,7 +181,8 @@ def _one_point(scene: Scene, orientations: Any, weight: Any, reach: float, ops: 
     return replace(
         scene, incident=incident, wavelength=wavelength, weight=share, oversample=1, n_layers=1,
         layer_thickness=scene.layer_thickness * scene.n_layers, orientations=orientations[None], orientations_first_pass=None,
-        domain_weight=weight, first_pass=(0, 0), tricubic=False, interpolation_off=(scene.n_pixels, 0),
+        domain_weight=weight, n_tables=1, source_table=None, f_table=scene.f_table[:0, :0, :0], first_pass=(0, 0),
+        tricubic=False, interpolation_off=(scene.n_pixels, 0),
         background=0.0 * scene.background, steps=0.0 * scene.steps + 1.0, capture_mode=FactorMode.PER_TERM,
         polar_mode=FactorMode.PER_TERM, omega_mode=FactorMode.PER_TERM,
     )  # fmt: skip
