@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -79,10 +80,15 @@ def with_preset(experiment: Experiment, group: str, name: str) -> Experiment:
     if isinstance(old, tuple):
         raise ConfigError("preset", name, f"stands for one {group}, and there are {len(old)}")
     if group == "detector":
-        return experiment.replace(
-            detector=Detector.preset(name, distance_mm=old.distance_mm, convention=old.convention)
-        )
+        new = _detector(name).with_value("distance_mm", old.distance_mm).with_value("convention", old.convention)
+        return experiment.replace(detector=new)
     return experiment.replace(crystal=crystal(name, old.misset_deg))
+
+
+@cache
+def _detector(name: str) -> Detector:
+    """Made once: the history may hold it many times, with its mask."""
+    return Detector.preset(name)
 
 
 def crystal(name: str, misset_deg: Any = (17.0, 33.0, 52.0)) -> Crystal:
@@ -101,6 +107,7 @@ def crystal(name: str, misset_deg: Any = (17.0, 33.0, 52.0)) -> Crystal:
                    structure_factors=amplitudes(sample.cell, sample.b_factor))  # fmt: skip
 
 
+@cache
 def amplitudes(cell: tuple[float, ...], b_factor: float, d_min: float = 1.8) -> StructureFactors:
     """Amplitudes with Wilson's distribution of acentric intensities and Friedel's law, in P1; the same at every call.
 

@@ -65,7 +65,8 @@ class Tile:
 
 
 def tile(image: NDArray[Any], known: NDArray[np.bool_] | None, view: View, *, about_zero: bool = False) -> Tile:
-    """A part of an image at the size of a screen: pixels as they are where they are magnified, else the brightest of each place.
+    """A part of an image at the size of a screen: pixels as they are where they are magnified, else the brightest of each place,
+    of a difference the mean.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def tile(image: NDArray[Any], known: NDArray[np.bool_] | None, view: View, *, ab
     height = _places(part.shape[0], view.slow, view.height)
     width = _places(part.shape[1], view.fast, view.width)
     low, high = _limits(image, known, view, about_zero)
-    values = _reduced(part, height, width, largest_size=about_zero)
+    values = _mean(part, height, width) if about_zero else _reduced(part, height, width)
     shades = _shaded(values, low, high, "linear" if about_zero else view.scale)
     if known is not None:
         seen = _reduced(known[rows, columns].view(np.uint8), height, width)
@@ -101,11 +102,19 @@ def _places(n: int, shown: tuple[float, float], screen: int) -> int:
     return max(1, min(n, round(n * screen / (shown[1] - shown[0]))))
 
 
-def _reduced(part: NDArray[Any], height: int, width: int, *, largest_size: bool = False) -> NDArray[Any]:
-    """(height, width) of the largest values, or those of the largest size, signs kept."""
-    if largest_size:
-        up, down = (_reduced(signed, height, width) for signed in (np.maximum(part, 0), np.maximum(-part, 0)))
-        return np.where(up >= down, up, -down)
+def _mean(part: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """(height, width) of the means: the largest of many differences would be noise alone."""
+    for axis, n in ((0, height), (1, width)):
+        have = part.shape[axis]
+        if n < have:
+            edges = np.arange(n + 1) * have // n
+            counts = np.diff(edges)
+            part = np.add.reduceat(part, edges[:-1], axis=axis) / (counts[:, None] if axis == 0 else counts)
+    return part
+
+
+def _reduced(part: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """(height, width) of the largest values."""
     for axis, n in ((0, height), (1, width)):
         have = part.shape[axis]
         if n >= have:

@@ -105,7 +105,8 @@ NB.hear("tiles", (header, bytes) => {
 NB.sayQuality = (header) => {
   const place = NB.id("quality"), ms = header.seconds < 1 ? `${(1000 * header.seconds).toPrecision(2)} ms` : `${header.seconds.toPrecision(2)} s`;
   place.className = header.exact ? "exact" : "coarse";
-  const text = header.exact ? `exact, ${header.unit}` : `coarse: ${header.said}`;
+  const unit = header.layer === "difference" ? "(measured - simulated)/sigma" : header.unit;
+  const text = header.exact ? `exact, ${unit}` : `coarse: ${header.said}`;
   place.textContent = text;
   place.title = `rendered in ${ms}`;
   const tile = header.tiles[0];

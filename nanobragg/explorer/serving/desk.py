@@ -21,6 +21,7 @@ from nanobragg.explorer.drawing.tiles import View
 from nanobragg.explorer.exports.files import MENU, exported
 from nanobragg.explorer.exports.snapshot import GAP, MAPS
 from nanobragg.explorer.presets import menu, with_preset
+from nanobragg.explorer.rendering import as_images
 from nanobragg.explorer.serving.afterwards import Afterwards
 from nanobragg.explorer.serving.screens import Screen, Screens
 from nanobragg.explorer.session import Picture, Session
@@ -80,8 +81,8 @@ class Desk:
         page.tell({"kind": "menus", "presets": menu(), "exports": MENU, "colors": MAPS, "gap": GAP, "page": page.name})
         page.tell(self.state())
         page.tell(self._comparison())
-        self._tell_marks(page)
         self.screens.redraw(page.screen)
+        self._afterwards.again()
         return page
 
     def gone(self, page: Page) -> None:
@@ -125,7 +126,7 @@ class Desk:
         """An exact picture is there: what goes with it is told."""
         counts, said = histogram(picture.layout, picture.layout.picture(picture.values))
         self.tell({"kind": "histogram", "counts": counts, "said": said})
-        self._tell_marks()
+        self._tell_marks(picture)
         self.tell(self.state())
         if self.measured is not None:
             self.tell(self._comparison())
@@ -176,12 +177,8 @@ class Desk:
         self.tell(self._comparison())
         self.screens.redraw()
 
-    def _tell_marks(self, page: Page | None = None) -> None:
-        picture = self.session.picture
-        if picture is None:
-            return
-        message = {"kind": "marks", "marks": marks(picture.layout)}
-        (self.tell if page is None else page.tell)(message)
+    def _tell_marks(self, picture: Picture) -> None:
+        self.tell({"kind": "marks", "marks": marks(picture.layout)})
 
     def export(self, name: str, page: str, colors: str) -> tuple[str, str, bytes]:
         """(name, type, content) of a file that is taken home; `page` says whose view a picture has."""
@@ -235,6 +232,9 @@ class Desk:
     def _do_hover(self, page: Page, message: dict[str, Any]) -> None:
         if (picture := self.session.picture) is not None:
             pixel, rows = pixel_rows(picture, float(message["column"]), float(message["row"]))
+            if pixel is not None and (measured := self._comparable(picture)) is not None:
+                panel, slow, fast = pixel
+                rows.append(["measured", f"{as_images(measured.counts)[panel][slow, fast]:.6g}"])
             page.tell({"kind": "hover", "pixel": pixel, "rows": rows})
 
     def _do_trace(self, page: Page, message: dict[str, Any]) -> None:
