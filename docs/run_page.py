@@ -26,7 +26,9 @@ FOLDER = Path(__file__).parent
 
 def blocks(text: str) -> list[tuple[str, str]]:
     """(language, code) of every fenced block that is run."""
-    return [found for found in re.findall(r"^```([^\n]*)\n(.*?)^```", text, re.S | re.M) if found[0] in ("sh", "python")]
+    return [
+        found for found in re.findall(r"^```([^\n]*)\n(.*?)^```", text, re.S | re.M) if found[0] in ("sh", "python")
+    ]
 
 
 def commands(code: str) -> list[str]:
