@@ -11,7 +11,7 @@ from nanobragg.errors import ConfigError
 from nanobragg.refinement.data.pixels import as_image
 from nanobragg.refinement.results.result import Refinement
 from nanobragg.refinement.solving.stages import PixelFit
-from nanobragg.refinement.variables.parameters import Parameters
+from nanobragg.refinement.variables.several import variables_of
 
 _OWN = (
     "background",
@@ -157,7 +157,7 @@ def prepared(images: Any, experiment: Experiment, options: Mapping[str, Any]) ->
             "crystal.diffuse", "diffuse scattering", "is not in the model of a refinement",
             "leave it out, the background takes it; or fit images with nanobragg.ExperimentModule",
         )  # fmt: skip
-    parameters = Parameters(experiment, options["refine"], bounds=options["bounds"], priors=options["priors"])
+    parameters = variables_of(experiment, options["refine"], bounds=options["bounds"], priors=options["priors"])
     readout = {name: options[name] for name in ("gain", "offset", "read_noise", "saturation", "mask")}
     own = {name: options[name] for name in _OWN}
     return PixelFit(parameters, as_image(images, experiment, **readout), options["intensities"] == "free", **own)

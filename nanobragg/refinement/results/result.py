@@ -77,6 +77,8 @@ class Refinement:
     """(n, 2) centroids of the photons above the background [pixels]; NaN where there are too few"""
     modelled: Array
     """(n, 2) those of the model, over the same pixels"""
+    modelled_at_start: Array
+    """(n, 2) those of the start"""
     intensities: Array
     """(n,) photons of every spot, measured: the model's times the factor that fits best"""
     chi2_by_box: Array

@@ -18,6 +18,7 @@ from nanobragg.engines.engine import RenderOptions
 from nanobragg.errors import ConfigError
 from nanobragg.refinement.data.pixels import Boxes
 from nanobragg.refinement.variables.parameters import Parameters, of_pixels
+from nanobragg.refinement.variables.several import CrystalsParameters
 
 Array = NDArray[np.float64]
 _TINY = 1e-9
@@ -42,7 +43,7 @@ class Model:
     """
 
     def __init__(
-        self, parameters: Parameters, boxes: Boxes, *, free: bool = False, n_threads: int | None = None,
+        self, parameters: Parameters | CrystalsParameters, boxes: Boxes, *, free: bool = False, n_threads: int | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> None:  # fmt: skip
         self.parameters, self.boxes, self.free, self.cancel = parameters, boxes, free, cancel
@@ -53,9 +54,9 @@ class Model:
         self._projected: tuple[bytes, Array, Array, Array] | None = None
         self._orders = [np.argsort(boxes.pixel[m], kind="stable") for _, m in self._members]
         self._set_sigma(np.ones(boxes.n_pixels))
-        scenes = parameters.scenes(np.zeros(parameters.size))
-        for i, _ in self._members:
-            reason = self._engine.derivative_obstacle(scenes[i])
+        stacks = parameters.stacks(np.zeros(parameters.size))
+        for scene in (scene for i, _ in self._members for scene in stacks[i]):
+            reason = self._engine.derivative_obstacle(scene)
             if reason:
                 raise ConfigError("experiment", reason, "has no derivatives, so that nothing can be refined")
         self._last: dict[bytes, Array] = {}
@@ -64,22 +65,23 @@ class Model:
 
     # --- rendering ---------------------------------------------------------------------------------------------------
 
-    def _gathered(self, values: Callable[[int, Scene], Array], scenes: list[Scene], lead: tuple[int, ...]) -> Array:
-        """What a function gives for the pixels of each panel, put in the order of the boxes."""
+    def _gathered(
+        self, values: Callable[[int, int, Scene], Array], stacks: list[list[Scene]], lead: tuple[int, ...]
+    ) -> Array:
+        """What a function of panel, number and scene gives for the pixels of each panel, put in the order of the boxes."""
         found = np.zeros((*lead, self.boxes.n_pixels))
         for (i, members), order in zip(self._members, self._orders, strict=True):
-            scene = of_pixels(scenes[i], self.boxes.pixel[members][order])
-            found[..., members[order]] = values(i, scene)
+            pixels = self.boxes.pixel[members][order]
+            found[..., members[order]] = sum(values(i, j, of_pixels(s, pixels)) for j, s in enumerate(stacks[i]))
         return found
+
+    def _rendered(self, x: Array, draw: int = 0) -> Array:
+        stacks = self.parameters.stacks(x, draw)
+        return self._gathered(lambda _, __, scene: self._engine.photons(scene, cancel=self.cancel), stacks, ())
 
     def photons(self, x: Array) -> Array:
         """(n_pixels,) photons of the spots and of the experiment's own background."""
-
-        def made() -> Array:
-            scenes = self.parameters.scenes(x)
-            return self._gathered(lambda _, s: self._engine.photons(s, cancel=self.cancel), scenes, ())
-
-        own = _kept(self._last, x, made)
+        own = _kept(self._last, x, lambda: self._rendered(x))
         return own if self._beyond is None else own + self._beyond
 
     def slopes(self, x: Array) -> Array:
@@ -90,18 +92,17 @@ class Model:
         tangents = self.parameters.tangents(x)
         size = self.parameters.size
 
-        def of_panel(i: int, scene: Scene) -> Array:
-            if not tangents[i]:
+        def of_scene(i: int, j: int, scene: Scene) -> Array:
+            if not tangents[i][j]:
                 return np.zeros((size, scene.n_pixels))
-            return np.asarray(self._engine.push_forward(scene, tangents[i]))
+            return np.asarray(self._engine.push_forward(scene, tangents[i][j]))
 
-        return self._gathered(of_panel, self.parameters.scenes(x), (size,)).T
+        return self._gathered(of_scene, self.parameters.stacks(x), (size,)).T
 
     def other_draws(self, x: Array) -> Array:
         """(n, n_pixels): photons with other draws of the mosaic domains; n = 0 where there is one domain."""
         several = self.parameters.n_domains > 1 and not self.parameters.given_domains
-        scenes = [self.parameters.scenes(x, draw) for draw in range(1, _DRAWS + 1) if several]
-        found = [self._gathered(lambda _, s: self._engine.photons(s, cancel=self.cancel), some, ()) for some in scenes]
+        found = [self._rendered(x, draw) for draw in range(1, _DRAWS + 1) if several]
         return np.array(found).reshape(len(found), self.boxes.n_pixels)
 
     def average(self, x: Array) -> Array:

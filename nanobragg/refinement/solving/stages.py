@@ -15,14 +15,16 @@ from nanobragg.lazy import dataclass
 from nanobragg.prediction.predict import predict
 from nanobragg.prediction.table import Reflections
 from nanobragg.refinement.data.pixels import Boxes, Image, boxes
-from nanobragg.refinement.data.spots import as_spots, find_spots
+from nanobragg.refinement.data.spots import Spots, as_spots, find_spots
 from nanobragg.refinement.results.result import Refinement, Step, check_progress, joined_message, shells_of
 from nanobragg.refinement.solving.model import Model, degrees_of_freedom
 from nanobragg.refinement.solving.positions import fit
 from nanobragg.refinement.solving.steps import minimized
-from nanobragg.refinement.variables.parameters import Parameters
+from nanobragg.refinement.variables.parameters import Parameters, few_domains
+from nanobragg.refinement.variables.several import CrystalsParameters
 
 Array = NDArray[np.float64]
+Variables = Parameters | CrystalsParameters
 _OUTLIER = 6.0
 """A shoebox whose mean square residual is that many times the median is left out."""
 _MOST_OUTLIERS = 0.2
@@ -46,7 +48,7 @@ _SIGNAL = 3.0
 class PixelFit:
     """One refinement and its options, as in `refine`."""
 
-    parameters: Parameters
+    parameters: Variables
     image: Image
     free: bool
     background: str
@@ -108,6 +110,8 @@ class PixelFit:
 
     def _placed(self, x: Array, spots: Any) -> Array:
         found = find_spots(self.image, self.parameters.start) if spots is None else as_spots(spots)
+        if isinstance(self.parameters, CrystalsParameters):
+            return self._each_placed(self.parameters, x, found)
         placed = fit(self.parameters, found, x) if len(found) else None
         if placed is None:
             self._remarks.append(f"{len(found)} spots found, too few on the lattice for their places to be fitted")
@@ -118,15 +122,25 @@ class PixelFit:
         )
         return placed.x
 
-    def _model(self, parameters: Parameters, found: Boxes) -> Model:
+    def _each_placed(self, parameters: CrystalsParameters, x: Array, found: Spots) -> Array:
+        """One crystal after the other, what they have in common held."""
+        x = x.copy()
+        for i, (part, mine) in enumerate(zip(parameters.alone, parameters.members, strict=True)):
+            placed = fit(part, found, x[mine[: part.size]]) if len(found) and _moves_spots(part) else None
+            if placed is not None:
+                x[mine[: part.size]] = placed.x
+                median = float(np.median(placed.distance))
+                note = f"{len(placed.hkl)} of {len(found)} spots, median {median:.2f} pixels"
+                self._steps.append(Step(f"places, crystal {i}", 0, median, note))
+        return x
+
+    def _model(self, parameters: Variables, found: Boxes) -> Model:
         return Model(parameters, found, free=self.free, n_threads=self.n_threads, cancel=self.cancel)
 
     def _boxes(self, x: Array) -> Boxes:
         """The shoeboxes of the brightest predicted reflections."""
         parameters = self.parameters
-        experiment = parameters.experiment(x)
-        if self._samples:
-            experiment = experiment.replace("crystal.mosaic.n_domains", min(_FEW, parameters.n_domains))
+        experiment = few_domains(parameters.experiment(x), _FEW)
         spots = predict(experiment, d_min=self.d_min, min_partiality=0.01)
         if len(spots) == 0:
             raise RefinementError(
@@ -229,6 +243,7 @@ class PixelFit:
         for remark in self._remarks:
             warnings.warn(f"refine: {remark}", NanoBraggWarning, stacklevel=4)
         observed, modelled = _centroids(model, x)
+        with_start = _centroids(model, np.zeros(parameters.size))[1]
         by_box = model.chi2_by_box(x)
         fitted = model.photons(x)
         sums = np.add.reduceat(fitted, model.boxes.starts[:-1])
@@ -237,7 +252,7 @@ class PixelFit:
             start=parameters.values(np.zeros(parameters.size)), estimate=parameters.values(x),
             covariance=slopes @ whole @ slopes.T, sampling_covariance=slopes @ sampling @ slopes.T,
             turn_covariance=turn @ whole @ turn.T, chi2=chi2, shells=shells_of(model.boxes.spots, by_box),
-            steps=tuple(self._steps), spots=model.boxes.spots, observed=observed, modelled=modelled,
+            steps=tuple(self._steps), spots=model.boxes.spots, observed=observed, modelled=modelled, modelled_at_start=with_start,
             intensities=sums * model.factors(x), chi2_by_box=by_box, rejected=self._rejected, converged=converged,
             message=joined_message([f"refined {parameters.size} parameters", *self._remarks]),
             pictures=_pictures(model, x, first, by_box),
@@ -275,10 +290,10 @@ class PixelFit:
         return more
 
 
-def _moves_spots(parameters: Parameters) -> bool:
+def _moves_spots(parameters: Variables) -> bool:
     """Whether the places of spots depend on anything that is refined."""
-    far = ("crystal.misset", "crystal.unit_cell", "detector", "beam.wavelength", "beam.energy", "beam.direction")
-    return any(name.startswith(far) for name in parameters.names)
+    far = (".misset", ".unit_cell", "detector", "beam.wavelength", "beam.energy", "beam.direction")
+    return any(word in name for name in parameters.names for word in far)
 
 
 def _centroids(model: Model, x: Array) -> tuple[Array, Array]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.arrays import detached
 from nanobragg.config import Experiment
 from nanobragg.derivation.cell import reciprocal_from_cell
 from nanobragg.derivation.crystals.cell_ties import EDGES_AND_ANGLES, ties
@@ -26,12 +25,12 @@ class Lattice:
     def __init__(self, experiment: Experiment) -> None:
         crystal = experiment.crystal
         if isinstance(crystal, tuple):
-            raise ConfigError("experiment.crystal", len(crystal), "several crystals are refined one by one")
-        if crystal.sizes.vary:
             raise ConfigError(
-                "crystal.sizes.width", detached(crystal.sizes.width), "blocks of unlike size are not refined here",
-                "write 0, or fit with nb.ExperimentModule",
-            )  # fmt: skip
+                "experiment.crystal",
+                len(crystal),
+                "several crystals: one is wanted",
+                "take experiment.replace(crystal=experiment.crystal[0])",
+            )
         decided = resolve(experiment)
         own = decided.cell
         self.a_star = np.array([own.a_star, own.b_star, own.c_star])

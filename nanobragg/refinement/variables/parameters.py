@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any
@@ -66,8 +66,6 @@ class Parameters:
         self, experiment: Experiment, refine: Sequence[str], *, bounds: Mapping[str, Any] | None = None,
         priors: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        if isinstance(refine, str) or not refine:
-            raise ConfigError("refine", refine, "must be a list of paths", "for example ['crystal.misset_deg']")
         if len(set(refine)) < len(refine):
             raise ConfigError("refine", list(refine), "names a path twice")
         self.start = experiment
@@ -156,12 +154,7 @@ class Parameters:
 
     def slopes(self, x: Array) -> Array:
         """(size, size): derivative of `values` by the variables; angles of full turns do not jump."""
-        columns = []
-        for step in np.eye(self.size) * _DIFFERENCE:
-            change = self.values(x + step) - self.values(x - step)
-            change[: 3 * self.turns] = (change[: 3 * self.turns] + 180) % 360 - 180
-            columns.append(change / (2 * _DIFFERENCE))
-        return np.array(columns).T
+        return differences(self.values, x, np.arange(self.size) < 3 * self.turns)
 
     def turn_slopes(self) -> Array:
         """(3, size): derivative of the rotation about the laboratory's axes [degrees] by the variables."""
@@ -212,10 +205,16 @@ class Parameters:
         """One for each panel."""
         return [found.scene for found in self.derivations(x, draw)]
 
+    def stacks(self, x: Array, draw: int = 0) -> list[list[Scene]]:
+        """For each panel the scenes whose photons add up: one, or one for each size of the blocks."""
+        return [list(found.scenes) for found in self.derivations(x, draw)]
+
     def with_one_domain(self) -> Parameters:
         """The same variables for a crystal without mosaic domains, for what depends on the mean orientation alone."""
         other = copy(self)
-        single = [part.experiment.replace("crystal.mosaic", Mosaic()) for part in self._decided]
+        own = self.start.crystal.mosaic
+        still = Mosaic(model=own.model, spread_deg=(0.0,) * 3) if isinstance(own.spread_deg, tuple) else Mosaic()
+        single = [part.experiment.replace("crystal.mosaic", still) for part in self._decided]
         other._decided = [resolve(part) for part in single]
         return other
 
@@ -225,21 +224,50 @@ class Parameters:
         other._decided = [resolve(part.experiment.replace("crystal.mosaic.n_domains", count)) for part in self._decided]
         return other
 
-    def tangents(self, x: Array) -> list[dict[str, Array]]:
-        """Derivatives of each panel's Scene fields by the variables, shape (size, *field), by central differences."""
-        found: list[dict[str, Array]] = [{} for _ in self._decided]
+    def tangents(self, x: Array) -> list[list[dict[str, Array]]]:
+        """Derivatives of the fields of the scenes in `stacks` by the variables, shape (size, *field), by central differences."""
+        found: list[list[dict[str, Array]]] = [[{} for _ in panel] for panel in self.stacks(x)]
         for k in range(self.size):
             step = np.zeros(self.size)
             step[k] = _DIFFERENCE
-            for fields, up, down in zip(found, self.scenes(x + step), self.scenes(x - step), strict=True):
-                for name in CONTINUOUS:
-                    high, low = getattr(up, name), getattr(down, name)
-                    if name == "f_table" or high is low:
-                        continue
-                    slope = (np.asarray(high) - np.asarray(low)) / (2 * _DIFFERENCE)
-                    if slope.any():
+            for own, ups, downs in zip(found, self.stacks(x + step), self.stacks(x - step), strict=True):
+                for fields, up, down in zip(own, ups, downs, strict=True):
+                    for name, slope in _slopes(up, down):
                         fields.setdefault(name, np.zeros((self.size, *slope.shape)))[k] = slope
         return found
+
+
+def _slopes(up: Scene, down: Scene) -> Iterator[tuple[str, Array]]:
+    """The fields of a scene that change between two places, and how much for one step of a variable."""
+    for name in CONTINUOUS:
+        high, low = getattr(up, name), getattr(down, name)
+        if name == "f_table" or high is low:
+            continue
+        slope = (np.asarray(high) - np.asarray(low)) / (2 * _DIFFERENCE)
+        if slope.any():
+            yield name, slope
+
+
+def differences(values: Callable[[Array], Array], x: Array, angles: NDArray[np.bool_]) -> Array:
+    """(n, n): derivative of values by the variables, by central differences; angles of full turns do not jump."""
+    columns = []
+    for step in np.eye(len(x)) * _DIFFERENCE:
+        change = values(x + step) - values(x - step)
+        change[angles] = (change[angles] + 180) % 360 - 180
+        columns.append(change / (2 * _DIFFERENCE))
+    return np.array(columns).T
+
+
+def few_domains(experiment: Experiment, count: int) -> Experiment:
+    """The experiment with at most so many mosaic domains in each crystal."""
+    crystals: Any = experiment.crystal
+    several = isinstance(crystals, tuple)
+    found = []
+    for crystal in crystals if several else (crystals,):
+        mosaic, own = crystal.mosaic, crystal.mosaic.n_domains
+        fewer = mosaic.model == "given" or own is None or own <= count
+        found.append(crystal if fewer else replace(crystal, mosaic=replace(mosaic, n_domains=count)))
+    return experiment.replace(crystal=tuple(found) if several else found[0])
 
 
 def _unmasked(experiment: Experiment) -> Experiment:
