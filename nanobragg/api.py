@@ -68,8 +68,9 @@ def simulate(
     kernel : str
         With "c": "auto", "scalar", "simd", "simd-baseline", "simd-avx2", "simd-avx512", "fast" (mixed precision). With
         "torch": "auto", "core" (the C engine under autograd; CPU, float64, corrected fidelity), "eager" (an implementation of
-        its own in plain torch, which comparisons use), "compiled"; "auto" takes core where gradients or tangents are wanted
-        and it has them, else eager. The names of the C engine's kernels mean "auto" there.
+        its own in plain torch, which comparisons use), "compiled", "triton" (CUDA, corrected fidelity, nearest structure factors,
+        flat detectors); "auto" takes triton on CUDA where it serves, core on the CPU where gradients or tangents are wanted and
+        it has them, else eager. The names of the C engine's kernels mean "auto" there.
     precision : {"double", "mixed"}
         "mixed": lattice factors in single precision, indices and sums in double; off by up to 1e-6 of the image's largest
         value where it holds a Bragg peak.

@@ -49,7 +49,7 @@ def _few_ones(shape: tuple[int, ...]) -> np.ndarray:
 
 
 class CoreSum:
-    """The sum of a Scene by an engine, as a `nanobragg.torch_backend.function.Sum` of its continuous fields."""
+    """The sum of a Scene by an engine, as a `nanobragg.torch_backend.memory.Sum` of its continuous fields."""
 
     names = CONTINUOUS
 

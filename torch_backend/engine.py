@@ -15,8 +15,11 @@ from nanobragg.torch_backend.derived import derived, tensors_of
 from nanobragg.torch_backend.diffuse import photons as diffuse_photons
 from nanobragg.torch_backend.function import at_most, differentiable, image_values, watched
 from nanobragg.torch_backend.kernels import fused
+from nanobragg.torch_backend.kernels import triton as on_cuda
 from nanobragg.torch_backend.kernels.evaluations import evaluations
-from nanobragg.torch_backend.kernels.inputs import prepare
+from nanobragg.torch_backend.kernels.inputs import Inputs, Plan, pixels_on, prepare
+from nanobragg.torch_backend.kernels.triton import coverage
+from nanobragg.torch_backend.memory import Fitting, fitting
 from nanobragg.torch_backend.ops import TORCH_OPS
 from nanobragg.torch_backend.trace import tracer
 from torch import Tensor
@@ -39,8 +42,6 @@ ONE_THREAD = 2**17
 """Evaluations of a block up to which one thread works on them: operations of torch take some 0.1 ms then, and threads that wait
 for each other at the end of each are up to 40 times slower as soon as another program takes a core."""
 DTYPES = (torch.float64, torch.float32)
-MISSING = {"triton": "the kernel for CUDA devices"}
-"""Kernels that have a name and no code yet."""
 
 
 class TorchEngine(Engine):
@@ -95,8 +96,15 @@ class TorchEngine(Engine):
         """See `Engine.kernel`."""
         if self.chosen == "compiled" and not fused.serves_scene(scene, self.options.phase):
             return f"torch eager on {self.device}; compiled serves square crystals with the nearest amplitude"
+        reason = self._triton_obstacle(scene)
+        if self.chosen == "triton" and reason is not None:
+            return f"none: torch triton does not serve here, {reason}"
+        if self.chosen == "triton" or (self.chosen == "auto" and reason is None):
+            return f"torch triton on {self.device}; gradients too"
         if self.chosen != "auto":
             return f"torch {self.chosen} on {self.device}"
+        if self.device.type == "cuda":
+            return f"torch eager on {self.device}; gradients too: triton does not serve here, {reason}"
         reason = self._core_obstacle(scene)
         gradients = f"; gradients too: core lacks them, {reason}" if reason else "; gradients by core"
         return f"torch eager on {self.device}{gradients}"
@@ -113,21 +121,24 @@ class TorchEngine(Engine):
         ask = _asking(progress, cancel)
         if self._takes_core(scene):
             return self._by_core(scene, weights, ask)
-        options = self.options
-        n_threads = self._n_threads()
-        with at_most(n_threads):
-            plan, inputs = prepare(scene, self.device, self.working_dtype, options.phase, self._block())
-            kernel = evaluations(self.chosen, plan)
-            twice = options.twice_differentiable
-            values = image_values(plan, inputs, kernel, twice, ask, n_threads).to(self.dtype)
+        with at_most(self._n_threads()), fitting(self.device, self._budget()):
+            plan, inputs = prepare(scene, self.device, self.working_dtype, self.options.phase, self._block())
+            render = self._rendering(scene, plan, ask)
+            values = render(inputs).to(self.dtype)
             if weights is None:
                 return values
             spots = replace(inputs, background=torch.zeros_like(inputs.background))
-            channels = [
-                image_values(plan, replace(spots, weight=spots.weight * row), kernel, twice, ask, n_threads)
-                for row in weights.to(self.device)
-            ]
+            channels = [render(replace(spots, weight=spots.weight * row)) for row in weights.to(self.device)]
             return values, torch.stack(channels).to(self.dtype)
+
+    def _rendering(self, scene: Scene, plan: Plan, ask: Progress | None) -> Callable[[Inputs], Tensor]:
+        """What makes pixels of inputs: the kernels of this engine but "core"."""
+        if self._takes_triton(scene):
+            budget = self._budget()
+            whole = Fitting(on_cuda.TritonSum(plan, budget), self.device, budget)
+            return lambda inputs: differentiable(whole, inputs.tensors(), ask)
+        kernel, twice, n_threads = evaluations(self.chosen, plan), self.options.twice_differentiable, self._n_threads()
+        return lambda inputs: image_values(plan, inputs, kernel, twice, ask, n_threads, self._budget())
 
     def _by_core(self, scene: Scene, weights: Tensor | None, ask: Progress | None) -> Any:
         """`photons` of kernel "core"."""
@@ -257,16 +268,39 @@ class TorchEngine(Engine):
             )
         return reason is None
 
+    def _triton_obstacle(self, scene: Scene) -> str | None:
+        """Why kernel "triton" does not render the scene; None: it does."""
+        if self.options.twice_differentiable:
+            return "it has no second derivatives"
+        return coverage.lacks(self.device) or coverage.obstacle(scene)
+
+    def _takes_triton(self, scene: Scene) -> bool:
+        """Whether kernel "triton" renders: wherever it can on CUDA, and where it was asked for."""
+        if self.chosen == "auto" and self.device.type == "cuda":
+            return self._triton_obstacle(scene) is None
+        if self.chosen != "triton":
+            return False
+        missing = coverage.lacks(self.device)
+        if missing is not None:
+            raise BackendUnavailableError(f"kernel='triton': {missing}; use kernel='auto' or 'eager', or device='cuda'")
+        reason = self._triton_obstacle(scene)
+        if reason is not None:
+            raise ConfigError("kernel", "triton", f"does not render this experiment: {reason}", "kernel='eager' does")
+        return True
+
     def _n_threads(self) -> int | None:
         """Threads of torch: as asked for; one for blocks that are too small to be worth more; None: all of them."""
         small = self.device.type == "cpu" and self.chosen != "compiled" and self._block() <= ONE_THREAD
         return 1 if small and self.options.n_threads is None else self.options.n_threads
 
+    def _budget(self) -> int:
+        """Bytes that a block may take."""
+        kind = self.device.type if self.device.type != "cpu" or self.chosen != "compiled" else "compiled"
+        return self.options.memory_budget or DEFAULT_BUDGET.get(kind, DEFAULT_BUDGET["cuda"])
+
     def _block(self) -> int:
         """Evaluations that are worked on together."""
-        kind = self.device.type if self.device.type != "cpu" or self.chosen != "compiled" else "compiled"
-        default = DEFAULT_BUDGET.get(kind, DEFAULT_BUDGET["cuda"])
-        return max(1, (self.options.memory_budget or default) // BYTES_PER_EVALUATION)
+        return max(1, self._budget() // BYTES_PER_EVALUATION)
 
 
 def chosen_kernel(kernel: str) -> str:
@@ -276,24 +310,18 @@ def chosen_kernel(kernel: str) -> str:
     ------
     ConfigError
         For a name that does not exist.
-    BackendUnavailableError
-        For a kernel that this version does not have.
     """
     if kernel not in KERNELS["torch"]:
         if any(kernel in names for names in KERNELS.values()):
             return "auto"
         raise ConfigError("kernel", kernel, f"must be one of {', '.join(KERNELS['torch'])}")
-    if kernel in MISSING:
-        raise BackendUnavailableError(
-            f"kernel={kernel!r}: this version does not have {MISSING[kernel]}; use 'auto', 'eager' or 'compiled'"
-        )
     return kernel
 
 
 def _spread(scene: Scene, values: Tensor) -> Tensor:
     """Rendered pixels (n_pixels,) as an image."""
     if scene.n_pixels != scene.n_slow * scene.n_fast:
-        pixels = torch.from_numpy(scene.pixels).to(values.device)
+        pixels = pixels_on(scene.pixels, values.device)
         image = _zeros(scene.n_slow * scene.n_fast, values)
         # in place, but for the transforms that cannot have it: a copy of a large detector costs more than a small region
         put = image.index_put if is_transformed(values) else image.index_put_

@@ -9,15 +9,16 @@ machine) and a refusal to be differentiated again, so that second derivatives ar
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from nanobragg.torch_backend.kernels import sweep
 from nanobragg.torch_backend.kernels.evaluations import Eager, Evaluations
 from nanobragg.torch_backend.kernels.inputs import NAMES, Inputs, Plan
 from nanobragg.torch_backend.kernels.kernel import render
+from nanobragg.torch_backend.memory import Fitting, Sum
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
@@ -28,23 +29,6 @@ AGAIN = (
     "the image can be differentiated once; for second derivatives pass twice_differentiable=True to "
     "nanobragg.simulate, prepare or ExperimentModule (plain autograd, with a tape of the whole sum)"
 )
-
-
-class Sum(Protocol):
-    """The sum over all evaluations as a function of tensors."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What the tensors are."""
-
-    def photons(self, tensors: tuple[Tensor, ...], progress: Progress | None) -> Tensor:
-        """The pixels (n_pixels,)."""
-
-    def pull_back(self, tensors: tuple[Tensor, ...], cotangent: Tensor, wanted: frozenset[str]) -> Mapping[str, Tensor]:
-        """Gradients of the named tensors."""
-
-    def push_forward(self, tensors: tuple[Tensor, ...], tangents: dict[str, Tensor]) -> Tensor:
-        """Tangents (K, n_pixels) for tangents of the named tensors with a leading axis of K."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +77,9 @@ def image_values(
     twice_differentiable: bool = False,
     progress: Progress | None = None,
     n_threads: int | None = None,
+    budget: int = 0,
 ) -> Tensor:
-    """Photons of the rendered pixels (n_pixels,), differentiable.
+    """Photons of the rendered pixels (n_pixels,), differentiable; `budget` is that behind ``plan.block``, for messages.
 
     Where a quirk makes pixels depend on what came before, and where second derivatives are asked for, the sum itself is
     recorded by autograd: its memory then grows with the problem.
@@ -103,7 +88,8 @@ def image_values(
         if twice_differentiable or any(watched(tensor) for tensor in inputs.tensors()):
             kernel = Eager(smooth=True)
         return render(plan, inputs, kernel, progress)
-    return differentiable(TorchSum(plan, kernel, n_threads), inputs.tensors(), progress)
+    whole = Fitting(TorchSum(plan, kernel, n_threads), inputs.scale.device, budget)
+    return differentiable(whole, inputs.tensors(), progress)
 
 
 def differentiable(of: Sum, tensors: tuple[Tensor, ...], progress: Progress | None = None) -> Tensor:

@@ -7,7 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from nanobragg.torch_backend.kept import Kept
 from torch import Tensor
+
+_LARGE = 2**16
+"""bytes of an array that is copied once only: a table of structure factors, which nobody can change"""
+_LIFTED = Kept(2)
 
 
 def _lifting(function: Callable[[Tensor], Tensor]) -> Callable[[Any], Tensor]:
@@ -33,6 +38,8 @@ class TorchOps:
         """See `Ops.lift`. A tensor of three axes is the table of structure factors: it stays where and what it is."""
         if isinstance(value, Tensor):
             return value if value.ndim == 3 else value.to(device="cpu", dtype=torch.float64)
+        if isinstance(value, np.ndarray) and not value.flags.writeable and value.nbytes > _LARGE:
+            return _LIFTED.of(value, (), lambda: torch.from_numpy(np.array(value, dtype=np.float64)))
         return torch.from_numpy(np.array(value, dtype=np.float64))
 
     @classmethod

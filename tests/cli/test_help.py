@@ -42,9 +42,7 @@ def scene(flags: str) -> Scene:
 
 def test_every_kernel_is_named() -> None:
     named = set(re.findall(r"[\w-]+", entries()["--kernel"]))
-    assert {name for names in KERNELS.values() for name in names} - named == {
-        "triton"
-    }  # which this version does not have
+    assert {name for names in KERNELS.values() for name in names} <= named
 
 
 def test_the_defaults_are_found() -> None:

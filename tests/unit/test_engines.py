@@ -39,11 +39,6 @@ def test_options_that_do_not_exist(call: str, options: dict[str, Any], text: str
     assert text in str(caught.value)
 
 
-def test_kernels_to_come_are_told() -> None:
-    with pytest.raises(nb.BackendUnavailableError, match="kernel='triton': this version does not have"):
-        nb.simulate(small(), backend="torch", kernel="triton")
-
-
 def test_mixed_precision_is_the_fast_kernel() -> None:
     crystal = dataclasses.replace(small().crystal, n_cells=(12, 12, 12))
     experiment = small(crystal=crystal)

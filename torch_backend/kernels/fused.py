@@ -27,7 +27,7 @@ _TINY = {torch.float64: 1e-80, torch.float32: 1e-11}
 _FEW = 8
 
 
-def _fitted(function: Callable[[float], float], degree: int) -> tuple[float, ...]:
+def fitted(function: Callable[[float], float], degree: int) -> tuple[float, ...]:
     """Coefficients in f^2, highest first, of a polynomial through `function` (of f^2) at Chebyshev nodes of [0, 1/4]."""
     import numpy as np
 
@@ -37,8 +37,8 @@ def _fitted(function: Callable[[float], float], degree: int) -> tuple[float, ...
     return tuple(float(c) for c in fit.convert(kind=np.polynomial.Polynomial).coef[::-1])
 
 
-_SINE = _fitted(lambda y: math.sin(math.pi * math.sqrt(y)) / math.sqrt(y), 8)
-_COSINE = _fitted(lambda y: math.cos(math.pi * math.sqrt(y)), 9)
+_SINE = fitted(lambda y: math.sin(math.pi * math.sqrt(y)) / math.sqrt(y), 8)
+_COSINE = fitted(lambda y: math.cos(math.pi * math.sqrt(y)), 9)
 
 
 def _polynomial(coefficients: tuple[float, ...], y: Tensor) -> Tensor:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
+from nanobragg.torch_backend.kept import Kept
 from nanobragg.torch_backend.kernels.phase import Scales, scales
 from nanobragg.torch_backend.kernels.polarization import polarization_matrices
 from nanobragg.torch_backend.kernels.shapes import RADIAL, metric
 from torch import Tensor
+from torch.autograd import forward_ad
 
+from nanobragg.arrays import is_transformed
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.scene import FactorMode, Scene, Shape
 
@@ -85,6 +89,8 @@ class Plan:
 
     pixels: Tensor
     """(n_pixels,) flat indices, on the device"""
+    first: int | None
+    """flat index of the first pixel, where they follow one another without a gap; None: they do not"""
     n_fast: int
     n_sub: int
     n_layers: int
@@ -178,13 +184,13 @@ def prepare(scene: Scene, device: torch.device, dtype: torch.dtype, phase: str, 
     n_cells = tuple(scene.n_cells.tolist()) if scene.shape is Shape.SQUARE else (0.0, 0.0, 0.0)
     crystal_axes = axes_needed(scene)
     plan = Plan(
-        pixels=torch.from_numpy(scene.pixels).to(device), n_fast=scene.n_fast, n_sub=scene.oversample,
+        pixels=pixels_on(scene.pixels, device), first=first_of_all(scene.pixels), n_fast=scene.n_fast, n_sub=scene.oversample,
         n_layers=scene.n_layers, n_sources=scene.n_sources, n_orientations=scene.n_phi * scene.n_domains,
         has_sensor=scene.has_sensor, omega_power=2 if scene.point_pixel else 3, curved=scene.curved,
         polarized=scene.polarized, capture_mode=scene.capture_mode, polar_mode=scene.polar_mode,
         omega_mode=scene.omega_mode, shape=scene.shape,
         n_cells=tuple(n_cells[i] for i in crystal_axes if n_cells[i] > 1),
-        counts=torch.tensor([n for n in n_cells if n > 1], dtype=dtype)[:, None, None].to(device),
+        counts=_counts(n_cells, dtype, device),
         lattice_axes=tuple(place for place, i in enumerate(crystal_axes) if n_cells[i] > 1),
         table_shape=tuple(n + 2 for n in scene.table_shape) if has_table else None,
         source_table=() if scene.source_table is None else tuple(scene.source_table.tolist()),
@@ -219,8 +225,39 @@ def prepare(scene: Scene, device: torch.device, dtype: torch.dtype, phase: str, 
         ),
         **_spot(scene, scale),
     }
-    inputs = Inputs(table=_table(scene, plan, device), **{name: value.to(device) for name, value in small.items()})
-    return plan, inputs
+    return plan, Inputs(table=_table_on(scene, plan, device), **_together_on(small, device))
+
+
+def _together_on(small: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """The tensors on the device, by one copy: every copy costs as much as a small kernel."""
+    if device.type == "cpu":
+        return small
+    flat = torch.cat([value.reshape(-1) for value in small.values()]).to(device)
+    parts = flat.split([value.numel() for value in small.values()])
+    return {name: part.view(small[name].shape) for name, part in zip(small, parts, strict=True)}
+
+
+def first_of_all(pixels: np.ndarray) -> int | None:
+    """`Plan.first`."""
+    return int(pixels[0]) if len(pixels) and pixels[-1] - pixels[0] == len(pixels) - 1 else None
+
+
+def pixels_on(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """Flat indices on the device: made there where they follow one another, else uploaded once."""
+    if device.type == "cpu":
+        return torch.from_numpy(pixels)
+    first = first_of_all(pixels)
+    if first is not None:
+        return torch.arange(first, first + len(pixels), device=device)
+    return _PIXELS.of(pixels, (device,), lambda: torch.from_numpy(pixels).to(device))
+
+
+@lru_cache(16)
+def _counts(n_cells: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor([n for n in n_cells if n > 1], dtype=dtype)[:, None, None].to(device)
+
+
+_PIXELS, _TABLES = Kept(4), Kept(2)
 
 
 def _scales(scene: Scene, device: torch.device) -> Scales:
@@ -287,6 +324,20 @@ def signed_table(scene: Scene, plan: Plan) -> Tensor:
     if plan.table_shape is None:
         return scene.f_table.flatten()
     return _table(scene, replace(plan, tricubic=True), torch.device("cpu"))
+
+
+def _table_on(scene: Scene, plan: Plan, device: torch.device) -> Tensor:
+    """`_table`; on another device than the CPU kept there for the next image with the same table, unless it moves."""
+    table, default = scene.f_table, scene.default_F
+    still = not any(is_transformed(t) or t.requires_grad or _has_tangent(t) for t in (table, default))
+    if device.type == "cpu" or plan.table_shape is None or not still:
+        return _table(scene, plan, device)
+    key = (float(default), plan.dtype, plan.tricubic, device)
+    return _TABLES.of(table, key, lambda: _table(scene, plan, device))
+
+
+def _has_tangent(tensor: Tensor) -> bool:
+    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None
 
 
 def _table(scene: Scene, plan: Plan, device: torch.device) -> Tensor:

@@ -78,8 +78,8 @@ def _product(cells: Tensor, vectors: Tensor) -> Tensor:
 
 
 def _offsets_f32x2(cells: Tensor, vectors: Tensor, scale: Scales, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    s = _pieces(vectors * scale.vector, 2.0)
-    g = _pieces(cells / (scale.vector * scale.cell), 1.0)
+    s = pieces(vectors * scale.vector, 2.0)
+    g = pieces(cells / (scale.vector * scale.cell), 1.0)
     size = scale.cell.to(torch.float32)
     large = _product(g[0], s[0]) * size
     nearest = torch.round(large)
@@ -90,7 +90,7 @@ def _offsets_f32x2(cells: Tensor, vectors: Tensor, scale: Scales, dtype: torch.d
     return (offset - carry).to(dtype), nearest + carry
 
 
-def _pieces(x: Tensor, bound: float) -> tuple[Tensor, Tensor, Tensor]:
+def pieces(x: Tensor, bound: float) -> tuple[Tensor, Tensor, Tensor]:
     """Two float32 pieces of 11 bits and the float32 rest of float64 values below `bound` in size."""
     grid = 2.0 ** (_BITS - 1) / bound
     first = torch.round(x.detach() * grid) / grid

@@ -354,7 +354,7 @@ OWN_OPTIONS: tuple[Flag, ...] = (
     Flag("--threads", OWN, ("threads",), "i", default="OMP_NUM_THREADS, else all cores", help="threads"),
     Flag("--kernel", OWN, ("kernel",), "s", default="auto",
          help="of the C engine: auto, scalar, simd, simd-baseline, simd-avx2, simd-avx512, fast; of torch: core, eager, "
-              "compiled"),
+              "compiled, triton"),
     Flag("--memory", OWN, ("memory",), "d", unit="GiB", default="4",
          help="largest structure-factor table and working memory"),
     Flag("--fidelity", OWN, ("fidelity",), "s", metavar="reference|corrected", default="reference",

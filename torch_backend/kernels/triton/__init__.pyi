@@ -1,0 +1,1 @@
+from nanobragg.torch_backend.kernels.triton.sums import TritonSum as TritonSum
