@@ -43,7 +43,7 @@ def test_double_is_plain_torch_and_the_core(interpreted):
     """Measured worst, of the largest pixel: 6e-15 from plain torch, 3e-13 from the core (20 cells along c); of the norm:
     gradients 3e-13, tangents 4e-14."""
     cases = {name: found for name, found in interpreted["cases"].items() if name.endswith("double")}
-    assert len(cases) == 11
+    assert len(cases) == 12
     for name, found in cases.items():
         assert found["image"] < 1e-13 and found["core"] < 2e-12, name
         assert max(found["gradients"].values()) < 3e-12, (name, found["gradients"])

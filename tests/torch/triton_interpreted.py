@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 os.environ["TRITON_INTERPRET"] = "1"
@@ -42,6 +43,7 @@ from nanobragg.torch_backend.ops import TORCH_OPS  # noqa: E402
 import nanobragg as nb  # noqa: E402
 from nanobragg.derivation.derive import derive  # noqa: E402
 from nanobragg.derivation.resolve import resolve  # noqa: E402
+from nanobragg.engines import c as backend_c  # noqa: E402
 
 CPU = torch.device("cpu")
 UNREAD = ("arcs", "bend", "domains", "cells_first")
@@ -88,6 +90,7 @@ CASES = {
                                "crystal.structure_factors": nb.StructureFactors.constant(40.0)}), DOUBLE,
     ),
     "many domains": (many_domains(), DOUBLE),
+    "two tables": (None, DOUBLE),
 }  # fmt: skip
 
 
@@ -97,14 +100,23 @@ def off(found, expected):
     return float((found.double() - expected.double()).norm()) / size if size else float(found.double().norm())
 
 
+def two_tables():
+    """A scene whose two sources see different structure factors."""
+    scene = derive(resolve(with_values(varied(), {"detector.sensor": None, "crystal.mosaic": nb.Mosaic()})), TORCH_OPS)
+    other = scene.f_table * torch.linspace(0.5, 1.5, scene.f_table.numel(), dtype=torch.float64).view(
+        scene.f_table.shape
+    )
+    return replace(scene, f_table=torch.cat([scene.f_table, other]), n_tables=2, source_table=np.array([1, 0]))
+
+
 def figures(experiment, dtype, phase):
     """How far image, gradients and tangents are from those of plain torch in float64, and the image from the C core's."""
-    scene = derive(resolve(experiment), TORCH_OPS)
+    scene = two_tables() if experiment is None else derive(resolve(experiment), TORCH_OPS)
     plan, inputs = prepare(scene, CPU, dtype, phase, 10**5)
     exact, wide = prepare(scene, CPU, torch.float64, "f64", 10**5)
     ours, theirs = TritonSum(plan, 2**28), TorchSum(exact, Eager())
     image, expected = ours.photons(inputs.tensors(), None), theirs.photons(wide.tensors(), None)
-    by_core = torch.from_numpy(nb.simulate(experiment).ravel()[scene.pixels])
+    by_core = torch.from_numpy(backend_c.render(scene.plain()).ravel()[scene.pixels])
     cotangent = torch.from_numpy(np.random.default_rng(5).standard_normal(plan.n_pixels))
     wanted = frozenset(NAMES)
     grads = ours.pull_back(inputs.tensors(), cotangent, wanted)

@@ -332,7 +332,7 @@ def _table_on(scene: Scene, plan: Plan, device: torch.device) -> Tensor:
     still = not any(is_transformed(t) or t.requires_grad or _has_tangent(t) for t in (table, default))
     if device.type == "cpu" or plan.table_shape is None or not still:
         return _table(scene, plan, device)
-    key = (float(default), plan.dtype, plan.tricubic, device)
+    key = (float(default), plan.dtype, plan.tricubic, scene.n_tables, device)
     return _TABLES.of(table, key, lambda: _table(scene, plan, device))
 
 

@@ -57,7 +57,7 @@ def obstacle(scene: Scene) -> str | None:
             or Quirk.DMIN_ZEROES_WATER in scene.quirks,
             "it has the corrected sum, and quirks are in force that change it",
         ),
-        (scene.tricubic and min(scene.f_table.shape, default=0) >= 4, "it takes the nearest structure factor"),
+        (scene.tricubic and min(scene.table_shape) >= 4, "it takes the nearest structure factor"),
         (scene.curved, "it has flat detectors"),
         (scene.n_slow * scene.n_fast >= 2**31, "it counts pixels up to 2^31"),
     ):

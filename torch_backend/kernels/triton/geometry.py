@@ -4,7 +4,7 @@ A program works on a block of pixels for one *pass*, that is one point of every 
 Device functions of Triton; formulas: docs/model.md, and `detector` of the room above for the derivatives.
 
 Continuous numbers lie in three float64 arrays: `constants`, at the places below; `sources`, `SOURCE` numbers for each
-(incident direction, 1/wavelength, weight, nine of the polarization); `cells`, nine for each orientation.
+(incident direction, 1/wavelength, weight, nine of the polarization, where its table begins); `cells`, nine for each orientation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CONTINUOUS = tl.constexpr(29)
 """numbers so far: those that have derivatives"""
 COUNTS, D_MIN, PAIR_VECTOR, PAIR_CELL = (tl.constexpr(place) for place in (29, 32, 33, 34))
 CONSTANTS = tl.constexpr(35)
-WAVENUMBER, WEIGHT, POLAR, SOURCE = (tl.constexpr(place) for place in (3, 4, 5, 14))
+WAVENUMBER, WEIGHT, POLAR, ENTRIES, SOURCE = (tl.constexpr(place) for place in (3, 4, 5, 14, 15))
 
 
 @triton.jit
@@ -92,6 +92,15 @@ def locate(constants, at, POWER: tl.constexpr, SENSOR: tl.constexpr):
         return direction, inverse, omega, front - back, (layer + 1.0) * back - layer * front, cosine
     else:
         return direction, inverse, omega, inverse, inverse, inverse
+
+
+@triton.jit
+def seen(table, source, TABLE: tl.constexpr):
+    """The table that the source at a pointer sees, of those one behind the other."""
+    if TABLE:
+        return table + tl.load(source + ENTRIES).to(tl.int64)
+    else:
+        return table
 
 
 @triton.jit

@@ -31,6 +31,7 @@ from nanobragg.torch_backend.kernels.triton.geometry import (
     pull_position,
     push_position,
     scattering,
+    seen,
     steps,
     three,
 )
@@ -104,6 +105,7 @@ def photons(
     v = scattering(source, direction)
     n, spot, fudge = spot_of(constants, MIXED)
     w, size = vectors(constants, v, PAIRS)
+    table = seen(table, source, TABLE)
     total = tl.zeros((BLOCK,), tl.float64)
     start = tl.program_id(1) * per_part
     for o in range(start, tl.minimum(start + per_part, n_orientations)):
@@ -153,6 +155,7 @@ def gradients(
     per_term = upon_kept * scale
     n, spot, fudge = spot_of(constants, MIXED)
     w, size = vectors(constants, v, PAIRS)
+    table = seen(table, source, TABLE)
     zero = tl.zeros((BLOCK,), tl.float64)
     total, bx, by, bz = zero, zero, zero, zero
     rate_sum = zero
@@ -244,6 +247,7 @@ def tangents(
     v = scattering(source, direction)
     n, spot, fudge = spot_of(constants, MIXED)
     w, size = vectors(constants, v, PAIRS)
+    table = seen(table, source, TABLE)
     zero = tl.zeros((BLOCK,), tl.float64)
     total, bx, by, bz = zero, zero, zero, zero
     sums = (zero,) * COUNT
@@ -279,7 +283,7 @@ def tangents(
                     lean = 2.0 * fudge * lean + radius * tl.load(shifted + FUDGE)
                     change += ((rate * f_sqr).to(tl.float64) * lean).to(tl.float64)
                 if AMPLITUDES:
-                    other = moving_table + k * n_table
+                    other = seen(moving_table + tl.full((), k, tl.int64) * n_table, source, TABLE)
                     part = squared(other, domains, o, whole, (s0, s1, s2), (m0, m1, m2), TABLE, WIDE, WEIGHTED)
                     change += (value * part).to(tl.float64)
                 grown = grown + (change,)  # type: ignore[assignment] # noqa: RUF005 - Triton knows no starred tuple
@@ -345,6 +349,7 @@ def amplitudes(
     lit = kept(constants, v, mask, DMIN)
     n, spot, fudge = spot_of(constants, MIXED)
     w, size = vectors(constants, v, PAIRS)
+    into = seen(into, source, True)
     start = tl.program_id(1) * per_part
     for o in range(start, tl.minimum(start + per_part, n_orientations)):
         f, whole = indices(cells, o, w, size, MIXED, PAIRS)

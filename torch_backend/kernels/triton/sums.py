@@ -5,6 +5,7 @@ All arrays stay on the device; nothing here waits for it but progress and the lo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -132,7 +133,7 @@ class TritonSum:
         constants = of_sources[:, : CONTINUOUS.value].sum(0)
         found = dict(zip(_CONSTANTS, constants.split(_SIZES), strict=True))
         found["omega_scale"] = found["omega_scale"] / inputs.omega_scale
-        incident, wavenumber, weight, polar = of_sources[:, CONTINUOUS.value :].split((3, 1, 1, 9), 1)
+        incident, wavenumber, weight, polar, _ = of_sources[:, CONTINUOUS.value :].split((3, 1, 1, 9, 1), 1)
         found |= {"incident": incident.T, "wavenumber": wavenumber[:, 0], "weight": weight[:, 0]}
         found["polar"] = polar.reshape(-1, 3, 3)
         found["cells"] = of_cells.view(-1, 3, 3).transpose(0, 1)[: len(inputs.cells)]
@@ -170,7 +171,7 @@ class TritonSum:
         constants = torch.cat([moving(name).reshape(count, -1) for name in _CONSTANTS], 1)
         sources = torch.cat(
             [moving("incident").transpose(1, 2), moving("wavenumber")[:, :, None], moving("weight")[:, :, None],
-             moving("polar").reshape(count, -1, 9)], 2,
+             moving("polar").reshape(count, -1, 9), moving("weight")[:, :, None]], 2,
         ).contiguous()  # fmt: skip
         kinds = {
             "GEOMETRY": bool(tangents.keys() & GEOMETRY), "CELLS": "cells" in tangents,
@@ -265,9 +266,12 @@ def _arrays(plan: Plan, inputs: Inputs) -> dict[str, Tensor]:
         extra += [plan.scales.vector.reshape(1), plan.scales.cell.reshape(1)]
     constants = [getattr(inputs, name).reshape(-1) for name in _CONSTANTS]
     assert sum(map(len, constants)) == CONTINUOUS.value and OMEGA.value == sum(_SIZES[:2])
+    size = 1 if plan.table_shape is None else math.prod(plan.table_shape)
+    begins = tuple(float(i * size) for i in plan.source_table) or (0.0,) * plan.n_sources
     sources = torch.cat(
-        [inputs.incident.T, inputs.wavenumber[:, None], inputs.weight[:, None], inputs.polar.reshape(-1, 9)], 1
-    )
+        [inputs.incident.T, inputs.wavenumber[:, None], inputs.weight[:, None], inputs.polar.reshape(-1, 9),
+         _column(begins, inputs.scale.device)], 1,
+    )  # fmt: skip
     assert sources.shape[1] == SOURCE.value
     axes = cells = _nine_each(inputs.cells.detach()[None])[0]
     if plan.scales is not None:
@@ -284,6 +288,12 @@ def _nine_each(cells: Tensor) -> Tensor:
     missing = 3 - cells.shape[1]
     padded = torch.nn.functional.pad(cells, (0, 0, 0, 0, 0, missing)) if missing else cells
     return padded.transpose(1, 2).reshape(cells.shape[0], -1, 9)
+
+
+@lru_cache(16)
+def _column(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """(n, 1): uploaded once."""
+    return torch.tensor(values, dtype=torch.float64)[:, None].to(device)
 
 
 @lru_cache(16)
