@@ -211,13 +211,22 @@ def _is_left_behind(path: Path) -> bool:
     old = time.time() - path.stat().st_mtime > _OLD
     if len(parts) != 6 or parts[2] != _host() or not parts[3].isdigit():
         return old
+    pid = int(parts[3])
+    return pid != os.getpid() and (old or not _runs(pid))
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is such a process; one that has died and is waited for is none."""
     try:
-        os.kill(int(parts[3]), 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
-        return True
+        return False
     except OSError:
-        return old
-    return int(parts[3]) != os.getpid() and old
+        return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return True
 
 
 def _host() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,11 @@ class Dataset:
             parts.append(self._columns(file, f"{TRUTH}/frames"))
         return {name: _joined([part[name] for part in parts]) for name in parts[0]} if parts else {}
 
+    def positions(self) -> list[NDArray[np.int64]]:
+        """The frames of every shard that is there, as positions in this data set."""
+        ends = np.cumsum([0, *(len(span) for span in self._spans)])
+        return [np.arange(a, b) for a, b in pairwise(ends)]
+
     def experiment(self, i: int) -> Experiment:
         """The experiment that a frame was simulated from."""
         return as_seen(drawn(self.recipe, self._number(i)))
@@ -189,6 +195,7 @@ class Dataset:
     def _file(self, number: int) -> tuple[Any, Span]:
         """The open file that a frame is in."""
         if self._owner != os.getpid():  # a worker that was forked: the handles belong to its parent
+            self._inherited = self._files  # kept, for closing them is the parent's
             self._files, self._owner = {}, os.getpid()
         at = int(np.searchsorted(self._firsts, number, side="right")) - 1
         span = self._spans[at]
