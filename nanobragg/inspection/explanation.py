@@ -12,13 +12,14 @@ from nanobragg.config import Experiment
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation import panels
 from nanobragg.derivation.crystals import lattices
+from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.decisions.notes import Decision, Ineffective
 from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine
-from nanobragg.inspection.convergence import sampling
+from nanobragg.inspection.convergence import diffuse_sampling, sampling
 from nanobragg.inspection.foresight.cost import estimate
 from nanobragg.inspection.foresight.long_run import Name, duration, long_run
 from nanobragg.inspection.foresight.plausible import decided_doubts, typed_doubts
@@ -56,7 +57,7 @@ class Explanation:
     doubts: list[str] = field(default_factory=list)
     """values that are hardly ever meant, and why the run is long"""
     sampling: list[str] = field(default_factory=list)
-    """how well the mosaic domains stand for all of them"""
+    """how well the mosaic domains stand for all of them, and what diffuse scattering leaves out"""
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -165,10 +166,11 @@ def explanation_of(
     return Explanation(
         _whole(parts), _decisions(parts), _once(note for one in decided for note in one.notes.ineffective), list(found),
         sum(scene.n_pixels for scene in scenes), sizes * sum(scene.evaluations for scene in scenes),
-        "; ".join(_once(chosen.kernel(scene) for scene in scenes)), "; ".join(_once(gradients(scene) for scene in scenes)),
+        "; ".join(_once(chosen.kernel(scene) for scene in scenes)),
+        "; ".join(_once(gradients(scene) for scene in scenes) + _beside(decided)),
         {"sizes": sizes, **loops(scenes[0])} if len(alike) == 1 else {},
         None if found_cost.seconds is None else sizes * found_cost.seconds, found_cost.threads, list(costs), found_cost.bytes,
-        _once(told), _once(text for d in parts for text in sampling(d)),
+        _once(told), _once(text for d in parts for text in [*sampling(d), *diffuse_sampling(d)]),
     )  # fmt: skip
 
 
@@ -202,6 +204,12 @@ def gradients(scene: Scene) -> str:
         return f"eager ({obstacle})"
     matrix = "core, by the scalar kernel (the shape of the blocks is a matrix)"
     return matrix if scene.has_block_matrix else "core"
+
+
+def _beside(decided: Sequence[Decided]) -> list[str]:
+    """What gives the gradients of what is no spot."""
+    acts = any(one.experiment.crystal.diffuse.acts for one in decided)
+    return ["diffuse scattering by eager (the core has no derivatives of it)"] if acts else []
 
 
 def loops(scene: Scene) -> dict[str, int]:

@@ -219,3 +219,36 @@ def test_torch_takes_blocks():
     step = 1e-3
     moved = [diffuse_of(experiment.replace("crystal.diffuse.gamma_angstrom", 30.0 + s)).sum() for s in (step, -step)]
     assert float(leaf.grad) == pytest.approx((moved[0] - moved[1]) / (2 * step), rel=1e-6)
+
+
+@pytest.mark.parametrize("backend", ["c", "torch"])
+def test_traces_end_in_it(backend):
+    experiment = case(diffuse={**UNLIKE, "laue_group": "2/m"}, sizes=nb.BlockSizes(width=0.2)).replace(
+        "background.components", (nb.Amorphous(thickness_mm=0.1),)
+    )
+    traced = nb.trace(experiment, (3, 4), backend)
+    assert traced.value == pytest.approx(nb.simulate(experiment)[3, 4], rel=1e-12)
+    assert traced.last("diffuse_photons") == pytest.approx((diffuse_of(experiment)[3, 4],), rel=1e-12)
+    twin = experiment.crystal.with_value("misset_deg", (0, 3, 1))
+    two = experiment.replace(crystal=(twin, twin.with_value("diffuse", nb.Diffuse())))
+    traced = nb.trace(two, (3, 4), backend)
+    assert traced.value == pytest.approx(nb.simulate(two)[3, 4], rel=1e-12)
+    assert traced.last("diffuse_photons")[0] > 0 and traced.last("diffuse_photons")[1] == 0
+
+
+def test_structure_factors_by_energy():
+    """The squares of the tables are averaged over the sources."""
+    h, k, m = (x.ravel() for x in np.mgrid[-3:4, -3:4, -3:4])
+    hkl, tables = np.stack([h, k, m], 1), [10.0 + (h + 2 * k + m) % 5, 30.0 + (h + k) % 3]
+    parts = [nb.StructureFactors.from_arrays(hkl, f) for f in tables]
+    both = nb.StructureFactors.by_energy({9300.0: parts[0], 9800.0: parts[1]})
+    mean = nb.StructureFactors.from_arrays(hkl, np.sqrt((3 * tables[0] ** 2 + tables[1] ** 2) / 4))
+    waves = 12398.41984 / np.array([9300.0, 9800.0])
+    plain = case(diffuse={"sigma_angstrom": 0.3, "gamma_angstrom": 30.0, "n_orders": 1})
+    plain = plain.replace(
+        "beam.sources", nb.Sources(direction=[[-1.0, 0, 0]] * 2, wavelength_angstrom=waves, weight=[3.0, 1.0])
+    )
+    images = [diffuse_of(plain.replace("crystal.structure_factors", table_of)) for table_of in (both, mean)]
+    np.testing.assert_allclose(images[0], images[1], rtol=1e-12)
+    eager = diffuse_of(plain.replace("crystal.structure_factors", both), backend="torch", n_threads=1)
+    np.testing.assert_allclose(eager, images[0], rtol=1e-10, atol=1e-12 * images[0].max())

@@ -14,7 +14,7 @@ _FINAL = (
     ("solid angle, once per pixel", "final_solid_angle_sr"),
 )
 
-_COMPONENTS = "photons of background.components"
+_ADDED = (("diffuse_photons", "diffuse scattering"), ("components_photons", "photons of background.components"))
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ def scaling_chain(trace: Trace) -> list[Link]:
     list of Link
         The sum of F_latt^2, the mean F_cell^2 (weighted with it), the mean factor of a term (weight, and whatever of
         polarization, solid angle and capture fraction belongs to the term), background and running factors, r_e^2, fluence,
-        1/steps, the factors that are applied once per pixel, and what amorphous bodies add.
+        1/steps, the factors that are applied once per pixel, and what diffuse scattering and
+        amorphous bodies add.
 
     Raises
     ------
@@ -65,13 +66,16 @@ def scaling_chain(trace: Trace) -> list[Link]:
         ("1/steps", 1 / trace.last("steps")),
     ]
     chain += [(text, trace.last(name)) for text, name in _FINAL if trace.values(name)]
-    if trace.values("components_photons"):
-        chain.append((_COMPONENTS, _quotient(trace.value, trace.last("sum_photons"))))
     links: list[Link] = []
     product = 1.0
     for name, factor in chain:
-        product = total if name is running else trace.value if name is _COMPONENTS else product * factor
+        product = total if name is running else product * factor
         links.append(Link(name, factor, product))
+    added = [(text, sum(trace.last(name))) for name, text in _ADDED if trace.values(name)]
+    reached = trace.last("sum_photons") if added else 0.0
+    for i, (text, photons) in enumerate(added):
+        before, reached = reached, trace.value if i == len(added) - 1 else reached + photons
+        links.append(Link(text, _quotient(reached, before), reached))
     return links
 
 

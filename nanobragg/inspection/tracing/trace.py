@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from nanobragg.arrays import detached
 from nanobragg.config import Experiment
 from nanobragg.derivation.background import background_scene
 from nanobragg.derivation.crystals import lattices
+from nanobragg.derivation.crystals.diffuse.scene import diffuse_scene
 from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.panels import panel_at
 from nanobragg.derivation.resolve import resolve
@@ -218,16 +219,17 @@ def trace(
             traced = _traced(one, place, chosen, max_records)[1]
             found.append(replace(traced, name=", ".join(names)))
     total = TraceStep("pixel", OUTSIDE, float(sum(one.value for one in found)))
-    (first, place), position = parts[0], _position(parts[0][0].scene, parts[0][1])
+    place, position = parts[0][1], _position(parts[0][0].scene, parts[0][1])
     photons = TraceStep("parts_photons", OUTSIDE, tuple(one.value for one in found))
-    return Trace(place, chosen.name, [photons, *_amorphous(first, position, chosen, total)], parts=tuple(found))
+    beside = _beside([d for d, _ in parts], position, chosen, total)
+    return Trace(place, chosen.name, [photons, *beside], parts=tuple(found))
 
 
 def trace_derived(d: Derivation, pixel: tuple[int, int], chosen: Engine, *, max_records: int = MAX_RECORDS) -> Trace:
     """As `trace`, for an experiment of one scene that was derived in the engine's array namespace."""
     position, found = _traced(d, pixel, chosen, max_records)
     *steps, of_spots = found.steps
-    return replace(found, steps=steps + _amorphous(d, position, chosen, of_spots))
+    return replace(found, steps=steps + _beside([d], position, chosen, of_spots))
 
 
 def _position(scene: Scene, pixel: tuple[int, int]) -> int:
@@ -243,7 +245,7 @@ def _position(scene: Scene, pixel: tuple[int, int]) -> int:
 
 
 def _traced(d: Derivation, pixel: tuple[int, int], chosen: Engine, max_records: int) -> tuple[int, Trace]:
-    """The number of the pixel, and its trace without amorphous bodies."""
+    """The number of the pixel, and its trace without what is added to the sum."""
     scene, position = d.scene, _position(d.scene, pixel)
     if 20 * scene.evaluations_per_pixel > max_records:
         raise ConfigError("max_records", max_records, f"is too small for {scene.evaluations_per_pixel} evaluations of "
@@ -254,22 +256,33 @@ def _traced(d: Derivation, pixel: tuple[int, int], chosen: Engine, max_records: 
     return position, Trace((int(pixel[0]), int(pixel[1])), chosen.name, steps)
 
 
-def _amorphous(d: Derivation, position: int, chosen: Engine, pixel: TraceStep) -> list[TraceStep]:
-    """The engine's last quantity, the pixel, and where there are amorphous bodies what each of them adds to it."""
-    scene = subset(d.scene, np.array([position]))
-    bodies = background_scene(d.experiment, scene, chosen.ops)
-    if bodies is None:
+def _beside(own: Sequence[Derivation], position: int, chosen: Engine, pixel: TraceStep) -> list[TraceStep]:
+    """The engine's last quantity, the pixel, and what is added to it: diffuse scattering of every crystal, amorphous bodies."""
+    first = own[0]
+    found = []
+    if any(d.experiment.crystal.diffuse.acts for d in own):
+        found.append(("diffuse_photons", tuple(_diffuse(d, position, chosen) for d in own)))
+    bodies = background_scene(first.experiment, scene := subset(first.scene, np.array([position])), chosen.ops)
+    if bodies is not None:
+        alone = [replace(bodies, components=(one,)) for one in bodies.components]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NanoBraggWarning)  # of tables that end: the image warns
+            photons = [float(detached(background_photons(scene, one, kernel="scalar")[0])) for one in alone]
+        found.append(("components_photons", tuple(photons)))
+    if not found:
         return [pixel]
-    alone = [replace(bodies, components=(one,)) for one in bodies.components]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NanoBraggWarning)  # of tables that end: the image warns
-        photons = [float(detached(background_photons(scene, one, kernel="scalar")[0])) for one in alone]
-    found = (
-        ("sum_photons", pixel.value),
-        ("components_photons", tuple(photons)),
-        ("pixel", pixel.numbers[0] + sum(photons)),
-    )
-    return [TraceStep(name, OUTSIDE, value) for name, value in found]
+    added = sum(sum(values) for _, values in found)
+    steps = [("sum_photons", pixel.value), *found, ("pixel", pixel.numbers[0] + added)]
+    return [TraceStep(name, OUTSIDE, value) for name, value in steps]
+
+
+def _diffuse(d: Derivation, position: int, chosen: Engine) -> float:
+    """Photons of diffuse scattering in one pixel."""
+    found = diffuse_scene(d.decided, d.scene, chosen.ops)
+    if found is None:
+        return 0.0
+    pixel = d.scene.pixels[[position]]
+    return float(detached(chosen.diffuse(replace(found, scene=replace(found.scene, pixels=pixel))).sum()))
 
 
 def scene_inputs(d: Derivation) -> dict[str, Value]:
