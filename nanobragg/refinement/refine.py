@@ -16,6 +16,8 @@ from nanobragg.refinement.variables.several import variables_of
 _OWN = (
     "background",
     "loss",
+    "likelihood",
+    "memory_budget",
     "max_steps",
     "d_min",
     "max_boxes",
@@ -29,6 +31,7 @@ _OWN = (
 """Options of `refine` that a run keeps."""
 BACKGROUNDS = ("plane", "constant", "model")
 INTENSITIES = ("model", "free")
+LIKELIHOODS = ("gaussian", "poisson")
 LOSSES = ("linear", "soft_l1", "huber", "cauchy")
 
 
@@ -43,6 +46,7 @@ def refine(
     background: str = "plane",
     intensities: str = "model",
     loss: str = "linear",
+    likelihood: str = "gaussian",
     gain: float = 1.0,
     offset: float = 0.0,
     read_noise: float = 0.0,
@@ -55,6 +59,7 @@ def refine(
     positions: bool = True,
     max_steps: int = 30,
     time_budget_s: float | None = None,
+    memory_budget: int | None = None,
     n_threads: int | None = None,
     progress: Callable[[str, int, int], object] | None = None,
     cancel: Callable[[], bool] | None = None,
@@ -90,6 +95,10 @@ def refine(
         "free": each spot has a factor of its own, which is solved for, so that structure factors need not be known.
     loss : {"linear", "soft_l1", "huber", "cauchy"}
         Of scipy's `least_squares`.
+    likelihood : {"gaussian", "poisson"}
+        "gaussian": squares of residuals over their standard deviations, those of the model with the read-out's; at the end the
+        estimate of maximum quasi-likelihood. "poisson": the deviance of counts without read-out noise, which tells more where
+        there is hardly a photon in a pixel, and with a robust `loss`.
     gain, offset, read_noise, saturation, mask
         photons = (counts - offset)/gain; standard deviation of the read-out [counts]; counts from which on a pixel is left
         out; pixels that count (on top of the detector's mask).
@@ -108,6 +117,8 @@ def refine(
         Evaluations of each stage.
     time_budget_s : float, optional
         After which no new stage begins.
+    memory_budget : int, optional
+        Bytes that the pixels of the shoeboxes and their derivatives may take: fewer of the brightest are used.
     n_threads : int, optional
         None: all cores.
     progress : callable, optional
@@ -144,9 +155,17 @@ def refine(
 def prepared(images: Any, experiment: Experiment, options: Mapping[str, Any]) -> PixelFit:
     """A refinement that is checked and has not begun; `options` are those of `refine`."""
     check_experiment(experiment)
-    for name, choices in (("background", BACKGROUNDS), ("intensities", INTENSITIES), ("loss", LOSSES)):
+    for name, choices in (("background", BACKGROUNDS), ("intensities", INTENSITIES), ("loss", LOSSES),
+                          ("likelihood", LIKELIHOODS)):  # fmt: skip
         if options[name] not in choices:
             raise ConfigError(name, options[name], f"must be one of {', '.join(map(repr, choices))}")
+    if options["likelihood"] == "poisson" and options["read_noise"]:
+        raise ConfigError(
+            "likelihood", "poisson", f"does not hold a read_noise of {options['read_noise']:g}", "write 'gaussian'"
+        )
+    budget = options["memory_budget"]
+    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget <= 0):
+        raise ConfigError("memory_budget", budget, "must be a whole number > 0 [bytes]")
     if options["background"] == "model" and experiment.background.components:
         raise ConfigError(
             "background", "model", "does not hold background.components", "write 'plane': they are smooth there"

@@ -101,13 +101,14 @@ def test_the_error_holds_the_sampling_of_the_domains() -> None:
     assert sampling[:3].max() > 2 * np.sqrt(errors**2 - sampling**2)[:3].max()
 
 
-def test_jacobian_against_differences() -> None:
+@pytest.mark.parametrize("poisson", [False, True])
+def test_jacobian_against_differences(poisson: bool) -> None:
     """Every variable, with what is linear eliminated: 2e-8 of the largest element (seen)."""
     exact = truth(mosaic=nb.Mosaic(spread_deg=0.15, n_domains=4))
     parameters = Parameters(exact, [*ALL, "beam.wavelength_angstrom", "detector.rotation_deg"],
                             priors={"detector.distance_mm": (70.1, 0.2)})  # fmt: skip
     data = boxes(as_image(counts_of(exact), exact), nb.predict(exact)[:30], exact, 2, "plane")
-    model = Model(parameters, data)
+    model = Model(parameters, data, poisson=poisson)
     x = np.full(parameters.size, 0.3)
     model.weigh(model.expected(x), 0.0)
     jacobian = model.jacobian(x)

@@ -194,9 +194,11 @@ def write(outcome: RefineOutcome, outputs: dict[str, str]) -> Iterator[str]:
 def options_of(plan: RefinePlan) -> dict[str, Any]:
     """The options of `refine` that a recipe says."""
     recipe, data, stages = plan.recipe, plan.recipe.data, plan.recipe.stages
+    budget = stages.memory_budget_mib
     return {
         "bounds": recipe.bounds or None, "priors": recipe.priors or None, "background": recipe.background,
-        "intensities": recipe.intensities, "loss": recipe.loss, "gain": data.gain, "offset": data.offset,
+        "intensities": recipe.intensities, "loss": recipe.loss, "likelihood": recipe.likelihood,
+        "memory_budget": None if budget is None else int(budget * 2**20), "gain": data.gain, "offset": data.offset,
         "read_noise": data.read_noise, "saturation": data.saturation, "d_min": data.d_min_angstrom,
         "mask": None if data.mask is None else Mask.from_file(plan.path(data.mask), masked="zero"),
         "spots": None if data.spots is None else plan.path(data.spots), "max_boxes": data.max_boxes, "margin": data.margin,

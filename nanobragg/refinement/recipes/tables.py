@@ -17,7 +17,7 @@ from nanobragg.config.serialize import Braces, built
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.exchange.toml import plan_of, tables_of, value_text
 from nanobragg.lazy import dataclass
-from nanobragg.refinement.refine import BACKGROUNDS, INTENSITIES, LOSSES
+from nanobragg.refinement.refine import BACKGROUNDS, INTENSITIES, LIKELIHOODS, LOSSES
 from nanobragg.refinement.variables.parameters import fluence_path
 
 USUAL = "orientation, cell, block size, scale, and the mosaic spread where there is one"
@@ -57,6 +57,13 @@ class Stages(Config):
     time_budget_s: float | None = setting(
         None, kind="scalar", unit="s", check=POSITIVE, doc="after which no new stage of an image begins"
     )
+    memory_budget_mib: float | None = setting(
+        None,
+        kind="scalar",
+        unit="MiB",
+        check=POSITIVE,
+        doc="what shoeboxes and their derivatives may take for each image",
+    )
     n_threads: int | None = setting(None, kind="int", check=AT_LEAST_ONE, doc="of each image; None: all cores")
     workers: int = setting(1, kind="int", check=AT_LEAST_ONE, doc="processes that images are given to")
 
@@ -85,6 +92,9 @@ class RefineRecipe(Config):
     shared: Any = setting((), doc="paths of what all images have in common")
     background: str = setting("plane", kind="enum", choices=BACKGROUNDS, doc="under each spot")
     intensities: str = setting("model", kind="enum", choices=INTENSITIES, doc="free: structure factors play no part")
+    likelihood: str = setting(
+        "gaussian", kind="enum", choices=LIKELIHOODS, doc="of the photons; poisson: without read-out noise"
+    )
     loss: str = setting("linear", kind="enum", choices=LOSSES, doc="of residuals, as in scipy's least_squares")
     bounds: Any = setting((), doc="[lowest, highest] by path")
     priors: Any = setting((), doc="[center, standard deviation] by path")
@@ -166,7 +176,7 @@ def commented_recipe() -> str:
 _EXAMPLES = {
     "images": ("image_*.cbf",), "parameters": ("crystal.misset_deg", "crystal.unit_cell"), "experiments": "indexed.expt",
     "saturation": 65535.0, "mask": "mask.img", "spots": "strong.refl", "d_min_angstrom": 1.8, "time_budget_s": 60.0,
-    "n_threads": 1, "shared": ("detector.distance_mm",),
+    "n_threads": 1, "memory_budget_mib": 500.0, "shared": ("detector.distance_mm",),
 }  # fmt: skip
 
 

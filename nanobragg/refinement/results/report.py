@@ -96,6 +96,10 @@ def _boxes(pictures: tuple[Any, ...]) -> str:
     return _embedded(figure)
 
 
+def _median(offset: NDArray[np.float64]) -> float:
+    return float(np.nanmedian(np.linalg.norm(offset, axis=1)))
+
+
 def _offsets(result: Any) -> str:
     """Arrows over the detector, panel by panel below each other."""
     offset: NDArray[np.float64] = result.observed - result.modelled
@@ -107,7 +111,11 @@ def _offsets(result: Any) -> str:
     starts = np.cumsum([0, *(panel.n_slow for panel in result.spots.geometry.panels)])
     fast, slow = result.spots["fast"][good], result.spots["slow"][good] + starts[result.spots["panel"][good]]
     axis.quiver(fast, slow, *offset[good].T, angles="xy", scale_units="xy", scale=0.02, width=0.002)
-    axis.set(xlabel="fast [pixels]", ylabel="slow [pixels]", aspect="equal",
-             title=f"median {np.median(np.linalg.norm(offset[good], axis=1)):.2f} pixels")  # fmt: skip
+    axis.set(
+        xlabel="fast [pixels]",
+        ylabel="slow [pixels]",
+        aspect="equal",
+        title=f"median {_median(result.observed - result.modelled_at_start):.2f} pixels before, {_median(offset):.2f} after",
+    )
     axis.invert_yaxis()
     return _embedded(figure)

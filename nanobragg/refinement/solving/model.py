@@ -43,10 +43,11 @@ class Model:
     """
 
     def __init__(
-        self, parameters: Parameters | CrystalsParameters, boxes: Boxes, *, free: bool = False, n_threads: int | None = None,
-        cancel: Callable[[], bool] | None = None,
+        self, parameters: Parameters | CrystalsParameters, boxes: Boxes, *, free: bool = False, poisson: bool = False,
+        n_threads: int | None = None, cancel: Callable[[], bool] | None = None,
     ) -> None:  # fmt: skip
         self.parameters, self.boxes, self.free, self.cancel = parameters, boxes, free, cancel
+        self._poisson = poisson
         self._n_threads = n_threads
         self._engine = engine("c", RenderOptions(n_threads=n_threads))
         panels = np.unique(boxes.panel)
@@ -118,8 +119,8 @@ class Model:
 
     def without(self, bad: NDArray[np.bool_]) -> Model:
         """The same without some boxes; the weights are to be set."""
-        found = Model(self.parameters, self.boxes.without(bad), free=self.free, n_threads=self._n_threads,
-                      cancel=self.cancel)  # fmt: skip
+        found = Model(self.parameters, self.boxes.without(bad), free=self.free, poisson=self._poisson,
+                      n_threads=self._n_threads, cancel=self.cancel)  # fmt: skip
         if self._beyond is not None:
             found._beyond = self._beyond[~bad[self.boxes.box]]
         return found
@@ -180,17 +181,31 @@ class Model:
         return np.asarray(np.einsum("pj,pij->pi", columns, inverse[box]))
 
     def residuals(self, x: Array) -> Array:
-        """(n_pixels + n_priors,)."""
-        return np.concatenate([self._solved(x)[0], self._prior(x)])
+        """(n_pixels + n_priors,): (photons - model)/sigma, or with `poisson` the deviance residuals, whose squares add up to
+        -2 log(likelihood) but for a constant."""
+        own = self._deviance(x)[0] if self._poisson else self._solved(x)[0]
+        return np.concatenate([own, self._prior(x)])
 
     def jacobian(self, x: Array) -> Array:
         """(n_pixels + n_priors, size): derivative of `residuals`."""
         found = -self.projected(self.slopes(x), x)
+        if self._poisson:
+            found *= self._deviance(x)[1][:, None]
         rows = [found]
         if self.parameters.priors:
             slopes = self.parameters.slopes(x)
             rows.append(np.array([slopes[p.index] / p.sigma for p in self.parameters.priors]))
         return np.concatenate(rows)
+
+    def _deviance(self, x: Array) -> tuple[Array, Array]:
+        """sign(n - m) sqrt(2 (n log(n/m) - n + m)) of n photons where m are expected; its slope over that of (n - m)/sigma."""
+        counts, expected = np.maximum(self.boxes.photons, 0.0), np.maximum(self.fitted(x), _DARK)
+        ratio = np.maximum(counts, _TINY) / expected
+        half = np.maximum(counts * np.log(ratio) - counts + expected, 0.0)
+        found = np.sign(counts - expected) * np.sqrt(2 * half)
+        near = np.abs(ratio - 1) < 1e-6  # there the slope is that of (n - m)/sqrt(m)
+        slope = np.where(near, -1 / np.sqrt(expected), (1 - counts / expected) / np.where(near, 1.0, found))
+        return found, -slope * self.sigma
 
     def projected(self, change: Array, x: Array) -> Array:
         """Changes of the photons (n_pixels, ...) as changes of the model over sigma, after what is linear is solved again."""

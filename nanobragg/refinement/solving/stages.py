@@ -40,6 +40,8 @@ _SAMPLED = 0.3
 """Variance from the number of domains over that from the photons that the last stages shall have."""
 _STILL, _NEAR = 0.1, 0.3
 """Standard errors by which the last stage may move a variable, and from which on the draws are rendered again."""
+_COPIES, _ROWS = 6, 60
+"""Jacobians, and arrays of one number for each pixel, that exist at a time."""
 _SIGNAL = 3.0
 """Standard deviations that the spots must stand above their background, all together."""
 
@@ -53,6 +55,8 @@ class PixelFit:
     free: bool
     background: str
     loss: str
+    likelihood: str
+    memory_budget: int | None
     max_steps: int
     d_min: float | None
     max_boxes: int
@@ -135,7 +139,8 @@ class PixelFit:
         return x
 
     def _model(self, parameters: Variables, found: Boxes) -> Model:
-        return Model(parameters, found, free=self.free, n_threads=self.n_threads, cancel=self.cancel)
+        return Model(parameters, found, free=self.free, poisson=self.likelihood == "poisson", n_threads=self.n_threads,
+                     cancel=self.cancel)  # fmt: skip
 
     def _boxes(self, x: Array) -> Boxes:
         """The shoeboxes of the brightest predicted reflections."""
@@ -147,7 +152,7 @@ class PixelFit:
                 "no reflection is predicted on the detector; look at cell, orientation, distance and d_min"
             )
         brightest: Reflections = spots[np.argsort(-spots["photons"], kind="stable")[: self.max_boxes]]
-        found = boxes(self.image, brightest, parameters.start, self.margin, self.background)
+        found = self._affordable(boxes(self.image, brightest, parameters.start, self.margin, self.background))
         needed = parameters.size + 1 + len(found.spots) * (found.basis.shape[1] + int(self.free))
         if found.n_pixels < needed:
             raise RefinementError(
@@ -156,6 +161,17 @@ class PixelFit:
             )
         self._require_signal(found)
         return found
+
+    def _affordable(self, found: Boxes) -> Boxes:
+        """The brightest shoeboxes, as many as the memory holds the Jacobians of."""
+        if self.memory_budget is None:
+            return found
+        pixels = self.memory_budget // (8 * (_COPIES * self.parameters.size + _ROWS))
+        kept = int(np.searchsorted(found.starts[1:], pixels, side="right"))
+        if kept == len(found.spots):
+            return found
+        self._remarks.append(f"the memory budget holds {kept} of {len(found.spots)} shoeboxes")
+        return found.without(np.arange(len(found.spots)) >= kept)
 
     def _require_signal(self, found: Boxes) -> None:
         """Refuse an image that is flat where spots are predicted."""
