@@ -16,7 +16,10 @@ from nanobragg.derivation.derive import derive
 from nanobragg.derivation.resolve import resolve
 
 gemmi = pytest.importorskip("gemmi")
-pytestmark = pytest.mark.filterwarnings("ignore:the detector reaches")  # further than the small model's reflections
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:the detector reaches"),  # further than the small model's reflections
+    pytest.mark.filterwarnings("ignore:beam.spectrum.*a row of spots"),  # few lines are quick
+]
 
 CELL = (20.0, 24.0, 30.0, 90.0, 90.0, 90.0)
 ATOMS = [  # element, fraction of the cell, occupancy, B

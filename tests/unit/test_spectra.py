@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,14 @@ from small import small
 
 import nanobragg as nb
 from nanobragg.constants import EV_ANGSTROM
+from nanobragg.derivation.crystals.displacement import largest_indices
 from nanobragg.derivation.derive import derive
 from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.spectra import sase
+from nanobragg.derivation.spectra.lines import REACH
+from nanobragg.inspection.foresight.plausible import decided_doubts
 
+pytestmark = pytest.mark.filterwarnings("ignore:beam.spectrum.*a row of spots")  # few lines are quick
 SIGMA_EV, N_SHOTS = 8.0, 2000
 MEASURED = nb.Spectrum(kind="given", wavelength_angstrom=[0.99, 1.0, 1.02], weight=[1.0, 3.0, 2.0])
 KINDS = {
@@ -76,12 +82,13 @@ def test_widths_are_those_asked_for() -> None:
     mean, rms = moments(nb.Spectrum(kind="gaussian", fwhm_percent=0.5))
     assert mean == pytest.approx(energy, rel=1e-14)
     assert rms * sase.FWHM == pytest.approx(0.005 * energy, rel=1e-12)
+    _, rms = moments(nb.Spectrum(kind="gaussian", fwhm_percent=0.5, n_wavelengths=100))  # equal steps, cut at 3.5 sigma
+    assert rms * sase.FWHM == pytest.approx(0.005 * energy, rel=5e-3)
     mean, rms = moments(nb.Spectrum(kind="two_color", separation_ev=100.0, fwhm_ev=10.0))
     assert mean == pytest.approx(energy, rel=1e-14)
     assert rms**2 == pytest.approx(50.0**2 + (10.0 / sase.FWHM) ** 2, rel=1e-9)
-    # halves of a gaussian cut at 3 sigma: mean distance of |x| in units of sigma, 0.79131, from erf
-    inside = math.erf(3 / math.sqrt(2))
-    ends = math.sqrt(2 / math.pi) * (1 - math.exp(-4.5)) / inside
+    # mean of |x| for a normal distribution cut at 3.5 standard deviations
+    ends = math.sqrt(2 / math.pi) * (1 - math.exp(-0.5 * REACH**2)) / math.erf(REACH / math.sqrt(2))
     mean, _ = moments(nb.Spectrum(kind="pink", sigma_low_ev=30.0, sigma_high_ev=10.0, n_wavelengths=200))
     assert mean - energy == pytest.approx(ends * (10.0**2 - 30.0**2) / 40.0, rel=1e-4)  # measured: 8e-6
 
@@ -266,14 +273,14 @@ def test_spikes_are_as_wide_as_the_pulse_is_short(shots: Any) -> None:
 
 def test_samples_are_on_the_average_the_broadened_spectrum() -> None:
     n, duration = 50, 4.25
-    weight = np.array([sase.samples(SIGMA_EV, duration, n, 7, shot)[1] for shot in range(N_SHOTS)])
-    offset, _ = sase.samples(SIGMA_EV, duration, n, 7, 0)
+    weight = np.array([sase.samples(SIGMA_EV, duration, n, REACH, 7, shot)[1] for shot in range(N_SHOTS)])
+    offset, _ = sase.samples(SIGMA_EV, duration, n, REACH, 7, 0)
     broadened, half = math.hypot(SIGMA_EV, sase.HBAR / (2 * duration)), (offset[1] - offset[0]) / 2
     edges = np.append(offset - half, offset[-1] + half) / broadened / math.sqrt(2)
-    share = np.diff([math.erf(x) for x in edges]) / math.erf(sase.REACH / math.sqrt(2)) / 2
+    share = np.diff([math.erf(x) for x in edges]) / math.erf(REACH / math.sqrt(2)) / 2
     error = weight.std(axis=0) / math.sqrt(N_SHOTS)
     assert (np.abs(weight.mean(axis=0) - share) < 5 * error).all()
-    assert sase.mean_samples(SIGMA_EV, duration, n) == pytest.approx(share, rel=1e-3)
+    assert sase.mean_samples(SIGMA_EV, duration, n, REACH) == pytest.approx(share, rel=1e-3)
     assert weight.sum(axis=1).mean() == pytest.approx(1.0, abs=0.01)
 
 
@@ -305,6 +312,56 @@ def test_the_center_jitters_from_shot_to_shot() -> None:
     centers = np.array([nb.sampled_spectrum(jittered, shot=shot).energy_ev.mean() for shot in range(100)])
     assert abs(centers.mean() - EV_ANGSTROM) < 5 * 5.0 / 10
     assert abs(centers.std() - 5.0) < 5 * 5.0 / math.sqrt(200)
+
+
+# --- sampling ------------------------------------------------------------------------------------------------------------
+
+
+def coarse(spectrum: nb.Spectrum, n_cells: int) -> list[str]:
+    crystal = nb.Crystal(
+        unit_cell=nb.UnitCell(40, 50, 60, 90, 90, 90), n_cells=(n_cells,) * 3,
+        structure_factors=nb.StructureFactors.constant(10.0),
+    )  # fmt: skip
+    experiment = small(beam=beam(spectrum), crystal=crystal)
+    return [text for text in decided_doubts([resolve(experiment)]) if text.startswith("beam.spectrum")]
+
+
+@pytest.mark.parametrize(
+    "spectrum",
+    [
+        nb.Spectrum(kind="tophat", fwhm_percent=1.0),
+        nb.Spectrum(kind="gaussian", fwhm_percent=0.5),
+        nb.Spectrum(kind="pink", sigma_low_ev=60.0, sigma_high_ev=20.0),
+        nb.Spectrum(kind="two_color", separation_ev=100.0, fwhm_ev=30.0),
+        nb.Spectrum(kind="sase", fwhm_percent=0.3),
+    ],
+    ids=lambda spectrum: str(spectrum.kind),
+)
+def test_a_spectrum_too_coarse_for_the_spots_is_told_with_what_is_enough(spectrum: nb.Spectrum) -> None:
+    (said,) = coarse(spectrum, 300)
+    enough = re.search(r"n_wavelengths=(\d+)", said)
+    assert enough and "300 cells" in said
+    assert not coarse(dataclasses.replace(spectrum, n_wavelengths=int(enough[1])), 300)
+    assert coarse(dataclasses.replace(spectrum, n_wavelengths=int(int(enough[1]) * 0.9) // 2 * 2), 300)
+    assert not coarse(spectrum, 2)
+    with pytest.warns(nb.PlausibilityWarning, match="beam.spectrum"):
+        nb.simulate(small(beam=beam(spectrum), crystal=dataclasses.replace(small().crystal, n_cells=(300,) * 3),
+                          sampling=nb.Sampling(oversample=1)))  # fmt: skip
+
+
+def test_the_rule_of_sampling() -> None:
+    """A step of 1/(2 n h) keeps a spot of n cells at index h together: told from there on."""
+    n_cells = 50
+    decided = resolve(small(crystal=dataclasses.replace(small().crystal, n_cells=(n_cells,) * 3)))
+    limit = 1 / (2 * n_cells * max(largest_indices(decided)))
+    for factor, told in ((0.99, False), (1.02, True)):
+        lines = nb.Spectrum(kind="given", wavelength_angstrom=1.0 + factor * limit * np.arange(-2, 3))
+        assert bool(coarse(lines, n_cells)) is told
+
+
+def test_few_lines_that_are_meant_are_not_told() -> None:
+    assert not coarse(nb.Spectrum(kind="two_color", separation_ev=100.0), 300)
+    assert not coarse(nb.Spectrum(kind="given", energy_ev=[12000.0, 12500.0]), 300)
 
 
 # --- experiment files ----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nanobragg.arrays import detached
 from nanobragg.config.beams.spectrum import Spectrum
@@ -16,8 +17,10 @@ from nanobragg.lazy import dataclass
 
 SAMPLES = {"mono": 1, "tophat": 11, "gaussian": 7, "pink": 20, "two_color": 14, "sase": 50}
 """Wavelengths where their number is left open."""
-_PINK_REACH = 3.0
-"""Standard deviations that the samples of a pink beam cover on either side."""
+GAUSS_HERMITE = 15
+"""Most nodes of Gauss and Hermite for a gaussian; more samples are equal steps."""
+REACH = 3.5
+"""Standard deviations that equal steps cover on either side: all but 0.05 % of the photons."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def _offsets(spectrum: Spectrum, center: Any, n: int, ops: Ops) -> tuple[list[An
     energy = EV_ANGSTROM / (center * 1e10)
     if spectrum.kind == "pink":
         low, high = (ops.lift(x) / energy for x in (spectrum.sigma_low_ev, spectrum.sigma_high_ev))
-        side = (np.arange(n // 2) + 0.5) * (2.0 * _PINK_REACH / n)  # middles of equal steps
+        side = (np.arange(n // 2) + 0.5) * (2.0 * REACH / n)  # middles of equal steps
         density = np.exp(-0.5 * side * side)
         offset = [-low * x for x in side[::-1].tolist()] + [high * x for x in side.tolist()]
         weight = [low * x for x in density[::-1].tolist()] + [high * x for x in density.tolist()]
@@ -93,20 +96,29 @@ def _offsets(spectrum: Spectrum, center: Any, n: int, ops: Ops) -> tuple[list[An
     if spectrum.kind == "sase":
         sigma = detached(_relative_width(spectrum, center, ops) * energy) / sase.FWHM
         at, weights = sase.samples(
-            sigma, detached(spectrum.duration_fs) / sase.FWHM, n, spectrum.seed, spectrum.shot, spectrum.fixed_energy
-        )
+            sigma, detached(spectrum.duration_fs) / sase.FWHM, n, REACH, spectrum.seed, spectrum.shot, spectrum.fixed_energy
+        )  # fmt: skip
         moved = detached(spectrum.jitter_ev) * sase.jitter(spectrum.seed, spectrum.shot) if spectrum.jitter_ev else 0.0
         return [x / energy for x in (at + moved).tolist()], ops.lift(weights)
     sigma = _relative_width(spectrum, center, ops) / sase.FWHM
     colors = 2 if spectrum.kind == "two_color" else 1
-    nodes, weights = np.polynomial.hermite.hermgauss(n // colors)
-    around = [sigma * x for x in (np.sqrt(2.0) * nodes).tolist()]
+    nodes, weights = _normal(n // colors)
+    around = [sigma * x for x in nodes.tolist()]
     if colors == 1:
         return around, ops.lift(weights)
     half, ratio = ops.lift(spectrum.separation_ev) / energy / 2.0, ops.lift(spectrum.ratio)
     return [x - half for x in around] + [x + half for x in around], ops.stack(
         [ops.lift(w) for w in weights.tolist()] + [ratio * w for w in weights.tolist()]
     )
+
+
+def _normal(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nodes and weights for a normal distribution: those of Gauss and Hermite where they are few, else equal steps."""
+    if n <= GAUSS_HERMITE:
+        nodes, weights = np.polynomial.hermite.hermgauss(n)
+        return np.sqrt(2.0) * nodes, weights
+    nodes = REACH * ((2.0 * np.arange(n) + 1.0) / n - 1.0)
+    return nodes, np.exp(-0.5 * nodes * nodes)
 
 
 def _given(spectrum: Spectrum, ops: Ops) -> Lines:

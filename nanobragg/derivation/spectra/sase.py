@@ -23,8 +23,6 @@ HBAR = 0.6582119569
 """[eV fs]"""
 FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
 """Full width at half maximum of a gaussian over its standard deviation."""
-REACH = 3.5
-"""Standard deviations of the mean spectrum to either side that the samples cover: all but 0.05 % of it."""
 _LARGEST = 1 << 20
 """Points of the simulation."""
 
@@ -102,7 +100,7 @@ def jitter(seed: int, shot: int) -> float:
 
 
 def samples(
-    sigma_ev: float, sigma_fs: float, n: int, seed: int, shot: int, fixed_energy: bool = False
+    sigma_ev: float, sigma_fs: float, n: int, reach: float, seed: int, shot: int, fixed_energy: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A shot as sums over n equal steps of energy.
 
@@ -111,7 +109,9 @@ def samples(
     sigma_ev, sigma_fs : float
         As for `envelopes`.
     n : int
-        Samples over the mean spectrum, 3.5 standard deviations to either side.
+        Samples over the mean spectrum.
+    reach : float
+        Its standard deviations to either side that they cover.
     seed, shot : int
         The shot is a function of both, whatever n.
     fixed_energy : bool
@@ -125,16 +125,16 @@ def samples(
         Their sum is the energy of the pulse, with mean 1 over all shots.
     """
     found = envelopes(sigma_ev, sigma_fs)
-    edges = np.linspace(-REACH, REACH, n + 1) * found.rms
+    edges = np.linspace(-reach, reach, n + 1) * found.rms
     weight = _between(found, pulse(found, seed, shot), edges)
     weight = weight / (weight.sum() if fixed_energy else _between(found, found.mean, edges).sum())
     return (edges[:-1] + edges[1:]) / 2.0, weight
 
 
-def mean_samples(sigma_ev: float, sigma_fs: float, n: int) -> NDArray[np.float64]:
+def mean_samples(sigma_ev: float, sigma_fs: float, n: int, reach: float) -> NDArray[np.float64]:
     """(n,) weights of `samples` in the mean over all shots; their sum is 1."""
     found = envelopes(sigma_ev, sigma_fs)
-    weight = _between(found, found.mean, np.linspace(-REACH, REACH, n + 1) * found.rms)
+    weight = _between(found, found.mean, np.linspace(-reach, reach, n + 1) * found.rms)
     return np.asarray(weight / weight.sum())
 
 

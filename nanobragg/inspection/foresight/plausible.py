@@ -19,6 +19,7 @@ from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.sources import wavelength_m
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.inspection.foresight.limits import FARTHEST_BEAM, LEAST_INSIDE, LIMITS, Limit
+from nanobragg.inspection.foresight.spectra import coarse_spectrum
 from nanobragg.lazy import dataclass
 
 _CENTERS = ("beam_center_mm", "beam_center_convention_mm", "close_point_mm")
@@ -144,8 +145,9 @@ def _center_in_pixels(detector: Detector) -> Iterator[Doubt]:
 
 
 def decided_doubts(panels: Sequence[Decided]) -> list[str]:
-    """Doubts that take the placement: a beam beside every panel, pixels beyond the list of structure factors."""
-    return [text for text in (_beam_beside(panels), _beyond_list(panels)) if text]
+    """Doubts that take the placement: a beam beside every panel, pixels beyond the list of structure factors, a coarse
+    spectrum."""
+    return [text for text in (_beam_beside(panels), _beyond_list(panels), coarse_spectrum(panels[0])) if text]
 
 
 def _beam_beside(panels: Sequence[Decided]) -> str:

@@ -304,6 +304,7 @@ def scene_inputs(d: Derivation) -> dict[str, Value]:
         "distance_input_m": scene.distance, "close_distance_m": scene.close_distance, "pix0_m": scene.pix0,
         "pixel_area_m2": scene.pixel_area, "n_layers": scene.n_layers, "layer_thickness_m": scene.layer_thickness,
         "attenuation_per_m": scene.attenuation,
+        **({"source_table": tuple(scene.source_table.tolist())} if scene.source_table is not None else {}),
         "F_table_shape": tuple(float(n) for n in scene.table_shape), "hkl_min": scene.hkl_min,
         "default_F": scene.default_F, "tricubic": int(scene.tricubic), "oversample": scene.oversample,
         "d_min_m": scene.d_min, "background_input": scene.background, "fluence_per_m2": scene.fluence,
