@@ -39,7 +39,8 @@ def simulate_scan(
     ------
     ndarray or Tensor, shape (n_slow, n_fast)
         Expected photons of image i, which begins at ``phi_start_deg + i osc_deg`` and, of a crystal that suffers damage, with
-        the dose ``dose_mgy + i frame_dose_mgy``; a dict of them with ``parts=True``.
+        the dose ``dose_mgy + i frame_dose_mgy``; of pulses, by the shot ``shot + i`` of one experiment. A dict of them with
+        ``parts=True``.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def simulate_scan(
                     for path, dose in doses.items():
                         values = values.replace(path, dose)
                 else:
-                    values = {"goniometer.phi_start_deg": start + i * width, **doses}
+                    values = {"goniometer.phi_start_deg": start + i * width, **doses, **_shot(first, i)}
                 yield render(values if i else None, progress=report or None, **later)
 
     return images()
@@ -92,6 +93,12 @@ def _doses(experiment: Experiment) -> Iterator[tuple[str, tuple[float, float]]]:
         if crystal.damage.acts:
             path = f"crystal[{i}].damage.dose_mgy" if several else "crystal.damage.dose_mgy"
             yield path, (detached(crystal.damage.dose_mgy), detached(crystal.damage.frame_dose_mgy))
+
+
+def _shot(experiment: Experiment, i: int) -> dict[str, int]:
+    """Path and number of the pulse of image i, where there are pulses."""
+    spectrum = experiment.beam.spectrum
+    return {} if spectrum is None or spectrum.kind != "sase" else {"beam.spectrum.shot": spectrum.shot + i}
 
 
 class _ScanBar:

@@ -314,6 +314,14 @@ def test_the_center_jitters_from_shot_to_shot() -> None:
     assert abs(centers.std() - 5.0) < 5 * 5.0 / math.sqrt(200)
 
 
+def test_every_image_of_a_series_has_a_pulse_of_its_own() -> None:
+    pulses = beam(nb.Spectrum(kind="sase", fwhm_percent=1.0, duration_fs=1.0, n_wavelengths=5, shot=4))
+    series = small(beam=pulses, goniometer=nb.Goniometer(osc_deg=0.5, n_steps=1))
+    images = list(nb.simulate_scan(series, 3))
+    alone = series.replace("beam.spectrum.shot", 6).replace("goniometer.phi_start_deg", 1.0)
+    assert np.array_equal(images[2], nb.simulate(alone))
+
+
 # --- sampling ------------------------------------------------------------------------------------------------------------
 
 

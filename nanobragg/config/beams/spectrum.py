@@ -77,7 +77,9 @@ class Spectrum(Config):
         doc="sase: every pulse has the fluence of the beam; False: its mean has, as pulses fluctuate",
     )
     seed: int = setting(12345678, kind="int", check=NOT_NEGATIVE, doc="sase: of all shots")
-    shot: int = setting(0, kind="int", check=NOT_NEGATIVE, doc="sase: which of them")
+    shot: int = setting(
+        0, kind="int", check=NOT_NEGATIVE, doc="sase: which of them; image i of a series takes shot + i"
+    )
     n_wavelengths: int | None = setting(
         None, kind="int", check=AT_LEAST_ONE,
         doc="samples; None: 11 for tophat, 7 for gaussian and for each color, 20 for pink, 50 for sase; 1 where the width is 0",
