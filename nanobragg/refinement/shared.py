@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from nanobragg.config import Experiment
 from nanobragg.config.experiment import check_experiment
 from nanobragg.errors import ConfigError, RefinementError
 from nanobragg.lazy import dataclass
+from nanobragg.refinement.checkpoint import kept, key_of
 from nanobragg.refinement.data.pixels import Boxes
 from nanobragg.refinement.refine import prepared, refine
 from nanobragg.refinement.results.result import Refinement
@@ -73,6 +75,7 @@ class _Alone:
     image: Any
     experiment: Experiment
     options: dict[str, Any]
+    checkpoint: str | PathLike[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ def refine_shared(
     shared: Sequence[str],
     executor: Any = None,
     progress: Callable[[str, int, int], object] | None = None,
+    checkpoint: str | PathLike[str] | None = None,
     **options: Any,
 ) -> SharedRefinement:
     """Refine several images of which some numbers are the same, as of one detector.
@@ -150,6 +154,9 @@ def refine_shared(
         Where the images are worked on; None: here, one after the other. The result does not depend on it.
     progress : callable, optional
         Receives (stage, images or rounds done, of how many).
+    checkpoint : path, optional
+        Folder for what is finished: cut off and called again, the images that are done are taken from there. Another start,
+        option or image is another key.
     **options
         As for `refine`, the same for every image.
 
@@ -169,7 +176,7 @@ def refine_shared(
     paths = _checked(images, starts, refine, shared, options)
     own = {**_DEFAULTS, **options, "refine": paths, "progress": None, "cancel": None}
     n_threads, free = own["n_threads"], own["intensities"] == "free"
-    tasks = [_Alone(i, e, own) for i, e in zip(images, starts, strict=True)]
+    tasks = [_Alone(i, e, own, checkpoint) for i, e in zip(images, starts, strict=True)]
     told = None if progress is None else (lambda done: progress("images alone", done, len(images)))
     found: list[_Found] = spread(executor, _alone, tasks, told)
     parameters = [Parameters(e, paths, bounds=own["bounds"], priors=own["priors"]) for e in starts]
@@ -249,7 +256,13 @@ def _positions(parameters: Parameters, shared: Sequence[str]) -> NDArray[np.int6
 
 
 def _alone(task: _Alone) -> _Found:
-    """One image, refined alone."""
+    """One image, refined alone, or as it was kept."""
+    key = "" if task.checkpoint is None else key_of(task.image, task.experiment, task.options)
+    found: _Found = kept(task.checkpoint, f"shared_{key}", lambda: _refined(task))
+    return found
+
+
+def _refined(task: _Alone) -> _Found:
     options = dict(task.options)
     spots, positions = options.pop("spots"), options.pop("positions")
     run = prepared(task.image, task.experiment, options)

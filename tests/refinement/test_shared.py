@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import nanobragg as nb
-from nanobragg.errors import ConfigError
+from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg.refinement import shared
 
 SIZE = 450
 OWN = ["crystal.misset_deg", "beam.fluence_per_m2"]
@@ -69,3 +72,36 @@ def test_what_cannot_be_shared() -> None:
         nb.refine_shared([image] * 2, [start], refine=OWN, shared=SHARED)
     with pytest.raises(ConfigError, match="twice"):
         nb.refine_shared(["a.img", "a.img"], start, refine=OWN, shared=SHARED)
+
+
+def test_what_is_finished_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut off after two of three images and called again: one is refined, and the numbers are those of a run that went through.
+
+    A damaged file, and one that would run code, are refused by name.
+    """
+    truths = [still(seed) for seed in range(3)]
+    counts = [np.random.default_rng(i).poisson(nb.simulate(t) + 1.0) for i, t in enumerate(truths)]
+    starts = [displaced(t) for t in truths]
+    options: dict[str, Any] = {"refine": OWN, "shared": SHARED, "max_boxes": 25, "n_threads": 1}
+
+    def cut_off(stage: str, done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        nb.refine_shared(counts, starts, checkpoint=tmp_path / "kept", progress=cut_off, **options)
+    assert len(list((tmp_path / "kept").iterdir())) == 2
+    begun = []
+    whole = shared.prepared
+    monkeypatch.setattr(shared, "prepared", lambda *args: begun.append(1) or whole(*args))
+    again = nb.refine_shared(counts, starts, checkpoint=tmp_path / "kept", **options)
+    assert len(begun) == 1
+    through = nb.refine_shared(counts, starts, **options)
+    assert (again.estimate == through.estimate).all() and (again.covariance == through.covariance).all()
+    assert [image.message for image in again.images] == [image.message for image in through.images]
+
+    file = next((tmp_path / "kept").iterdir())
+    for content in (file.read_bytes()[:-30], pickle.dumps(Path("/"))):
+        file.write_bytes(content)
+        with pytest.raises(FileFormatError, match="no result of a refinement"):
+            nb.refine_shared(counts, starts, checkpoint=tmp_path / "kept", **options)

@@ -29,6 +29,7 @@ _KEYS = {
     "paths": "parameters", "shared": "shared", "background": "background", "intensities": "intensities", "loss": "loss",
     "spots": "data.spots", "d_min": "data.d_min_angstrom", "max_boxes": "data.max_boxes", "gain": "data.gain",
     "offset": "data.offset", "read_noise": "data.read_noise", "saturation": "data.saturation", "workers": "stages.workers",
+    "checkpoint": "stages.checkpoint",
 }  # fmt: skip
 """Key of ``[refine]`` for what is typed."""
 
@@ -58,6 +59,8 @@ def run_refine(args: Sequence[str]) -> int:
     options.add_argument("--read-noise", type=float, help="standard deviation of the read-out, in counts")
     options.add_argument("--saturation", type=float, help="counts from which on a pixel is left out")
     options.add_argument("--workers", type=int, metavar="N", help="processes that images are given to (default: 1)")
+    options.add_argument("--checkpoint", metavar="FOLDER", help="where images that are finished are kept: cut off and run again, "
+                         "the others follow")  # fmt: skip
     options.add_argument("--force", action="store_true", help="overwrite files; do not ask")
     options.add_argument("--keys", action="store_true", help="write the commented tables of [refine], all keys with their "
                          "meaning, to FILE, and refine nothing")  # fmt: skip
@@ -94,7 +97,13 @@ def _plan(typed: Any) -> RefinePlan:
     for word, key in _KEYS.items():
         value = getattr(typed, word)
         if value is not None:
-            value = os.path.abspath(value) if word == "spots" else tuple(value) if isinstance(value, list) else value
+            value = (
+                os.path.abspath(value)
+                if word in ("spots", "checkpoint")
+                else tuple(value)
+                if isinstance(value, list)
+                else value
+            )
             table, _, name = key.rpartition(".")
             recipe = recipe.with_value(table, getattr(recipe, table).with_value(name, value)) if table else (
                 recipe.with_value(name, value))  # fmt: skip

@@ -22,6 +22,7 @@ from nanobragg.io.atomic import read_bytes
 from nanobragg.io.spots.comma import write_csv
 from nanobragg.io.spots.parquet import write_parquet
 from nanobragg.lazy import dataclass
+from nanobragg.refinement.checkpoint import kept, key_of
 from nanobragg.refinement.indexing import index
 from nanobragg.refinement.recipes.tables import RefinePlan, RefineRecipe, usual_paths
 from nanobragg.refinement.refine import refine
@@ -155,6 +156,7 @@ def carry_out(
     """
     recipe, names = plan.recipe, images_of(plan)
     starts = _starts(plan, names)
+    folder = None if recipe.stages.checkpoint is None else plan.path(recipe.stages.checkpoint)
     options, paths = options_of(plan), list(recipe.parameters) or usual_paths(plan.start)
     with _workers(recipe.stages.workers) as executor:
         if recipe.stages.index:
@@ -162,13 +164,13 @@ def carry_out(
             starts = spread(executor, _indexed, tasks, _told(progress, "index", len(tasks)))
         if recipe.shared:
             found = refine_shared(names, starts, refine=paths, shared=list(recipe.shared), executor=executor,
-                                  progress=progress, **options)  # fmt: skip
+                                  progress=progress, checkpoint=folder, **options)  # fmt: skip
             return RefineOutcome(tuple(names), found.images, found)
         options |= {"refine": paths}
         if len(names) == 1:
             one = refine(names[0], starts[0], progress=progress, cancel=cancel, **options)
             return RefineOutcome((names[0],), (one,))
-        tasks = [(n, s, options) for n, s in zip(names, starts, strict=True)]
+        tasks = [(n, s, options, folder) for n, s in zip(names, starts, strict=True)]
         return RefineOutcome(
             tuple(names), tuple(spread(executor, _refined, tasks, _told(progress, "images", len(tasks))))
         )
@@ -242,9 +244,11 @@ def _indexed(task: tuple[str, Experiment, dict[str, Any]]) -> Experiment:
     return index(name, start, spots=options["spots"], **readout)[0].experiment
 
 
-def _refined(task: tuple[str, Experiment, dict[str, Any]]) -> Refinement:
-    name, start, options = task
-    return refine(name, start, **options)
+def _refined(task: tuple[str, Experiment, dict[str, Any], str | None]) -> Refinement:
+    name, start, options, folder = task
+    key = "" if folder is None else key_of(name, start, options)
+    found: Refinement = kept(folder, f"alone_{key}", lambda: refine(name, start, **options))
+    return found
 
 
 def _write_table(path: str, columns: dict[str, Any]) -> None:

@@ -65,6 +65,9 @@ class Stages(Config):
         doc="what shoeboxes and their derivatives may take for each image",
     )
     n_threads: int | None = setting(None, kind="int", check=AT_LEAST_ONE, doc="of each image; None: all cores")
+    checkpoint: str | None = setting(
+        None, doc="folder for images that are finished: cut off and run again, the others follow"
+    )
     workers: int = setting(1, kind="int", check=AT_LEAST_ONE, doc="processes that images are given to")
 
 
@@ -176,7 +179,7 @@ def commented_recipe() -> str:
 _EXAMPLES = {
     "images": ("image_*.cbf",), "parameters": ("crystal.misset_deg", "crystal.unit_cell"), "experiments": "indexed.expt",
     "saturation": 65535.0, "mask": "mask.img", "spots": "strong.refl", "d_min_angstrom": 1.8, "time_budget_s": 60.0,
-    "n_threads": 1, "memory_budget_mib": 500.0, "shared": ("detector.distance_mm",),
+    "n_threads": 1, "memory_budget_mib": 500.0, "checkpoint": "refine_kept", "shared": ("detector.distance_mm",),
 }  # fmt: skip
 
 
