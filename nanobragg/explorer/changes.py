@@ -41,6 +41,18 @@ def turned(experiment: Experiment, across: float, down: float, about: float) -> 
     return experiment.replace(crystal=new if several else new[0])
 
 
+def fixed(experiment: Experiment) -> Experiment:
+    """The experiment with the seeds of its random orientations written down, or every change would draw others."""
+    several = isinstance(experiment.crystal, tuple)
+    crystals = experiment.crystal if several else (experiment.crystal,)
+    if all(one.misset_seed == one.orientation_seed or one.orientation_seed is None for one in crystals):
+        return experiment
+    new = tuple(
+        one if one.orientation_seed is None else one.with_value("misset_seed", one.orientation_seed) for one in crystals
+    )
+    return experiment.replace(crystal=new if several else new[0])
+
+
 def _turned(crystal: Crystal, turn: Array) -> Crystal:
     if isinstance(crystal.misset_deg, str):
         before = uniform_rotation(crystal.orientation_seed)

@@ -13,7 +13,10 @@ from nanobragg.arrays import detached
 from nanobragg.config.fields import Config
 from nanobragg.config.serialize import plain
 from nanobragg.config.spoken.speaks import default_text
+from nanobragg.constants import EV_ANGSTROM
 from nanobragg.derivation.decisions.decided import Decided
+from nanobragg.derivation.sources import wavelength_m
+from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.errors import ConfigError
 from nanobragg.explorer.session import State
 from nanobragg.inspection.foresight.limits import LIMITS
@@ -55,7 +58,7 @@ def groups(state: State, start: State, decided: Decided | None) -> list[dict[str
             if one is None:
                 found.append(_absent(path, field))
                 continue
-            known = getattr(decided.experiment, name, None) if decided is not None and i == 0 else None
+            known = _Known(decided, name) if decided is not None and i == 0 else None
             found.append(
                 {
                     "path": path,
@@ -107,6 +110,26 @@ def _absent(path: str, field: Any) -> dict[str, Any]:
 
 def _title(path: str) -> str:
     return path.replace("_", " ").capitalize()
+
+
+class _Known:
+    """What was decided for the fields of a part, and where beam and detector ended up: what stands where nothing is given."""
+
+    def __init__(self, decided: Decided, name: str) -> None:
+        self._part = getattr(decided.experiment, name, None)
+        placed, wavelength = decided.placement, 1e10 * wavelength_m(decided.experiment, FLOAT_OPS)
+        self._placed: dict[str, Any] = {
+            "beam": {"wavelength_angstrom": wavelength, "energy_ev": EV_ANGSTROM / wavelength, "direction": placed.beam,
+                     "polarization_axis": placed.polarization_axis},
+            "detector": {"distance_mm": 1000 * placed.distance_to_plane, "pivot": placed.pivot, "fast_axis": placed.fast,
+                         "slow_axis": placed.slow, "normal_axis": placed.normal, "twotheta_axis": placed.twotheta_axis,
+                         "beam_center_mm": (1000 * placed.fbeam, 1000 * placed.sbeam)},
+            "goniometer": {"axis": placed.spindle},
+        }.get(name, {})  # fmt: skip
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._part, name, None)
+        return self._placed.get(name) if found is None else found
 
 
 def _controls(part: Any, path: str, decided: Any) -> Iterator[dict[str, Any]]:
@@ -177,6 +200,10 @@ def _range(path: str, meta: Any, numbers: list[float], default: Any) -> dict[str
         if limit is not None:
             low, high = max(low, limit.low), min(high, limit.high)
         return {"low": low, "high": max(high, low * 10), "log": True, "step": None}
+    if meta["kind"].startswith("vector") and meta["unit"] == "" and size <= 1.0:
+        return {"low": -1.0, "high": 1.0, "log": False, "step": 0.001}
+    if meta["unit"] == "mm" and size > 0:
+        return {"low": min(usual) - size, "high": max(usual) + size, "log": False, "step": size / 1000}
     end = _COUNT * size if size > 0 else 100.0 if meta["unit"] == "mm" else 10.0
     return {"low": 0.0 if not passes(-1.0) else -end, "high": end, "log": False, "step": end / 1000}
 

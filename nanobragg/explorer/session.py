@@ -13,7 +13,7 @@ from nanobragg.config import Experiment
 from nanobragg.config.experiment import check_experiment
 from nanobragg.config.image_chain.readout import Psf, Readout
 from nanobragg.errors import ConfigError, NanoBraggError
-from nanobragg.explorer.changes import made, turned
+from nanobragg.explorer.changes import fixed, made, turned
 from nanobragg.explorer.drawing.layout import Layout
 from nanobragg.explorer.rendering import (
     Prepared,
@@ -68,7 +68,7 @@ class Session:
         check_experiment(experiment)
         self.lock = threading.RLock()
         self._changed = threading.Condition(self.lock)
-        self.start = self.state = State(experiment, readout or Readout())
+        self.start = self.state = State(fixed(experiment), readout or Readout())
         self.switches = {"background": True, "spread": False, "noise": False}
         self.noise_frame = 0
         self._past: list[State] = []
@@ -143,7 +143,7 @@ class Session:
                 self._past = [*self._past[-_MOST_STEPS:], self.state]
             self._future = []
             self._last_change = (what, now)
-            self.state = state
+            self.state = replace(state, experiment=fixed(state.experiment))
             self._wake(moving, event)
 
     def undo(self, steps: int = 1) -> bool:

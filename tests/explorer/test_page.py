@@ -411,3 +411,33 @@ def test_several_panels_stand_as_the_beam_sees_them(browser: Browser) -> None:
             assert rows["panel"] == f"{i} ({panels[i].name})"
             assert float(rows["photons"]) == pytest.approx(images[i][slow, fast], rel=1e-5)
         assert browser.console == []
+
+
+def test_a_slider_moves_the_value_and_ends_exact(browser: Browser, explorer: nb.Explorer) -> None:
+    """A slider of distances is logarithmic: in the middle it has the value that it began with, at the end ten times that."""
+    browser.run(
+        "(() => { const row = [...document.querySelectorAll('.control')].find(c => c.dataset.path === 'detector.distance_mm');"
+        " window.slider = row.querySelector('input[type=range]'); })()"
+    )
+    browser.until("Math.abs(NB.values['detector.distance_mm'].decided - 100) < 1e-9")
+    assert browser.run("Number(slider.value)") == pytest.approx(500, abs=1)
+    for place in (520, 610, 700):
+        browser.run(f"slider.value = {place}; slider.dispatchEvent(new Event('input', {{ bubbles: true }}))")
+        browser.until("NB.events.size === 0")
+    browser.run("slider.dispatchEvent(new Event('change', { bubbles: true }))")
+    browser.until("NB.events.size === 0 && NB.last.exact && NB.state.undo")
+    # 100 mm 100^(700/1000 - 1/2); seven digits are typed for it
+    assert explorer.experiment.detector.distance_mm == pytest.approx(100 * 100**0.2, rel=1e-6)
+    assert same(explorer)
+    browser.run("NB.id('undo').click()")
+    browser.until("!NB.state.undo")  # one step, however often it moved
+    assert explorer.experiment.detector.distance_mm is None
+
+
+def test_play_turns_the_spindle(browser: Browser, explorer: nb.Explorer) -> None:
+    browser.run("NB.id('play').click()")
+    browser.until("NB.values['goniometer.phi_start_deg'].value >= 2")
+    browser.run("NB.id('play').click()")
+    browser.until("NB.events.size === 0 && NB.last.exact")
+    assert explorer.experiment.goniometer.phi_start_deg >= 2
+    assert same(explorer)

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 import nanobragg as nb
+from nanobragg.api import decide
 from nanobragg.explorer.coarse import coarser
 from nanobragg.explorer.controls import groups, read
 from nanobragg.explorer.drawing.tiles import NO_PIXEL, View, tile
+from nanobragg.explorer.presets import crystal, menu, with_preset
 from nanobragg.explorer.rendering import Renderer, TooLarge
-from nanobragg.explorer.session import State
+from nanobragg.explorer.session import Session, State
 
 
 def experiment() -> nb.Experiment:
@@ -99,7 +101,13 @@ def test_controls_come_from_the_fields() -> None:
     assert found["crystal.mosaic.spread_deg"]["low"] == 0
     assert found["detector.sensor"]["kind"] == "part"
     assert not found["crystal.unit_cell.a"]["changed"]
-    for control in found.values():
+    decided = decide(experiment())[0][0]
+    known = {control["path"]: control for group in groups(state, state, decided) for control in group["controls"]}
+    assert known["detector.distance_mm"]["decided"] == pytest.approx(100.0)
+    assert known["detector.beam_center_mm"]["decided"] == pytest.approx([40.0, 36.0])  # the middle
+    assert known["beam.wavelength_angstrom"]["decided"] == pytest.approx(1.0)
+    assert known["sampling.interpolate"]["decided"] == "nearest"
+    for control in [*found.values(), *known.values()]:
         if "low" in control:
             assert control["low"] < control["high"], control["path"]
             assert not control["log"] or control["low"] > 0
@@ -112,3 +120,74 @@ def test_controls_come_from_the_fields() -> None:
 )  # fmt: skip
 def test_typed_values_are_read(typed: object, value: object) -> None:
     assert read("vector3", typed) == value
+
+
+PANELS = tuple(
+    nb.Detector(n_fast=60, n_slow=50, pixel_size_mm=0.5, fast_axis=(0, 0, 1), slow_axis=(0, -1, 0), normal_axis=(1, 0, 0),
+                pix0_mm=(100.0, 20.0, left)) for left in (-31.0, 1.0)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda one: one,
+        lambda one: one.with_fidelity("reference"),
+        lambda one: one.replace(crystal=(one.crystal, one.crystal.with_value("misset_deg", (40.0, 5.0, 6.0)))),
+        lambda one: one.replace(detector=PANELS),
+        lambda one: one.replace(background=nb.Background(components=nb.Amorphous(table="water", thickness_mm=0.02))),
+        lambda one: one.replace("crystal.misset_deg", "random"),
+        lambda one: one.replace("sampling.roi", (slice(20, 90), slice(0, 70))),
+    ],
+    ids=["plain", "reference", "two crystals", "two panels", "amorphous", "random", "region"],
+)
+def test_the_exact_image_is_that_of_simulate(changed: object) -> None:
+    assert callable(changed)
+    ours = changed(experiment().replace("crystal.mosaic.n_domains", 4))
+    renderer = Renderer()
+    assert np.array_equal(renderer.exact(renderer.plan(ours), lambda: False).photons, nb.simulate(ours))
+
+
+def test_a_random_orientation_stays_when_other_values_change() -> None:
+    session = Session(experiment().replace("crystal.misset_deg", "random"))
+    seed = session.state.experiment.crystal.orientation_seed
+    session.set("crystal.n_cells", (5, 6, 7))
+    assert session.state.experiment.crystal.orientation_seed == seed
+    session.turn(0.0, 0.0, 10.0)
+    angles = session.state.experiment.crystal.misset_deg
+    assert not isinstance(angles, str)
+    session.turn(0.0, 0.0, -10.0)
+    drawn = experiment().replace("crystal.misset_deg", "random").replace("crystal.misset_seed", seed)
+    before = nb.simulate(drawn.replace("crystal.n_cells", (5, 6, 7)))
+    # angles are kept to 1e-6 degrees
+    assert nb.simulate(session.state.experiment) == pytest.approx(before, rel=1e-4, abs=1e-6 * before.max())
+    session.set("crystal.misset_deg", "random")
+    again = session.state.experiment.crystal.orientation_seed
+    session.set("crystal.n_cells", (6, 6, 7))
+    assert session.state.experiment.crystal.orientation_seed == again
+
+
+def test_changes_that_follow_each_other_are_one_step() -> None:
+    session = Session(experiment())
+    for distance in (90.0, 91.0, 92.0):
+        session.set("detector.distance_mm", distance, moving=True)
+    session.set("detector.distance_mm", 93.0)
+    session.set("beam.wavelength_angstrom", 1.1)
+    assert session.undo() and session.state.experiment.detector.distance_mm == 93.0
+    assert session.undo() and session.state.experiment.detector.distance_mm is None
+    assert not session.undo()
+    assert session.undo(-1) and session.undo(-1) and not session.undo(-1)
+    assert session.state.experiment.beam.wavelength_angstrom == 1.1
+
+
+def test_presets_can_all_be_simulated() -> None:
+    for group, names in menu().items():
+        for name in names:
+            found = with_preset(experiment().replace("sampling.roi", (slice(0, 20), slice(0, 20))), group, name)
+            assert nb.simulate(found).max() > 0, name
+    amplitude = crystal("lysozyme, tetragonal").structure_factors.amplitude
+    assert np.array_equal(amplitude, amplitude[::-1, ::-1, ::-1])  # Friedel's law
+    with pytest.raises(nb.ConfigError, match="no preset"):
+        with_preset(experiment(), "crystal", "kryptonite")
+    with pytest.raises(nb.ConfigError, match="there are 2"):
+        with_preset(experiment().replace(detector=PANELS), "detector", "pilatus_1m")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import socket
@@ -51,7 +52,8 @@ def _explore(typed: Any) -> int:
         sys.stdout.flush()
         if not typed.no_browser:
             webbrowser.open(explorer.url)
-        threading.Event().wait()  # until Ctrl-C
+        with contextlib.suppress(KeyboardInterrupt):  # which is how it is meant to end
+            threading.Event().wait()
     return 0
 
 

@@ -81,7 +81,7 @@ class Refining:
                 saturation=measured.high, mask=measured.counted(), max_steps=steps, positions=number == 1,
                 cancel=self._stop.is_set, progress=partial(self._report, number),
             )  # fmt: skip
-            if self._session.state is not state:
+            if self._session.state.experiment is not state.experiment:
                 self._say("stopped: the experiment was changed meanwhile", running=False)
                 return
             self._session.take(replace(state, experiment=found.experiment), "")

@@ -30,9 +30,12 @@
       if (event.key === "Enter") number.blur();
       if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
       event.preventDefault();
-      const up = event.key === "ArrowUp" ? 1 : -1, step = event.shiftKey ? 50 : 5;
-      slider.value = Math.round(toSlider(control, Number(number.value || number.placeholder) || 0)) + up * step;
-      slider.oninput(); slider.onchange();
+      const up = event.key === "ArrowUp" ? 1 : -1, times = event.shiftKey ? 10 : event.altKey ? 0.1 : 1;
+      const now = Number(number.value || number.placeholder) || 0;
+      const step = control.unit === "degrees" ? 0.1 : control.kind === "int" ? 1 : 0; // of the others 1 % of their size or range
+      const next = step ? now + up * step * times : control.log ? now * Math.pow(1.01, up * times) : now + up * times * (control.high - control.low) / 1000;
+      number.value = shown(control.kind === "int" ? Math.round(next) : next);
+      say(Number(number.value), false);
     };
     return { node, show: (value, decided) => {
       if (document.activeElement !== number) number.value = shown(value);

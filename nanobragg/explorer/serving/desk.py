@@ -15,6 +15,7 @@ from nanobragg.explorer.comparison.layers import tiles
 from nanobragg.explorer.comparison.measured import Measured, agreement, fitted, read_measured
 from nanobragg.explorer.comparison.refining import PATHS, Refining
 from nanobragg.explorer.controls import groups, read
+from nanobragg.explorer.drawing.layout import Layout
 from nanobragg.explorer.drawing.looking import histogram, pixel_rows, profile
 from nanobragg.explorer.drawing.overlay import labels, marks
 from nanobragg.explorer.drawing.tiles import View
@@ -65,6 +66,7 @@ class Desk:
         self.measured: Measured | None = None
         self._pages: list[Page] = []
         self._labels_on = False
+        self._marks: tuple[Layout | None, dict[str, Any]] = (None, {})
         self._refining = Refining(session, self.tell)
         self._afterwards = Afterwards(
             self._settled, lambda text: self.tell({"kind": "message", "level": "error", "text": text})
@@ -178,7 +180,11 @@ class Desk:
         self.screens.redraw()
 
     def _tell_marks(self, picture: Picture) -> None:
-        self.tell({"kind": "marks", "marks": marks(picture.layout)})
+        layout, message = self._marks
+        if layout is not picture.layout:
+            message = {"kind": "marks", "marks": marks(picture.layout)}
+            self._marks = (picture.layout, message)
+        self.tell(message)
 
     def export(self, name: str, page: str, colors: str) -> tuple[str, str, bytes]:
         """(name, type, content) of a file that is taken home; `page` says whose view a picture has."""

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import os
 import secrets
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,8 @@ from nanobragg.io.optional import needed
 
 PAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "page")
 _LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
+_EVERY = ("", "0.0.0.0", "::")
+"""Listen on every address of the machine."""
 _LARGEST_MESSAGE = 1 << 16
 _PING_SECONDS = 30
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
@@ -54,7 +57,7 @@ class Server:
     @property
     def url(self) -> str:
         """Address of the page, with its token."""
-        shown = "127.0.0.1" if self.host in ("", "0.0.0.0", "::") else self.host
+        shown = socket.gethostname() if self.host in _EVERY else self.host
         return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}/?token={self.token}"
 
     def close(self) -> None:
@@ -69,8 +72,8 @@ class Server:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         try:
             sockets = netutil.bind_sockets(self.port, self.host or None)
-        except OSError as error:
-            self._error = error
+        except (OSError, ValueError) as error:  # a name that is none is no ValueError of the caller's
+            self._error = error if isinstance(error, OSError) else OSError(f"{self.host}: {error}")
             self._ready.set()
             return
         self.port = sockets[0].getsockname()[1]
@@ -170,7 +173,7 @@ class Server:
 
     def knows_host(self, name: str) -> bool:
         """Whether a page may address the server by a name: any other was made to point here (DNS rebinding)."""
-        return name in _LOCAL or name == self.host or self.host in ("", "0.0.0.0", "::")
+        return name in _LOCAL or name == self.host or self.host in _EVERY
 
 
 def _forget(done: Any) -> None:
