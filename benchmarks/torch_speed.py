@@ -8,9 +8,10 @@ pixel; the others include it. Ratios are medians of the ratios within a round.
     python benchmarks/torch_speed.py [--rounds 7] [--workloads W1,W2,W3] [--compile] [--core] [--json out.json]
     python benchmarks/torch_speed.py --device cuda [--peak 33.5]
 
-``--core`` leaves out everything but the C engine, alone and under autograd. On a GPU wall time is taken, and the figures are
-also told in G evaluations per second, with the share of the card's peak, given in TFLOP/s of float64 vector arithmetic (33.5:
-an H100), that the 125 floating point operations of an evaluation make.
+``--core`` leaves out everything but the C engine, alone and under autograd. On a GPU (see on_gpu.py) plain torch and the kernels
+in Triton are timed, in wall time: image, twelve gradients, the orientation's alone, a Jacobian, and a prepared image with a new
+orientation; in G evaluations per second, with the share of the card's peak, given in TFLOP/s of float64 vector arithmetic
+(33.5: an H100), that the 125 floating point operations of an evaluation make.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import json
 import platform
 import resource
 import statistics
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -98,13 +98,13 @@ def jacobian(experiment: nb.Experiment, **options: Any) -> Callable[[], object]:
     return lambda: torch.func.jacfwd(lambda *v: render(dict(zip(PARAMETERS, v, strict=True))), argnums=places)(*values)
 
 
-def contenders(experiment: nb.Experiment, device: str, compiled: bool) -> dict[str, Callable[[], object]]:
+def contenders(experiment: nb.Experiment, compiled: bool) -> dict[str, Callable[[], object]]:
     """What is timed, by name."""
 
     def forward(**options: Any) -> Callable[[], object]:
-        return lambda: nb.simulate(experiment, backend="torch", device=device, **options)
+        return lambda: nb.simulate(experiment, backend="torch", **options)
 
-    eager: dict[str, Any] = {"kernel": "eager", "device": device}
+    eager: dict[str, Any] = {"kernel": "eager"}
     found: dict[str, Callable[[], object]] = {
         "torch float64": forward(kernel="eager"),
         "torch float32": forward(kernel="eager", dtype=torch.float32),
@@ -118,7 +118,7 @@ def contenders(experiment: nb.Experiment, device: str, compiled: bool) -> dict[s
             name = str(dtype).removeprefix("torch.")
             found[f"torch {name}, compiled"] = forward(dtype=dtype, kernel="compiled")
             found[f"torch {name}, compiled, forward + 12 gradients"] = gradients(
-                experiment, dtype=dtype, kernel="compiled", device=device
+                experiment, dtype=dtype, kernel="compiled"
             )
     return found
 
@@ -143,14 +143,8 @@ def one_pixel(experiment: nb.Experiment) -> nb.Experiment:
     return experiment.replace("sampling.roi", (slice(slow, slow + 1), slice(fast, fast + 1)))
 
 
-def cpu_time(call: Callable[[], object], device: str) -> float:
-    """User CPU seconds of a call; wall seconds on a GPU."""
-    if device != "cpu":
-        torch.cuda.synchronize()
-        began = time.perf_counter()
-        call()
-        torch.cuda.synchronize()
-        return time.perf_counter() - began
+def cpu_time(call: Callable[[], object]) -> float:
+    """User CPU seconds of a call."""
     began = resource.getrusage(resource.RUSAGE_SELF).ru_utime
     call()
     return resource.getrusage(resource.RUSAGE_SELF).ru_utime - began
@@ -160,15 +154,13 @@ OPERATIONS = 125
 """Floating point operations of an evaluation (docs/performance.md)."""
 
 
-def print_rates(table: dict[str, dict[str, float]], peak: float | None) -> None:
-    """The figures of what runs on the device, as G evaluations/s and share of the peak [TFLOP/s]."""
-    for contender in next(iter(table.values())):
-        if not contender.startswith("torch"):
-            continue
-        rates = [1 / column[contender] for column in table.values()]
-        shares = [f" ({100 * rate * OPERATIONS / 1000 / peak:.1f} %)" if peak else "" for rate in rates]
-        cells = " | ".join(f"{rate:.3g}{share}" for rate, share in zip(rates, shares, strict=True))
-        print(f"{contender} [G evaluations/s] | {cells}")
+def print_gpu(device: str, rounds: int, peak: float | None) -> None:
+    """The report of a GPU, line by line as it is measured."""
+    import on_gpu
+
+    print(f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}, {rounds} rounds")
+    for line in on_gpu.lines(on_gpu.workloads(), device, rounds, peak, on_gpu.KINDS):
+        print(line, flush=True)
 
 
 def main() -> None:
@@ -184,12 +176,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    if options.device != "cpu":
+        print_gpu(options.device, options.rounds, options.peak)
+        return
     table: dict[str, dict[str, float]] = {}
     ratios: dict[str, list[float]] = {}
     for name in options.workloads.split(","):
         experiment = workloads()[name]
         evaluations = derive(resolve(experiment)).evaluations
-        calls = {} if options.core else contenders(experiment, options.device, options.compile)
+        calls = {} if options.core else contenders(experiment, options.compile)
         small = core_contenders(one_pixel(experiment))
         calls |= core_contenders(experiment) | {f"{contender}, fixed": call for contender, call in small.items()}
         times: dict[str, list[float]] = {contender: [] for contender in calls}
@@ -197,7 +192,7 @@ def main() -> None:
             call()
         for _ in range(options.rounds):
             for contender, call in calls.items():
-                times[contender].append(cpu_time(call, options.device))
+                times[contender].append(cpu_time(call))
         for contender in small:
             fixed = times.pop(f"{contender}, fixed")
             times[contender] = [t - f for t, f in zip(times[contender], fixed, strict=True)]
@@ -206,16 +201,12 @@ def main() -> None:
         for contender, base in ((GRADIENTS, FORWARD), (JACOBIAN, FORWARD)):
             pairs = zip(times[contender], times[base], strict=True)
             ratios.setdefault(f"({contender})/({base})", []).append(statistics.median(a / b for a, b in pairs))
-    print(
-        f"\n{platform.processor() or platform.machine()}, torch {torch.__version__}, {options.rounds} rounds, {options.device}\n"
-    )
+    print(f"\n{platform.processor() or platform.machine()}, torch {torch.__version__}, {options.rounds} rounds\n")
     print("ns per evaluation | " + " | ".join(table))
     print("|".join(["---"] * (len(table) + 1)))
     for contender in next(iter(table.values())):
         if contender != "evaluations":
             print(f"{contender} | " + " | ".join(f"{column[contender]:.1f}" for column in table.values()))
-    if options.device != "cpu":
-        print_rates(table, options.peak)
     for pair, values in ratios.items():
         print(f"{pair} | " + " | ".join(f"{ratio:.2f}" for ratio in values))
     for dtype in () if options.core else ("float64", "float32"):

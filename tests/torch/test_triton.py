@@ -53,7 +53,7 @@ def test_double_is_plain_torch_and_the_core(interpreted):
 @needs_triton
 @pytest.mark.slow
 def test_mixed_precision(interpreted):
-    """Measured worst: 5e-8 of the largest pixel, gradients 3e-6 and tangents 6e-7 of the norm (all three of round crystals)."""
+    """Measured worst: 2e-8 of the largest pixel, gradients 3e-6 and tangents 4e-7 of the norm (all three of round crystals)."""
     cases = {name: found for name, found in interpreted["cases"].items() if not name.endswith("double")}
     assert len(cases) == 6
     for name, found in cases.items():
@@ -122,9 +122,8 @@ def compiled(name, arch, **flags):
 
 
 VARIANTS = [
-    ("photons", 90, {}), ("photons", 90, {"MIXED": True}), ("photons", 80, {"MIXED": True, "PAIRS": True}),
+    ("photons", 90, {}), ("photons", 80, {"MIXED": True, "PAIRS": True}), ("photons", 80, {"SHAPE": 2, "TABLE": False}),
     ("photons", 90, {"SHAPE": 1, "SENSOR": True, "DMIN": True, "CONTIGUOUS": False, "WEIGHTED": True, "WIDE": True}),
-    ("photons", 80, {"SHAPE": 2}), ("photons", 90, {"SHAPE": 3}), ("photons", 90, {"TABLE": False, "AXES": 3}),
     ("gradients", 90, {}), ("gradients", 80, {"MIXED": True}), ("tangents", 90, {}), ("amplitudes", 90, {"SENSOR": True}),
 ]  # fmt: skip
 
@@ -134,7 +133,7 @@ VARIANTS = [
 @pytest.mark.parametrize(("name", "arch", "flags"), VARIANTS)
 @pytest.mark.filterwarnings("ignore:TRITON_DEFAULT_FP_FUSION")
 def test_compiles_for_gpus(name, arch, flags, tmp_path, monkeypatch):
-    """To machine code, with registers for what a loop needs. Measured: 64 to 230 of them; 8 bytes are spilled by `amplitudes`."""
+    """To machine code, with registers for what a loop needs. Measured: 64 to 236 of them; 8 bytes are spilled by `amplitudes`."""
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     from triton import knobs
 

@@ -192,7 +192,7 @@ def prepare(scene: Scene, device: torch.device, dtype: torch.dtype, phase: str, 
         n_cells=tuple(n_cells[i] for i in crystal_axes if n_cells[i] > 1),
         counts=_counts(n_cells, dtype, device),
         lattice_axes=tuple(place for place, i in enumerate(crystal_axes) if n_cells[i] > 1),
-        table_shape=tuple(n + 2 for n in scene.table_shape) if has_table else None,
+        table_shape=_bordered(scene.table_shape) if has_table else None,
         source_table=() if scene.source_table is None else tuple(scene.source_table.tolist()),
         hkl_min=scene.hkl_min, tricubic=scene.tricubic and has_table and min(scene.table_shape) >= 4,
         low_edge=Quirk.INTERP_LOW_EDGE in scene.quirks, d_min=float(scene.d_min),
@@ -258,6 +258,11 @@ def _counts(n_cells: tuple[float, ...], dtype: torch.dtype, device: torch.device
 
 
 _PIXELS, _TABLES = Kept(4), Kept(2)
+
+
+def _bordered(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    n_h, n_k, n_l = shape
+    return n_h + 2, n_k + 2, n_l + 2
 
 
 def _scales(scene: Scene, device: torch.device) -> Scales:

@@ -15,13 +15,13 @@ from nanobragg.torch_backend.kernels.fused import fitted
 from nanobragg.constants import TOPHAT_CUT
 from nanobragg.derivation.scene import Shape
 
-# in f^2, highest first: sin(pi f)/f and cos(pi f) for |f| <= 1/2; errors 2e-16 in float64, 2e-8 in float32
+# in f^2, highest first: sin(pi f)/f and cos(pi f) for |f| <= 1/2; errors 1e-15 and 3e-15 in float64, 6e-9 and 5e-8 in float32
 _sine, _cosine = (
     (lambda y: math.sin(math.pi * math.sqrt(y)) / math.sqrt(y)),
     (lambda y: math.cos(math.pi * math.sqrt(y))),
 )
-SINE_64, COSINE_64 = tl.constexpr(fitted(_sine, 8)), tl.constexpr(fitted(_cosine, 9))
-SINE_32, COSINE_32 = tl.constexpr(fitted(_sine, 5)), tl.constexpr(fitted(_cosine, 5))
+SINE_64, COSINE_64 = tl.constexpr(fitted(_sine, 7)), tl.constexpr(fitted(_cosine, 7))
+SINE_32, COSINE_32 = tl.constexpr(fitted(_sine, 4)), tl.constexpr(fitted(_cosine, 4))
 
 ROUND, GAUSS, TOPHAT = (tl.constexpr(int(shape)) for shape in (Shape.ROUND, Shape.GAUSS, Shape.TOPHAT))
 SQUARE = tl.constexpr(int(Shape.SQUARE))
@@ -64,18 +64,18 @@ def rounded(x):
 def sine(y):
     """sin(pi f)/f of y = f^2."""
     if y.dtype == tl.float32:
-        return polynomial(y, SINE_32, 6)
+        return polynomial(y, SINE_32, 5)
     else:
-        return polynomial(y, SINE_64, 9)
+        return polynomial(y, SINE_64, 8)
 
 
 @triton.jit
 def cosine(y):
     """cos(pi f) of y = f^2."""
     if y.dtype == tl.float32:
-        return polynomial(y, COSINE_32, 6)
+        return polynomial(y, COSINE_32, 5)
     else:
-        return polynomial(y, COSINE_64, 10)
+        return polynomial(y, COSINE_64, 8)
 
 
 # --- offsets ------------------------------------------------------------------------------------------------------------
@@ -175,31 +175,45 @@ def square(f, n, AXES: tl.constexpr):
 
 
 @triton.jit
-def grating_slope(f, n):
-    """sin^2(pi n f)/sin^2(pi f) and its derivative by f."""
-    if f.dtype == tl.float32:
-        away = tl.maximum(tl.abs(f), NEAR_32 / n)
-    else:
-        away = tl.maximum(tl.abs(f), NEAR_64 / n)
-    phase = away * n
-    r = phase - rounded(phase)
-    y, z = away * away, r * r
-    s = sine(y) * away
-    inverse = 1.0 / (s * away)
-    # the sign (-1)^rounded(n f) cancels wherever the ratio appears
-    ratio = sine(z) * r * away * inverse
-    slope = ratio * (n * cosine(z) - ratio * cosine(y)) * inverse * f * TWO_PI
-    return ratio * ratio, slope
+def grating_parts(f, n, AXES: tl.constexpr, i: tl.constexpr):
+    """What `grating_slope` is put together from: numerator, n cos(pi n f), cos(pi f) and denominator; ones along an axis with one
+    cell."""
+    one = tl.full(f.shape, 1.0, f.dtype)
+    above, fast, slow, below = one, one, one, one
+    if (AXES >> i) & 1:
+        if f.dtype == tl.float32:
+            away = tl.maximum(tl.abs(f), NEAR_32 / n)
+        else:
+            away = tl.maximum(tl.abs(f), NEAR_64 / n)
+        phase = away * n
+        r = phase - rounded(phase)
+        y, z = away * away, r * r
+        # the sign (-1)^rounded(n f) of sine and cosine cancels wherever the ratio appears
+        above, fast, slow, below = sine(z) * r * away, n * cosine(z), cosine(y), sine(y) * y
+    return above, fast, slow, below
 
 
 @triton.jit
-def axis_slope(f, n, AXES: tl.constexpr, i: tl.constexpr):
-    """As `grating_slope`; 1 and 0 along an axis with one cell."""
-    if (AXES >> i) & 1:
-        value, slope = grating_slope(f, n)
+def grating_slope(f, parts, inverse):
+    """sin^2(pi n f)/sin^2(pi f) and its derivative by f; `inverse` is 1/denominator."""
+    ratio = parts[0] * inverse
+    return ratio * ratio, ratio * (parts[1] - ratio * parts[2]) * inverse * f * TWO_PI
+
+
+@triton.jit
+def square_slopes(f, n, AXES: tl.constexpr):
+    """The product of the three, and its derivatives by the offsets."""
+    a, b, c = grating_parts(f[0], n[0], AXES, 0), grating_parts(f[1], n[1], AXES, 1), grating_parts(f[2], n[2], AXES, 2)
+    if f[0].dtype == tl.float32:  # the product of the denominators of large crystals is too small a number
+        ia, ib, ic = 1.0 / a[3], 1.0 / b[3], 1.0 / c[3]
     else:
-        value, slope = tl.full(f.shape, 1.0, f.dtype), tl.full(f.shape, 0.0, f.dtype)
-    return value, slope
+        ab = a[3] * b[3]
+        inverse = 1.0 / (ab * c[3])
+        ia, ib, ic = inverse * (b[3] * c[3]), inverse * (a[3] * c[3]), inverse * ab
+    va, sa = grating_slope(f[0], a, ia)
+    vb, sb = grating_slope(f[1], b, ib)
+    vc, sc = grating_slope(f[2], c, ic)
+    return va * vb * vc, (sa * vb * vc, va * sb * vc, va * vb * sc)
 
 
 # --- round, gauss, tophat -----------------------------------------------------------------------------------------------
@@ -272,10 +286,8 @@ def form(f, n, spot, fudge, SHAPE: tl.constexpr, AXES: tl.constexpr):
 def slopes(f, n, spot, fudge, SHAPE: tl.constexpr, AXES: tl.constexpr):
     """The form, its derivatives by the offsets, derivative by y, squared distance from the spot, turned offset."""
     if SHAPE == SQUARE:
-        va, sa = axis_slope(f[0], n[0], AXES, 0)
-        vb, sb = axis_slope(f[1], n[1], AXES, 1)
-        vc, sc = axis_slope(f[2], n[2], AXES, 2)
-        return va * vb * vc, (sa * vb * vc, va * sb * vc, va * vb * sc), va, va, f
+        value, slope = square_slopes(f, n, AXES)
+        return value, slope, value, value, f
     else:
         s = turned(f, spot)
         radius = s[0] * s[0] + s[1] * s[1] + s[2] * s[2]
