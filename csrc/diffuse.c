@@ -101,10 +101,12 @@ static void look_up(const nb_diffuse *d, double hkl[3][BLOCK], int n, double *ou
 }
 
 typedef struct {
-    double direction[3][BLOCK], q[3][BLOCK], hkl[3][BLOCK];
+    NB_ALIGNED double hkl[3][BLOCK];
+    NB_ALIGNED double value[BLOCK];
+    double direction[3][BLOCK], q[3][BLOCK];
     double factor[BLOCK]; /* solid angle times what the sensor takes */
     double lit[BLOCK];    /* times weight and polarization of a ray */
-    double value[BLOCK], sum[BLOCK];
+    double sum[BLOCK];
 } points;
 
 static void locate(const nb_scene *scene, int64_t begin, int n, points *p) {

@@ -6,8 +6,15 @@
 
 #define NB_DIFFUSE_BLOCK 128 /* points that are evaluated together */
 
+/* Of the arrays that vectors are loaded from. */
+#if defined(__GNUC__)
+#define NB_ALIGNED __attribute__((aligned(64)))
+#else
+#define NB_ALIGNED
+#endif
+
 /* The sum over the reflections near n points with the indices hkl, into out. The vector versions work on whole vectors:
- * hkl and out are padded, and hkl holds numbers there. */
+ * hkl and out are aligned and padded, and hkl holds numbers there. */
 typedef void nb_diffuse_sums(const nb_diffuse *d, double hkl[3][NB_DIFFUSE_BLOCK], int n, double *out);
 
 void nb_diffuse_stencil(const nb_diffuse *d, double hkl[3][NB_DIFFUSE_BLOCK], int n, double *out);

@@ -279,7 +279,7 @@ def rendered(
         image = found[last]
         found[last] = with_background(image, decided.experiment, scene, chosen.ops, n_threads=chosen.options.n_threads,
                                       kernel=chosen.options.kernel)  # fmt: skip
-        if into is not None and found[last] is not image:
+        if into is not None and found[last] is not into:
             into.copy_(found[last])
         images.append(found)
     if missing and all(missing):

@@ -18,7 +18,7 @@ from nanobragg.config.fields import Config, check_tensors
 from nanobragg.config.quirks import Quirk
 from nanobragg.constants import EV_ANGSTROM, RTD
 from nanobragg.derivation.crystals.blocks import number_of_blocks
-from nanobragg.derivation.crystals.diffuse.forms import FIRST_ORDER, MORE_ORDERS, largest_displacement, laue_group
+from nanobragg.derivation.crystals.diffuse.forms import FIRST_ORDER, MORE_ORDERS, laue_group, orders
 from nanobragg.derivation.crystals.displacement import longest_scattering_vector
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.decisions.limits import check_limits, refusing_degenerate_geometry
@@ -403,11 +403,9 @@ def _resolve_diffuse(decided: Decided) -> Crystal:
         )
         diffuse = _changed(diffuse, laue_group=group)
     if diffuse.n_orders is None:
-        largest = largest_displacement(crystal, decided.cell, longest_scattering_vector(decided))
-        n = decided.notes.decide(
-            "crystal.diffuse.n_orders", 1 if largest <= FIRST_ORDER else MORE_ORDERS,
-            f"x is {largest:.3g} at most; 1 up to {FIRST_ORDER}, else {MORE_ORDERS}",
-        )  # fmt: skip
+        n, largest = orders(crystal, decided.cell, longest_scattering_vector(decided))
+        rule = f"x is {largest:.3g} at most; 1 up to {FIRST_ORDER}, else {MORE_ORDERS}"
+        decided.notes.decide("crystal.diffuse.n_orders", n, rule)
         diffuse = _changed(diffuse, n_orders=n)
     return _changed(crystal, diffuse=diffuse)
 

@@ -252,3 +252,10 @@ def test_structure_factors_by_energy():
     np.testing.assert_allclose(images[0], images[1], rtol=1e-12)
     eager = diffuse_of(plain.replace("crystal.structure_factors", both), backend="torch", n_threads=1)
     np.testing.assert_allclose(eager, images[0], rtol=1e-10, atol=1e-12 * images[0].max())
+
+
+def test_tensors_take_the_image():
+    experiment = case(diffuse={"sigma_angstrom": 0.3, "gamma_angstrom": 30.0})
+    image = torch.zeros((7, 9), dtype=torch.float64)
+    assert nb.simulate(experiment, backend="torch", out=image, n_threads=1) is image
+    np.testing.assert_allclose(image, nb.simulate(experiment), rtol=1e-9)

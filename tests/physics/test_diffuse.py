@@ -455,3 +455,40 @@ def test_refused_when_simulated() -> None:
 
 def test_cell_of_the_published_numbers() -> None:
     np.testing.assert_allclose(stars(CELL), np.diag([1 / 80, 1 / 80, 1 / 40]), atol=1e-18)
+
+
+def test_values_replaced_in_what_was_prepared() -> None:
+    """Displacements that were 0 when everything was decided, maps and images of one's own."""
+    for start in (nb.Diffuse(), liquid(table="static"), liquid(sigma_angstrom=0.2, gamma_angstrom=4.0, method="fft")):
+        of = small(start)
+        values = {"crystal.diffuse.sigma_angstrom": 0.5}
+        np.testing.assert_allclose(
+            nb.prepare(of)(values), nb.simulate(of.replace(*next(iter(values.items())))), rtol=1e-12
+        )
+    image = np.zeros((10, 12), np.float32)
+    assert nb.simulate(small(liquid()), out=image) is image
+    np.testing.assert_allclose(image, nb.simulate(small(liquid())), rtol=1e-6)
+
+
+def test_files_keep_it(tmp_path) -> None:
+    for diffuse in (
+        nb.Diffuse(**TURNED, laue_group="2/m", n_orders=2, method="fft", grid=30, table="static", stencil=3),
+        nb.Diffuse(map=np.random.default_rng(1).random((3, 4, 5)), map_hkl_min=(0, 1, 2), grid=2),
+    ):
+        of = small(diffuse)
+        assert nb.Experiment.from_json(of.to_json()).equals(of)
+        of.to_toml(tmp_path / "of.toml")
+        assert nb.Experiment.from_toml(tmp_path / "of.toml").equals(of)
+
+
+def test_panels() -> None:
+    of = small(liquid())
+    two = of.replace("detector", (of.detector, nb.Detector(n_fast=5, n_slow=6, pixel_size_mm=2.5, distance_mm=60.0)))
+    first, second = diffuse_of(two)
+    assert np.array_equal(first, diffuse_of(of)) and second.shape == (6, 5) and second.max() > 0
+
+
+def test_refinements_refuse_it() -> None:
+    of = small(liquid())
+    with pytest.raises(ConfigError, match=r"crystal\.diffuse.*not in the model of a refinement"):
+        nb.refine(nb.simulate(of), of, refine=["crystal.misset_deg"])

@@ -30,7 +30,7 @@ Form = list[list[Any]]
 """(3, 3), symmetric"""
 
 FIRST_ORDER = 0.3
-"""x up to which the first order is enough: at 0.3 it holds 86 % of what the spots lose"""
+"""x up to which one order is enough: at 0.3 it holds 86 % of what the spots lose"""
 MORE_ORDERS = 4
 _SYMMETRIC = 0.02
 """How far a rotation of the group may be from orthogonal in the cell: measured cells follow their symmetry to 1 %."""
@@ -72,6 +72,12 @@ def motions(crystal: Crystal, cell: Cell, ops: Ops) -> Motions:
     x, width = (_form(star, [ops.lift(v) for v in three]) for three in (diffuse.sigmas, diffuse.gammas))
     rotations, weight, turns, counts = _distinct(crystal, cell)
     return Motions([_turned(x, w) for w in rotations], [_turned(width, w) for w in rotations], weight, turns, counts)
+
+
+def orders(crystal: Crystal, cell: Cell, longest: float) -> tuple[int, float]:
+    """The orders that are enough for an image whose longest scattering vector is `longest` [1/m], and its largest x."""
+    largest = largest_displacement(crystal, cell, longest)
+    return 1 if largest <= FIRST_ORDER else MORE_ORDERS, largest
 
 
 def mean_displacement(crystal: Crystal, cell: Cell, ops: Ops) -> Form:

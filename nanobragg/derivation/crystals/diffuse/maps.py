@@ -30,7 +30,7 @@ _SMALL = LARGEST // 4
 
 
 def made_map(
-    decided: Decided, scene: Scene, table: Any, forms: Any, weight: NDArray[np.float64], ops: Ops
+    decided: Decided, scene: Scene, table: Any, forms: Any, weight: NDArray[np.float64], n_orders: int, ops: Ops
 ) -> tuple[Any, tuple[float, float, float]]:
     """Diffuse intensity of a cell [electrons^2] on a grid, and the indices of its first value.
 
@@ -44,6 +44,7 @@ def made_map(
     forms : (n, 2, 6)
         As of `DiffuseScene`.
     weight : (n,)
+    n_orders : int
     ops : Ops
 
     Raises
@@ -66,7 +67,7 @@ def made_map(
         length = _on_grid(_inverse(form[1], ops), cells, ops)
         root = _root(length) * (2 * math.pi)
         power = squares
-        for order in range(1, (diffuse.n_orders or 1) + 1):
+        for order in range(1, n_orders + 1):
             power = power * x / order
             total = total + float(share) * ops.exp(-order * root) * _patterson(power, n)
     return _transformed(total, shape, n), (float(first[0]), float(first[1]), float(first[2]))

@@ -15,7 +15,7 @@ from nanobragg.config import Crystal
 from nanobragg.derivation.background import reduced_rays
 from nanobragg.derivation.cell import Cell, oriented_cell
 from nanobragg.derivation.crystals.blocks import cells_of_a_block, number_of_blocks
-from nanobragg.derivation.crystals.diffuse.forms import motions, packed, volume_of_correlation
+from nanobragg.derivation.crystals.diffuse.forms import motions, orders, packed, volume_of_correlation
 from nanobragg.derivation.crystals.diffuse.maps import made_map
 from nanobragg.derivation.crystals.diffuse.orientations import SMOOTH, every, nodes
 from nanobragg.derivation.crystals.displacement import decay, longest_scattering_vector
@@ -105,12 +105,16 @@ def _derived(decided: Decided, scene: Scene, ops: Ops) -> DiffuseScene:
     diffuse = crystal.diffuse
     cell = decided.cell if ops.is_float else oriented_cell(experiment, ops)
     placement = decided.placement if ops.is_float else place(experiment, ops)
+    longest = longest_scattering_vector(decided)
     reach = 2 * math.pi * (math.inf if diffuse.map is not None else diffuse.longest * 1e-10)
-    reach = reach * longest_scattering_vector(decided)
+    reach = reach * longest
     table, weight = nodes(experiment, scene, cell, placement, sampled_rotation(experiment, ops).phi, reach, ops)
     cells, squares = _cells_in_the_beam(decided, cell, ops), _squares(scene)
+    n_orders = diffuse.n_orders  # None: the displacements were 0 when everything else was decided
+    if n_orders is None:
+        n_orders = 1 if diffuse.map is not None else orders(crystal, decided.cell, longest)[0]
     common: dict[str, Any] = {
-        "scene": _one_point(scene, table, weight, reach, ops), "stencil": diffuse.stencil, "n_orders": diffuse.n_orders or 1,
+        "scene": _one_point(scene, table, weight, reach, ops), "stencil": diffuse.stencil, "n_orders": n_orders,
         "squares": squares[:0] if diffuse.map is not None or diffuse.method == "fft" else squares,
     }  # fmt: skip
     if diffuse.map is not None:
@@ -127,7 +131,7 @@ def _derived(decided: Decided, scene: Scene, ops: Ops) -> DiffuseScene:
         ]
     )
     if diffuse.method == "fft":
-        values, first = made_map(decided, scene, squares, forms, found.weight, ops)
+        values, first = made_map(decided, scene, squares, forms, found.weight, n_orders, ops)
         return DiffuseScene(
             **common,
             strength=cells,
