@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning")
 
 
 @pytest.fixture
 def gallery(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(DOCS), *sys.path])
+    monkeypatch.setattr(sys, "path", [str(ROOT / "docs"), *sys.path])
     import gallery
 
     monkeypatch.setattr(gallery, "SIDE", 48)
@@ -24,9 +24,9 @@ def gallery(monkeypatch):
 
 
 def test_the_page_shows_what_the_script_draws(gallery):
-    shown = re.findall(r"pictures/gallery/(\w+)\.png", (DOCS / "gallery.md").read_text(encoding="utf-8"))
+    shown = re.findall(r"pictures/gallery/(\w+)\.png", (ROOT / "docs/gallery.md").read_text(encoding="utf-8"))
     assert sorted(shown) == sorted(gallery.pairs())
-    files = list((DOCS / "pictures" / "gallery").iterdir())
+    files = list((ROOT / "docs" / "pictures" / "gallery").iterdir())
     assert sorted(path.stem for path in files) == sorted(shown)
     assert sum(path.stat().st_size for path in files) < 1e6
 
