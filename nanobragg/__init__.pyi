@@ -71,6 +71,8 @@ from nanobragg.inspection.tracing.versus import compare_traces as compare_traces
 from nanobragg.prediction.predict import predict as predict
 from nanobragg.prediction.predict import shoeboxes as shoeboxes
 from nanobragg.prediction.table import Reflections as Reflections
+from nanobragg.refinement.amplitudes import AmplitudeRefinement as AmplitudeRefinement
+from nanobragg.refinement.amplitudes import refine_amplitudes as refine_amplitudes
 from nanobragg.refinement.data.spots import Spots as Spots
 from nanobragg.refinement.data.spots import find_spots as find_spots
 from nanobragg.refinement.indexing import IndexedLattice as IndexedLattice

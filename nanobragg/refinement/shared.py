@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 _MOST_ROUNDS = 8
 _STILL = 0.03
 """Standard deviations by which the last round may move a shared number."""
-_DEFAULTS = {name: p.default for name, p in inspect.signature(refine).parameters.items() if p.default is not p.empty}
+DEFAULTS = {name: p.default for name, p in inspect.signature(refine).parameters.items() if p.default is not p.empty}
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +174,7 @@ def refine_shared(
     images = list(images)
     starts = [experiments] * len(images) if isinstance(experiments, Experiment) else list(experiments)
     paths = _checked(images, starts, refine, shared, options)
-    own = {**_DEFAULTS, **options, "refine": paths, "progress": None, "cancel": None}
+    own = {**DEFAULTS, **options, "refine": paths, "progress": None, "cancel": None}
     n_threads, free = own["n_threads"], own["intensities"] == "free"
     tasks = [_Alone(i, e, own, checkpoint) for i, e in zip(images, starts, strict=True)]
     told = None if progress is None else (lambda done: progress("images alone", done, len(images)))
@@ -234,7 +234,7 @@ def _checked(
     both = set(refine) & set(shared)
     if both:
         raise ConfigError("shared", sorted(both), "stand in refine too", "a number is shared or it is not")
-    unknown = set(options) - set(_DEFAULTS)
+    unknown = set(options) - set(DEFAULTS)
     if unknown:
         raise TypeError(f"refine_shared() got unexpected options: {', '.join(sorted(unknown))}")
     for experiment in starts:

@@ -170,9 +170,9 @@ def carry_out(
         if len(names) == 1:
             one = refine(names[0], starts[0], progress=progress, cancel=cancel, **options)
             return RefineOutcome((names[0],), (one,))
-        tasks = [(n, s, options, folder) for n, s in zip(names, starts, strict=True)]
+        alone = [(n, s, options, folder) for n, s in zip(names, starts, strict=True)]
         return RefineOutcome(
-            tuple(names), tuple(spread(executor, _refined, tasks, _told(progress, "images", len(tasks))))
+            tuple(names), tuple(spread(executor, _refined, alone, _told(progress, "images", len(alone))))
         )
 
 
