@@ -347,6 +347,7 @@ _INSTANCES: dict[str, Any] = {
     "crystal.displacement.u_angstrom2": ((0.1, 0.0, 0.0), (0.0, 0.1, 0.0), (0.0, 0.0, 0.2)),
     f"{Source._path}.mtz": "data.mtz", f"{Source._path}.cif": "data.cif", f"{Source._path}.label": "FP",
     f"{Source._path}.model": "model.pdb", f"{Source._path}.d_min_angstrom": 1.8,
+    f"{Source._path}.energies_ev": (12640.0, 12680.0), f"{Source._path}.elements": ("Se",),
     f"{Source._path}.anomalous_energy_ev": 12000.0, f"{Source._path}.hkl": "data.hkl", f"{Source._path}.fdump": "Fdump.bin",
     f"{Source._path}.table": "experiment_table.json", f"{Source._path}.sha256": "00c0ffee",
     "beam.energy_ev": 12398.4, "beam.flux_per_s": 1e12, "beam.size_mm": 0.05, "beam.direction": (1.0, 0.0, 0.0),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
+from nanobragg.config.crystals.anomalous import AnomalousModel
 from nanobragg.config.fields import NOT_NEGATIVE, POSITIVE, Config, setting
 from nanobragg.config.serialize import Braces, built
 from nanobragg.config.structure_factors import StructureFactors
@@ -35,6 +37,15 @@ class Source(Config):
     anomalous_energy_ev: float | None = setting(
         None, kind="scalar", unit="eV", check=POSITIVE, doc="anomalous scattering of model at this energy; None: none"
     )
+    energies_ev: Any = setting(
+        None,
+        kind="array",
+        unit="eV",
+        doc="a table of model for each of these photon energies, ascending; None: one for all",
+    )
+    elements: Any = setting(
+        None, doc="whose anomalous scattering counts with energies_ev; None: every element beyond neon"
+    )
     hkl: str | None = setting(None, doc="text lines 'h k l F', all of P1")
     fdump: str | None = setting(None, doc="binary dump of the original program")
     table: str | None = setting(None, doc="JSON file that Experiment.to_toml wrote beside this one")
@@ -52,6 +63,18 @@ class Source(Config):
             raise ConfigError(f"{self._path}.label", self.label, "belongs to mtz or cif")
         if "model" in given and self.d_min_angstrom is None:
             raise ConfigError(f"{self._path}.d_min_angstrom", None, "is required with model")
+        if self.energies_ev is not None and ("model" not in given or self.anomalous_energy_ev is not None):
+            raise ConfigError(
+                f"{self._path}.energies_ev", self.energies_ev, "belongs to model, without anomalous_energy_ev"
+            )
+        if self.elements is not None and (
+            self.energies_ev is None
+            or not isinstance(self.elements, tuple)
+            or not all(isinstance(name, str) for name in self.elements)
+        ):
+            raise ConfigError(
+                f"{self._path}.elements", self.elements, "must be symbols of elements, beside energies_ev", '["Se"]'
+            )
 
     def read(self, folder: str) -> StructureFactors:
         """Read the file; names are relative to a folder."""
@@ -68,6 +91,10 @@ class Source(Config):
             return _table_in(path)
         if name == "model":
             assert self.d_min_angstrom is not None
+            if self.energies_ev is not None:
+                model = AnomalousModel.from_model(path, self.d_min_angstrom, elements=self.elements, k_sol=self.k_sol,
+                                                  b_sol=self.b_sol, default_F=self.default_F)  # fmt: skip
+                return model.at(self.energies_ev)
             return StructureFactors.from_model(path, self.d_min_angstrom, k_sol=self.k_sol, b_sol=self.b_sol,
                                                energy_ev=self.anomalous_energy_ev, default_F=self.default_F)  # fmt: skip
         if name in ("mtz", "cif"):

@@ -30,7 +30,7 @@ AFFORDABLE = 200_000
 _PARTS: dict[str, type] = {
     "crystal": nb.Crystal, "crystal.unit_cell": nb.UnitCell, "crystal.mosaic": nb.Mosaic,
     "crystal.sizes": nb.BlockSizes, "crystal.displacement": nb.Displacement, "crystal.damage": nb.Damage, "beam": nb.Beam,
-    "beam.divergence": nb.Divergence, "beam.sources": nb.Sources, "detector": nb.Detector,
+    "beam.divergence": nb.Divergence, "beam.sources": nb.Sources, "beam.spectrum": nb.Spectrum, "detector": nb.Detector,
     "detector.sensor": nb.Sensor, "detector_pose": nb.Pose, "goniometer": nb.Goniometer, "sampling": nb.Sampling,
     "background": nb.Background,
 }  # fmt: skip
@@ -134,6 +134,20 @@ _PLAUSIBLE: dict[str, Plausible] = {
     "beam.divergence.n_v": _of(1, 2, 3, 4),
     "beam.divergence.h_step_mrad": _of(0.5, 1.0, 7.0),
     "beam.divergence.v_step_mrad": _of(0.5, 1.0, 7.0),
+    "beam.spectrum.fwhm_percent": _of(0.0, 0.2, 5.0, 300.0),
+    "beam.spectrum.fwhm_ev": _of(0.0, 20.0, 1e5),
+    "beam.spectrum.sigma_low_ev": _of(0.0, 30.0, 1e4),
+    "beam.spectrum.sigma_high_ev": _of(0.0, 30.0, 1e4),
+    "beam.spectrum.separation_ev": _of(0.0, 100.0, 1e5),
+    "beam.spectrum.ratio": _of(0.0, 0.5, 2.0),
+    "beam.spectrum.duration_fs": _of(0.1, 10.0, 1e5, 0.0),
+    "beam.spectrum.jitter_ev": _of(0.0, 5.0, 1e5),
+    "beam.spectrum.seed": _of(0, 7, 2**32, -1),
+    "beam.spectrum.shot": _of(0, 3, 2**31, 2**32, 2**40),
+    "beam.spectrum.n_wavelengths": _of(1, 2, 3, 8, 2**31),
+    "beam.spectrum.energy_ev": lambda r: sorted(r.uniform(5000, 15000) for _ in range(r.choice((0, 1, 3)))),
+    "beam.spectrum.wavelength_angstrom": lambda r: [r.uniform(0.5, 2) for _ in range(r.choice((1, 2)))],
+    "beam.spectrum.weight": lambda r: [r.choice((0.0, 1.0, 2.5)) for _ in range(r.choice((1, 3)))],
     "detector.n_fast": _of(1, 5, 8, 13, 10**12),
     "detector.n_slow": _of(1, 4, 7, 12, 10**12),
     "detector.pixel_size_mm": _of(0.05, 0.1, 1.0, 5.0, (0.3, 0.7)),
@@ -168,6 +182,14 @@ _PLAUSIBLE: dict[str, Plausible] = {
 }  # fmt: skip
 
 
+_SPECTRA: tuple[dict[str, Any], ...] = (
+    {"kind": "tophat", "fwhm_percent": 1.0, "n_wavelengths": 3}, {"kind": "gaussian", "fwhm_ev": 40.0},
+    {"kind": "gaussian", "fwhm_percent": 0.5, "n_wavelengths": 17}, {"kind": "two_color", "separation_ev": 100.0},
+    {"kind": "pink", "sigma_low_ev": 60.0, "sigma_high_ev": 20.0}, {"kind": "sase", "n_wavelengths": 9, "shot": 2},
+    {"kind": "given", "energy_ev": [9000.0, 9100.0, 9300.0], "weight": [1.0, 0.0, 2.0]},
+)  # fmt: skip
+
+
 def _plausible(path: str, r: random.Random) -> Any:
     if path in _PLAUSIBLE:
         return _PLAUSIBLE[path](r)
@@ -198,6 +220,7 @@ def _amplitudes(r: random.Random) -> dict[str, Any]:
         "hkl": hkl,
         "amplitude": amplitude,
         "default_F": r.choice((0.0, 0.0, 3.0, -1.0, odd_values.number(r) if r.random() < 0.3 else 0.0)),
+        "energies": r.choice(((), (), (), (9000.0,), (9000.0, 9500.0, 12000.0), (0.0, 1.0))),
     }
 
 
@@ -219,7 +242,7 @@ def make(r: random.Random) -> dict[str, Any]:
         )
     odd = r.random() < 0.35
     for path in r.sample(sorted(_FIELDS), r.choice((0, 1, 2, 4, 8, 16))):
-        if path.startswith("beam.sources.") and r.random() < 0.8:
+        if path.startswith(("beam.sources.", "beam.spectrum.")) and r.random() < 0.8:
             continue
         if path == "crystal.structure_factors":
             continue
@@ -233,6 +256,8 @@ def make(r: random.Random) -> dict[str, Any]:
     if any(path.startswith("beam.sources.") for path in case):
         for name in ("direction", "wavelength_angstrom"):
             case.setdefault(f"beam.sources.{name}", _plausible(f"beam.sources.{name}", r))
+    if r.random() < 0.2:
+        case.update({f"beam.spectrum.{name}": value for name, value in r.choice(_SPECTRA).items()})
     if "detector.mask" in case and r.random() < 0.8:
         case.update({"detector.n_fast": 8, "detector.n_slow": 7})
     case["structure factors"] = _amplitudes(r)
@@ -337,9 +362,12 @@ def _build(case: dict[str, Any]) -> nb.Experiment:
     if "constant" in factors:
         arguments["crystal"]["structure_factors"] = nb.StructureFactors.constant(factors["constant"])
     else:
-        arguments["crystal"]["structure_factors"] = nb.StructureFactors.from_arrays(
+        table = nb.StructureFactors.from_arrays(
             factors["hkl"], factors["amplitude"], default_F=factors["default_F"], max_bytes=2**22
         )
+        if factors["energies"]:
+            table = nb.StructureFactors.by_energy(dict.fromkeys(factors["energies"], table))
+        arguments["crystal"]["structure_factors"] = table
     cell = arguments["crystal"].get("unit_cell")
     edges = arguments.pop("crystal.unit_cell", None)
     if isinstance(cell, tuple):

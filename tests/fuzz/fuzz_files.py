@@ -77,6 +77,7 @@ _READERS: dict[str, tuple[tuple[str | bytes, ...], Callable[[Path], Any]]] = {
     "matrix lenient": (("A.mat", "ortho_l1.mat"), read_matrix_legacy),
     "sources": (("sources_full.txt", "sources_partial.txt"), io.read_sourcefile),
     "sources lenient": (("sources_full.txt", "sources_partial.txt"), read_sourcefile_legacy),
+    "spectrum": ((b"# E flux\n9000 1\n9001.5, 2 7\n9003 0.5\n", b"1.0 1\n1.1 2\n"), io.read_spectrum),
     "smv": (("header_full.img", "mask.img"), _smv(True)),
     "smv lenient": (("header_full.img", "mask.img"), _smv(False)),
     "smv image": (("header_plain.img",), io.read_smv),

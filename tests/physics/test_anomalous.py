@@ -238,6 +238,30 @@ def test_files_of_experiments_hold_the_tables(model: nb.AnomalousModel, tmp_path
     assert again.equals(whole) and np.array_equal(nb.simulate(again), nb.simulate(whole))
 
 
+def test_experiment_files_name_a_model_and_energies(model: nb.AnomalousModel, path: Path) -> None:
+    text = f'''
+[crystal]
+n_cells = [3, 3, 3]
+[crystal.structure_factors]
+model = "{path.name}"
+d_min_angstrom = 2.0
+k_sol = 0.0
+energies_ev = [12640, 12680]
+elements = ["Se"]
+'''
+    file = path.with_name("e.toml")
+    file.write_text(text)
+    table = nb.Experiment.from_toml(file).crystal.structure_factors
+    assert table.energy_ev == EDGE and np.array_equal(table.amplitude, model.at(EDGE).amplitude)
+    for wrong, said in (('"Se"', "elements.*must be symbols"), ('["Xx"]', "elements='Xx'.*is not in")):
+        file.write_text(text.replace('["Se"]', wrong))
+        with pytest.raises((nb.FileFormatError, nb.ConfigError), match=said):
+            nb.Experiment.from_toml(file)
+    file.write_text(text.replace("k_sol = 0.0", "anomalous_energy_ev = 12640"))
+    with pytest.raises(nb.FileFormatError, match=r"energies_ev.*belongs to model"):
+        nb.Experiment.from_toml(file)
+
+
 # --- derivatives ---------------------------------------------------------------------------------------------------------
 
 
@@ -288,19 +312,22 @@ def test_gradients_of_the_widths_of_spectra(model: nb.AnomalousModel) -> None:
         assert float(tensor.grad) == pytest.approx(expected, rel=1e-5), (fields, name)  # measured worst: 2e-7
 
 
-def test_gradients_of_given_lines() -> None:
+@pytest.mark.parametrize("name", ["energy_ev", "wavelength_angstrom"])
+def test_gradients_of_given_lines(name: str) -> None:
     torch = pytest.importorskip("torch")
     table = nb.StructureFactors.constant(30.0)
     energy, weight = np.array([12600.0, 12660.0, 12700.0]), np.array([1.0, 3.0, 2.0])
+    if name == "wavelength_angstrom":
+        energy = EV_ANGSTROM / energy[::-1].copy()
 
     def loss(energies: Any, weights: Any) -> Any:
-        spectrum = nb.Spectrum(kind="given", energy_ev=energies, weight=weights)
+        spectrum = nb.Spectrum(kind="given", weight=weights, **{name: energies})
         found = nb.simulate(experiment(table, spectrum), backend="torch" if torch.is_tensor(energies) else "c")
         return (found**2).sum() / 1e6
 
     tensors = [torch.tensor(value, requires_grad=True) for value in (energy, weight)]
     loss(*tensors).backward()
-    for which, size in ((0, 1.0), (1, 1e-4)):
+    for which, size in ((0, 1e-5 * energy[0]), (1, 1e-4)):
         for i in range(3):
             step = np.zeros(3)
             step[i] = size

@@ -243,6 +243,20 @@ def test_pulses_have_the_number_of_modes_that_theory_gives(shots: Any) -> None:
     assert abs(cubes.mean() - 2 / modes**2) < 5 * cubes.std() / math.sqrt(N_SHOTS)
 
 
+@pytest.mark.parametrize(
+    ("duration", "modes"), [(0.3, 7.36072817386819), (1.0, 24.328839596380472), (4.25, 103.3150261441773)]
+)
+def test_the_points_of_the_simulation_have_the_modes_of_theory(duration: float, modes: float) -> None:
+    """Without drawing: the variance of the energy of a Gaussian process is SUM |covariance|^2, in the time domain."""
+    found = sase.envelopes(SIGMA_EV, duration)
+    covariance = np.abs(np.fft.fft(found.amplitude**2)) ** 2  # of the field between times, by their distance
+    weight = found.shape**2
+    pairs = np.fft.ifft(np.fft.fft(covariance) * np.fft.fft(weight)).real  # T is even
+    variance = (weight * pairs).sum() / (found.amplitude**2).sum() ** 2 / weight.sum() ** 2
+    assert 1 / variance == pytest.approx(modes, rel=1e-6)
+    assert modes == pytest.approx(math.sqrt(1 + 4 * SIGMA_EV**2 * duration**2 / sase.HBAR**2), rel=1e-12)
+
+
 def test_the_mean_spectrum_is_broadened_by_the_duration(shots: Any) -> None:
     duration, found, spectra = shots
     broadened = math.hypot(SIGMA_EV, sase.HBAR / (2 * duration))

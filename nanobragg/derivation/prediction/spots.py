@@ -47,6 +47,8 @@ def volume_integral(scene: Scene) -> float:
 def spread(scene: Scene) -> float:
     """Standard deviation of a spot along each axis of M; that of the Gaussian with the same middle, where there is none."""
     fudge = _fudge(scene)
+    if fudge == 0:  # of round crystals, whose form is then the same everywhere
+        return math.inf
     if scene.shape is Shape.GAUSS:
         return math.sqrt(GAUSS_WIDTH / (4 * fudge))
     if scene.shape is Shape.ROUND:
