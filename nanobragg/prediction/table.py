@@ -122,7 +122,7 @@ class Reflections:
         pixels = np.column_stack([table["fast"], table["slow"], frame])
         bbox = np.column_stack([table["bbox"], np.zeros(n), np.ones(n)])
         return {
-            "miller_index": ("cctbx::miller_index<>", table["hkl"]),
+            "miller_index": ("cctbx::miller::index<>", table["hkl"]),
             "id": ("int", table["crystal"]),
             "panel": ("std::size_t", table["panel"]),
             "flags": ("std::size_t", np.full(n, PREDICTED)),

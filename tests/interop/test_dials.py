@@ -189,3 +189,41 @@ def test_images_of_a_scan_that_varies_are_where_dials_predicts_them(tmp_path, wh
     offsets = np.array(offsets)
     assert (np.bincount(offsets[:, 0].astype(int), minlength=n) > 200).all()
     assert np.abs(offsets[:, 1:]).max() < 0.05  # measured with DIALS 3.12: 0.036, 0.039, 0.036
+
+
+READ = """
+import json
+import numpy as np
+from dials.array_family import flex
+from dxtbx.model.experiment_list import ExperimentListFactory
+
+found = ExperimentListFactory.from_json_file("two.expt", check_format=False)
+table = flex.reflection_table.from_file("two.refl")
+at = [[e.crystal.get_A()[i : i + 3] for i in (0, 3, 6)] for e in found]
+kept = {name: np.array(table[name]).tolist() for name in ("id", "miller_index", "panel", "xyzcal.px", "bbox", "partiality")}
+print(json.dumps({"A": at, "shared": [len(found.beams()), len(found.detectors())], "table": kept}))
+"""
+
+
+def test_several_crystals_and_their_reflections_are_read(tmp_path):
+    """An experiment for each, with one beam and one detector; the table says which reflection belongs to which."""
+    one = nb.Crystal(unit_cell=nb.UnitCell(*CELL), structure_factors=nb.StructureFactors.constant(100.0))
+    experiment = nb.Experiment(
+        crystal=(one, one.with_value("misset_deg", (0, 3, 1))),
+        detector=nb.Detector(n_fast=64, n_slow=60, pixel_size_mm=1.0),
+    )
+    experiment.to_dials(tmp_path / "two.expt")
+    spots = nb.predict(experiment, d_min=6.0)
+    spots.write(tmp_path / "two.refl")
+    done = subprocess.run([PYTHON, "-c", READ], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["shared"] == [1, 1]
+    lattices = spots.geometry.lattices
+    for columns, lattice in zip(found["A"], lattices, strict=True):
+        np.testing.assert_allclose(np.array(columns), lattice.a_star.T, atol=1e-12)
+    table = {name: np.array(column) for name, column in found["table"].items()}
+    assert np.array_equal(table["id"], spots["crystal"]) and np.array_equal(table["miller_index"], spots["hkl"])
+    assert np.array_equal(table["panel"], spots["panel"]) and np.array_equal(table["partiality"], spots["partiality"])
+    assert np.array_equal(table["xyzcal.px"][:, :2], np.column_stack([spots["fast"], spots["slow"]]))
+    assert np.array_equal(table["bbox"][:, :4], spots["bbox"])

@@ -163,6 +163,7 @@ def test_files(tmp_path: Path) -> None:
     spots = nb.predict(experiment(goniometer=nb.Goniometer(phi_start_deg=10.0, osc_deg=0.5, n_steps=20)), d_min=3.0)
     for name in ("a.refl", "a.csv", "a.cxi", "a.stream"):
         spots.write(tmp_path / name)
+    assert b"cctbx::miller::index<>" in (tmp_path / "a.refl").read_bytes()  # as DIALS has it
     table = read_refl(tmp_path / "a.refl")
     assert (table["miller_index"] == spots["hkl"]).all() and (table["flags"] == 1).all()
     assert np.allclose(table["xyzcal.px"][:, :2], np.column_stack([spots["fast"], spots["slow"]]))

@@ -18,7 +18,7 @@ from nanobragg.io.text import Path
 _KIND = "dials::af::reflection_table"
 _TYPES: dict[str, tuple[str, int]] = {
     "int": ("<i4", 1), "std::size_t": ("<u8", 1), "double": ("<f8", 1), "bool": ("?", 1), "vec2<double>": ("<f8", 2),
-    "vec3<double>": ("<f8", 3), "mat3<double>": ("<f8", 9), "int6": ("<i4", 6), "cctbx::miller_index<>": ("<i4", 3),
+    "vec3<double>": ("<f8", 3), "mat3<double>": ("<f8", 9), "int6": ("<i4", 6), "cctbx::miller::index<>": ("<i4", 3),
 }  # fmt: skip
 """Storage and numbers a row of the types of columns."""
 PREDICTED, STRONG = 1, 32
