@@ -56,9 +56,13 @@ def coarser(scenes: Sequence[Sequence[Scene]], most: float) -> Coarse:
 def spread(image: NDArray[np.float64], step: int) -> NDArray[np.float64]:
     """An image of which every `step`-th pixel was rendered, each standing for those beside it; written in place."""
     if step > 1:
-        n_slow, n_fast = image.shape
-        few = image[::step, ::step]
-        image[:] = np.repeat(np.repeat(few, step, axis=0), step, axis=1)[:n_slow, :n_fast]
+        few = image[::step, ::step].copy()
+        for i in range(1, step):
+            part = image[::step, i::step]
+            part[:] = few[:, : part.shape[1]]
+        for i in range(1, step):
+            rows = image[i::step]
+            rows[:] = image[::step][: len(rows)]
     return image
 
 
@@ -107,5 +111,10 @@ def _half(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _thinned(scene: Scene, step: int) -> Scene:
-    slow, fast = np.divmod(scene.pixels, scene.n_fast)
-    return subset(scene, np.flatnonzero((slow % step == 0) & (fast % step == 0)))
+    """The scene with the pixels of every `step`-th row and column."""
+    rows, columns = np.arange(0, scene.n_slow, step), np.arange(0, scene.n_fast, step)
+    wanted = (rows[:, None] * scene.n_fast + columns).ravel()
+    if scene.n_pixels == scene.n_slow * scene.n_fast:
+        return subset(scene, wanted)
+    at = np.minimum(np.searchsorted(scene.pixels, wanted), scene.n_pixels - 1)
+    return subset(scene, at[scene.pixels[at] == wanted])
