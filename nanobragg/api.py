@@ -214,6 +214,8 @@ class Request:
     parts: bool
     out: Any
     progress: bool | Progress | None
+    cancel: Callable[[], bool] | None = None
+    """as of `Engine.image`"""
 
     def __post_init__(self) -> None:
         if self.channels not in (None, "mean_wavelength"):
@@ -262,7 +264,7 @@ def rendered(
         found: dict[str, Any] = {}
         with _Reporting(request.progress) as report:
             if request.channels is None:
-                found[first] = image_of(here, shares[first], progress=report, out=into)
+                found[first] = image_of(here, shares[first], progress=report, cancel=request.cancel, out=into)
             else:
                 found[first], wavelength = image_and_mean_wavelength_of(here, shares[first], progress=report, out=into)
                 more.append(wavelength)

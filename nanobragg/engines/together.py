@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nanobragg.arrays import is_tensor
@@ -10,13 +10,20 @@ from nanobragg.derivation.scene import Scene
 from nanobragg.engines.engine import Engine, Progress
 
 
-def image_of(engine: Engine, scenes: Sequence[Scene], *, progress: Progress | None = None, out: Any = None) -> Any:
+def image_of(
+    engine: Engine,
+    scenes: Sequence[Scene],
+    *,
+    progress: Progress | None = None,
+    cancel: Callable[[], bool] | None = None,
+    out: Any = None,
+) -> Any:
     """The sum of the images of the scenes; arguments and result as of `Engine.image`."""
     if len(scenes) == 1:
-        return engine.image(scenes[0], progress=progress, out=out)
+        return engine.image(scenes[0], progress=progress, cancel=cancel, out=out)
     total = None
     for i, scene in enumerate(scenes):
-        total = _plus(total, engine.image(scene, progress=_share(progress, i, len(scenes))))
+        total = _plus(total, engine.image(scene, progress=_share(progress, i, len(scenes)), cancel=cancel))
     return total if out is None else _written(total, out)
 
 

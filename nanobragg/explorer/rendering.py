@@ -16,7 +16,8 @@ from nanobragg.derivation import panels
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.choice import engine
-from nanobragg.engines.engine import Progress, RenderOptions
+from nanobragg.engines.engine import CANCELLED, Progress, RenderOptions
+from nanobragg.errors import CoreError
 from nanobragg.explorer.coarse import coarser, evaluations, spread
 from nanobragg.inspection.foresight.cost import Estimate, estimate
 from nanobragg.inspection.foresight.long_run import duration, long_run
@@ -159,14 +160,13 @@ class Renderer:
         return Shot(plan.experiment, photons, True, "", seconds)
 
     def _photons(self, plan: Prepared, scenes: Any, ended: Callable[[], bool], progress: Progress | None = None) -> Any:
-        def report(done: int, total: int) -> None:
-            if ended():
-                raise Superseded
-            if progress is not None:
-                progress(done, total)
-
-        request = Request(None, None, False, None, report)
-        return rendered(self._engine, plan.experiment, plan.decided, request, scenes=scenes)
+        request = Request(None, None, False, None, progress, ended)
+        try:
+            return rendered(self._engine, plan.experiment, plan.decided, request, scenes=scenes)
+        except CoreError as error:
+            if error.status == CANCELLED:
+                raise Superseded from None
+            raise
 
 
 def without_background(experiment: Experiment) -> Experiment:

@@ -236,7 +236,7 @@ def test_a_render_of_minutes_is_asked_for_and_can_be_ended(browser: Browser, exp
     browser.until("!NB.id('message').hidden && !NB.id('insist').hidden")
     said = browser.run("NB.id('message').textContent")
     assert "crystal.mosaic.n_domains makes 2000000 domains" in said
-    assert browser.run("NB.last.number") > before and not browser.run("NB.last.exact")
+    browser.until(f"NB.last.number > {before} && !NB.last.exact")
     assert browser.run("NB.id('quality').textContent").startswith("coarse: ")
     browser.run("NB.id('insist').click()")
     browser.until("!NB.id('busy').hidden")
