@@ -146,3 +146,11 @@ def test_tables_that_do_not_fit_are_refused():
     ):
         with pytest.raises(CoreError, match=said):
             _core.CoreScene(replace(scene, **change))
+
+
+def test_triton_takes_one_table():
+    from nanobragg.torch_backend.kernels.triton.coverage import obstacle
+
+    scene = scene_of(VARIANTS["nearest"])
+    assert obstacle(scene) is None
+    assert "one table of structure factors" in obstacle(three_colors(scene))

@@ -58,6 +58,7 @@ def obstacle(scene: Scene) -> str | None:
             "it has the corrected sum, and quirks are in force that change it",
         ),
         (scene.tricubic and min(scene.table_shape) >= 4, "it takes the nearest structure factor"),
+        (scene.n_tables > 1, "it takes one table of structure factors for all wavelengths"),
         (scene.curved, "it has flat detectors"),
         (scene.n_slow * scene.n_fast >= 2**31, "it counts pixels up to 2^31"),
     ):
