@@ -218,6 +218,14 @@ class Scene:
         """oversample^2 n_phi n_domains sum(weight): `steps` of a crystal that counts once."""
         return float(self.oversample**2 * self.n_phi * self.n_domains) * self.weight.sum()
 
+    def with_sources(self, some: Any) -> Scene:
+        """The scene with some of its sources, as an index or slice chooses them."""
+        table = None if self.source_table is None else self.source_table[some]
+        return replace(
+            self, incident=self.incident[some], wavelength=self.wavelength[some], weight=self.weight[some],
+            source_table=table,
+        )  # fmt: skip
+
     def plain(self) -> Scene:
         """The same scene in numbers and numpy arrays; gradients stay behind."""
         tensors = {name: FLOAT_OPS.lift(value) for name, value in self.values().items() if is_tensor(value)}

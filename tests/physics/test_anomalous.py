@@ -222,6 +222,19 @@ def test_displacements_act_on_every_table(model: nb.AnomalousModel) -> None:
     assert np.abs(image(table, COLORS, displacement=b) - expected).max() < 1e-13 * np.max(expected)
 
 
+def test_costs_and_parts_of_many_wavelengths(model: nb.AnomalousModel) -> None:
+    many = nb.Spectrum(kind="tophat", fwhm_percent=1.0, n_wavelengths=400)
+    whole = experiment(model.at(EDGE), many).replace("background.water_um", 1.0)
+    large = (
+        whole.replace("detector.n_fast", 3000).replace("detector.n_slow", 3000).replace("detector.pixel_size_mm", 0.1)
+    )
+    assert nb.explain(large).seconds is not None  # a probe with fewer wavelengths
+    for backend in ("c", "torch"):
+        parts = nb.simulate(whole, parts=True, roi=(slice(10, 12), slice(9, 13)), backend=backend)
+        total = np.asarray(nb.simulate(whole, roi=(slice(10, 12), slice(9, 13)), backend=backend))
+        assert np.abs(np.asarray(sum(parts.values())) - total).max() < 1e-12 * total.max()
+
+
 def test_predictions_take_the_mean_square(model: nb.AnomalousModel) -> None:
     table = model.at(EDGE)
     found = nb.predict(experiment(table, COLORS), d_min=3.0).to_pandas()

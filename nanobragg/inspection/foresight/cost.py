@@ -172,10 +172,7 @@ def _shorter(scene: Scene) -> Scene | None:
     if scene.oversample**2 == longest:
         return replace(scene, oversample=max(1, scene.oversample // 2))
     if scene.n_sources == longest:
-        half = scene.n_sources // 2
-        return replace(
-            scene, incident=scene.incident[:half], wavelength=scene.wavelength[:half], weight=scene.weight[:half]
-        )
+        return scene.with_sources(slice(scene.n_sources // 2))
     phi, domains = scene.n_phi, scene.n_domains
     phi, domains = (phi // 2, domains) if phi == longest else (phi, domains // 2)
     weight = None if scene.domain_weight is None else scene.domain_weight[:domains]
