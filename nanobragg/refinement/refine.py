@@ -54,7 +54,7 @@ def refine(
     mask: Any = None,
     d_min: float | None = None,
     max_boxes: int = 200,
-    max_domains: int = 400,
+    max_domains: int = 500,
     margin: int = 2,
     positions: bool = True,
     max_steps: int = 30,

@@ -120,7 +120,7 @@ class _Reduced:
     squares: float
     freedom: int
     draws: Array
-    """(n, m): gradients that other draws of the mosaic domains add"""
+    """(n, m): what the draws of the mosaic domains add to the gradients; their squares add up to a variance"""
 
 
 def refine_shared(
@@ -204,7 +204,7 @@ def refine_shared(
             progress("images together", rounds, _MOST_ROUNDS)
     chi2 = sum(r.squares for r in reduced) / max(sum(r.freedom for r in reduced), 1)
     inverse = np.linalg.inv(information)
-    sampled = sum((r.draws.T @ r.draws / (2 * len(r.draws)) for r in reduced if len(r.draws)), np.zeros_like(inverse))
+    sampled = sum((r.draws.T @ r.draws for r in reduced), np.zeros_like(inverse))
     at_end = Parameters(current[0], paths)
     slopes = at_end.slopes(np.zeros(at_end.size))[np.ix_(mine, mine)]
     covariance = slopes @ (inverse * max(1.0, chi2) + inverse @ sampled @ inverse) @ slopes.T
@@ -292,9 +292,8 @@ def _reduced(task: _Pass) -> _Reduced:
     model = Model(parameters, task.boxes, free=task.free, n_threads=task.n_threads)
     x = np.zeros(parameters.size)
     model.weigh(model.expected(x), task.read_variance)
-    others = model.other_draws(x)
-    variance = ((others - model.photons(x)) ** 2).mean(0) / 2 if len(others) else 0.0
-    model.weigh(model.expected(x) + variance, task.read_variance)
+    model.average(x, slopes=True)
+    model.weigh(model.expected(x) + (model.scattered**2).sum(0), task.read_variance)
     jacobian, residuals = model.jacobian(x), model.residuals(x)
     if not np.isfinite(jacobian).all():
         raise RefinementError("the model of an image is not finite where the shared numbers have their mean")
@@ -304,11 +303,8 @@ def _reduced(task: _Pass) -> _Reduced:
     inner, cross = normal[np.ix_(rest, rest)], normal[np.ix_(rest, mine)]
     solved = np.linalg.solve(inner, np.column_stack([cross, gradient[rest]]))
     slope, own = solved[:, :-1], solved[:, -1]
-    draws = np.zeros((0, len(mine)))
-    if len(others):
-        changes = model.projected((others - model.photons(x)).T, x)
-        moved = jacobian[: task.boxes.n_pixels].T @ changes
-        draws = (moved[mine] - slope.T @ moved[rest]).T
+    moved = jacobian[: task.boxes.n_pixels].T @ model.projected(model.scattered.T, x)
+    draws = (moved[mine] - slope.T @ moved[rest]).T
     return _Reduced(
         normal[np.ix_(mine, mine)] - cross.T @ slope, gradient[mine] - cross.T @ own, own, -slope,
         float(residuals @ residuals), degrees_of_freedom(model), draws,

@@ -88,8 +88,10 @@ def test_saturated_shoeboxes_are_left_out() -> None:
 def test_a_small_memory_takes_fewer_boxes() -> None:
     counts, start = counts_of(EXACT), EXACT.replace("crystal.misset_deg", (10.1, 19.9, 30.1))
     with pytest.warns(NanoBraggWarning, match=r"memory budget holds \d+ of \d+ shoeboxes"):
-        found = nb.refine(counts, start, refine=["crystal.misset_deg"], memory_budget=1_000_000)
-    assert 3 < len(found.spots) < 60 and np.abs(found.estimate - [10, 20, 30]).max() < 0.02
+        found = nb.refine(counts, start, refine=["crystal.misset_deg"], memory_budget=3_000_000)
+    assert (
+        3 < len(found.spots) < 60 and np.abs(found.estimate - [10, 20, 30]).max() < 0.02
+    )  # seen 0.010, errors of 0.008
     with pytest.raises(nb.ConfigError, match=r"memory_budget.*bytes"):
         nb.refine(counts, start, refine=["crystal.misset_deg"], memory_budget=0)
 

@@ -53,7 +53,7 @@ class Stages(Config):
     index: bool = setting(False, kind="bool", doc="find the orientation first, as nanoBragg index does")
     positions: bool = setting(True, kind="bool", doc="fit the places of spots before the pixels")
     max_steps: int = setting(30, kind="int", check=AT_LEAST_ONE, doc="evaluations of each stage")
-    max_domains: int = setting(400, kind="int", check=AT_LEAST_ONE, doc="up to which mosaic domains are taken")
+    max_domains: int = setting(500, kind="int", check=AT_LEAST_ONE, doc="up to which mosaic domains are taken")
     time_budget_s: float | None = setting(
         None, kind="scalar", unit="s", check=POSITIVE, doc="after which no new stage of an image begins"
     )

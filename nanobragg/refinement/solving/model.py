@@ -7,7 +7,9 @@ of Kaufman, BIT 15 (1975) 49, which leaves out a term that vanishes with the res
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +23,12 @@ from nanobragg.refinement.variables.parameters import Parameters, of_pixels
 from nanobragg.refinement.variables.several import CrystalsParameters
 
 Array = NDArray[np.float64]
+Variables = Parameters | CrystalsParameters
 _TINY = 1e-9
+_ENOUGH = 100
+"""Domains of each draw for the slopes, which need not be known as well as the photons."""
 _THIN = 1e-13
-_DRAWS = 8
+DRAWS = 8
 """Of the mosaic domains, next to the first: their mean is the model in the end, their scatter tells the sampling error."""
 _MOST_KEPT = 3
 """Images and Jacobians, for what is asked several times."""
@@ -43,7 +48,7 @@ class Model:
     """
 
     def __init__(
-        self, parameters: Parameters | CrystalsParameters, boxes: Boxes, *, free: bool = False, poisson: bool = False,
+        self, parameters: Variables, boxes: Boxes, *, free: bool = False, poisson: bool = False,
         n_threads: int | None = None, cancel: Callable[[], bool] | None = None,
     ) -> None:  # fmt: skip
         self.parameters, self.boxes, self.free, self.cancel = parameters, boxes, free, cancel
@@ -62,7 +67,10 @@ class Model:
                 raise ConfigError("experiment", reason, "has no derivatives, so that nothing can be refined")
         self._last: dict[bytes, Array] = {}
         self._sloped: dict[bytes, Array] = {}
-        self._beyond: Array | None = None
+        self._mean: tuple[Array, Array, Array] | None = None
+        self._drawn: Array = np.zeros((0, boxes.n_pixels, parameters.size))
+        self.scattered: Array = np.zeros((0, boxes.n_pixels))
+        """(n, n_pixels): draws of the domains, of which `photons` are the mean, as `scatter` gives them"""
 
     # --- rendering ---------------------------------------------------------------------------------------------------
 
@@ -82,47 +90,87 @@ class Model:
 
     def photons(self, x: Array) -> Array:
         """(n_pixels,) photons of the spots and of the experiment's own background."""
-        own = _kept(self._last, x, lambda: self._rendered(x))
-        return own if self._beyond is None else own + self._beyond
+        if self._mean is not None:
+            at, photons, slopes = self._mean
+            return np.asarray(photons + slopes @ (x - at))
+        return _kept(self._last, x, lambda: self._rendered(x))
 
     def slopes(self, x: Array) -> Array:
         """(n_pixels, size): derivative of `photons` by the variables."""
-        return _kept(self._sloped, x, lambda: self._slopes(x))
+        if self._mean is not None:
+            return self._mean[2]
+        return _kept(self._sloped, x, lambda: self._slopes(self.parameters, x))
 
-    def _slopes(self, x: Array) -> Array:
-        tangents = self.parameters.tangents(x)
-        size = self.parameters.size
+    def _slopes(self, parameters: Variables, x: Array, draw: int = 0, like: Any = None) -> Array:
+        tangents = parameters.tangents(x, draw, like)
+        size = parameters.size
 
         def of_scene(i: int, j: int, scene: Scene) -> Array:
             if not tangents[i][j]:
                 return np.zeros((size, scene.n_pixels))
             return np.asarray(self._engine.push_forward(scene, tangents[i][j]))
 
-        return self._gathered(of_scene, self.parameters.stacks(x), (size,)).T
+        return self._gathered(of_scene, parameters.stacks(x, draw), (size,)).T
 
     def other_draws(self, x: Array) -> Array:
         """(n, n_pixels): photons with other draws of the mosaic domains; n = 0 where there is one domain."""
         several = self.parameters.n_domains > 1 and not self.parameters.given_domains
-        found = [self._rendered(x, draw) for draw in range(1, _DRAWS + 1) if several]
+        found = [self._rendered(x, draw) for draw in range(1, DRAWS + 1) if several]
         return np.array(found).reshape(len(found), self.boxes.n_pixels)
 
-    def average(self, x: Array) -> Array:
-        """Take the mean of all draws of the domains for `photons`, from now on, as far as they are apart at these variables.
+    def average(self, x: Array, *, slopes: bool = True) -> None:
+        """From now on `photons` are the mean over all draws of the domains at these variables, and lines from there.
 
-        Returns the draws (n, n_pixels) as `scatter` gives them.
+        Without `slopes`, those of the time before serve again.
         """
-        self._beyond, self._projected = None, None
-        own, others = self.photons(x), self.other_draws(x)
-        if len(others):
-            self._beyond = (others - own).sum(0) / (len(others) + 1)
-        return scatter(np.concatenate([own[None], others]))
+        before, self._mean, self._projected = self._mean, None, None
+        photons = np.concatenate([self.photons(x)[None], self.other_draws(x)])
+        self.scattered = scatter(photons)
+        if slopes or before is None:
+            parameters = self.parameters
+            if parameters.n_domains > _ENOUGH:
+                parameters = parameters.with_domains(_ENOUGH)
+            like = parameters.tangents(x)
+            self._drawn = np.array([self._slopes(parameters, x, draw, like) for draw in range(len(photons))])
+        self._mean = x.copy(), photons.mean(0), self._drawn.mean(0)
+
+    def _like(self, parameters: Variables, boxes: Boxes) -> Model:
+        return Model(
+            parameters, boxes, free=self.free, poisson=self._poisson, n_threads=self._n_threads, cancel=self.cancel
+        )
+
+    def with_parameters(self, parameters: Variables) -> Model:
+        """The same with other domains, to be averaged; the mean slopes go with it."""
+        found = self._like(parameters, self.boxes)
+        found._mean, found._drawn = self._mean, self._drawn
+        return found
+
+    def information(self, x: Array) -> tuple[Array, Array, Array]:
+        """J^T J of the jacobian, and without what the scatter of its draws adds to it, both (size, size); what their scatter
+        together with that of the photons adds to J^T residuals, (size,).
+
+        The products of slopes of one draw and slopes or photons of another are free of it.
+        """
+        jacobian = self.jacobian(x)
+        product = jacobian.T @ jacobian
+        if len(self._drawn) < 2:
+            return product, product, np.zeros(len(product))
+        n = len(self._drawn)
+        own = jacobian[: self.boxes.n_pixels]
+        each = [self._sloped_residuals(draw, x) for draw in self._drawn]
+        squares = sum((e.T @ e for e in each), np.zeros_like(product)) / n - own.T @ own
+        apart = self.projected(self.scattered.T, x) * unscattered(n)
+        pull = sum((e.T @ a for e, a in zip(each, apart.T, strict=True)), np.zeros(len(product))) / n
+        return product, product - squares / (n - 1), -pull / (n - 1)
 
     def without(self, bad: NDArray[np.bool_]) -> Model:
         """The same without some boxes; the weights are to be set."""
-        found = Model(self.parameters, self.boxes.without(bad), free=self.free, poisson=self._poisson,
-                      n_threads=self._n_threads, cancel=self.cancel)  # fmt: skip
-        if self._beyond is not None:
-            found._beyond = self._beyond[~bad[self.boxes.box]]
+        found = self._like(self.parameters, self.boxes.without(bad))
+        kept = ~bad[self.boxes.box]
+        if self._mean is not None:
+            at, photons, slopes = self._mean
+            found._mean, found._drawn = (at, photons[kept], slopes[kept]), self._drawn[:, kept]
+            found.scattered = self.scattered[:, kept]
         return found
 
     # --- what is linear ----------------------------------------------------------------------------------------------
@@ -188,14 +236,16 @@ class Model:
 
     def jacobian(self, x: Array) -> Array:
         """(n_pixels + n_priors, size): derivative of `residuals`."""
-        found = -self.projected(self.slopes(x), x)
-        if self._poisson:
-            found *= self._deviance(x)[1][:, None]
-        rows = [found]
+        rows = [self._sloped_residuals(self.slopes(x), x)]
         if self.parameters.priors:
             slopes = self.parameters.slopes(x)
             rows.append(np.array([slopes[p.index] / p.sigma for p in self.parameters.priors]))
         return np.concatenate(rows)
+
+    def _sloped_residuals(self, slopes: Array, x: Array) -> Array:
+        """The derivative of the residuals of pixels, where that of the photons is `slopes`."""
+        found = -self.projected(slopes, x)
+        return found * self._deviance(x)[1][:, None] if self._poisson else found
 
     def _deviance(self, x: Array) -> tuple[Array, Array]:
         """sign(n - m) sqrt(2 (n log(n/m) - n + m)) of n photons where m are expected; its slope over that of (n - m)/sigma."""
@@ -259,8 +309,12 @@ def scatter(draws: Array) -> Array:
     That variance is itself known from the draws alone, by n - 1 degrees of freedom: (n - 1)/(n - 3) makes up for it, as in the
     variance of Student's t.
     """
-    n = len(draws)
-    return np.asarray((draws - draws.mean(0)) / np.sqrt(n * (n - 3))) if n > 3 else np.zeros_like(draws)
+    return np.asarray((draws - draws.mean(0)) / unscattered(len(draws))) if len(draws) > 3 else np.zeros_like(draws)
+
+
+def unscattered(n: int) -> float:
+    """What `scatter` has divided by."""
+    return math.sqrt(n * (n - 3))
 
 
 def _kept(store: dict[bytes, Array], x: Array, made: Callable[[], Array]) -> Array:

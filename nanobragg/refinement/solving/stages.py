@@ -17,14 +17,13 @@ from nanobragg.prediction.table import Reflections
 from nanobragg.refinement.data.pixels import Boxes, Image, boxes
 from nanobragg.refinement.data.spots import Spots, as_spots, find_spots
 from nanobragg.refinement.results.result import Refinement, Step, check_progress, joined_message, shells_of
-from nanobragg.refinement.solving.model import Model, degrees_of_freedom
+from nanobragg.refinement.solving.model import DRAWS, Model, Variables, degrees_of_freedom
 from nanobragg.refinement.solving.positions import fit
 from nanobragg.refinement.solving.steps import minimized
-from nanobragg.refinement.variables.parameters import Parameters, few_domains
+from nanobragg.refinement.variables.parameters import few_domains
 from nanobragg.refinement.variables.several import CrystalsParameters
 
 Array = NDArray[np.float64]
-Variables = Parameters | CrystalsParameters
 _OUTLIER = 6.0
 """A shoebox whose mean square residual is that many times the median is left out."""
 _MOST_OUTLIERS = 0.2
@@ -32,16 +31,21 @@ _MOST_OUTLIERS = 0.2
 _COARSE, _FINE = 1e-3, 1e-4
 """Relative changes of the sum of squares at which the first stage and the others end; the weights are set again between them."""
 _MOST_STAGES = 8
+_STAGES = 4 + _MOST_STAGES
+"""All of them, with places, shoeboxes and the two fits with few domains."""
 _LEAST_FOUND = 0.5
 """Share of the model's photons below which the spots of the image are others."""
-_FEW = 24
-"""Mosaic domains of the first stages, and of the prediction."""
+_FEW, _SOME = 24, 100
+"""Mosaic domains of the first stages and of the prediction, and of each draw at least."""
 _SAMPLED = 0.3
 """Variance from the number of domains over that from the photons that the last stages shall have."""
-_STILL, _NEAR = 0.1, 0.3
-"""Standard errors by which the last stage may move a variable, and from which on the draws are rendered again."""
+_STILL, _NEAR, _FAR = 0.1, 0.3, 5.0
+"""Standard errors by which the last stage may move a variable, and from which on the draws are rendered again, and their slopes
+too."""
+_LEAST_REAL = 0.1
+"""Share of the information in the slopes of a variable that is taken for real at least."""
 _COPIES, _ROWS = 6, 60
-"""Jacobians, and arrays of one number for each pixel, that exist at a time."""
+"""Jacobians (two more for each draw of the domains), and arrays of one number for each pixel, that exist at a time."""
 _SIGNAL = 3.0
 """Standard deviations that the spots must stand above their background, all together."""
 
@@ -70,42 +74,76 @@ class PixelFit:
     def run(self, spots: Any, positions: bool) -> Refinement:
         """All stages."""
         self._began, self._steps, self._remarks = time.monotonic(), list[Step](), list[str]()
-        self._rejected = self._evaluated = 0
-        self._scatter: Array = np.zeros((0, 0))
+        self._rejected = self._steps_of_pixels = 0
+        self._converged = False
         x = np.zeros(self.parameters.size)
-        total = 2 + _MOST_STAGES
-        check_progress(self.progress, "places of spots", 0, total)
+        check_progress(self.progress, "places of spots", 0, _STAGES)
         if positions and _moves_spots(self.parameters):
             x = self._placed(x, spots)
-        check_progress(self.progress, "shoeboxes", 1, total)
+        check_progress(self.progress, "shoeboxes", 1, _STAGES)
+        model, x = self._rough(x)
+        x, model = self._with_draws(model, x) if self._samples else self._settled(model, x)
+        check_progress(self.progress, "pixels", _STAGES, _STAGES)
+        self.parameters = model.parameters
+        return self._result(model, x)
+
+    def _rough(self, x: Array) -> tuple[Model, Array]:
+        """With few mosaic domains: first with coarse weights, then with the spots that there are."""
         few = self.parameters
         if self._samples:
             few = few.with_domains(min(_FEW, few.n_domains))
+        self._first = x.copy()
         model = self._model(few, self._boxes(x))
-        first = x.copy()
         self._first_weights(model, x)
-        converged = False
-        for number in range(_MOST_STAGES):
-            before, last = x, number > (1 if self._samples else 0)
-            domains = model.parameters.n_domains
-            name = f"pixels, {domains} domains" if domains > 1 else "pixels"
-            x, converged = self._fitted(model, x, name, _FINE if number else _COARSE)
-            check_progress(self.progress, "pixels", min(2 + number, total), total)
+        x = self._fitted(model, x, _COARSE)
+        model = self._model(few, self._boxes(x))
+        self._weigh(model, x, False)
+        return model, self._fitted(model, x, _FINE)
+
+    def _settled(self, model: Model, x: Array) -> tuple[Array, Model]:
+        """Fits with weights of the model, until they and the boxes stay as they are."""
+        for _ in range(_MOST_STAGES):
+            self._weigh(model, x, True)
+            before, x = x, self._fitted(model, x, _FINE)
             moved = self._moved(model, x - before, x)
-            if moved > _NEAR and self._samples:
-                self._scatter = model.average(x)
-            self._weigh(model, x, number > 0)
-            model, rejected = self._without_outliers(model, x) if last and moved < _NEAR else (model, 0)
-            if self.time_budget_s is not None and time.monotonic() - self._began > self.time_budget_s:
-                self._remarks.append(f"the time budget of {self.time_budget_s:g} s is spent")
+            model, rejected = self._without_outliers(model, x) if moved < _NEAR else (model, 0)
+            if self._late() or (not rejected and moved < _STILL):
                 break
-            if number == 1 and self._samples:
-                model = self._with_enough_domains(model, x)
-            elif last and not rejected and moved < _STILL:
+        return x, model
+
+    def _with_draws(self, model: Model, x: Array) -> tuple[Array, Model]:
+        """Steps of Gauss and Newton by the mean over draws of the domains, of some and then of enough of them."""
+        own = -(-self.parameters.n_domains // (DRAWS + 1))
+        model = self._model(self.parameters.with_domains(min(max(own, _SOME), self.max_domains)), model.boxes)
+        self._average(model, x)
+        x, moved = self._stepped(model, x)
+        if self._late():
+            return x, model
+        model = self._with_enough_domains(model, x)
+        self._average(model, x, slopes=moved > _FAR)
+        for _ in range(_MOST_STAGES):
+            x, moved = self._stepped(model, x)
+            rejected = 0
+            if moved > _NEAR:
+                self._average(model, x, slopes=moved > _FAR)
+            else:
+                self._weigh(model, x, True)
+                model, rejected = self._without_outliers(model, x)
+            self._converged = moved < _STILL
+            if self._late() or (self._converged and not rejected):
                 break
-        check_progress(self.progress, "pixels", total, total)
-        self.parameters = model.parameters
-        return self._result(model, x, first, converged)
+        return x, model
+
+    def _average(self, model: Model, x: Array, *, slopes: bool = True) -> None:
+        model.average(x, slopes=slopes)
+        self._weigh(model, x, True)
+
+    def _late(self) -> bool:
+        """Whether the time budget is spent; said once."""
+        late = self.time_budget_s is not None and time.monotonic() - self._began > self.time_budget_s
+        if late:
+            self._remarks.append(f"the time budget of {self.time_budget_s:g} s is spent")
+        return late
 
     @property
     def _samples(self) -> bool:
@@ -166,11 +204,13 @@ class PixelFit:
         """The brightest shoeboxes, as many as the memory holds the Jacobians of."""
         if self.memory_budget is None:
             return found
-        pixels = self.memory_budget // (8 * (_COPIES * self.parameters.size + _ROWS))
+        copies = _COPIES + (2 * (DRAWS + 1) if self._samples else 0)
+        pixels = self.memory_budget // (8 * (copies * self.parameters.size + _ROWS))
         kept = int(np.searchsorted(found.starts[1:], pixels, side="right"))
         if kept == len(found.spots):
             return found
-        self._remarks.append(f"the memory budget holds {kept} of {len(found.spots)} shoeboxes")
+        remark = f"the memory budget holds {kept} of {len(found.spots)} shoeboxes"
+        self._remarks += [remark] if remark not in self._remarks else []
         return found.without(np.arange(len(found.spots)) >= kept)
 
     def _require_signal(self, found: Boxes) -> None:
@@ -199,23 +239,45 @@ class PixelFit:
         """Set the variances: those of the model, once it fits, with those of its draws of the domains."""
         expected = model.expected(x)
         if fits:
-            variance = expected + (self._scatter**2).sum(0) if len(self._scatter) else expected
+            variance = expected + (model.scattered**2).sum(0)
         else:  # a model that is not yet right is no measure of the variance where the data stand above it
             variance = np.maximum(expected, (expected + model.boxes.photons) / 2)
         model.weigh(variance, self.image.read_variance)
 
-    def _fitted(self, model: Model, x: Array, name: str, tolerance: float) -> tuple[Array, bool]:
+    def _fitted(self, model: Model, x: Array, tolerance: float) -> Array:
         jacobian = model.jacobian(x)
         if not np.isfinite(jacobian).all():
             raise RefinementError("the model is not finite at the start; look at the values of the experiment")
         still = [n for n, c in zip(self.parameters.names, np.abs(jacobian).max(0), strict=True) if c == 0]
-        if still and not self._evaluated:
+        if still and not self._steps_of_pixels:
             raise RefinementError(f"the image does not depend on {', '.join(still)}; leave it out of refine")
         found = minimized(model.residuals, model.jacobian, x, loss=self.loss, ftol=tolerance, most=self.max_steps)
-        self._evaluated += int(found.nfev)
-        chi2 = float((model.residuals(found.x)[: model.boxes.n_pixels] ** 2).sum() / max(degrees_of_freedom(model), 1))
-        self._steps.append(Step(name, int(found.nfev), chi2))
-        return found.x, bool(found.status > 0)
+        self._converged = bool(found.status > 0)
+        self._note(model, found.x, int(found.nfev))
+        return np.asarray(found.x)
+
+    def _stepped(self, model: Model, x: Array) -> tuple[Array, float]:
+        """Where the mean of the draws fits, as far as it is linear, and how far that is in standard errors."""
+        if self.loss == "linear" and self.likelihood != "poisson":
+            _, _, gain = self._covariances(model, x)
+            step = -gain @ (model.jacobian(x).T @ model.residuals(x) - model.information(x)[2])
+        else:
+            found = minimized(model.residuals, model.jacobian, x, loss=self.loss, ftol=_FINE, most=self.max_steps)
+            step = found.x - x
+        self._note(model, x + step, 1)
+        return x + step, self._moved(model, step, x + step)
+
+    def _note(self, model: Model, x: Array, evaluations: int) -> None:
+        domains = model.parameters.n_domains
+        name = f"pixels, {domains} domains" if domains > 1 else "pixels"
+        self._steps.append(Step(name, evaluations, self._chi2(model, x)))
+        self._steps_of_pixels += 1
+        check_progress(self.progress, "pixels", min(1 + self._steps_of_pixels, _STAGES), _STAGES)
+
+    @staticmethod
+    def _chi2(model: Model, x: Array) -> float:
+        squares = float((model.residuals(x)[: model.boxes.n_pixels] ** 2).sum())
+        return squares / max(degrees_of_freedom(model), 1)
 
     def _without_outliers(self, model: Model, x: Array) -> tuple[Model, int]:
         """The model without boxes that do not fit, and how many these are."""
@@ -224,16 +286,14 @@ class PixelFit:
         if not bad.any() or bad.mean() > _MOST_OUTLIERS:
             return model, 0
         self._rejected += int(bad.sum())
-        if len(self._scatter):
-            self._scatter = self._scatter[:, ~bad[model.boxes.box]]
         found = model.without(bad)
         self._weigh(found, x, True)
         return found, int(bad.sum())
 
-    def _result(self, model: Model, x: Array, first: Array, converged: bool) -> Refinement:
+    def _result(self, model: Model, x: Array) -> Refinement:
         parameters = self.parameters
-        chi2 = float((model.residuals(x)[: model.boxes.n_pixels] ** 2).sum() / max(degrees_of_freedom(model), 1))
-        inverse, sampling = self._covariances(model, x)
+        chi2 = self._chi2(model, x)
+        inverse, sampling, _ = self._covariances(model, x)
         length, axis = self._weakest
         if length < 1e-10:
             worst = np.abs(axis)
@@ -252,14 +312,16 @@ class PixelFit:
         if share < _LEAST_FOUND:
             self._remarks.append(f"the image has {100 * max(share, 0):.0f} % of the photons that the model puts into its spots: "
                                  "are orientation, cell and geometry those of this image?")  # fmt: skip
-        if not self.free and model.photons(x).sum() < _LEAST_FOUND * model.photons(first).sum():
+        if not self.free and model.photons(x).sum() < _LEAST_FOUND * model.boxes.spots["photons"].sum():
             self._remarks.append("the spots of the model have left their shoeboxes: is this the crystal of the image?")
-        if not converged:
+        if not self._converged:
             self._remarks.append("the steps did not converge")
         for remark in self._remarks:
             warnings.warn(f"refine: {remark}", NanoBraggWarning, stacklevel=4)
         observed, modelled = _centroids(model, x)
-        with_start = _centroids(model, np.zeros(parameters.size))[1]
+        before = self._model(model.parameters, model.boxes)  # rendered, where the model is lines through where it ended
+        self._weigh(before, self._first, False)
+        with_start = _centroids(before, np.zeros(parameters.size))[1]
         by_box = model.chi2_by_box(x)
         fitted = model.photons(x)
         sums = np.add.reduceat(fitted, model.boxes.starts[:-1])
@@ -269,41 +331,41 @@ class PixelFit:
             covariance=slopes @ whole @ slopes.T, sampling_covariance=slopes @ sampling @ slopes.T,
             turn_covariance=turn @ whole @ turn.T, chi2=chi2, shells=shells_of(model.boxes.spots, by_box),
             steps=tuple(self._steps), spots=model.boxes.spots, observed=observed, modelled=modelled, modelled_at_start=with_start,
-            intensities=sums * model.factors(x), chi2_by_box=by_box, rejected=self._rejected, converged=converged,
+            intensities=sums * model.factors(x), chi2_by_box=by_box, rejected=self._rejected, converged=self._converged,
             message=joined_message([f"refined {parameters.size} parameters", *self._remarks]),
-            pictures=_pictures(model, x, first, by_box),
+            pictures=_pictures(model, x, before.fitted(self._first), by_box),
         )  # fmt: skip
 
     def _moved(self, model: Model, step: Array, x: Array) -> float:
-        """A step in standard errors, of the variable that moved most."""
-        inverse, sampling = self._covariances(model, x)
+        """A step to x in standard errors, of the variable that moved most."""
+        inverse, sampling, _ = self._covariances(model, x)
         return float((np.abs(step) / np.sqrt(np.diag(inverse) + np.diag(sampling)).clip(1e-300)).max())
 
-    def _covariances(self, model: Model, x: Array) -> tuple[Array, Array]:
-        """Of the variables: from the photons, and from the number of domains, as other draws of them would have it."""
-        jacobian = model.jacobian(x)
-        scale = np.linalg.norm(jacobian, axis=0)
+    def _covariances(self, model: Model, x: Array) -> tuple[Array, Array, Array]:
+        """Of the variables: from the photons, and from the number of domains, as other draws of them would have it; and A^-1.
+
+        The estimate solves J^T (data - model) = 0 with the jacobian J of the model, so that its covariance from the photons is
+        A^-1 J^T J A^-1, where A = J^T J but for the scatter of J between draws of the domains, which tells nothing.
+        """
+        product, real, _ = model.information(x)
+        scale = np.sqrt(np.diag(product))
         scale[scale == 0] = 1.0
-        lengths, axes = np.linalg.eigh((jacobian / scale).T @ (jacobian / scale))
+        lengths, axes = np.linalg.eigh(product / np.outer(scale, scale))
         self._weakest = float(lengths[0]), axes[:, 0]
-        inverse = axes @ np.diag(1 / np.maximum(lengths, 1e-14)) @ axes.T / np.outer(scale, scale)
-        if not len(self._scatter):
-            return inverse, np.zeros_like(inverse)
-        moved = inverse @ jacobian[: model.boxes.n_pixels].T @ model.projected(self._scatter.T, x)
-        return inverse, np.asarray(moved @ moved.T)
+        half = axes / np.sqrt(np.maximum(lengths, 1e-14)) / scale[:, None]
+        shares, turn = np.linalg.eigh(half.T @ real @ half)
+        half, shares = half @ turn, np.clip(shares, _LEAST_REAL, 1.0)
+        inverse, gain = half / shares**2 @ half.T, half / shares @ half.T
+        moved = gain @ model.jacobian(x)[: model.boxes.n_pixels].T @ model.projected(model.scattered.T, x)
+        return inverse, np.asarray(moved @ moved.T), gain
 
     def _with_enough_domains(self, model: Model, x: Array) -> Model:
-        """The model with as many mosaic domains as it has at least, or more where their number made up too much of the errors.
-
-        The variance falls with about the square of their number, as the draws fill the space evenly.
-        """
-        inverse, sampling = self._covariances(model, x)
+        """The model with as many mosaic domains as are allowed, where their number makes up too much of the errors."""
+        inverse, sampling, _ = self._covariances(model, x)
         ratio = float((np.diag(sampling) / np.diag(inverse)).max())
-        wanted = min(int(model.parameters.n_domains * np.sqrt(ratio / _SAMPLED)), self.max_domains)
-        more = self._model(self.parameters.with_domains(max(wanted, self.parameters.n_domains)), model.boxes)
-        self._scatter = more.average(x)
-        self._weigh(more, x, True)
-        return more
+        if ratio < _SAMPLED or model.parameters.n_domains >= self.max_domains:
+            return model
+        return model.with_parameters(self.parameters.with_domains(self.max_domains))
 
 
 def _moves_spots(parameters: Variables) -> bool:
@@ -331,13 +393,12 @@ def _centroids(model: Model, x: Array) -> tuple[Array, Array]:
     return found[0], found[1]
 
 
-def _pictures(model: Model, x: Array, first: Array, chi2: Array) -> tuple[Any, ...]:
+def _pictures(model: Model, x: Array, before: Array, chi2: Array) -> tuple[Any, ...]:
     """The strongest and the worst boxes: measured, before, after, residual."""
     data = model.boxes
     strength = np.add.reduceat(model.photons(x), data.starts[:-1])
     chosen = list(dict.fromkeys([*np.argsort(-strength)[:5].tolist(), *np.argsort(-chi2)[:4].tolist()]))
     after, residual = model.fitted(x), model.residuals(x)[: data.n_pixels]
-    before = model.fitted(first)
     widths = np.array([panel.n_fast for panel in data.spots.geometry.panels])
     found = []
     for b in chosen:

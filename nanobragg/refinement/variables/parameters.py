@@ -224,13 +224,24 @@ class Parameters:
         other._decided = [resolve(part.experiment.replace("crystal.mosaic.n_domains", count)) for part in self._decided]
         return other
 
-    def tangents(self, x: Array) -> list[list[dict[str, Array]]]:
-        """Derivatives of the fields of the scenes in `stacks` by the variables, shape (size, *field), by central differences."""
+    def tangents(
+        self, x: Array, draw: int = 0, like: list[list[dict[str, Array]]] | None = None
+    ) -> list[list[dict[str, Array]]]:
+        """Derivatives of the fields of the scenes in `stacks` by the variables, shape (size, *field), by central differences.
+
+        `like`: those of another draw of the domains, from which only variables that turn the domains differ.
+        """
         found: list[list[dict[str, Array]]] = [[{} for _ in panel] for panel in self.stacks(x)]
-        for k in range(self.size):
+        turning = np.arange(self.size)
+        if like is not None:
+            found = [[{name: slope.copy() for name, slope in fields.items()} for fields in panel] for panel in like]
+            still = np.zeros((self.size, 1), bool)
+            turns = [f["orientations"].reshape(self.size, -1) for panel in like for f in panel if "orientations" in f]
+            turning = np.flatnonzero(np.concatenate([still, *(turn != 0 for turn in turns)], axis=1).any(1))
+        for k in turning:
             step = np.zeros(self.size)
             step[k] = _DIFFERENCE
-            for own, ups, downs in zip(found, self.stacks(x + step), self.stacks(x - step), strict=True):
+            for own, ups, downs in zip(found, self.stacks(x + step, draw), self.stacks(x - step, draw), strict=True):
                 for fields, up, down in zip(own, ups, downs, strict=True):
                     for name, slope in _slopes(up, down):
                         fields.setdefault(name, np.zeros((self.size, *slope.shape)))[k] = slope

@@ -117,11 +117,11 @@ class CrystalsParameters:
                 panel += [next(left) for _ in own]
         return whole
 
-    def tangents(self, x: Array) -> list[list[dict[str, Array]]]:
-        """See `Parameters.tangents`."""
+    def tangents(self, x: Array, draw: int = 0, like: Any = None) -> list[list[dict[str, Array]]]:
+        """See `Parameters.tangents`; all of them anew."""
         whole: list[list[dict[str, Array]]] = []
         for i, (part, mine) in enumerate(zip(self.parts, self.members, strict=True)):
-            for number, panel in enumerate(part.tangents(x[mine])):
+            for number, panel in enumerate(part.tangents(x[mine], draw)):
                 if i == 0:
                     whole.append([])
                 whole[number] += [self._among_all(fields, mine, i) for fields in panel]
