@@ -47,7 +47,7 @@ def test_by_number(folder, workers):
         assert item["photons"].item() == data.truth["photons"][i]
 
 
-@pytest.mark.parametrize("workers", [0, 2, 3])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_as_a_stream(folder, workers):
     stream = nb.data.TorchStream(folder, truth=("frame",), seed=5)
     orders = []

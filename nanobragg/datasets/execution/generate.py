@@ -16,7 +16,7 @@ from typing import Any
 
 from nanobragg.datasets.execution import pools
 from nanobragg.datasets.execution.estimate import Expected, check_disk, expected, shares
-from nanobragg.datasets.execution.worker import Report, Task, beat_file, pinned_here
+from nanobragg.datasets.execution.worker import Report, Task, beat_file, check_pinned, pinned_here
 from nanobragg.datasets.output.layout import Folder, Span, spans_of
 from nanobragg.datasets.output.master import write_masters
 from nanobragg.datasets.recipe.recipe import Recipe
@@ -110,6 +110,7 @@ def generate(
     before = (layout.folder / "dataset.json").exists()
     layout.begin(recipe, pinned_here(recipe))
     pinned = layout.description["pinned"]
+    check_pinned(pinned)
     wanted = _missing(layout, chosen, resume or part is not None, before, say)
     if not wanted:
         say("all shards are there")
