@@ -28,6 +28,7 @@ def write(folder: Path) -> None:
         "flags": flags(), "words": words(), "never_worked": never_worked(), "quirks": quirks(), "fields": fields(),
         "golden": golden(), "twin": twin(), "gemmi": gemmi(), "dials": dials(),
         "formats": formats(), "calls": calls(), "records": records(), "io": readers_and_writers(), "recipe": recipe(),
+        "dataset": dataset(), "data": data(),
     }  # fmt: skip
     for name, lines in tables.items():
         (folder / f"{name}.md").write_text("\n".join(lines) + "\n")
@@ -110,6 +111,22 @@ def recipe() -> Iterator[str]:
                 yield _row(
                     f"`{field.name}`", meta["unit"], _default(field), "; ".join(filter(None, (meta["doc"], choices)))
                 )
+
+
+def dataset() -> Iterator[str]:
+    """The keys of ``[dataset]``."""
+    yield from ("", "`[dataset]`:", "", *_head("key", "unit", "default", "meaning"))
+    for field in dataclasses.fields(nb.data.DatasetSettings):
+        meta = field.metadata
+        choices = ", ".join(f"`{choice}`" for choice in meta["choices"] or ())
+        yield _row(f"`{field.name}`", meta["unit"], _default(field), "; ".join(filter(None, (meta["doc"], choices))))
+
+
+def data() -> Iterator[str]:
+    """What `nanobragg.data` holds."""
+    yield from _documented("nanobragg.data", _public(nb.data, inspect.isfunction))
+    found = [kind for kind in _public(nb.data, inspect.isclass) if not _is_part(kind)]
+    yield from _documented("nanobragg.data", found, "   :members:", "   :exclude-members: __init__, __new__")
 
 
 def calls() -> Iterator[str]:

@@ -23,6 +23,8 @@ from nanobragg.lazy import dataclass
 _TRIES = 5
 _ENOUGH_SECONDS = 1.0
 _SHARE_OF_MEMORY = 0.8
+_WORKER_BYTES, _PIXEL_BYTES = 130_000_000, 64
+"""Of a worker that has the package and its libraries loaded; of a pixel while a frame is made."""
 _FRAME_BYTES = 4096
 """Truth of a frame beside its images and spots."""
 
@@ -62,6 +64,7 @@ def expected(recipe: Recipe, n_frames: int, **options: Any) -> Expected:
     hits = [k for k in numbers if drawn(recipe, k).kind == "hit"]
     misses = 0 if recipe.varied.frames is None else 1 - len(hits) / len(numbers)
     seconds, stored = [], []
+    resident, peak = _resident(), peak_bytes()
     begin = time.perf_counter()
     for k in hits or numbers[:1]:
         before = time.process_time()
@@ -73,7 +76,26 @@ def expected(recipe: Recipe, n_frames: int, **options: Any) -> Expected:
         if time.perf_counter() - begin > _ENOUGH_SECONDS:
             break
     each = float(np.mean(seconds)) * (1 - 0.9 * misses if hits else 1.0)
-    return Expected(n_frames, each, int(n_frames * np.mean(stored)), peak_bytes())
+    return Expected(n_frames, each, int(n_frames * np.mean(stored)), _WORKER_BYTES + _growth(recipe, resident, peak))
+
+
+def _growth(recipe: Recipe, resident: int, peak: int) -> int:
+    """What frames have added to the memory of this process; of one that was larger before, by the number of pixels."""
+    after = peak_bytes()
+    if after > peak and resident:
+        return after - resident
+    detector = recipe.experiment.detector
+    panels = detector if isinstance(detector, tuple) else (detector,)
+    return _PIXEL_BYTES * sum(panel.n_fast * panel.n_slow for panel in panels)
+
+
+def _resident() -> int:
+    """Memory of this process now; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 0
 
 
 def packed_bytes(panels: Any, compression: str) -> int:

@@ -170,7 +170,7 @@ def _missing(layout: Folder, chosen: list[Span], resume: bool, before: bool, say
 def _ended(layout: Folder, reports: list[Report], failed: dict[int, str], deaths: int, begin: float) -> Outcome:
     complete = all(layout.record(span.number) is not None for span in spans_of(layout.recipe))
     if complete:
-        layout.sweep()
+        layout.sweep(complete=True)
         write_masters(layout)
     return Outcome(
         sum(report.made.frames for report in reports),

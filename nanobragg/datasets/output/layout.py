@@ -185,16 +185,13 @@ class Folder:
         """A name for an unfinished shard, which says who makes it."""
         return self.shards / f".shard_{number:05d}.{_host()}.{os.getpid()}.{os.urandom(3).hex()}{_PART}"
 
-    def sweep(self) -> list[str]:
-        """Remove unfinished files whose makers are gone; returns their names."""
+    def sweep(self, *, complete: bool = False) -> list[str]:
+        """Remove unfinished files whose makers are gone; returns their names. Of a data set that is complete: all of them."""
+        unnamed = [*self.shards.glob(f".nanobragg-*{_PART}"), *self.images.glob(f".nanobragg-*{_PART}")]
         gone = []
-        for path in [
-            *self.shards.glob(f".*{_PART}"),
-            *self.shards.glob(".nanobragg-*"),
-            *self.folder.glob(".nanobragg-*"),
-        ]:
+        for path in [*self.shards.glob(f".shard_*{_PART}"), *unnamed, *self.log.glob(".beat_*")]:
             try:
-                if _is_left_behind(path):
+                if _is_left_behind(path) or (complete and path in unnamed):
                     path.unlink()
                     gone.append(path.name)
             except OSError:
