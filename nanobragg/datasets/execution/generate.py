@@ -188,6 +188,11 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
+def poll_seconds(running: int) -> float:
+    """Between two looks at how far so many workers are: the files that say so are many."""
+    return max(_POLL_SECONDS, 0.002 * running)
+
+
 class _Run:
     """The shards on their way through a pool."""
 
@@ -216,7 +221,7 @@ class _Run:
         NanoBraggError
             What stops the run; shards that are on their way are waited for.
         """
-        total, now = sum(self.sizes.values()), True
+        total, now, looked = sum(self.sizes.values()), True, 0.0
         with _Bar(progress, total) as bar:
             try:
                 while self.pending or self.running:
@@ -226,7 +231,9 @@ class _Run:
                     done, _ = wait(self.running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
                     for future in done:
                         self._take(future, self.running.pop(future))
-                    bar.show(self._frames())
+                    if time.monotonic() - looked > poll_seconds(len(self.running)):
+                        looked = time.monotonic()
+                        bar.show(self.frames_done())
                 now = False
             except BrokenExecutor:
                 self.pending.clear()
@@ -235,7 +242,7 @@ class _Run:
                 self.pool.close(now=now)
                 self._note_rest()
 
-    def _frames(self) -> int:
+    def frames_done(self) -> int:
         """That are done, those of unfinished shards too."""
         n = sum(report.made.frames for report in self.reports)
         for task in self.running.values():
