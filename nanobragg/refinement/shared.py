@@ -20,6 +20,7 @@ from nanobragg.refinement.refine import prepared, refine
 from nanobragg.refinement.results.result import Refinement
 from nanobragg.refinement.solving.model import Model, degrees_of_freedom
 from nanobragg.refinement.spread import spread
+from nanobragg.refinement.variables.panel_groups import is_group
 from nanobragg.refinement.variables.parameters import Parameters
 
 Array = NDArray[np.float64]
@@ -181,7 +182,7 @@ def refine_shared(
     found: list[_Found] = spread(executor, _alone, tasks, told)
     parameters = [Parameters(e, paths, bounds=own["bounds"], priors=own["priors"]) for e in starts]
     mine = _positions(parameters[0], shared)
-    current = _together(found, parameters, mine)
+    current, total = _together(found, parameters, mine)
     names = tuple(parameters[0].names[k] for k in mine)
     converged, reduced = False, list[_Reduced]()
     step: Array
@@ -198,6 +199,7 @@ def refine_shared(
             break
         step = np.asarray(np.linalg.solve(information, sum((r.gradient for r in reduced), np.zeros(len(mine)))))
         current = [_moved(e, paths, names, r, step) for e, r in zip(current, reduced, strict=True)]
+        total = total + step
         rounds += 1
         converged = bool(np.abs(step * np.sqrt(np.diag(information))).max() < _STILL)
         if progress is not None:
@@ -207,10 +209,14 @@ def refine_shared(
     sampled = sum((r.draws.T @ r.draws for r in reduced), np.zeros_like(inverse))
     at_end = Parameters(current[0], paths)
     slopes = at_end.slopes(np.zeros(at_end.size))[np.ix_(mine, mine)]
+    estimate = at_end.values(np.zeros(at_end.size))[mine]
+    for i, name in enumerate(names):
+        if is_group(name.rpartition("[")[0]):  # counted from the start, and not from where the last step began
+            estimate[i] = parameters[0].scalars[mine[i] - 3 * parameters[0].turns].value(float(total[i]))
     covariance = slopes @ (inverse * max(1.0, chi2) + inverse @ sampled @ inverse) @ slopes.T
     return SharedRefinement(
         names, tuple(parameters[0].units[k] for k in mine), parameters[0].values(np.zeros(parameters[0].size))[mine],
-        at_end.values(np.zeros(at_end.size))[mine], covariance, tuple(current), tuple(f.result for f in found), chi2,
+        estimate, covariance, tuple(current), tuple(f.result for f in found), chi2,
         converged, rounds,
     )  # fmt: skip
 
@@ -240,7 +246,8 @@ def _checked(
     for experiment in starts:
         check_experiment(experiment)
     for path in shared:
-        values = {str(experiment.get(path)) for experiment in starts}
+        # a group of panels starts where the detector has them
+        values = {str(experiment.get("detector" if is_group(path) else path)) for experiment in starts}
         if len(values) > 1:
             raise ConfigError("shared", path, f"is not the same in all experiments: {', '.join(sorted(values)[:3])}")
     return [*refine, *shared]
@@ -270,8 +277,13 @@ def _refined(task: _Alone) -> _Found:
     return _Found(result, run.boxes, run.image.read_variance, run.x, run.inverse, run.parameters.n_domains)
 
 
-def _together(found: list[_Found], parameters: list[Parameters], mine: NDArray[np.int64]) -> list[Experiment]:
-    """The experiments at the common mean of the shared variables, where each image's own follow as they are correlated."""
+def _together(
+    found: list[_Found], parameters: list[Parameters], mine: NDArray[np.int64]
+) -> tuple[list[Experiment], Array]:
+    """The experiments at the common mean of the shared variables, where each image's own follow as they are correlated.
+
+    The mean comes with them.
+    """
     weights = [np.linalg.inv(f.inverse[np.ix_(mine, mine)]) for f in found]
     total = sum(weights, np.zeros_like(weights[0]))
     pulled = sum((w @ f.x[mine] for w, f in zip(weights, found, strict=True)), np.zeros(len(mine)))
@@ -281,7 +293,7 @@ def _together(found: list[_Found], parameters: list[Parameters], mine: NDArray[n
         x = f.x + f.inverse[:, mine] @ w @ (mean - f.x[mine])
         x[mine] = mean
         moved.append(p.experiment(x))
-    return moved
+    return moved, mean
 
 
 def _reduced(task: _Pass) -> _Reduced:

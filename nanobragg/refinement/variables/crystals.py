@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.config import Experiment
+from nanobragg.derivation import panels
 from nanobragg.derivation.cell import reciprocal_from_cell
 from nanobragg.derivation.crystals.cell_ties import EDGES_AND_ANGLES, ties
 from nanobragg.derivation.resolve import resolve
@@ -31,7 +32,7 @@ class Lattice:
                 "several crystals: one is wanted",
                 "take experiment.replace(crystal=experiment.crystal[0])",
             )
-        decided = resolve(experiment)
+        decided = resolve(panels.experiments(experiment)[0])
         own = decided.cell
         self.a_star = np.array([own.a_star, own.b_star, own.c_star])
         """(3, 3) rows at the start [1/Angstrom]"""

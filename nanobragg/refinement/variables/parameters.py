@@ -21,6 +21,7 @@ from nanobragg.derivation.scene import CONTINUOUS, Scene
 from nanobragg.errors import ConfigError
 from nanobragg.lazy import dataclass
 from nanobragg.refinement.variables.crystals import Lattice
+from nanobragg.refinement.variables.panel_groups import group_scalars, is_group, placed
 from nanobragg.refinement.variables.scalars import Scalar, scalars
 
 Array = NDArray[np.float64]
@@ -83,7 +84,7 @@ class Parameters:
             for group in self._cell_groups
         ]  # fmt: skip
         for path in others:
-            self.scalars += scalars(experiment, path, bounds)
+            self.scalars += group_scalars(experiment, path) if is_group(path) else scalars(experiment, path, bounds)
         self.names = [f"{_MISSET}[{i}]" for i in range(3 * self.turns)] + [s.path for s in self.scalars]
         self.units = ["degrees"] * (3 * self.turns) + [s.unit for s in self.scalars]
         self.size = len(self.names)
@@ -175,7 +176,7 @@ class Parameters:
                 found = found.replace(_MISSET, (0.0, 0.0, 0.0))
                 if found.crystal.unit_cell is not None:
                     found = found.replace("crystal.unit_cell", UnitCell(*cell))
-        for path, value in others.items():
+        for path, value in placed(self.start, others).items():
             found = found.replace(path, value)
         return found
 
@@ -192,7 +193,7 @@ class Parameters:
     def derivations(self, x: Array, draw: int = 0) -> list[Derivation]:
         """One for each panel, of its first pixel; see `of_pixels`. `draw` numbers draws of the mosaic domains."""
         turn, cell, others = self._split(x)
-        values: dict[str, Any] = dict(others)
+        values = placed(self.start, others)
         if self._moves_crystal:
             values["crystal.a_star_matrix"] = self.lattice.matrix(turn, cell)
         if draw and not self.given_domains:
