@@ -10,7 +10,7 @@ import torch
 from nanobragg.torch_backend.kept import Kept
 from torch import Tensor
 
-_LARGE = 2**16
+_LARGE = 2**12
 """bytes of an array that is copied once only: a table of structure factors, which nobody can change"""
 _LIFTED = Kept(2)
 

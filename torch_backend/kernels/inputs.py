@@ -229,12 +229,18 @@ def prepare(scene: Scene, device: torch.device, dtype: torch.dtype, phase: str, 
 
 
 def _together_on(small: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """The tensors on the device, by one copy: every copy costs as much as a small kernel."""
+    """The tensors on the device, by two copies, of those that have derivatives and of those that have none: every copy costs as
+    much as a small kernel, and what is copied together is differentiated together."""
     if device.type == "cpu":
         return small
-    flat = torch.cat([value.reshape(-1) for value in small.values()]).to(device)
-    parts = flat.split([value.numel() for value in small.values()])
-    return {name: part.view(small[name].shape) for name, part in zip(small, parts, strict=True)}
+    placed: dict[str, Tensor] = {}
+    for moving in (False, True):
+        group = {name: value for name, value in small.items() if _moves(value) is moving}
+        if group:
+            flat = torch.cat([value.reshape(-1) for value in group.values()]).to(device)
+            parts = flat.split([value.numel() for value in group.values()])
+            placed |= {name: part.view(group[name].shape) for name, part in zip(group, parts, strict=True)}
+    return placed
 
 
 def first_of_all(pixels: np.ndarray) -> int | None:
@@ -334,14 +340,16 @@ def signed_table(scene: Scene, plan: Plan) -> Tensor:
 def _table_on(scene: Scene, plan: Plan, device: torch.device) -> Tensor:
     """`_table`; on another device than the CPU kept there for the next image with the same table, unless it moves."""
     table, default = scene.f_table, scene.default_F
-    still = not any(is_transformed(t) or t.requires_grad or _has_tangent(t) for t in (table, default))
-    if device.type == "cpu" or plan.table_shape is None or not still:
+    if device.type == "cpu" or plan.table_shape is None or _moves(table) or _moves(default):
         return _table(scene, plan, device)
     key = (float(default), plan.dtype, plan.tricubic, scene.n_tables, device)
     return _TABLES.of(table, key, lambda: _table(scene, plan, device))
 
 
-def _has_tangent(tensor: Tensor) -> bool:
+def _moves(tensor: Tensor) -> bool:
+    """Whether derivatives by the tensor may be asked for."""
+    if is_transformed(tensor) or tensor.requires_grad:
+        return True
     return forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None
 
 

@@ -36,6 +36,11 @@ from nanobragg.torch_backend.kernels.triton.geometry import (
     three,
 )
 
+NUMBERS = (
+    "begin", "end", "first", "n_fast", "n_sub", "n_sources", "n_orientations", "n_blocks", "per_part", "s0", "s1", "s2", "m0",
+    "m1", "m2",
+)  # fmt: skip
+"""Whole numbers that every kernel takes. None is looked at when it is compiled: a scene of another size needs no other code."""
 PARTS = tl.constexpr(CONTINUOUS.value + SOURCE.value)
 """Gradients that a program adds up: of the constants, then of its source."""
 
@@ -89,7 +94,7 @@ def squared(table, domains, o, whole, sizes, first, TABLE: tl.constexpr, WIDE: t
     return value
 
 
-@triton.jit
+@triton.jit(do_not_specialize=NUMBERS)
 def photons(
     out, pixels, constants, sources, cells, domains, table, begin, end, first, n_fast, n_sub, n_sources, n_orientations,
     n_blocks, per_part, s0, s1, s2, m0, m1, m2,
@@ -126,7 +131,7 @@ def photons(
     tl.store(out + row * (end - begin) + local, value, mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=NUMBERS)
 def gradients(
     into, into_cells, cotangent, pixels, constants, sources, cells, axes, domains, table, begin, end, first, n_fast, n_sub,
     n_sources, n_orientations, n_blocks, per_part, s0, s1, s2, m0, m1, m2,
@@ -226,7 +231,7 @@ def gradients(
         pull_position(constants, at, located, toward, bright * weight * polar, to, POWER, SENSOR)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=(*NUMBERS, "n_table"))
 def tangents(
     out, moving, moving_sources, moving_cells, moving_table, n_table, pixels, constants, sources, cells, axes, domains, table,
     begin, end, first, n_fast, n_sub, n_sources, n_orientations, n_blocks, per_part, s0, s1, s2, m0, m1, m2,
@@ -328,7 +333,7 @@ def tangents(
         tl.store(to + local, value, mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=NUMBERS)
 def amplitudes(
     into, quantum, cotangent, pixels, constants, sources, cells, domains, begin, end, first, n_fast, n_sub, n_sources,
     n_orientations, n_blocks, per_part, s0, s1, s2, m0, m1, m2,

@@ -32,8 +32,8 @@ _LEAST_ORIENTATIONS = 16
 """that are worth a program of their own"""
 _REPORTED = 2**31
 """evaluations between two reports of progress: some 20 ms of a large card"""
-_TOGETHER = (8, 4, 1)
-"""tangents that share a sweep"""
+_TOGETHER = 8
+"""tangents that share a sweep, for want of registers"""
 _CONSTANTS = ("frame", "normal", "omega_scale", "absorption", "scale", "background", "fudge", "spot")
 _SIZES = (12, 3, 1, 1, 1, 1, 1, 9)
 _METRIC = frozenset({"spot", "fudge"})
@@ -77,12 +77,10 @@ class TritonSum:
         """See `kernels.sweep.push_forward`; float64."""
         inputs = Inputs(*tensors)
         count = len(next(iter(tangents.values())))
-        parts, done = [], 0
-        while done < count:
-            together = next((n for n in _TOGETHER if n <= count - done), 1)
-            some = {name: tangent[done : done + together] for name, tangent in tangents.items()}
-            parts.append(self._tangents(inputs, some, together))
-            done += together
+        parts = []
+        for done in range(0, count, _TOGETHER):
+            some = {name: tangent[done : done + _TOGETHER] for name, tangent in tangents.items()}
+            parts.append(self._tangents(inputs, some, min(_TOGETHER, count - done)))
         return torch.cat(parts)
 
     # --- the sweeps -----------------------------------------------------------------------------------------------------
