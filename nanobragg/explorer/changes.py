@@ -18,6 +18,10 @@ from nanobragg.io.geometry.axes import rotation
 from nanobragg.refinement.variables.crystals import angles_of
 
 Array = NDArray[np.float64]
+_SAME = (
+    ("beam.energy_ev", "beam.wavelength_angstrom"), ("detector.beam_center_mm", "detector.beam_center_convention_mm"),
+)  # fmt: skip
+"""Fields of which one may be given."""
 
 
 def turned(experiment: Experiment, across: float, down: float, about: float) -> Experiment:
@@ -62,6 +66,23 @@ def _turned(crystal: Crystal, turn: Array) -> Crystal:
             rotation(np.array([0, 0, 1.0]), z) @ rotation(np.array([0, 1.0, 0]), y) @ rotation(np.array([1.0, 0, 0]), x)
         )
     return crystal.with_value("misset_deg", tuple(round(angle, 6) for angle in angles_of(turn @ before)))
+
+
+def replaced(experiment: Experiment, path: str, value: Any) -> Experiment:
+    """The experiment with a value at a path; another that says the same is left open.
+
+    Raises
+    ------
+    ConfigError
+        As of `Experiment.replace`.
+    """
+    for pair in _SAME:
+        if path in pair and value is not None:
+            above, other = (pair[1 - pair.index(path)]).split(".")
+            part = getattr(experiment, above)
+            if not isinstance(part, tuple) and getattr(part, other) is not None:
+                experiment = experiment.replace(f"{above}.{other}", None)
+    return experiment.replace(path, value)
 
 
 def made(experiment: Experiment, path: str) -> Config:

@@ -13,7 +13,7 @@ from nanobragg.config import Experiment
 from nanobragg.config.experiment import check_experiment
 from nanobragg.config.image_chain.readout import Psf, Readout
 from nanobragg.errors import ConfigError, NanoBraggError
-from nanobragg.explorer.changes import fixed, made, turned
+from nanobragg.explorer.changes import fixed, made, replaced, turned
 from nanobragg.explorer.drawing.layout import Layout
 from nanobragg.explorer.rendering import (
     Prepared,
@@ -109,7 +109,7 @@ class Session:
                     state, readout=_with(state.readout, path.removeprefix("readout").removeprefix("."), value)
                 )
             else:
-                new = replace(state, experiment=state.experiment.replace(path, value))
+                new = replace(state, experiment=replaced(state.experiment, path, value))
             self.take(new, path, moving=moving, event=event)
 
     def turn(self, across: float, down: float, about: float, *, moving: bool = False, event: int = 0) -> None:
@@ -298,6 +298,8 @@ class Session:
                 self._until_insisted(number, ended)
             told = True
         report = _Reporter(self.tell) if told else None
+        if told:
+            self.tell({"kind": "progress", "part": 0.0})
         frame = self._renderer.exact(plan, gone if quick else ended, report)
         if told:
             self.tell({"kind": "progress", "part": None})

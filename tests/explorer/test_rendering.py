@@ -191,3 +191,15 @@ def test_presets_can_all_be_simulated() -> None:
         with_preset(experiment(), "crystal", "kryptonite")
     with pytest.raises(nb.ConfigError, match="there are 2"):
         with_preset(experiment().replace(detector=PANELS), "detector", "pilatus_1m")
+
+
+def test_of_two_fields_that_say_the_same_the_last_one_counts() -> None:
+    session = Session(experiment())
+    session.set("beam.wavelength_angstrom", 1.2)
+    session.set("beam.energy_ev", 12000.0)
+    assert session.state.experiment.beam.wavelength_angstrom is None
+    session.set("beam.wavelength_angstrom", 1.3)
+    assert session.state.experiment.beam.energy_ev is None
+    session.set("detector.beam_center_mm", (30.0, 31.0))
+    session.set("detector.beam_center_convention_mm", (40.0, 41.0))
+    assert session.state.experiment.detector.beam_center_mm is None

@@ -20,7 +20,7 @@
     const slider = make("input", { type: "range", min: 0, max: 1000, step: 1, ariaLabel: `${label}, slider` });
     const number = make("input", { className: "number", id: name, spellcheck: false, autocomplete: "off" });
     const unit = control.unit ? make("span", { className: "unit", textContent: ` ${control.unit}` }) : "";
-    node.append(make("label", { htmlFor: name, textContent: label }, unit), slider, number);
+    node.append(make("label", { htmlFor: name, textContent: label.replaceAll("_", "_\u200b") }, unit), slider, number); // may break there
     node.dataset.path = path;
     const say = (value, moving) => (moving ? NB.move : NB.change)({ do: "set", ...whole(control, index, value), moving });
     slider.oninput = () => { number.value = shown(fromSlider(control, Number(slider.value))); say(Number(number.value), true); };

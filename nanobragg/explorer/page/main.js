@@ -42,9 +42,12 @@
   NB.id("dismiss").onclick = () => NB.message("");
   NB.id("insist").onclick = () => { NB.message(""); NB.say({ do: "insist" }); };
   NB.id("cancel").onclick = () => NB.say({ do: "cancel" });
+  let soon = null; // what takes less than a moment shows no bar
   NB.hear("progress", (message) => {
-    NB.id("busy").hidden = message.part === null;
-    if (message.part !== null) NB.id("busy").firstElementChild.value = message.part;
+    const done = message.part === null;
+    if (done) { clearTimeout(soon); soon = null; NB.id("busy").hidden = true; }
+    else if (soon === null) soon = setTimeout(() => { NB.id("busy").hidden = false; }, 400);
+    NB.id("busy").firstElementChild.value = done ? 0 : message.part;
   });
 
   NB.hear("menus", (message) => {
