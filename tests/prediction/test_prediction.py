@@ -186,6 +186,22 @@ def test_files(tmp_path: Path) -> None:
         read_refl(tmp_path / "b.refl")
 
 
+def test_tables_of_others(tmp_path: Path) -> None:
+    """A DataFrame and a Parquet file hold the numbers of the table, each number of a vector in a column of its own."""
+    spots = nb.predict(experiment(), d_min=3.0)
+    names = {"h", "k", "l", "panel", "fast", "slow", "d", "photons", "partiality", "F", "s1_z", "fast_min", "slow_max"}
+    frame = pytest.importorskip("pandas", reason="needs pandas: pip install 'nanobragg[tables]'") and spots.to_pandas()
+    assert len(frame) == len(spots) and names <= set(frame.columns)
+    assert (frame["k"] == spots["hkl"][:, 1]).all() and (frame["slow_max"] == spots["bbox"][:, 3]).all()
+    assert frame.loc[frame["photons"].idxmax(), "d"] == spots["d"][spots["photons"].argmax()]
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow: pip install 'nanobragg[tables]'")
+    spots.write(tmp_path / "a.parquet")
+    table = parquet.read_table(tmp_path / "a.parquet")
+    assert names <= set(table.column_names)
+    for name in ("fast", "photons", "s1_z"):
+        assert (table[name].to_numpy() == frame[name].to_numpy()).all()
+
+
 def test_packed_values() -> None:
     value = {"a": [1, -5, 2.5, "text", b"bytes", {"b": []}], "long": list(range(70000))}
     assert unpack(pack(value)) == value
