@@ -9,29 +9,13 @@
 
 #define BLOCK NB_DIFFUSE_BLOCK
 
-static double within(double x, int64_t n) {
-    const double last = (double)(n - 1);
-    return !(x > 0.0) ? 0.0 : x < last ? x : last;
-}
-
-/* hh, kk, ll, hk, hl, kl */
-static void products(double h, double k, double l, double out[6]) {
-    out[0] = h * h, out[1] = k * k, out[2] = l * l, out[3] = h * k, out[4] = h * l, out[5] = k * l;
-}
-
-static double form(const double *coefficient, const double product[6]) {
-    double sum = 0.0;
-    for (int i = 0; i < 6; i++)
-        sum += coefficient[i] * product[i];
-    return sum;
-}
-
 /* All orders of some forms of one reflection, at an offset from it. */
 static double motions(const nb_diffuse *d, int64_t first, int64_t end, const double reflection[6],
                       const double offset[6]) {
     double sum = 0.0;
     for (int64_t i = first; i < end; i++) {
-        const double x = form(d->forms + 12 * i, reflection), width = form(d->forms + 12 * i + 6, offset);
+        const double x = nb_diffuse_form(d->forms + 12 * i, reflection);
+        const double width = nb_diffuse_form(d->forms + 12 * i + 6, offset);
         double power = d->form_weight[i];
         for (int32_t order = 1; order <= d->n_orders; order++) {
             const double n = (double)order, below = 1.0 + width / (n * n);
@@ -52,15 +36,12 @@ static double neighbors(const nb_diffuse *d, int64_t turn, int64_t first, int64_
         for (int32_t b = -d->stencil; b <= d->stencil; b++)
             for (int32_t c = -d->stencil; c <= d->stencil; c++) {
                 const double near[3] = {nearest[0] + (double)a, nearest[1] + (double)b, nearest[2] + (double)c};
-                double h[3];
-                int64_t at = 0;
-                for (int j = 0; j < 3; j++) {
-                    h[j] = nb_dot(back + 3 * j, near);
-                    at = at * d->n_table[j] + (int64_t)within(h[j] - d->first[j], d->n_table[j]);
-                }
-                products(h[0], h[1], h[2], reflection);
-                products(point[0] - h[0], point[1] - h[1], point[2] - h[2], offset);
-                sum += d->table[at] * motions(d, first, end, reflection, offset);
+                double h[3], off[3];
+                for (int j = 0; j < 3; j++)
+                    h[j] = nb_dot(back + 3 * j, near), off[j] = point[j] - h[j];
+                nb_diffuse_products(h, reflection);
+                nb_diffuse_products(off, offset);
+                sum += d->table[nb_diffuse_place(d, h)] * motions(d, first, end, reflection, offset);
             }
     return sum;
 }
@@ -179,8 +160,8 @@ NB_WARN_UNUSED int nb_add_diffuse_by(const nb_scene *scene, const nb_diffuse *di
 }
 
 /* Whether the numbers of a diffuse scattering can be worked on. */
-int nb_diffuse_check(const nb_scene *scene, const nb_diffuse *d) {
-    if (scene == NULL || d == NULL || d->table == NULL ||
+int nb_diffuse_check(const nb_diffuse *d) {
+    if (d == NULL || d->table == NULL ||
         (!d->is_map && (d->forms == NULL || d->form_weight == NULL || d->turns == NULL || d->counts == NULL)))
         return NB_ERR_NULL_ARGUMENT;
     const int64_t least = d->is_map ? 2 : 1;
@@ -194,6 +175,5 @@ int nb_diffuse_check(const nb_scene *scene, const nb_diffuse *d) {
     if (counted != d->n_forms) return NB_ERR_TOO_LARGE;
     if (d->stencil < 0) return NB_ERR_NEGATIVE;
     if (d->is_map && !(d->grid > 0.0)) return NB_ERR_NOT_POSITIVE;
-    if (scene->n_phi != 1) return NB_ERR_TOO_LARGE;
     return NB_OK;
 }

@@ -84,6 +84,19 @@ typedef struct {
 NB_WARN_UNUSED int nb_add_diffuse(const nb_scene *scene, const nb_diffuse *diffuse, nb_kernel kernel,
                                   int64_t pixel_begin, int64_t pixel_end, double *photons, const volatile int *cancel);
 
+/* The same sum alone at n points with the indices hkl (3, n), and, diffuse_adjoint.c, its derivatives. No maps. */
+NB_WARN_UNUSED int nb_diffuse_at(const nb_diffuse *diffuse, nb_kernel kernel, int64_t n, const double *hkl,
+                                 double *out);
+
+typedef struct {
+    double *hkl;   /* (3, n) */
+    double *forms; /* (n_forms, 2, 6), added to, as is */
+    double *table; /* (n_table) */
+} nb_diffuse_gradient;
+
+NB_WARN_UNUSED int nb_diffuse_pull_back(const nb_diffuse *diffuse, int64_t n, const double *hkl,
+                                        const double *cotangent, nb_diffuse_gradient *gradient);
+
 /* original_nonbragg.c: scattering of an amorphous body as the program nonBragg computes it. Lengths in meters. */
 typedef struct {
     int64_t n_fast, n_slow;

@@ -182,6 +182,11 @@ int nb_solid_angles_with(const nb_scene *scene, nb_kernel kernel, int64_t pixel_
     return NB_OK;
 }
 
+static nb_diffuse_sums *diffuse_sums(nb_kernel kernel) {
+    nb_diffuse_sums *sums = KERNELS[kernel == NB_KERNEL_FAST ? widest() : kernel].diffuse;
+    return sums == NULL ? nb_diffuse_stencil : sums;
+}
+
 /* Add the diffuse scattering to pixels, see imaging.h.
  *
  * Returned: NB_ERR_KERNEL for a kernel that is not available
@@ -191,11 +196,23 @@ int nb_add_diffuse(const nb_scene *scene, const nb_diffuse *diffuse, nb_kernel k
                    int64_t pixel_end, double *photons, const volatile int *cancel) {
     static const volatile int never = 0;
     if (!nb_kernel_available(kernel)) return NB_ERR_KERNEL;
-    const int status = nb_diffuse_check(scene, diffuse);
+    const int status = nb_diffuse_check(diffuse);
     if (status != NB_OK) return status;
+    if (scene == NULL) return NB_ERR_NULL_ARGUMENT;
+    if (scene->n_phi != 1) return NB_ERR_TOO_LARGE;
     if (pixel_begin < 0 || pixel_end < pixel_begin || pixel_end > scene->n_pixels) return NB_ERR_PIXEL_RANGE;
     if (photons == NULL && pixel_begin < pixel_end) return NB_ERR_NULL_ARGUMENT;
-    nb_diffuse_sums *sums = KERNELS[kernel == NB_KERNEL_FAST ? widest() : kernel].diffuse;
-    return nb_add_diffuse_by(scene, diffuse, sums == NULL ? nb_diffuse_stencil : sums, pixel_begin, pixel_end, photons,
+    return nb_add_diffuse_by(scene, diffuse, diffuse_sums(kernel), pixel_begin, pixel_end, photons,
                              cancel == NULL ? &never : cancel);
+}
+
+/* The sum over reflections of diffuse scattering alone, see imaging.h. */
+int nb_diffuse_at(const nb_diffuse *diffuse, nb_kernel kernel, int64_t n, const double *hkl, double *out) {
+    if (!nb_kernel_available(kernel)) return NB_ERR_KERNEL;
+    const int status = nb_diffuse_check(diffuse);
+    if (status != NB_OK) return status;
+    if (diffuse->is_map) return NB_ERR_TOO_LARGE;
+    if (n > 0 && (hkl == NULL || out == NULL)) return NB_ERR_NULL_ARGUMENT;
+    nb_diffuse_at_by(diffuse, diffuse_sums(kernel), n, hkl, out);
+    return NB_OK;
 }

@@ -56,9 +56,18 @@ class CoreScene:
 
 class CoreDiffuse:
     def __init__(
-        self, scene: CoreScene, found: Any, table: NDArray[np.float64], first: tuple[float, float, float]
+        self, scene: CoreScene | None, found: Any, table: NDArray[np.float64], first: tuple[float, float, float]
     ) -> None: ...
     def add(self, begin: int, end: int, photons: NDArray[np.float64], cancel: CancelFlag, kernel: str) -> bool: ...
+    def at(self, hkl: NDArray[np.float64], out: NDArray[np.float64], kernel: str) -> None: ...
+    def pull_back(
+        self,
+        hkl: NDArray[np.float64],
+        cotangent: NDArray[np.float64],
+        by_hkl: NDArray[np.float64],
+        by_forms: NDArray[np.float64],
+        by_table: NDArray[np.float64],
+    ) -> None: ...
 
 class Gradients:
     values: dict[str, NDArray[np.float64]]

@@ -16,6 +16,14 @@ cdef extern from "imaging.h" nogil:
         int32_t is_map
         double grid
 
+    ctypedef struct nb_diffuse_gradient:
+        double *hkl
+        double *forms
+        double *table
+
+    int nb_diffuse_at(const nb_diffuse *diffuse, nb_kernel kernel, int64_t n, const double *hkl, double *out)
+    int nb_diffuse_pull_back(const nb_diffuse *diffuse, int64_t n, const double *hkl, const double *cotangent,
+                             nb_diffuse_gradient *gradient)
     int nb_add_diffuse(const nb_scene *scene, const nb_diffuse *diffuse, nb_kernel kernel, int64_t pixel_begin,
                        int64_t pixel_end, double *photons, const int *cancel)
 
@@ -25,8 +33,8 @@ cdef class CoreDiffuse:
 
     Parameters
     ----------
-    scene : CoreScene
-        Detector, rays and orientations.
+    scene : CoreScene, optional
+        Detector, rays and orientations; for `add`.
     found : nanobragg.derivation.crystals.diffuse.scene.DiffuseScene
     table : (n_h, n_k, n_l) array
         Squares of the structure factors with a border, or the map.
@@ -37,12 +45,14 @@ cdef class CoreDiffuse:
     cdef nb_diffuse c
     cdef CoreScene scene
     cdef list owned
+    cdef int64_t n_values
 
-    def __init__(self, CoreScene scene not None, found, table, first):
+    def __init__(self, CoreScene scene, found, table, first):
         cdef nb_diffuse *c = &self.c
         cdef const int64_t[::1] shares
         cdef int i
         self.scene, self.owned = scene, []
+        self.n_values = np.size(table)
         c.strength, c.stencil, c.n_orders = found.strength, found.stencil, found.n_orders
         c.n_forms, c.is_map, c.grid = len(found.form_weight), found.map is not None, found.grid
         if np.shape(found.forms) != (c.n_forms, 2, 6):
@@ -75,6 +85,8 @@ cdef class CoreDiffuse:
         bool
             False if cancelled.
         """
+        if self.scene is None:
+            raise CoreError("there is no scene to add to")
         if photons.shape[0] != end - begin:
             raise CoreError(f"{photons.shape[0]} places for {end - begin} pixels")
         if begin == end:
@@ -84,3 +96,31 @@ cdef class CoreDiffuse:
         with nogil:
             status = nb_add_diffuse(&self.scene.c, &self.c, number, begin, end, &photons[0], &cancel.flag)
         return _finished(status)
+
+    def at(self, const double[:, ::1] hkl, double[::1] out, str kernel):
+        """Fill the sum over reflections at the indices (3, n), without the GIL; not of a map."""
+        cdef int64_t n = out.shape[0]
+        cdef nb_kernel number = <nb_kernel><int>_KERNEL_NUMBERS[kernel]
+        cdef int status
+        if hkl.shape[0] != 3 or hkl.shape[1] != n:
+            raise CoreError(f"indices of the shape ({hkl.shape[0]}, {hkl.shape[1]}) for {n} points")
+        if n > 0:
+            with nogil:
+                status = nb_diffuse_at(&self.c, number, n, &hkl[0, 0], &out[0])
+            _check(status)
+
+    def pull_back(self, const double[:, ::1] hkl, const double[::1] cotangent, double[:, ::1] by_hkl,
+                  double[::1] by_forms, double[::1] by_table):
+        """Fill the gradient by the indices (3, n), and add those by forms (n_forms 12,) and table, without the GIL."""
+        cdef nb_diffuse_gradient gradient
+        cdef int64_t n = cotangent.shape[0]
+        cdef int status
+        if not (hkl.shape[0] == by_hkl.shape[0] == 3 and hkl.shape[1] == by_hkl.shape[1] == n):
+            raise CoreError(f"indices of the shape ({hkl.shape[0]}, {hkl.shape[1]}) for {n} points")
+        if by_forms.shape[0] != 12 * self.c.n_forms or by_table.shape[0] != self.n_values:
+            raise CoreError("gradients have not the size of forms and table")
+        if n > 0:
+            gradient.hkl, gradient.forms, gradient.table = &by_hkl[0, 0], &by_forms[0], &by_table[0]
+            with nogil:
+                status = nb_diffuse_pull_back(&self.c, n, &hkl[0, 0], &cotangent[0], &gradient)
+            _check(status)

@@ -1,6 +1,7 @@
 """Diffuse scattering on tensors: the sum of csrc/diffuse.c, differentiable by every tensor that goes in.
 
-Blocks of pixels are computed again when autograd goes backwards, so that memory does not grow with the image.
+Geometry is plain torch; the sum over reflections is too, or the C core's under autograd. Blocks of pixels are computed again
+when autograd goes backwards, so that memory does not grow with the image.
 """
 
 from __future__ import annotations
@@ -13,18 +14,25 @@ import torch
 from nanobragg.torch_backend.kernels.detector import locate
 from nanobragg.torch_backend.kernels.inputs import Inputs, Plan, prepare
 from torch import Tensor
-from torch.autograd import forward_ad
+from torch.autograd import Function, forward_ad
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from nanobragg.arrays import is_transformed
 from nanobragg.derivation.crystals.diffuse.scene import DiffuseScene
+from nanobragg.engines.diffuse import Reflections
 
 _BLOCK = 1 << 16
 """Pixels times rays, orientations and forms that are worked on together."""
+_CORE_BLOCK = 1 << 22
+"""The same where the core works; smaller images are one block, which is kept."""
 
 
-def photons(found: DiffuseScene, device: torch.device) -> Tensor:
-    """Expected photons (n_pixels,), float64 on the device."""
+def photons(found: DiffuseScene, device: torch.device, *, by_core: bool, n_threads: int | None = None) -> Tensor:
+    """Expected photons (n_pixels,), float64 on the device.
+
+    `by_core`: where a gradient is wanted, the sum over reflections and its derivatives are the C core's, if that can be.
+    """
     scene = found.scene
     plan, inputs = prepare(scene, device, torch.float64, "f64", _BLOCK)
     forms, strength = found.forms.to(device), found.strength
@@ -32,17 +40,19 @@ def photons(found: DiffuseScene, device: torch.device) -> Tensor:
     weight = torch.from_numpy(found.form_weight).to(device)
     values = _with_border(found, device) if found.map is None else found.map.to(device=device, dtype=torch.float64)
     scale = scene.r_e_sqr * scene.fluence.to(device) * strength / inputs.weight.sum()
-    each = scene.n_sources * scene.n_domains * max(1, len(found.form_weight))
-    size = max(1, _BLOCK // each)
     names = Inputs.__dataclass_fields__
     tensors = [*inputs.tensors(), forms, weight, values]
+    again = torch.is_grad_enabled() and forward_ad._current_level < 0 and not any(is_transformed(t) for t in tensors)
+    again = again and any(t.requires_grad for t in tensors)
+    core = _Core(found, n_threads) if again and by_core and found.map is None and device.type == "cpu" else None
+    each = scene.n_sources * scene.n_domains * (max(1, len(found.form_weight)) if core is None else 1)
+    size = max(1, (_BLOCK if core is None else _CORE_BLOCK) // each)
 
     def block(pixels: Tensor, *args: Tensor) -> Tensor:
         own = Inputs(**dict(zip(names, args[: len(names)], strict=True)))
-        return _intensity(found, plan, own, pixels, *args[len(names) :])
+        return _intensity(found, plan, own, pixels, *args[len(names) :], core=core)
 
-    again = torch.is_grad_enabled() and forward_ad._current_level < 0 and not any(is_transformed(t) for t in tensors)
-    again = again and any(t.requires_grad for t in tensors)
+    again = again and (core is None or scene.n_pixels > size)
     parts = []
     for begin in range(0, scene.n_pixels, size):
         pixels = plan.pixels[begin : begin + size]
@@ -52,8 +62,9 @@ def photons(found: DiffuseScene, device: torch.device) -> Tensor:
 
 
 def _intensity(
-    found: DiffuseScene, plan: Plan, inputs: Inputs, pixels: Tensor, forms: Tensor, weight: Tensor, values: Tensor
-) -> Tensor:
+    found: DiffuseScene, plan: Plan, inputs: Inputs, pixels: Tensor, forms: Tensor, weight: Tensor, values: Tensor,
+    core: _Core | None = None,
+) -> Tensor:  # fmt: skip
     """(P,) sum over rays and mean over orientations of the sum over reflections, times polarization and solid angle."""
     points = locate(plan, inputs, pixels, 0, 1)
     direction, factor = points.direction[:, 0], points.factor[0]  # (3, P), (P,)
@@ -67,10 +78,46 @@ def _intensity(
         lit = lit * shown
     cells = found.scene.orientations[0].to(q)  # (V, 3, 3)
     hkl = torch.einsum("vai,isp->avsp", cells, q)
-    sums = _stencil(found, hkl, forms, weight, values) if found.map is None else _looked_up(found, hkl, values)
+    if core is not None:
+        sums = core(hkl, forms, values)
+    else:
+        sums = _stencil(found, hkl, forms, weight, values) if found.map is None else _looked_up(found, hkl, values)
     if found.scene.domain_weight is not None:
         sums = sums * torch.from_numpy(found.scene.domain_weight).to(sums)[:, None, None]
     return (sums.mean(0) * lit).sum(0)
+
+
+class _Core:
+    """The sum over reflections by the C core, as one operation of autograd."""
+
+    def __init__(self, found: DiffuseScene, n_threads: int | None) -> None:
+        self.found, self.n_threads = found, n_threads
+
+    def __call__(self, hkl: Tensor, forms: Tensor, table: Tensor) -> Tensor:
+        sums: Tensor = _Sums.apply(self, hkl, forms, table)
+        return sums
+
+    def reflections(self, forms: Tensor, table: Tensor) -> Reflections:
+        """The core's."""
+        return Reflections(self.found, forms.numpy(), table.contiguous().numpy(), self.n_threads)
+
+
+class _Sums(Function):
+    @staticmethod
+    def forward(ctx: Any, core: _Core, hkl: Tensor, forms: Tensor, table: Tensor) -> Tensor:
+        ctx.core = core
+        ctx.save_for_backward(hkl, forms, table)
+        found = core.reflections(forms.detach(), table.detach()).at(hkl.detach().reshape(3, -1).contiguous().numpy())
+        return torch.from_numpy(found).reshape(hkl.shape[1:])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, cotangent: Tensor) -> Any:
+        hkl, forms, table = ctx.saved_tensors
+        points = hkl.reshape(3, -1).contiguous().numpy()
+        found = ctx.core.reflections(forms, table).pull_back(points, cotangent.reshape(-1).contiguous().numpy())
+        by_hkl, by_forms, by_table = (torch.from_numpy(one) for one in found)
+        return None, by_hkl.reshape(hkl.shape), by_forms.reshape(forms.shape), by_table.reshape(table.shape)
 
 
 def _with_border(found: DiffuseScene, device: torch.device) -> Tensor:

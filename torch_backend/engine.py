@@ -170,9 +170,10 @@ class TorchEngine(Engine):
         return image if weights is None else (image, torch.stack([_spread(scene, row) for row in found[1]]))
 
     def diffuse(self, found: DiffuseScene, *, cancel: Callable[[], bool] | None = None) -> Tensor:
-        """See `Engine.diffuse`; by plain torch with every kernel, and it cannot be ended."""
+        """See `Engine.diffuse`; it cannot be ended."""
+        by_core = self.chosen in ("auto", "core") and not self.options.twice_differentiable
         with at_most(self._n_threads()):
-            values = diffuse_photons(found, self.device)
+            values = diffuse_photons(found, self.device, by_core=by_core, n_threads=self.options.n_threads)
         return _spread(found.scene, values.to(self.dtype))
 
     @staticmethod

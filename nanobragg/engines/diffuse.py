@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from nanobragg.engines.threads import in_order
 _EVALUATIONS = 1 << 21
 """of a block, some milliseconds by vectors"""
 _LEAST_BLOCK = 64
+_LEAST_PART, _MOST_PARTS = 1 << 14, 16
+"""Points, and parts of which each has a gradient of the table for itself."""
 
 
 def with_diffuse(engine: Engine, image: Any, decided: Decided, scene: Scene) -> Any:
@@ -52,6 +55,63 @@ def by_core(
     for _ in in_order(part, range(0, core.n_pixels, block), n_threads or available_cores(), flag, cancel):
         pass
     return photons
+
+
+class Reflections:
+    """The sum over reflections at given indices, on threads; the bits do not depend on how many.
+
+    Parameters
+    ----------
+    found : DiffuseScene
+        Its stencil, turns and weights; no map.
+    forms : (n_forms, 2, 6)
+    table : (n_h, n_k, n_l)
+        F^2 with a border.
+    """
+
+    def __init__(
+        self, found: DiffuseScene, forms: NDArray[np.float64], table: NDArray[np.float64], n_threads: int | None
+    ) -> None:
+        h, k, m = (low - 1 for low in found.scene.hkl_min)
+        self._core = _core.CoreDiffuse(None, replace(found, forms=forms, strength=0.0), table, (h, k, m))
+        self._sizes, self._n_threads = (forms.size, table.size), n_threads or available_cores()
+
+    def at(self, hkl: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The sums (n,) at the indices (3, n)."""
+        out, kernel = np.empty(hkl.shape[1]), _core.available_kernels[-1]
+
+        def part(points: slice) -> None:
+            self._core.at(np.ascontiguousarray(hkl[:, points]), out[points], kernel)
+
+        for _ in self._parts(part, hkl.shape[1]):
+            pass
+        return out
+
+    def pull_back(
+        self, hkl: NDArray[np.float64], cotangent: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Gradients by the indices (3, n), the forms and the table, both flat, of the sum of cotangent (n,) times `at`."""
+        by_hkl, by_forms, by_table = np.empty(hkl.shape), np.zeros(self._sizes[0]), np.zeros(self._sizes[1])
+
+        def part(points: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            own, forms, table = (
+                np.empty((3, len(cotangent[points]))),
+                np.zeros(self._sizes[0]),
+                np.zeros(self._sizes[1]),
+            )
+            self._core.pull_back(np.ascontiguousarray(hkl[:, points]), cotangent[points], own, forms, table)
+            by_hkl[:, points] = own
+            return forms, table
+
+        for forms, table in self._parts(part, hkl.shape[1]):
+            by_forms += forms
+            by_table += table
+        return by_hkl, by_forms, by_table
+
+    def _parts(self, part: Callable[[slice], Any], n: int) -> Iterator[Any]:
+        size = max(_LEAST_PART, -(-n // _MOST_PARTS))
+        slices = [slice(begin, min(begin + size, n)) for begin in range(0, n, size)]
+        return in_order(part, slices, self._n_threads, _core.CancelFlag())
 
 
 def _with_border(found: DiffuseScene) -> tuple[NDArray[np.float64], tuple[int, int, int]]:

@@ -12,7 +12,6 @@ from nanobragg.config import Experiment
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation import panels
 from nanobragg.derivation.crystals import lattices
-from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.decisions.notes import Decision, Ineffective
 from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.resolve import resolve
@@ -167,7 +166,7 @@ def explanation_of(
         _whole(parts), _decisions(parts), _once(note for one in decided for note in one.notes.ineffective), list(found),
         sum(scene.n_pixels for scene in scenes), sizes * sum(scene.evaluations for scene in scenes),
         "; ".join(_once(chosen.kernel(scene) for scene in scenes)),
-        "; ".join(_once(gradients(scene) for scene in scenes) + _beside(decided)),
+        "; ".join(_once(gradients(scene) for scene in scenes)),
         {"sizes": sizes, **loops(scenes[0])} if len(alike) == 1 else {},
         None if found_cost.seconds is None else sizes * found_cost.seconds, found_cost.threads, list(costs), found_cost.bytes,
         _once(told), _once(text for d in parts for text in [*sampling(d), *diffuse_sampling(d)]),
@@ -204,12 +203,6 @@ def gradients(scene: Scene) -> str:
         return f"eager ({obstacle})"
     matrix = "core, by the scalar kernel (the shape of the blocks is a matrix)"
     return matrix if scene.has_block_matrix else "core"
-
-
-def _beside(decided: Sequence[Decided]) -> list[str]:
-    """What gives the gradients of what is no spot."""
-    acts = any(one.experiment.crystal.diffuse.acts for one in decided)
-    return ["diffuse scattering by eager (the core has no derivatives of it)"] if acts else []
 
 
 def loops(scene: Scene) -> dict[str, int]:

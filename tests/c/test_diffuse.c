@@ -145,12 +145,68 @@ static void test_refused(nb_kernel kernel) {
         CHECK(photons[i] == 0.0);
 }
 
+/* The sum alone at points, and its gradients against differences. */
+static void test_gradients(nb_kernel kernel) {
+    enum { N = 150, VALUES = SIDE * SIDE * SIDE };
+    static double hkl[3 * N], out[N], seed[N], by_hkl[3 * N], by_forms[12 * N_FORMS], by_table[VALUES], moved[N];
+    unsigned long long state = 7;
+    liquid l;
+    make_liquid(&l);
+    const nb_diffuse *d = &l.diffuse;
+    for (int orders = 1; orders <= 3; orders += 2) {
+        l.diffuse.n_orders = orders;
+        for (int i = 0; i < 3 * N; i++)
+            hkl[i] = 6.0 * test_uniform(&state) - 3.0;
+        for (int i = 0; i < N; i++)
+            seed[i] = test_uniform(&state) - 0.5;
+        memset(by_forms, 0, sizeof by_forms), memset(by_table, 0, sizeof by_table);
+        nb_diffuse_gradient gradient = {by_hkl, by_forms, by_table};
+        CHECK(nb_diffuse_pull_back(d, N, hkl, seed, &gradient) == NB_OK);
+        CHECK(nb_diffuse_at(d, kernel, N, hkl, out) == NB_OK);
+        for (int which = 0; which < 4; which++) {
+            double *value = which == 0   ? &l.forms[1][0][3]
+                            : which == 1 ? &l.forms[2][1][1]
+                            : which == 2 ? &l.table[68]
+                                         : &hkl[N + 5];
+            const double want = which == 0   ? by_forms[12 + 3]
+                                : which == 1 ? by_forms[24 + 6 + 1]
+                                : which == 2 ? by_table[68]
+                                             : by_hkl[N + 5];
+            const double kept = *value, step = 1e-5 * fabs(kept);
+            double difference = 0.0;
+            for (int side = -1; side <= 1; side += 2) {
+                *value = kept + side * step;
+                CHECK(nb_diffuse_at(d, kernel, N, hkl, moved) == NB_OK);
+                for (int i = 0; i < N; i++)
+                    difference += side * seed[i] * moved[i] / (2.0 * step);
+            }
+            *value = kept;
+            CHECK_CLOSE(difference, want, 1e-6 * fabs(want));
+        }
+    }
+    nb_diffuse_gradient gradient = {by_hkl, by_forms, by_table}, none = {NULL, by_forms, by_table};
+    CHECK(nb_diffuse_pull_back(d, 0, NULL, NULL, &none) == NB_OK);
+    CHECK(nb_diffuse_pull_back(d, N, hkl, seed, &none) == NB_ERR_NULL_ARGUMENT);
+    CHECK(nb_diffuse_pull_back(d, N, hkl, seed, NULL) == NB_ERR_NULL_ARGUMENT);
+    CHECK(nb_diffuse_pull_back(d, N, NULL, seed, &gradient) == NB_ERR_NULL_ARGUMENT);
+    gradient.table = NULL;
+    CHECK(nb_diffuse_pull_back(d, N, hkl, seed, &gradient) == NB_ERR_NULL_ARGUMENT);
+    CHECK(nb_diffuse_pull_back(NULL, N, hkl, seed, &gradient) == NB_ERR_NULL_ARGUMENT);
+    CHECK(nb_diffuse_at(d, kernel, N, NULL, out) == NB_ERR_NULL_ARGUMENT);
+    CHECK(nb_diffuse_at(NULL, kernel, N, hkl, out) == NB_ERR_NULL_ARGUMENT);
+    CHECK(nb_diffuse_at(d, NB_N_KERNELS, N, hkl, out) == NB_ERR_KERNEL);
+    l.diffuse.is_map = 1;
+    CHECK(nb_diffuse_at(d, kernel, N, hkl, out) == NB_ERR_TOO_LARGE);
+    CHECK(nb_diffuse_pull_back(d, N, hkl, seed, &gradient) == NB_ERR_TOO_LARGE);
+}
+
 int main(void) {
     for (nb_kernel kernel = NB_KERNEL_SCALAR; kernel < NB_N_KERNELS; kernel++) {
         if (!nb_kernel_available(kernel)) continue;
         test_kernels(kernel);
         test_odd_numbers(kernel);
         test_refused(kernel);
+        test_gradients(kernel);
     }
     return check_result();
 }

@@ -138,6 +138,23 @@ def test_gradients_against_differences_through_c(number, path):
     assert abs(found) > 0 and found == pytest.approx(difference, rel=1e-6)
 
 
+@pytest.mark.parametrize("number", [0, 2, 3])
+def test_gradients_by_the_core_and_by_eager(number):
+    """The same derivatives, of every tensor at once; to 1e-10 of the largest."""
+    experiment, paths = CASES[number]
+    found = []
+    for kernel in ("core", "eager"):
+        leaves = {path: torch.tensor(np.array(experiment.get(path), np.float64), requires_grad=True) for path in paths}
+        moved = experiment
+        for path, leaf in leaves.items():
+            moved = moved.replace(path, leaf)
+        image = diffuse_of(moved, backend="torch", kernel=kernel, n_threads=2)
+        weight = torch.from_numpy(np.random.default_rng(3).standard_normal(image.shape))
+        found.append(torch.autograd.grad((image * weight).sum(), list(leaves.values())))
+    for path, by_core, by_eager in zip(paths, *found, strict=True):
+        assert (by_core - by_eager).abs().max() < 1e-10 * by_eager.abs().max(), path
+
+
 def test_gradients_of_the_whole_image_whatever_renders_the_spots():
     """kernel="core" and "eager" differ in the spots alone; a parameter at 0 has its gradient."""
     experiment = case(diffuse={"sigma_angstrom": 0.3, "gamma_angstrom": 30.0})
@@ -204,15 +221,19 @@ def test_the_whole_laboratory_turned():
     assert np.abs(image(turn) - plain).max() < 1e-10 * plain.max()
 
 
-def test_torch_takes_blocks():
+@pytest.mark.parametrize("kernel", ["core", "eager"])
+def test_torch_takes_blocks(kernel, monkeypatch):
     """Many pixels, several blocks, each computed again for the gradient."""
+    monkeypatch.setattr("nanobragg.torch_backend.diffuse._CORE_BLOCK", 1 << 15)
     experiment = case(diffuse={"sigma_angstrom": 0.3, "gamma_angstrom": 30.0, "stencil": 0}).replace(
         "detector", nb.Detector(n_fast=300, n_slow=240, pixel_size_mm=0.07, distance_mm=50.0)
     )
     decided = resolve(experiment)
     assert diffuse_scene(decided, derive(decided), FLOAT_OPS).scene.n_pixels > 1 << 16
     leaf = torch.tensor(30.0, dtype=torch.float64, requires_grad=True)
-    image = diffuse_of(experiment.replace("crystal.diffuse.gamma_angstrom", leaf), backend="torch", n_threads=1)
+    image = diffuse_of(
+        experiment.replace("crystal.diffuse.gamma_angstrom", leaf), backend="torch", kernel=kernel, n_threads=1
+    )
     plain = diffuse_of(experiment)
     assert np.abs(image.detach().numpy() - plain).max() < 1e-10 * plain.max()
     image.sum().backward()

@@ -415,7 +415,7 @@ def test_explained() -> None:
     assert "diffuse scattering: 12 orientations for 100, off by 0.012 of its largest value at 120 pixels" in told
     # (4/pi)/t, t = 2 pi 40 * 1.5/60
     assert "of reflections all alike those beyond the stencil are about 20%" in told
-    assert "decided: crystal.diffuse.n_orders = 1  (x is 0." in told and "; diffuse scattering by eager" in told
+    assert "decided: crystal.diffuse.n_orders = 1  (x is 0." in told
     exact = str(nb.explain(small(nb.Diffuse(sigma_angstrom=0.2, gamma_angstrom=5.0, method="fft"))))
     assert "diffuse scattering:" not in exact and "diffuse" not in str(nb.explain(small(nb.Diffuse())))
 
