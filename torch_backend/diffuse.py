@@ -50,7 +50,7 @@ def photons(found: DiffuseScene, device: torch.device, *, by_core: bool, n_threa
 
     def block(pixels: Tensor, *args: Tensor) -> Tensor:
         own = Inputs(**dict(zip(names, args[: len(names)], strict=True)))
-        return _intensity(found, plan, own, pixels, *args[len(names) :], core=core)
+        return _intensity(found, plan, core, own, pixels, *args[len(names) :])
 
     again = again and (core is None or scene.n_pixels > size)
     parts = []
@@ -62,8 +62,8 @@ def photons(found: DiffuseScene, device: torch.device, *, by_core: bool, n_threa
 
 
 def _intensity(
-    found: DiffuseScene, plan: Plan, inputs: Inputs, pixels: Tensor, forms: Tensor, weight: Tensor, values: Tensor,
-    core: _Core | None = None,
+    found: DiffuseScene, plan: Plan, core: _Core | None, inputs: Inputs, pixels: Tensor, forms: Tensor, weight: Tensor,
+    values: Tensor,
 ) -> Tensor:  # fmt: skip
     """(P,) sum over rays and mean over orientations of the sum over reflections, times polarization and solid angle."""
     points = locate(plan, inputs, pixels, 0, 1)
