@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from nanobragg.arrays import is_transformed
 from nanobragg.derivation.crystals.diffuse.scene import DiffuseScene
-from nanobragg.engines.diffuse import Reflections
+from nanobragg.engines.diffuse import DiffuseSums
 
 _BLOCK = 1 << 16
 """Pixels times rays, orientations and forms that are worked on together."""
@@ -97,9 +97,9 @@ class _Core:
         sums: Tensor = _Sums.apply(self, hkl, forms, table)
         return sums
 
-    def reflections(self, forms: Tensor, table: Tensor) -> Reflections:
+    def sums(self, forms: Tensor, table: Tensor) -> DiffuseSums:
         """The core's."""
-        return Reflections(self.found, forms.numpy(), table.contiguous().numpy(), self.n_threads)
+        return DiffuseSums(self.found, forms.numpy(), table.contiguous().numpy(), self.n_threads)
 
 
 class _Sums(Function):
@@ -107,7 +107,7 @@ class _Sums(Function):
     def forward(ctx: Any, core: _Core, hkl: Tensor, forms: Tensor, table: Tensor) -> Tensor:
         ctx.core = core
         ctx.save_for_backward(hkl, forms, table)
-        found = core.reflections(forms.detach(), table.detach()).at(hkl.detach().reshape(3, -1).contiguous().numpy())
+        found = core.sums(forms.detach(), table.detach()).at(hkl.detach().reshape(3, -1).contiguous().numpy())
         return torch.from_numpy(found).reshape(hkl.shape[1:])
 
     @staticmethod
@@ -115,7 +115,7 @@ class _Sums(Function):
     def backward(ctx: Any, cotangent: Tensor) -> Any:
         hkl, forms, table = ctx.saved_tensors
         points = hkl.reshape(3, -1).contiguous().numpy()
-        found = ctx.core.reflections(forms, table).pull_back(points, cotangent.reshape(-1).contiguous().numpy())
+        found = ctx.core.sums(forms, table).pull_back(points, cotangent.reshape(-1).contiguous().numpy())
         by_hkl, by_forms, by_table = (torch.from_numpy(one) for one in found)
         return None, by_hkl.reshape(hkl.shape), by_forms.reshape(forms.shape), by_table.reshape(table.shape)
 

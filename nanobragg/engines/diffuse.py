@@ -57,7 +57,7 @@ def by_core(
     return photons
 
 
-class Reflections:
+class DiffuseSums:
     """The sum over reflections at given indices, on threads; the bits do not depend on how many.
 
     Parameters
