@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.arrays import detached, elements, is_tensor
+from nanobragg.arrays import detached, elements, is_tensor, is_transformed
 from nanobragg.config import Detector, Experiment, Sensor
 from nanobragg.config.quirks import Quirk
 from nanobragg.config.structure_factors import StructureFactors
@@ -149,6 +149,7 @@ def _derivation(decided: Decided, ops: Ops, roi: Any, glance: bool) -> Derivatio
     beam = experiment.beam
     axis = placement.polarization_axis
     pixels = rendered_pixels(det, experiment.sampling.roi, roi)
+    n_tables, source_table = tables_of_sources(crystal.structure_factors, sources)
     scene = Scene(
         n_fast=det.n_fast, n_slow=det.n_slow, pixel_size=ops.stack(placement.pixel_size), pix0=ops.stack(placement.pix0),
         fast=ops.stack(placement.fast), slow=ops.stack(placement.slow), normal=ops.stack(placement.normal),
@@ -169,7 +170,7 @@ def _derivation(decided: Decided, ops: Ops, roi: Any, glance: bool) -> Derivatio
         n_cells=ops.stack([ops.lift(n) for n in elements(n_cells)]), shape=Shape[crystal.shape.upper()],
         fudge=ops.lift(crystal.fudge),
         has_block_matrix=matrix is not None, block_matrix=ops.lift(np.zeros((3, 3)) if matrix is None else matrix),
-        **tables_of_sources(crystal.structure_factors, sources),
+        n_tables=n_tables, source_table=source_table,
         f_table=factors.f_table, hkl_min=factors.hkl_min, default_F=factors.default_F,
         tricubic=experiment.sampling.interpolate == "tricubic",
         interpolation_off=(len(pixels), 0), oversample=n_sub,
@@ -186,13 +187,18 @@ def _derivation(decided: Decided, ops: Ops, roi: Any, glance: bool) -> Derivatio
     )  # fmt: skip
 
 
-def tables_of_sources(table: StructureFactors, sources: SourceList) -> dict[str, Any]:
-    """Which table of structure factors each source sees: that of the nearest energy; by the names of the Scene's fields."""
+def tables_of_sources(table: StructureFactors, sources: SourceList) -> tuple[int, NDArray[np.int64] | None]:
+    """How many tables of structure factors there are, and which each source sees: that of the nearest energy."""
     if table.energy_ev is None or len(table.energy_ev) == 1:
-        return {"n_tables": 1, "source_table": None}
+        return 1, None
+    if any(is_transformed(wavelength) for wavelength in sources.wavelength):
+        raise ConfigError(
+            "crystal.structure_factors.energy_ev", "tables", "cannot be chosen for wavelengths that torch transforms",
+            "leave the beam out of the transform, or give one table",
+        )  # fmt: skip
     energy = EV_ANGSTROM / np.array([1e10 * detached(wavelength) for wavelength in sources.wavelength])
     distance = np.abs(energy[:, None] - np.asarray(table.energy_ev))
-    return {"n_tables": len(table.energy_ev), "source_table": np.argmin(distance, axis=1).astype(np.int64)}
+    return len(table.energy_ev), np.argmin(distance, axis=1).astype(np.int64)
 
 
 def rendered_pixels(det: Detector, *rois: Any) -> NDArray[np.int64]:

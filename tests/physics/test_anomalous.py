@@ -19,6 +19,7 @@ gemmi = pytest.importorskip("gemmi")
 pytestmark = [
     pytest.mark.filterwarnings("ignore:the detector reaches"),  # further than the small model's reflections
     pytest.mark.filterwarnings("ignore:beam.spectrum.*a row of spots"),  # few lines are quick
+    pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),  # of torch's own forward mode
 ]
 
 CELL = (20.0, 24.0, 30.0, 90.0, 90.0, 90.0)
@@ -323,6 +324,24 @@ def test_gradients_of_the_widths_of_spectra(model: nb.AnomalousModel) -> None:
         step = 1e-4 * number
         expected = (loss(number + step) - loss(number - step)) / (2 * step)
         assert float(tensor.grad) == pytest.approx(expected, rel=1e-5), (fields, name)  # measured worst: 2e-7
+
+
+def test_transforms_of_torch_take_widths_and_weights(model: nb.AnomalousModel) -> None:
+    torch = pytest.importorskip("torch")
+    base = experiment(nb.StructureFactors.constant(30.0), nb.Spectrum(kind="gaussian", fwhm_ev=60.0))
+    render = nb.prepare(base, backend="torch")
+
+    def total(width: Any) -> Any:
+        return (render({"beam.spectrum.fwhm_ev": width}) ** 2).sum()
+
+    widths = torch.tensor([50.0, 60.0], dtype=torch.float64)
+    several = torch.func.vmap(total)(widths)
+    assert several.tolist() == pytest.approx([float(total(width)) for width in widths], rel=1e-12)
+    forward, backward = torch.func.jacfwd(total)(widths[1]), torch.func.grad(total)(widths[1])
+    assert float(forward) == pytest.approx(float(backward), rel=1e-9)
+    render = nb.prepare(experiment(model.at(EDGE), nb.Spectrum(kind="gaussian", fwhm_ev=60.0)), backend="torch")
+    with pytest.raises(nb.ConfigError, match="leave the beam out of the transform"):
+        torch.func.vmap(total)(widths)
 
 
 @pytest.mark.parametrize("name", ["energy_ev", "wavelength_angstrom"])

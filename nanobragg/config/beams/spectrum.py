@@ -128,7 +128,7 @@ class Spectrum(Config):
 
     def _check(self) -> None:
         for name, kinds in _OF.items():
-            value, default = getattr(self, name), self.__dataclass_fields__[name].default  # type: ignore[attr-defined]
+            value, default = getattr(self, name), self.__dataclass_fields__[name].default
             changed = value is not default and (is_tensor(value) or isinstance(value, np.ndarray) or value != default)
             if changed and self.kind not in kinds:
                 raise ConfigError(

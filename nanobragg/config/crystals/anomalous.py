@@ -63,6 +63,9 @@ class AnomalousModel:
         found = files.read_model_parts(path, d_min, elements=elements, k_sol=k_sol, b_sol=b_sol, max_bytes=max_bytes)
         return cls(parts=found, default_F=float(default_F))
 
+    def __repr__(self) -> str:
+        return f"AnomalousModel({self.parts.path}, {len(self.parts.hkl)} unique reflections, {' '.join(self.elements)})"
+
     @property
     def elements(self) -> tuple[str, ...]:
         """Those whose anomalous scattering counts."""

@@ -68,9 +68,9 @@ def _within(table: Any, low: Any, shape: tuple[int, ...]) -> Any:
         for axis, (b, count) in enumerate(zip(before, inner.shape, strict=True)):
             where = where.narrow(axis, b, count)
         return full.flatten().index_put((where.flatten().to(inner.device),), inner.flatten()).reshape(shape)
-    full = np.full(shape, float(table.default_F))
-    full[tuple(slice(b, b + count) for b, count in zip(before, table.amplitude.shape, strict=True))] = table.amplitude
-    return full
+    filled = np.full(shape, float(table.default_F))
+    filled[tuple(slice(b, b + count) for b, count in zip(before, table.amplitude.shape, strict=True))] = table.amplitude
+    return filled
 
 
 def _stacked(tables: list[Any]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanobragg.arrays import detached
+from nanobragg.arrays import detached, is_transformed
 from nanobragg.config.beams.spectrum import Spectrum
 from nanobragg.constants import EV_ANGSTROM
 from nanobragg.derivation.spectra import sase
@@ -77,7 +77,7 @@ def lines_of(spectrum: Spectrum, center: Any, n: int, ops: Ops) -> Lines:
         return Lines([center * (1.0 + width * ((i + 0.5) / n - 0.5)) for i in range(n)], ones, 1.0)
     offset, weight = _offsets(spectrum, center, n, ops)
     wavelength = [center / (1.0 + one) for one in offset]
-    if not all(detached(one) > 0 for one in wavelength):
+    if not all(is_transformed(one) or detached(one) > 0 for one in wavelength):  # those have no values here
         raise ConfigError(spectrum._path, spectrum.kind, "reaches energies of 0 and below", "make it narrower")
     energy = float(weight.sum()) if spectrum.kind == "sase" else 1.0
     return Lines(wavelength, _mean_one(weight), energy)

@@ -80,9 +80,10 @@ def envelopes(sigma_ev: float, sigma_fs: float) -> Envelopes:
     shape = np.sqrt(duration)
     kernel = np.abs(np.fft.fft(shape) / n) ** 2
     mean = np.fft.ifft(np.fft.fft(spectrum) * np.fft.fft(kernel)).real
-    kept = (read_only(x, np.float64) for x in (offset, np.sqrt(spectrum), shape, mean))
-    offset, amplitude, shape, mean = kept
-    return Envelopes(offset, step, amplitude, shape, mean)
+    amplitude = read_only(np.sqrt(spectrum), np.float64)
+    return Envelopes(
+        read_only(offset, np.float64), step, amplitude, read_only(shape, np.float64), read_only(mean, np.float64)
+    )
 
 
 def pulse(found: Envelopes, seed: int, shot: int) -> NDArray[np.float64]:
@@ -99,10 +100,11 @@ def jitter(seed: int, shot: int) -> float:
     return float(stream.normal(1, draw=1)[0])
 
 
+@lru_cache(64)
 def samples(
     sigma_ev: float, sigma_fs: float, n: int, reach: float, seed: int, shot: int, fixed_energy: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A shot as sums over n equal steps of energy.
+    """A shot as sums over n equal steps of energy; kept, because every derivation of an experiment asks for the same one.
 
     Parameters
     ----------
@@ -128,7 +130,7 @@ def samples(
     edges = np.linspace(-reach, reach, n + 1) * found.rms
     weight = _between(found, pulse(found, seed, shot), edges)
     weight = weight / (weight.sum() if fixed_energy else _between(found, found.mean, edges).sum())
-    return (edges[:-1] + edges[1:]) / 2.0, weight
+    return read_only((edges[:-1] + edges[1:]) / 2.0, np.float64), read_only(weight, np.float64)
 
 
 def mean_samples(sigma_ev: float, sigma_fs: float, n: int, reach: float) -> NDArray[np.float64]:
