@@ -66,7 +66,7 @@ NB_INLINE vd vd_all(double x) {
 
 /* Copies n values; `past_cache`: without reading what was there before, for what is too large to be found in the cache
  * later. Ends with copied_rows. */
-static void copy_row(double *to, const double *from, int n, int past_cache) {
+static inline void copy_row(double *to, const double *from, int n, int past_cache) {
     int i = 0;
 #if LANES > 2
     if (past_cache && n > 2) {
@@ -79,7 +79,7 @@ static void copy_row(double *to, const double *from, int n, int past_cache) {
     memcpy(to + i, from + i, (size_t)(n - i) * sizeof *to);
 }
 
-static void copied_rows(void) {
+static inline void copied_rows(void) {
 #if LANES > 2
     _mm_sfence();
 #endif
