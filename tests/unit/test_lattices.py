@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import nanobragg as nb
+from nanobragg.cli.main import main
+from nanobragg.inspection.pictures.drawing import drawn
 from nanobragg.inspection.tracing.scaling import scaling_chain
 from nanobragg.io.spots.refl import read_refl
 
@@ -201,3 +203,24 @@ def test_module_refines_each():
 def test_what_takes_one_crystal_says_so(call, words):
     with pytest.raises(nb.ConfigError, match=words):
         call(experiment())
+
+
+def test_the_picture_marks_each_crystal_in_its_color(tmp_path, monkeypatch, capsys):
+    """`nanoBragg view --predicted` with an experiment file of two crystals."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    both = experiment()
+    both.to_toml("both.toml")
+    nb.io.write_smv("image.img", nb.add_noise(nb.simulate(both), seed=1), both)
+    drawn_by = []
+    monkeypatch.setattr(
+        "nanobragg.cli.words.view.drawn", lambda *a, **k: drawn_by.append((k, drawn(*a, **k))) or drawn_by[-1][1]
+    )
+    assert main(["view", "image.img", "--predicted", "both.toml", "-o", "picture.png"]) == 0
+    (options, figure), spots = drawn_by[0], nb.predict(both)
+    assert np.array_equal(options["spots"][0], spots["crystal"])
+    marks = [line for line in figure.axes[0].lines if line.get_marker() == "s"]
+    assert [len(line.get_xdata()) for line in marks] == [int((spots["crystal"] == i).sum()) for i in (0, 1)]
+    assert marks[0].get_color() != marks[1].get_color()
+    assert main(["predict", "both.toml"]) == 0
+    assert "crystal  panel" in capsys.readouterr().out
