@@ -2,7 +2,8 @@
 
 `derived` makes the derivation one operation, in numbers that carry their derivatives (`dual`); `ops` is the array namespace
 for the derivation where that does not serve; `inputs` turns a Scene into what the kernel reads, `kernel` is the forward sum,
-`sweep` its derivatives, `function` joins them into one differentiable operation,
+`sweep` its derivatives, `triton` both for CUDA devices, `function` joins them into one differentiable operation, `memory` says
+what fits,
 `module` wraps an experiment for optimizers; `detector`, `polarization`, `phase`, `lattice`
 and `structure_factors` hold one concept each.
 """
