@@ -14,10 +14,11 @@ from nanobragg.backends import DEFAULT_BACKEND
 from nanobragg.config import Background, Experiment
 from nanobragg.derivation import panels
 from nanobragg.derivation.decisions.decided import Decided
+from nanobragg.derivation.decisions.limits import needed_bytes
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import CANCELLED, Progress, RenderOptions
-from nanobragg.errors import CoreError
+from nanobragg.errors import ConfigError, CoreError
 from nanobragg.explorer.coarse import coarser, evaluations, spread
 from nanobragg.inspection.foresight.cost import Estimate, estimate
 from nanobragg.inspection.foresight.long_run import duration, long_run
@@ -30,19 +31,16 @@ _DIRECT_SECONDS = 0.08
 """An exact image that takes no longer is rendered at once."""
 ASKED_SECONDS = 60.0
 """Beyond, an exact image is rendered when it is asked for."""
-_MOST_BYTES = 8 * 2**30
+_MOST_BYTES = 4 * 2**30
+"""Of one kind; orientations of so many bytes take some ten seconds to derive, in which nothing can be cancelled."""
 
 
 class Superseded(Exception):
     """The rendering was ended: nobody wants its image any more."""
 
 
-class TooLarge(Exception):
-    """The rendering was not begun; the text says what it takes, and which setting makes it so."""
-
-    def __init__(self, text: str, seconds: float, *, memory: bool) -> None:
-        super().__init__(text)
-        self.seconds, self.memory = seconds, memory
+class TooLong(Exception):
+    """The rendering was not begun; the text says how long it takes, and which setting makes it so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +85,14 @@ class Renderer:
         Raises
         ------
         ConfigError
-            For an experiment that cannot be simulated.
+            For an experiment that cannot be simulated, or that takes more memory than a page should.
         """
         decided = decide(experiment)
+        for one in (one for part in decided for one in part):
+            for path, needed in needed_bytes(one.experiment).items():
+                if needed > _MOST_BYTES:
+                    gib = f"needs {needed / 2**30:.1f} GiB of memory, of {_MOST_BYTES / 2**30:.0f} GiB that the explorer takes"
+                    raise ConfigError(path, one.experiment.get(path), gib, "lower it")
         derived = [[self._engine.derivation(one) for one in part] for part in decided]
         scenes = [[list(d.scenes) for d in part] for part in derived]
         pairs = [
@@ -110,21 +113,16 @@ class Renderer:
         return self.seconds(plan) <= _DIRECT_SECONDS
 
     def check(self, plan: Prepared) -> None:
-        """Refuse what would take minutes, or more memory than most machines have.
+        """Refuse what would take minutes.
 
         Raises
         ------
-        TooLarge
+        TooLong
         """
-        seconds, needed = self.seconds(plan), plan.estimate.bytes
-        if needed > _MOST_BYTES:
-            text = self._cause(plan) or "use a smaller detector or fewer structure factors"
-            raise TooLarge(f"needs {needed / 2**30:.1f} GiB of memory: {text}", seconds, memory=True)
+        seconds = self.seconds(plan)
         if seconds > ASKED_SECONDS:
             cause = self._cause(plan)
-            raise TooLarge(
-                f"the exact image takes about {duration(seconds)}{': ' if cause else ''}{cause}", seconds, memory=False
-            )
+            raise TooLong(f"the exact image takes about {duration(seconds)}{': ' if cause else ''}{cause}")
 
     def _cause(self, plan: Prepared) -> str:
         parts = [

@@ -20,7 +20,7 @@ from nanobragg.explorer.rendering import (
     Renderer,
     Shot,
     Superseded,
-    TooLarge,
+    TooLong,
     doubts,
     without_background,
 )  # fmt: skip
@@ -254,8 +254,6 @@ class Session:
                 self._render(state, switches, done, event)
             except Superseded:
                 self.tell({"kind": "progress", "part": None})
-            except TooLarge as held:
-                self._fail(done, str(held), level="ask" if not held.memory else "error")
             except NanoBraggError as error:
                 self._fail(done, str(error))
             except ArithmeticError:
@@ -291,9 +289,7 @@ class Session:
             self._until_still(ended)
             try:
                 self._renderer.check(plan)
-            except TooLarge as held:
-                if held.memory:
-                    raise
+            except TooLong as held:
                 self._fail(number, str(held), "ask")
                 self._until_insisted(number, ended)
             told = True
@@ -304,7 +300,7 @@ class Session:
         if told:
             self.tell({"kind": "progress", "part": None})
         self._show(frame, plan, state, number, event)
-        if self._revision != number or self._moving:
+        if self._revision != number or (quick and self._moving):
             return  # what goes with a picture is told of pictures that stay
         if self.exact is not None:
             self.settled(self.exact)

@@ -11,7 +11,7 @@ from nanobragg.explorer.coarse import coarser
 from nanobragg.explorer.controls import groups, read
 from nanobragg.explorer.drawing.tiles import NO_PIXEL, View, tile
 from nanobragg.explorer.presets import crystal, menu, with_preset
-from nanobragg.explorer.rendering import Renderer, TooLarge
+from nanobragg.explorer.rendering import Renderer, TooLong
 from nanobragg.explorer.session import Session, State
 
 
@@ -48,9 +48,11 @@ def test_a_coarse_image_is_on_the_scale_of_the_exact_one(share: int) -> None:
 def test_what_takes_minutes_or_gigabytes_is_held_back() -> None:
     renderer = Renderer()
     long = renderer.plan(experiment().replace("crystal.mosaic.n_domains", 1_000_000))
-    with pytest.raises(TooLarge, match=r"crystal\.mosaic\.n_domains makes 1000000 domains"):
+    with pytest.raises(TooLong, match=r"crystal\.mosaic\.n_domains makes 1000000 domains"):
         renderer.check(long)
     renderer.check(renderer.plan(experiment()))
+    with pytest.raises(nb.ConfigError, match=r"crystal\.mosaic\.n_domains.* GiB of memory"):
+        renderer.plan(experiment().replace("crystal.mosaic.n_domains", 20_000_000).replace("goniometer.n_steps", 1))
 
 
 def test_a_tile_shows_the_brightest_pixel_of_each_place() -> None:

@@ -50,7 +50,7 @@ def _explore(typed: Any) -> int:
     with explore(experiment, readout=readout, measured=measured, host=typed.host, port=typed.port) as explorer:
         sys.stdout.write("".join(f"{line}\n" for line in _greeting(explorer.url, explorer.port, typed.host)))
         sys.stdout.flush()
-        if not typed.no_browser:
+        if not typed.no_browser and _has_screen():
             webbrowser.open(explorer.url)
         with contextlib.suppress(KeyboardInterrupt):  # which is how it is meant to end
             threading.Event().wait()
@@ -72,6 +72,14 @@ def _greeting(url: str, port: int, host: str) -> list[str]:
     else:
         lines.append(f"listening on {host}: whoever has this address can use the page; Ctrl-C ends")
     return lines
+
+
+def _has_screen() -> bool:
+    """Whether a browser has where to open: over ssh, or without a display, one in text would take the terminal."""
+    if sys.platform in ("darwin", "win32"):
+        return True
+    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(shown) and not os.environ.get("SSH_CONNECTION")
 
 
 def _login() -> str:
