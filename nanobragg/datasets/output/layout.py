@@ -187,7 +187,7 @@ class Folder:
 
     def sweep(self, *, complete: bool = False) -> list[str]:
         """Remove unfinished files whose makers are gone; returns their names. Of a data set that is complete: all of them."""
-        unnamed = [*self.shards.glob(f".nanobragg-*{_PART}"), *self.images.glob(f".nanobragg-*{_PART}")]
+        unnamed = [*self.shards.glob(".nanobragg-*"), *self.images.glob(".nanobragg-*")]
         gone = []
         for path in [*self.shards.glob(f".shard_*{_PART}"), *unnamed, *self.log.glob(".beat_*")]:
             try:

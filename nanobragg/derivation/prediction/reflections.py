@@ -68,10 +68,14 @@ def predicted(derived: Derivation, d_min: float | None = None, *, least: float =
         for i in range(0, max(len(hkl), 1), n)
     ]
     whole = Predicted(*(np.concatenate([getattr(p, name) for p in parts]) for name in Predicted.__dataclass_fields__))
-    fast, slow = whole.center.T
-    inside = (fast >= 0) & (fast < scene.n_fast) & (slow >= 0) & (slow < scene.n_slow)
-    kept = np.flatnonzero(inside & (whole.partiality >= least))
+    kept = np.flatnonzero(_inside(scene, whole.center) & (whole.partiality >= least))
     return Predicted(*(getattr(whole, name)[kept] for name in Predicted.__dataclass_fields__))
+
+
+def _inside(scene: Scene, center: Array) -> NDArray[np.bool_]:
+    """Whether places (n, 2) lie on the panel."""
+    fast, slow = center.T
+    return np.asarray((fast >= 0) & (fast < scene.n_fast) & (slow >= 0) & (slow < scene.n_slow))
 
 
 _MARGIN = 3.0
@@ -133,11 +137,14 @@ def _part(
         most = _full(derived, mean, amplitude, ray, plane)
         phi = np.where(met, phi, found.phi)
     else:
-        best = _Sum(scene, plane, derived.rotation.phi, len(hkl))
-        moved = vectors + (onto_sphere(middle, mean.beam / mean.wavelength) - middle)[:, None, :]
+        # of those that are on the panel: the others are left out
+        here = _inside(scene, center) & (photons > 0)
+        best = _Sum(scene, plane, derived.rotation.phi, int(here.sum()))
+        moved = vectors[here] + (onto_sphere(middle[here], mean.beam / mean.wavelength) - middle[here])[:, None, :]
         for part in derived.scenes:
             best.add(part, mean.crystals, moved)
-        most = scale * amplitude**2 * best.total
+        most = np.zeros(len(hkl))
+        most[here] = scale * amplitude[here] ** 2 * best.total
     with np.errstate(divide="ignore", invalid="ignore"):
         partiality = np.where(most > 0, photons / most, 0.0)
     return Predicted(hkl, center, found.covariance, 1 / length, phi, error, photons, partiality, amplitude, direction)
