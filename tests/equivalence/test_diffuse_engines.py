@@ -71,6 +71,12 @@ def build(v):
     )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def small_maps(monkeypatch):
+    """Narrow margins: both sides of a comparison have them."""
+    monkeypatch.setattr("nanobragg.derivation.crystals.diffuse.maps._SMALL", 1 << 20)
+
+
 ROWS = [build({name: OPTIONS[name][i] for name, i in row.items()}) for row in pairwise(OPTIONS, seed=1)]
 
 

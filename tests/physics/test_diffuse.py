@@ -416,6 +416,8 @@ def test_explained() -> None:
     # (4/pi)/t, t = 2 pi 40 * 1.5/60
     assert "of reflections all alike those beyond the stencil are about 20%" in told
     assert "decided: crystal.diffuse.n_orders = 1  (x is 0." in told
+    long = [nb.explain(small(nb.Diffuse(sigma_angstrom=0.2, stencil=n), mosaic=mosaic)).seconds for n in (0, 50)]
+    assert long[1] > 1000 * long[0]  # a million neighbors against one, at 120 pixels and twelve orientations
     exact = str(nb.explain(small(nb.Diffuse(sigma_angstrom=0.2, gamma_angstrom=5.0, method="fft"))))
     assert "diffuse scattering:" not in exact and "diffuse" not in str(nb.explain(small(nb.Diffuse())))
 

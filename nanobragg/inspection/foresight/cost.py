@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from nanobragg.arrays import available_cores
 from nanobragg.config.crystal import Shape
+from nanobragg.derivation.crystals.diffuse.scene import diffuse_scene
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.decisions.limits import needed_bytes
 from nanobragg.derivation.scene import Scene
+from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import Engine
 from nanobragg.errors import CoreError, NanoBraggError
@@ -32,6 +34,8 @@ _NANOSECONDS_ELSEWHERE = 80.0
 """Of kernels that are not listed: plain torch on the CPU."""
 _INTERPOLATION, _CULLED = 6.0, 0.5
 """What interpolation, and shapes whose spots end, make of it."""
+_DIFFUSE = (2.0, 10.0)
+"""Of a term of diffuse scattering, by vectors and one by one."""
 _PIXEL_NANOSECONDS, _RUN_SECONDS = 1.5, 0.0015
 """For what is no evaluation: the arrays of pixels, once a pixel and again where it is rendered; decisions and derivation,
 once a run."""
@@ -99,9 +103,22 @@ def estimate(
         measured = _probed(largest, chosen)
         if measured is not None and largest.evaluations:
             seconds = measured * evaluations
+    if chosen.ops.is_float:
+        first = {id(one): (one, scene) for one, scene in reversed(list(zip(panels, scenes, strict=True)))}
+        seconds += sum(_diffuse(one, scene, chosen) for one, scene in first.values())
     seconds += _RUN_SECONDS * len(scenes) + 1e-9 * _PIXEL_NANOSECONDS * (area + rendered)
     need = max(sum(needed.values()) for needed in map(needed_bytes, (one.experiment for one in panels)))
     return Estimate(n_images * evaluations, n_images * seconds, threads, need + 8 * area)
+
+
+def _diffuse(decided: Decided, scene: Scene, chosen: Engine) -> float:
+    """CPU seconds of the diffuse scattering of a crystal, once for all sizes of its blocks; not those of making a map."""
+    diffuse = decided.experiment.crystal.diffuse
+    if not diffuse.acts or diffuse.method == "fft":
+        return 0.0
+    found = diffuse_scene(decided, scene, FLOAT_OPS)
+    assert found is not None
+    return 1e-9 * _DIFFUSE["scalar" in chosen.kernel(scene)] * found.evaluations_per_pixel * scene.n_pixels
 
 
 def _tabulated(scene: Scene, chosen: Engine) -> float:
