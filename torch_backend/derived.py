@@ -24,6 +24,8 @@ from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.scene import CONTINUOUS, Scene
 from nanobragg.derivation.vectors import FLOAT_OPS
 
+_PLAIN = (float, int, str, type(None), np.ndarray)
+"""What holds no tensor: the most of an experiment, which is walked through for every image."""
 _MOST_PARAMETERS = 64
 _MOST_BYTES = 64 << 20
 # of all derivatives together; beyond either limit autograd goes backwards through the operations of the derivation
@@ -59,7 +61,9 @@ def derived(decided: Decided, *, roi: Any = None, twice_differentiable: bool = F
         name: Dual(FLOAT_OPS.lift(t), unity[end - t.numel() : end].reshape(*t.shape, count))
         for (name, t), end in zip(parameters.items(), ends, strict=True)
     }
-    experiment = _mapped(decided.experiment, lambda tensor: moving.get(id(tensor), tensor))
+    experiment = decided.experiment
+    if moving:
+        experiment = _mapped(experiment, lambda tensor: moving.get(id(tensor), tensor))
     found = derivation(decided.carried(experiment, set()), DUAL_OPS, roi=roi)
     scene = _with_tensors(found.scene, tuple(parameters.values()))
     return replace(found, decided=decided, scene=scene, scenes=(scene,))
@@ -75,6 +79,8 @@ def _beyond_numbers(crystal: Crystal) -> bool:
 def tensors_of(node: Any) -> Iterator[Tensor]:
     """All tensors in a config object."""
     for value in vars(node).values() if is_dataclass(node) else node:
+        if isinstance(value, _PLAIN):
+            continue
         if isinstance(value, Tensor):
             yield value
         elif is_dataclass(value) or isinstance(value, tuple | list):
@@ -87,7 +93,7 @@ def _mapped(node: Any, change: Callable[[Tensor], Any]) -> Any:
         return change(node)
     if isinstance(node, tuple | list):
         return type(node)([_mapped(item, change) for item in node])
-    if not is_dataclass(node):
+    if isinstance(node, _PLAIN) or not is_dataclass(node):
         return node
     other = object.__new__(type(node))
     vars(other).update({name: _mapped(value, change) for name, value in vars(node).items()})

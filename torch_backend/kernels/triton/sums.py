@@ -101,7 +101,7 @@ class TritonSum:
                 if out.is_cuda:
                     torch.cuda.synchronize(out.device)
                 progress(end, plan.n_pixels)
-        return torch.cat(parts) if parts else inputs.scale.new_zeros(0)
+        return _joined(parts, 0) if parts else inputs.scale.new_zeros(0)
 
     def _gradients(self, inputs: Inputs, cotangent: Tensor, wanted: frozenset[str]) -> dict[str, Tensor]:
         """Of everything but the table, whatever is wanted of it."""
@@ -186,8 +186,8 @@ class TritonSum:
                 arrays["constants"], arrays["sources"], arrays["cells"], arrays["axes"], inputs.domains, arrays["table"],
                 *numbers, COUNT=count, **kinds, **flags, **_TANGENTS,
             )  # fmt: skip
-            parts.append(torch.stack([_added(one) for one in out]))
-        return torch.cat(parts, 1) if parts else inputs.scale.new_zeros(count, 0)
+            parts.append(out.flatten(1, 2).sum(1))
+        return _joined(parts, 1) if parts else inputs.scale.new_zeros(count, 0)
 
     # --- launching ------------------------------------------------------------------------------------------------------
 
@@ -249,6 +249,11 @@ def _launch(kernel: Any, grid: tuple[int, int], *args: Any, **named: Any) -> Non
 
 def _empty(inputs: Inputs, *shape: int) -> Tensor:
     return torch.empty(shape, dtype=torch.float64, device=inputs.scale.device)
+
+
+def _joined(parts: list[Tensor], axis: int) -> Tensor:
+    """The parts in a row; one alone as it is."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
 def _added(out: Tensor) -> Tensor:
