@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import socket
 import urllib.error
 import urllib.request
@@ -137,6 +138,10 @@ def test_the_origin_of_the_wire_is_checked(explorer: nb.Explorer) -> None:
         ({"do": "set"}, "not understood"),
         ({"do": "view", "view": {"fast": [3, 1]}}, "ascending"),
         ({"do": "view", "view": {"speed": 1}}, "not understood"),
+        ({"do": "view", "view": 3}, "not understood"),
+        ({"do": "view", "view": {"layer": "inside"}}, "view.layer"),
+        ({"do": "view", "view": {"low": "dark"}}, "view.low"),
+        ("[" * 20000, "not understood"),
         ({"do": "turn", "degrees": [1, 2]}, "not understood"),
         ({"do": "turn", "degrees": [1, "x", 0]}, "not understood"),
         ({"do": "switch", "name": "light", "on": True}, "background, spread, noise"),
@@ -198,3 +203,37 @@ def test_the_greeting_has_the_line_for_ssh() -> None:
     assert local[0] == "open http://127.0.0.1:8123/?token=t"
     assert "ssh -N -L 8123:127.0.0.1:8123 " in local[1] and local[1].endswith(f"@{socket.gethostname()}")
     assert "whoever has this address" in _greeting("u", 8123, "0.0.0.0")[1]
+
+
+def test_random_messages_leave_the_server_at_work(explorer: nb.Explorer) -> None:
+    chance = random.Random(5)
+    names = [name.removeprefix("_do_") for name in dir(explorer._desk) if name.startswith("_do_")]
+    keys = (
+        "path",
+        "value",
+        "view",
+        "degrees",
+        "column",
+        "row",
+        "pixel",
+        "line",
+        "name",
+        "on",
+        "file",
+        "factor",
+        "paths",
+        "event",
+    )
+    values: list[Any] = [None, True, -1, 1e300, float("nan"), 10**400, "", "crystal", "crystal.misset_deg", "detector[0]",
+                         "readout", [], [None], [1, 2, 3], [[0, 0], [1, 1]], {}, {"fast": [0, 1e9]}]  # fmt: skip
+    sent = [
+        {"do": chance.choice(names), **{chance.choice(keys): chance.choice(values) for _ in range(4)}}
+        for _ in range(300)
+    ]
+    before = explorer.experiment
+    talk(explorer, *sent)
+    explorer.experiment = before
+    for name in ("noise", "spread"):
+        talk(explorer, {"do": "switch", "name": name, "on": False})
+    talk(explorer, {"do": "switch", "name": "background", "on": True})
+    assert np.array_equal(explorer.image(60), nb.simulate(before))

@@ -10,8 +10,6 @@ from nanobragg.explorer.comparison.measured import Measured
 from nanobragg.explorer.drawing.tiles import Tile, View, tile
 from nanobragg.explorer.session import Picture
 
-LAYERS = ("simulated", "measured", "beside", "blend", "difference")
-
 
 def tiles(picture: Picture, view: View, measured: Measured | None) -> list[tuple[str, Tile]]:
     """Names and tiles of what a view shows; both images of a pair have the same shades for the same counts."""

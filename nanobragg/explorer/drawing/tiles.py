@@ -11,6 +11,7 @@ from nanobragg.errors import ConfigError
 from nanobragg.lazy import dataclass
 
 SCALES = ("log", "linear", "percentile")
+LAYERS = ("simulated", "measured", "beside", "blend", "difference")
 NO_PIXEL = 255
 """The shade of what is no pixel: outside the panels, or masked. Shades of pixels are 0 to 254."""
 _TOP = 254
@@ -42,6 +43,12 @@ class View:
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
             raise ConfigError("view.scale", self.scale, f"must be one of {', '.join(SCALES)}")
+        if self.layer not in LAYERS:
+            raise ConfigError("view.layer", self.layer, f"must be one of {', '.join(LAYERS)}")
+        for name in ("low", "high", "opacity"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and np.isfinite(value)):
+                raise ConfigError(f"view.{name}", value, "must be a finite number")
         for name in ("fast", "slow"):
             first, last = getattr(self, name)
             if not (np.isfinite([first, last]).all() and last > first and max(abs(first), abs(last)) < 1e7):

@@ -54,7 +54,7 @@ class Page:
         except (NanoBraggError, OSError) as error:
             self.tell({"kind": "message", "level": "error", "text": str(error)})
             self.tell(self._desk.state())
-        except (ArithmeticError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever a page sends, the others go on
             self.tell({"kind": "message", "level": "error", "text": f"not understood: {type(error).__name__}: {error}"})
 
 
