@@ -34,6 +34,7 @@ def rendered(experiment: nb.Experiment) -> dict[tuple[int, ...], Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_rendered_centroids_come_closer(real: Path, tmp_path: Path) -> None:
     """The distance is held, and every reflection has a factor of its own. Over the indexed spots of the list beside the image
     that both renderings hold: the median distance of measured and rendered centroids falls by a fifth, its radial part is
