@@ -140,21 +140,21 @@ def test_the_part_in_which_traces_differ_is_named():
 
 def test_predictions_of_each():
     bare = experiment().replace("background", nb.Background())
-    found = nb.predict(bare)
+    found = nb.predict(bare, d_min=4)
     for i, one in enumerate((FIRST, SECOND)):
-        alone, own = nb.predict(bare.replace(crystal=one)), found[found["crystal"] == i]
+        alone, own = nb.predict(bare.replace(crystal=one), d_min=4), found[found["crystal"] == i]
         assert len(own) == len(alone) > 0
         for name in ("hkl", "fast", "photons", "bbox"):
             assert np.array_equal(own[name], alone[name])
-    rendered = nb.predict(bare, photons="rendering")
-    alone = nb.predict(bare.replace(crystal=SECOND), photons="rendering")
+    rendered = nb.predict(bare, d_min=4, photons="rendering")
+    alone = nb.predict(bare.replace(crystal=SECOND), d_min=4, photons="rendering")
     own = rendered[rendered["crystal"] == 1]
     assert np.abs(own["photons"] - alone["photons"]).max() <= 1e-12 * alone["photons"].max()
 
 
 def test_predictions_and_geometry_in_files(tmp_path):
     both = experiment()
-    spots = nb.predict(both)
+    spots = nb.predict(both, d_min=4)
     spots.write(tmp_path / "spots.refl")
     assert np.array_equal(np.asarray(read_refl(tmp_path / "spots.refl")["id"]), spots["crystal"])
     spots.write(tmp_path / "spots.stream")
@@ -216,11 +216,11 @@ def test_the_picture_marks_each_crystal_in_its_color(tmp_path, monkeypatch, caps
     monkeypatch.setattr(
         "nanobragg.cli.words.view.drawn", lambda *a, **k: drawn_by.append((k, drawn(*a, **k))) or drawn_by[-1][1]
     )
-    assert main(["view", "image.img", "--predicted", "both.toml", "-o", "picture.png"]) == 0
-    (options, figure), spots = drawn_by[0], nb.predict(both)
+    assert main(["view", "image.img", "--predicted", "both.toml", "--d-min", "4", "-o", "picture.png"]) == 0
+    (options, figure), spots = drawn_by[0], nb.predict(both, d_min=4)
     assert np.array_equal(options["spots"][0], spots["crystal"])
     marks = [line for line in figure.axes[0].lines if line.get_marker() == "s"]
     assert [len(line.get_xdata()) for line in marks] == [int((spots["crystal"] == i).sum()) for i in (0, 1)]
     assert marks[0].get_color() != marks[1].get_color()
-    assert main(["predict", "both.toml"]) == 0
+    assert main(["predict", "both.toml", "--d-min", "4"]) == 0
     assert "crystal  panel" in capsys.readouterr().out
