@@ -449,6 +449,8 @@ def test_refused_when_simulated() -> None:
     for diffuse, message in (
         (liquid(gamma_angstrom=10.0, method="fft"), "grid=5: is too coarse.*write 10, or method='stencil'"),
         (liquid(gamma_angstrom=0.5, method="fft", grid=60), "too large"),
+        (liquid(gamma_angstrom=1e-300, method="fft"), "too large"),
+        (liquid(gamma_angstrom=(2, 3, 1e300), method="fft"), "grid=5: is too coarse.*write method='stencil'"),
         (nb.Diffuse(**TURNED, laue_group="4/mmm"), "laue_group='4/mmm': is not a symmetry of the cell"),
     ):
         with pytest.raises(ConfigError, match=message):

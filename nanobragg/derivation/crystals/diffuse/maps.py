@@ -27,6 +27,8 @@ _FADED = (16.0, 12.0, 8.0, 6.0, 4.0)
 """2 pi gamma |q| at the margins of a map, the first where the map stays small. A transform is periodic: at its very edge an even
 map sees 1/(2 pi _FADED) of the other side."""
 _SMALL = LARGEST // 4
+_NARROWEST = 1e-9
+"""2 pi gamma over an edge that is told from 0: its map is too large anyway"""
 
 
 def made_map(
@@ -75,11 +77,12 @@ def made_map(
 
 def _check_step(n: int, coarsest: float) -> None:
     """Refuse steps of |G a*|/n that are too wide."""
-    needed = math.ceil(4 * coarsest / HALF_WIDTH)
-    if n < needed:
+    needed = 4 * coarsest / HALF_WIDTH
+    if not needed <= n:
+        finer = f"write {math.ceil(needed)}, or method='stencil'" if needed < 1000 else "write method='stencil'"
         raise ConfigError(
             "crystal.diffuse.grid", n, f"is too coarse for gamma_angstrom: a step is {coarsest / n / HALF_WIDTH:.2g} of the half "
-            "width, and may be a quarter", f"write {needed}, or method='stencil'",
+            "width, and may be a quarter", finer,
         )  # fmt: skip
 
 
@@ -111,7 +114,7 @@ def _squares(
 def _margins(n: int, first: list[int], last: list[int], widths: NDArray[np.float64]) -> list[int]:
     """Indices on either side of first ... last - 1."""
     for faded in _FADED:
-        found = [math.ceil(faded / width) for width in widths.min(0)]
+        found = [math.ceil(faded / max(width, _NARROWEST)) for width in widths.min(0)]
         shape = [n * (high - low + 2 * margin) for low, high, margin in zip(first, last, found, strict=True)]
         if math.prod(shape) <= (LARGEST if faded == _FADED[-1] else _SMALL):
             return found
