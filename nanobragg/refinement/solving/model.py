@@ -68,6 +68,7 @@ class Model:
         self._last: dict[bytes, Array] = {}
         self._sloped: dict[bytes, Array] = {}
         self._mean: tuple[Array, Array, Array] | None = None
+        self._known: tuple[Any, tuple[Array, Array, Array, Array]] | None = None
         self._drawn: Array = np.zeros((0, boxes.n_pixels, parameters.size))
         self.scattered: Array = np.zeros((0, boxes.n_pixels))
         """(n, n_pixels): draws of the domains, of which `photons` are the mean, as `scatter` gives them"""
@@ -145,23 +146,29 @@ class Model:
         found._mean, found._drawn = self._mean, self._drawn
         return found
 
-    def information(self, x: Array) -> tuple[Array, Array, Array]:
+    def information(self, x: Array) -> tuple[Array, Array, Array, Array]:
         """J^T J of the jacobian, and without what the scatter of its draws adds to it, both (size, size); what their scatter
-        together with that of the photons adds to J^T residuals, (size,).
+        together with that of the photons adds to J^T residuals, (size,); J^T `scattered`, (size, n).
 
-        The products of slopes of one draw and slopes or photons of another are free of it.
+        The products of slopes of one draw and slopes or photons of another are free of the scatter.
         """
+        still = self._mean is not None and not self.free and not self._poisson
+        key = id(self.sigma), id(self._mean), b"" if still else x.tobytes()
+        if self._known is None or self._known[0] != key:
+            self._known = key, self._information(x)
+        return self._known[1]
+
+    def _information(self, x: Array) -> tuple[Array, Array, Array, Array]:
         jacobian = self.jacobian(x)
-        product = jacobian.T @ jacobian
-        if len(self._drawn) < 2:
-            return product, product, np.zeros(len(product))
+        product, own = jacobian.T @ jacobian, jacobian[: self.boxes.n_pixels]
+        apart = self.projected(self.scattered.T, x)
         n = len(self._drawn)
-        own = jacobian[: self.boxes.n_pixels]
+        if n < 2:
+            return product, product, np.zeros(len(product)), own.T @ apart
         each = [self._sloped_residuals(draw, x) for draw in self._drawn]
         squares = sum((e.T @ e for e in each), np.zeros_like(product)) / n - own.T @ own
-        apart = self.projected(self.scattered.T, x) * unscattered(n)
         pull = sum((e.T @ a for e, a in zip(each, apart.T, strict=True)), np.zeros(len(product))) / n
-        return product, product - squares / (n - 1), -pull / (n - 1)
+        return product, product - squares / (n - 1), -pull * unscattered(n) / (n - 1), own.T @ apart
 
     def without(self, bad: NDArray[np.bool_]) -> Model:
         """The same without some boxes; the weights are to be set."""

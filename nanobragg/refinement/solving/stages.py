@@ -35,8 +35,8 @@ _STAGES = 4 + _MOST_STAGES
 """All of them, with places, shoeboxes and the two fits with few domains."""
 _LEAST_FOUND = 0.5
 """Share of the model's photons below which the spots of the image are others."""
-_FEW, _SOME = 24, 100
-"""Mosaic domains of the first stages and of the prediction, and of each draw at least."""
+_PREDICTED, _FEW, _SOME = 8, 24, 100
+"""Mosaic domains of the prediction, of the first stages, and of each draw at least."""
 _SAMPLED = 0.3
 """Variance from the number of domains over that from the photons that the last stages shall have."""
 _STILL, _NEAR, _FAR = 0.1, 0.3, 5.0
@@ -183,7 +183,7 @@ class PixelFit:
     def _boxes(self, x: Array) -> Boxes:
         """The shoeboxes of the brightest predicted reflections."""
         parameters = self.parameters
-        experiment = few_domains(parameters.experiment(x), _FEW)
+        experiment = few_domains(parameters.experiment(x), _PREDICTED)
         spots = predict(experiment, d_min=self.d_min, min_partiality=0.01)
         if len(spots) == 0:
             raise RefinementError(
@@ -347,7 +347,7 @@ class PixelFit:
         The estimate solves J^T (data - model) = 0 with the jacobian J of the model, so that its covariance from the photons is
         A^-1 J^T J A^-1, where A = J^T J but for the scatter of J between draws of the domains, which tells nothing.
         """
-        product, real, _ = model.information(x)
+        product, real, _, apart = model.information(x)
         scale = np.sqrt(np.diag(product))
         scale[scale == 0] = 1.0
         lengths, axes = np.linalg.eigh(product / np.outer(scale, scale))
@@ -356,7 +356,7 @@ class PixelFit:
         shares, turn = np.linalg.eigh(half.T @ real @ half)
         half, shares = half @ turn, np.clip(shares, _LEAST_REAL, 1.0)
         inverse, gain = half / shares**2 @ half.T, half / shares @ half.T
-        moved = gain @ model.jacobian(x)[: model.boxes.n_pixels].T @ model.projected(model.scattered.T, x)
+        moved = gain @ apart
         return inverse, np.asarray(moved @ moved.T), gain
 
     def _with_enough_domains(self, model: Model, x: Array) -> Model:

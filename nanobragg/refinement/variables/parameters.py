@@ -31,6 +31,8 @@ _TURN_STEP = 0.01
 _DIFFERENCE = 1e-3
 """Step of the central differences of the derivation, in solver's variables: errors of 1e-9 from rounding, 1e-8 from curvature."""
 
+_ALIKE = 1e-5
+"""Of a slope: how well one matrix must move all domains."""
 _FIRST = (slice(0, 1), slice(0, 1))
 """Region that stands for all pixels, which are chosen later."""
 
@@ -232,13 +234,12 @@ class Parameters:
 
         `like`: those of another draw of the domains, from which only variables that turn the domains differ.
         """
-        found: list[list[dict[str, Array]]] = [[{} for _ in panel] for panel in self.stacks(x)]
-        turning = np.arange(self.size)
+        stacks = self.stacks(x, draw)
+        found: list[list[dict[str, Array]]] = [[{} for _ in panel] for panel in stacks]
+        turning: Any = range(self.size)
         if like is not None:
-            found = [[{name: slope.copy() for name, slope in fields.items()} for fields in panel] for panel in like]
-            still = np.zeros((self.size, 1), bool)
-            turns = [f["orientations"].reshape(self.size, -1) for panel in like for f in panel if "orientations" in f]
-            turning = np.flatnonzero(np.concatenate([still, *(turn != 0 for turn in turns)], axis=1).any(1))
+            found = [[dict(fields) for fields in panel] for panel in like]
+            turning = self._carried_over(stacks, self.stacks(x), found)
         for k in turning:
             step = np.zeros(self.size)
             step[k] = _DIFFERENCE
@@ -247,6 +248,32 @@ class Parameters:
                     for name, slope in _slopes(up, down):
                         fields.setdefault(name, np.zeros((self.size, *slope.shape)))[k] = slope
         return found
+
+    def _carried_over(
+        self, stacks: list[list[Scene]], others: list[list[Scene]], found: list[list[dict[str, Array]]]
+    ) -> list[int]:
+        """Take over how variables move another draw's domains, where one matrix moves them all; gives the other variables.
+
+        A turn of the crystal multiplies the axes of a domain on the right, a change of its cell on the left.
+        """
+        left = set[int]()
+        for scenes, of, panel in zip(stacks, others, found, strict=True):
+            for scene, other, fields in zip(scenes, of, panel, strict=True):
+                if "orientations" not in fields:
+                    continue
+                axes, before, slopes = scene.orientations, other.orientations, fields["orientations"]
+                fields["orientations"] = slopes.copy()
+                inverse = np.linalg.inv(before[0, 0])
+                for k in range(self.size):
+                    by_right, by_left = inverse @ slopes[k][0, 0], slopes[k][0, 0] @ inverse
+                    limit = _ALIKE * np.abs(slopes[k]).max()
+                    if np.abs(before @ by_right - slopes[k]).max() <= limit:
+                        fields["orientations"][k] = axes @ by_right
+                    elif np.abs(by_left @ before - slopes[k]).max() <= limit:
+                        fields["orientations"][k] = by_left @ axes
+                    else:
+                        left.add(k)
+        return sorted(left)
 
 
 def _slopes(up: Scene, down: Scene) -> Iterator[tuple[str, Array]]:
