@@ -74,10 +74,11 @@ static double orientations(const nb_scene *scene, const double scattering[3], do
     return sum;
 }
 
-/* One source at one point: adds to the gradients of the point's direction, solid angle and capture fraction. */
-static void pull_pass(const nb_scene *scene, const nb_point *point, int64_t source, double cotangent,
-                      const nb_gradient *g, nb_pull_sums *sums, double direction[3], double *solid_angle,
-                      double *capture) {
+/* One source at one point: adds to the gradients of the point's direction, solid angle and capture fraction. `seen` is
+ * the scene with the table of the source. */
+static void pull_pass(const nb_scene *scene, const nb_scene *seen, const nb_point *point, int64_t source,
+                      double cotangent, const nb_gradient *g, nb_pull_sums *sums, double direction[3],
+                      double *solid_angle, double *capture) {
     const double *incident = scene->incident + 3 * source;
     const double wavelength = scene->wavelength[source], weight = scene->weight[source];
     double scattering[3], by_scattering[3] = {0.0, 0.0, 0.0}, by_incident[3] = {0.0, 0.0, 0.0};
@@ -93,10 +94,9 @@ static void pull_pass(const nb_scene *scene, const nb_point *point, int64_t sour
     double without = point->capture * polarization * point->solid_angle, factor = weight * without;
     double q = cotangent * sums->scale, sum = 0.0;
     if (!skip) {
-        nb_scene view;
         nb_gradient of_table = *g;
         if (g->f_table != NULL) of_table.f_table = g->f_table + nb_first_entry(scene, source);
-        sum = orientations(nb_seen_by(scene, source, &view), scattering, q * factor, by_scattering, &of_table);
+        sum = orientations(seen, scattering, q * factor, by_scattering, &of_table);
     }
     sums->intensity += cotangent * factor * (sum + scene->background * sums->share);
     sums->background += cotangent * factor * sums->share;
@@ -126,6 +126,8 @@ static void pull_pass(const nb_scene *scene, const nb_point *point, int64_t sour
 static int pull_pixel(const nb_scene *scene, int64_t flat, double cotangent, const nb_gradient *g, nb_pull_sums *sums,
                       const volatile int *cancel) {
     nb_point point;
+    nb_scene view;
+    const nb_scene *seen = nb_one_table(scene, &view);
     for (int32_t layer = 0; layer < scene->n_layers; layer++) {
         for (int32_t sub_slow = 0; sub_slow < scene->oversample; sub_slow++) {
             for (int32_t sub_fast = 0; sub_fast < scene->oversample; sub_fast++) {
@@ -133,7 +135,8 @@ static int pull_pixel(const nb_scene *scene, int64_t flat, double cotangent, con
                 nb_point_make(scene, flat, sub_fast, sub_slow, layer, &point);
                 for (int64_t source = 0; source < scene->n_sources; source++) {
                     if (*cancel) return NB_ERR_CANCELLED;
-                    pull_pass(scene, &point, source, cotangent, g, sums, direction, &solid_angle, &capture);
+                    nb_see(scene, source, &view);
+                    pull_pass(scene, seen, &point, source, cotangent, g, sums, direction, &solid_angle, &capture);
                 }
                 nb_pull_point(scene, &point, direction, solid_angle, capture, g);
             }

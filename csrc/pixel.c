@@ -132,7 +132,7 @@ NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int 
     double background_weight = 0.0; /* sum over layers and sub-pixels */
     double place[3], direction[3], airpath;
     nb_scene view;
-    const nb_scene *seen = nb_seen_by(scene, 0, &view);
+    const nb_scene *seen = nb_one_table(scene, &view);
     int any_pass = 0;
     int64_t pass = 0;
 
@@ -192,8 +192,7 @@ NB_INLINE int pixel(const nb_scene *scene, int64_t position, const volatile int 
                     if (capture_inside) g = g * state.capture;
                     if (polar_inside) g = g * state.polarization;
                     if (omega_inside) g = g * state.solid_angle;
-                    if (seen != scene && scene->f_table != NULL)
-                        view.f_table = scene->f_table + nb_first_entry(scene, source);
+                    nb_see(scene, source, &view);
                     if (scene->domain_weight == NULL)
                         orientations(seen, position, pass, scattering, g, NULL, recorder, &state);
                     else

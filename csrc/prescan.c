@@ -41,7 +41,7 @@ NB_WARN_UNUSED int nb_prescan(const nb_scene *scene, int64_t pixel_begin, int64_
     if (pixel_begin < 0 || pixel_end < pixel_begin || pixel_end > scene->n_pixels) return NB_ERR_PIXEL_RANGE;
     if (pass_begin < 0) return NB_ERR_PIXEL_RANGE;
     nb_scene view; /* all tables have the same box */
-    const nb_scene *seen = nb_seen_by(scene, 0, &view);
+    const nb_scene *seen = nb_one_table(scene, &view);
     for (int64_t position = pixel_begin; position < pixel_end; position++) {
         for (int64_t pass = pass_begin; pass < pass_end; pass++) {
             const int wants_pass = result->first_pass[0] < 0;

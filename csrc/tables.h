@@ -17,13 +17,17 @@ static inline int64_t nb_first_entry(const nb_scene *scene, int64_t source) {
     return scene->source_table[source] * nb_table_rows(scene) * scene->n_hkl[1] * scene->n_hkl[2];
 }
 
-/* The scene with one table, that of a source; `view` holds it where the scene has several. */
-static inline const nb_scene *nb_seen_by(const nb_scene *scene, int64_t source, nb_scene *view) {
+/* The scene with one table, the first; `view` holds it where the scene has several. */
+static inline const nb_scene *nb_one_table(const nb_scene *scene, nb_scene *view) {
     if (scene->n_tables == 1) return scene;
     *view = *scene;
-    view->f_table = scene->f_table == NULL ? NULL : scene->f_table + nb_first_entry(scene, source);
     view->n_hkl[0] = nb_table_rows(scene), view->n_tables = 1;
     return view;
+}
+
+/* Let a scene made by nb_one_table have the table of a source. */
+static inline void nb_see(const nb_scene *scene, int64_t source, nb_scene *view) {
+    if (scene->n_tables > 1 && scene->f_table != NULL) view->f_table = scene->f_table + nb_first_entry(scene, source);
 }
 
 #endif

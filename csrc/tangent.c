@@ -69,9 +69,12 @@ static double moved_polarization(const nb_scene *scene, const nb_polarizer *pola
     return sum;
 }
 
-/* One source at one point: adds to the tangents of I in units of scale. */
-static void push_pass(const nb_scene *scene, const nb_directions *directions, const nb_point *point,
-                      const point_motion moved[NB_TOGETHER], int64_t source, double out[NB_TOGETHER]) {
+/* One source at one point: adds to the tangents of I in units of scale. `seen` is the scene with the table of the
+ * source.
+ */
+static void push_pass(const nb_scene *scene, const nb_scene *seen, const nb_directions *directions,
+                      const nb_point *point, const point_motion moved[NB_TOGETHER], int64_t source,
+                      double out[NB_TOGETHER]) {
     static const double STILL[3] = {0.0, 0.0, 0.0};
     const double *incident = scene->incident + 3 * source;
     const double n_points = (double)scene->oversample * (double)scene->oversample;
@@ -87,9 +90,7 @@ static void push_pass(const nb_scene *scene, const nb_directions *directions, co
         polarization = nb_polarization_at(&polarizer, point->direction, slope);
     }
     if (!skip) {
-        nb_scene view;
-        sum = orientations(nb_seen_by(scene, source, &view), directions, nb_first_entry(scene, source), scattering,
-                           d_sum, by_scattering);
+        sum = orientations(seen, directions, nb_first_entry(scene, source), scattering, d_sum, by_scattering);
     }
     const double share = directions->share, total = sum + scene->background * share;
     const double factor = weight * point->capture * polarization * point->solid_angle;
@@ -119,6 +120,8 @@ static int push_pixel(const nb_scene *scene, const nb_directions *directions, in
                       const volatile int *cancel) {
     nb_point point;
     point_motion moved[NB_TOGETHER];
+    nb_scene view;
+    const nb_scene *seen = nb_one_table(scene, &view);
     for (int32_t layer = 0; layer < scene->n_layers; layer++) {
         for (int32_t sub_slow = 0; sub_slow < scene->oversample; sub_slow++) {
             for (int32_t sub_fast = 0; sub_fast < scene->oversample; sub_fast++) {
@@ -128,7 +131,8 @@ static int push_pixel(const nb_scene *scene, const nb_directions *directions, in
                                   &moved[k].capture);
                 for (int64_t source = 0; source < scene->n_sources; source++) {
                     if (*cancel) return NB_ERR_CANCELLED;
-                    push_pass(scene, directions, &point, moved, source, out);
+                    nb_see(scene, source, &view);
+                    push_pass(scene, seen, directions, &point, moved, source, out);
                 }
             }
         }
