@@ -158,7 +158,11 @@ def fit(parameters: Parameters, spots: Spots, start: Array, *, most: int = 200) 
 
         # hardly curved: the slopes of the round's start serve for all of its steps
         fixed = _differences(residuals, x)
-        x = minimized(residuals, lambda _, of=fixed: of, x, loss="soft_l1", ftol=_STEADY, most=6).x
+
+        def slopes(_: Array, fixed: Array = fixed) -> Array:
+            return fixed
+
+        x = minimized(residuals, slopes, x, loss="soft_l1", ftol=_STEADY, most=6).x
         place, _, _ = predicted_places(single.scenes(x), panel, hkl, angle)
         result = Fit(x, hkl.astype(np.int64), rows, np.linalg.norm(place - measured, axis=1))
     return result
