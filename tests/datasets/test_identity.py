@@ -19,14 +19,15 @@ import nanobragg as nb
 pytest.importorskip("h5py", reason="needs h5py: pip install 'nanobragg[data]'")
 pytest.importorskip("pyarrow", reason="needs pyarrow: pip install 'nanobragg[data]'")
 
-N = 12
+N, PIXELS = (int(os.environ.get(f"NANOBRAGG_{name}", usual)) for name, usual in (("FRAMES", 12), ("PIXELS", 64)))
+"""Frames, and pixels of an edge; larger data sets by hand. Measured with 60 frames of 256 x 256: all the same."""
 TRIES = int(os.environ.get("NANOBRAGG_KILLS", "2"))
 """Kills of a worker, and of a whole run; more of them by hand."""
 
 
 @pytest.fixture(scope="module")
 def made():
-    return recipe(N, labels=("spots",), extras=("bragg",))
+    return recipe(N, labels=("spots",), extras=("bragg",), n_pixels=PIXELS)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,32 @@ def test_dask(made, right, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="interrupts are sent in another way there")
+def test_an_interrupt_ends_a_run_cleanly(made, right, tmp_path):
+    """No process, no half file; the run goes on."""
+    (tmp_path / "run.py").write_text(
+        "import sys; sys.path.insert(0, sys.argv[2]); import nanobragg as nb\n"
+        "from small_recipe import recipe\n"
+        "if __name__ == '__main__':\n"
+        f"    made = recipe({N}, labels=('spots',), extras=('bragg',), n_pixels={PIXELS})\n"
+        "    try: nb.data.generate(made, sys.argv[1], workers=2, say=print)\n"
+        "    except KeyboardInterrupt: print('interrupted')\n"
+    )
+    folder = tmp_path / "set"
+    command = [sys.executable, "-u", str(tmp_path / "run.py"), str(folder), os.path.dirname(__file__)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        while run.poll() is None and not list(folder.glob("shards/*.json")):
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        said, _ = run.communicate(timeout=200)
+    assert said.endswith("interrupted\n") and run.returncode == 0
+    assert not [path for path in folder.rglob(".*") if path.name.startswith((".shard", ".nanobragg", ".beat"))]
+    with ThreadPoolExecutor(1) as executor:
+        assert nb.data.generate(made, folder, executor=executor, resume=True).complete
+    assert content(folder) == right
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_killed_worker_costs_its_shard_only(made, right, tmp_path):
     """Measured: 20 of 20 runs complete and the same, with NANOBRAGG_KILLS=20."""
@@ -99,7 +126,7 @@ def test_a_killed_run_goes_on(made, right, tmp_path):
         "import sys; sys.path.insert(0, sys.argv[2]); import nanobragg as nb\n"
         "from small_recipe import recipe\n"
         "if __name__ == '__main__':\n"
-        f"    nb.data.generate(recipe({N}, labels=('spots',), extras=('bragg',)), sys.argv[1], workers=2)\n"
+        f"    nb.data.generate(recipe({N}, labels=('spots',), extras=('bragg',), n_pixels={PIXELS}), sys.argv[1], workers=2)\n"
     )
     script = tmp_path / "run.py"
     script.write_text(program)
