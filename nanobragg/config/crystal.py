@@ -136,7 +136,7 @@ class Crystal(Config):
         None,
         kind="scalar",
         differentiable=True,
-        check=NOT_NEGATIVE,
+        check=POSITIVE,
         flags="--blocks",
         doc="blocks of n_cells in the beam, which scatter independently; None: 1, or from volume_mm3",
     )
@@ -145,7 +145,7 @@ class Crystal(Config):
         kind="scalar",
         unit="mm^3",
         differentiable=True,
-        check=NOT_NEGATIVE,
+        check=POSITIVE,
         flags="--volume-mm3",
         doc="volume of the crystal in the beam, as many blocks as it holds",
     )

@@ -34,6 +34,7 @@ ONE = {"direction": [(1, 0, 0)], "wavelength_angstrom": [1.0]}
         (nb.Detector, {"distance_mm": 10**400}, "detector.distance_mm"),
         (nb.Detector, {"distance_mm": [[1, 2], [3]]}, "detector.distance_mm"),
         (nb.Crystal, {**CRYSTAL, "shape": "round", "fudge": -1.0}, "crystal.fudge"),
+        (nb.Crystal, {**CRYSTAL, "n_blocks": 0.0}, "crystal.n_blocks"),
         (nb.Sources, {**ONE, "direction": 2.0}, "beam.sources"),
         (nb.Sources, {**ONE, "wavelength_angstrom": "abc"}, "beam.sources.wavelength_angstrom"),
     ],
@@ -111,3 +112,14 @@ def test_a_region_whose_pixels_are_all_masked(fidelity: str) -> None:
 def test_a_ragged_structure_factor() -> None:
     with pytest.raises(nb.ConfigError, match=r"^crystal\.structure_factors\.default_F="):
         nb.StructureFactors.constant([[1, 2], [3]])  # type: ignore[arg-type]
+
+
+def test_a_spectrum_beside_round_crystals_without_edges() -> None:
+    """fudge = 0: the form is the same everywhere, and no spectrum is too coarse for it."""
+    experiment = nb.Experiment(
+        crystal=nb.Crystal(**CRYSTAL, n_cells=(5, 5, 5), shape="round", fudge=0.0),
+        beam=nb.Beam(spectrum=nb.Spectrum(kind="gaussian", fwhm_percent=0.5)),
+        detector=nb.Detector(n_fast=4, n_slow=4),
+        sampling=nb.Sampling(oversample=1),
+    )
+    assert (nb.simulate(experiment) > 0).all()
