@@ -96,7 +96,7 @@ def test_streams_are_independent() -> None:
 
 def test_purposes_keep_their_numbers() -> None:
     """They are in every result."""
-    assert [p.value for p in Purpose] == [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22]
+    assert [p.value for p in Purpose] == [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23]
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, True, None])
