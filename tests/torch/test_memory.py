@@ -12,7 +12,7 @@ from experiments import amplitudes
 
 import nanobragg as nb
 
-PEAK = """
+PEAK = r"""
 import json, re, sys
 from pathlib import Path
 import torch

@@ -27,9 +27,8 @@ for name in ("SIGPIPE", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGKILL", "alarm", "set
         delattr(signal, name)
 import nanobragg as nb
 names = [found.name for found in pkgutil.walk_packages(nb.__path__, "nanobragg.", onerror=lambda name: None)]
-of_torch = ("nanobragg.torch_backend", "nanobragg.datasets.reading.for_torch")
 for name in names:
-    if not name.startswith(of_torch) and name != "nanobragg.__main__":
+    if ".torch_backend" not in name and not name.endswith((".for_torch", ".__main__")):
         importlib.import_module(name)
 assert len(names) > 150
 from nanobragg.cli.main import main
