@@ -99,8 +99,11 @@ def test_an_interrupt_ends_a_run_cleanly(made, right, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_killed_worker_costs_its_shard_only(made, right, tmp_path):
-    """Measured: 20 of 20 runs complete and the same, with NANOBRAGG_KILLS=20."""
-    for attempt in range(TRIES):
+    """Measured: 20 of 20 runs complete and the same, with NANOBRAGG_KILLS=20.
+
+    A run that was over before its worker could be killed does not count, and another one is tried."""
+    deadly = 0
+    for attempt in range(20 * TRIES):
         chance, killed, said = random.Random(attempt), [], []
         target, pick = chance.randrange(N), chance.random()
 
@@ -113,9 +116,13 @@ def test_a_killed_worker_costs_its_shard_only(made, right, tmp_path):
         folder = tmp_path / str(attempt)
         outcome = nb.data.generate(made, folder, workers=2, progress=kill, say=said.append)
         print(f"{attempt}: killed after {target} frames; {outcome}")
-        assert killed and outcome.complete and not outcome.failed
+        assert outcome.complete and not outcome.failed
         assert content(folder) == right
         assert outcome.deaths == sum("its worker died" in line for line in said)
+        deadly += bool(killed)
+        if deadly == TRIES:
+            break
+    assert deadly == TRIES
 
 
 @pytest.mark.slow

@@ -293,8 +293,9 @@ def test_photons_of_square_blocks():
     ("crystal", "words"),
     [
         ({"n_blocks": 2.0, "volume_mm3": 1e-6}, "volume_mm3.*n_blocks"),
-        ({"n_blocks": -1.0}, "n_blocks.*>= 0"),
-        ({"volume_mm3": -1.0}, "volume_mm3.*>= 0"),
+        ({"n_blocks": 0.0}, "n_blocks.*> 0"),
+        ({"n_blocks": -1.0}, "n_blocks.*> 0"),
+        ({"volume_mm3": -1.0}, "volume_mm3.*> 0"),
         ({"shape": "square", "block_matrix": MATRIX}, "block_matrix.*gauss"),
         ({"block_matrix": [[1, 2, 0], [2, 1, 0], [0, 0, 1]]}, "block_matrix.*positive definite"),
         ({"block_matrix": [[5, 2, 0], [0, 5, 0], [0, 0, 5]]}, "block_matrix.*symmetric"),
