@@ -75,9 +75,10 @@ def test_dask(made, right, tmp_path):
 def test_an_interrupt_ends_a_run_cleanly(made, right, tmp_path):
     """No process, no half file; the run goes on."""
     (tmp_path / "run.py").write_text(
-        "import sys; sys.path.insert(0, sys.argv[2]); import nanobragg as nb\n"
+        "import signal, sys; sys.path.insert(0, sys.argv[2]); import nanobragg as nb\n"
         "from small_recipe import recipe\n"
         "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background\n"
         f"    made = recipe({N}, labels=('spots',), extras=('bragg',), n_pixels={PIXELS})\n"
         "    try: nb.data.generate(made, sys.argv[1], workers=2, say=print)\n"
         "    except KeyboardInterrupt: print('interrupted')\n"
