@@ -28,7 +28,7 @@ typedef struct {
     ALIGNED double logarithmic[ROW]; /* derivative by log(1/airpath) through solid angle and polarization */
     ALIGNED double by_capture[ROW];
     ALIGNED double terms[ROW]; /* of one orientation, where the table's gradient is wanted */
-    ALIGNED double stretch[3][ROW];
+    ALIGNED double moment[6][ROW];
     ALIGNED double slope[3][ROW];
     nb_gradient gradient; /* complete; its f_table is that of the source */
     double *f_table;      /* of all tables */
@@ -42,20 +42,25 @@ static void add_scaled(double factor, const double x[3], double sum[3]) {
         sum[i] += factor * x[i];
 }
 
+/* Moments that are collected: all six of a quadratic form, or those of its squares, or none. */
+static int n_moments(const nb_model *model) {
+    return IS_SQUARE(model->lattice) ? 0 : model->skewed ? 6 : 3;
+}
+
 /* What the sums of the slopes of one orientation mean for its axes, the point and the source. */
-static void spread(const nb_scene *scene, nb_pull *pull, const nb_pass *pass, int64_t at, double sums[3][3]) {
+static void spread(const nb_scene *scene, nb_pull *pull, const nb_pass *pass, int64_t at, double sums[3][4]) {
     for (int k = 0; k < 3; k++) {
         const double *axis = scene->orientations + 9 * at + 3 * k;
         double by_vector[3];
         for (int i = 0; i < 3; i++)
             by_vector[i] =
-                sums[k][0] * pull->block.base[i] + sums[k][1] * scene->fast[i] - sums[k][2] * pass->incident[i];
+                sums[k][0] * pull->block.base[i] + sums[k][1] * scene->fast[i] - sums[k][3] * pass->incident[i];
         if (pull->gradient.orientations != NULL)
             add_scaled(pass->inverse_wavelength, by_vector, pull->gradient.orientations + 9 * at + 3 * k);
         pull->by_wavenumber += dot(axis, by_vector);
         add_scaled(sums[k][0] * pass->inverse_wavelength, axis, pull->by_base);
         add_scaled(sums[k][1] * pass->inverse_wavelength, axis, pull->by_fast);
-        add_scaled(-sums[k][2] * pass->inverse_wavelength, axis, pull->by_incident);
+        add_scaled(-sums[k][3] * pass->inverse_wavelength, axis, pull->by_incident);
     }
 }
 
@@ -65,7 +70,7 @@ static void evaluate_apart(const nb_model *model, const nb_slope_row *row, const
     nb_slope_row apart = *row;
     apart.sum = terms;
     fill(terms, row->row.n, 0.0);
-    SLOPES[model->lattice][lookup](model, &apart, hkl);
+    SLOPES[model->lattice][0][lookup](model, &apart, hkl);
     for (int i = 0; i < row->row.n; i += LANES)
         vd_store(row->sum + i, vd_fma(vd_all(factor), vd_load(terms + i), vd_load(row->sum + i)));
 }
@@ -89,7 +94,7 @@ static void pull_orientations(const nb_scene *scene, const nb_model *model, nb_p
                               int64_t begin, int64_t end, const nb_slope_row *row) {
     for (int64_t at = begin; at < end; at++) {
         nb_line hkl[3];
-        double sums[3][3];
+        double sums[3][4];
         hkl_lines(scene, &pull->block, pass, scene->orientations + 9 * at, hkl);
         const int lookup = slope_lookup(model, &pull->block, hkl, pass->reach);
         if (lookup == CONSTANT && model->outside == 0.0) continue;
@@ -102,9 +107,9 @@ static void pull_orientations(const nb_scene *scene, const nb_model *model, nb_p
             evaluate_apart(model, row, hkl, lookup, 1.0, pull->terms);
             pull_table(model, row, hkl, lookup, pull->terms, &pull->gradient);
         } else {
-            SLOPES[model->lattice][lookup](model, row, hkl);
+            SLOPES[model->lattice][0][lookup](model, row, hkl);
         }
-        sum_slopes(row, sums);
+        sum_slopes(row, 0, sums);
         spread(scene, pull, pass, at, sums);
     }
 }
@@ -112,37 +117,36 @@ static void pull_orientations(const nb_scene *scene, const nb_model *model, nb_p
 /* Some of the pixels of a row, side by side. */
 typedef struct {
     ALIGNED double along[ROW], inverse[ROW], along_inverse[ROW], weight[ROW], sum[ROW], radial[ROW];
-    ALIGNED double stretch[3][ROW];
+    ALIGNED double moment[6][ROW];
     int kept[BLOCK + 1], n; /* which, and how many */
 } nb_sparse;
 
-static nb_slope_row sparse_take(nb_sparse *sparse, const nb_slope_row *whole) {
-    const nb_slope_row row = {
-        {sparse->along, sparse->inverse, {NULL, NULL, NULL}, (sparse->n + SUM_LANES - 1) / SUM_LANES * SUM_LANES},
-        sparse->along_inverse,
-        sparse->weight,
-        sparse->sum,
-        sparse->radial,
-        {sparse->stretch[0], sparse->stretch[1], sparse->stretch[2]},
-        {whole->slope[0], whole->slope[1], whole->slope[2]}};
+static nb_slope_row sparse_take(nb_sparse *sparse, const nb_slope_row *whole, int moments) {
+    nb_slope_row row = *whole;
+    row.row = (nb_row){
+        sparse->along, sparse->inverse, {NULL, NULL, NULL}, (sparse->n + SUM_LANES - 1) / SUM_LANES * SUM_LANES};
+    row.along_inverse = sparse->along_inverse, row.weight = sparse->weight;
+    row.sum = sparse->sum, row.radial = sparse->radial;
+    for (int k = 0; k < moments; k++)
+        row.moment[k] = sparse->moment[k];
     for (int i = 0; i < row.row.n; i++) {
         const int from = sparse->kept[i < sparse->n ? i : sparse->n - 1];
         sparse->along[i] = whole->row.along[from], sparse->inverse[i] = whole->row.inverse[from];
         sparse->along_inverse[i] = whole->along_inverse[from];
         sparse->weight[i] = i < sparse->n ? whole->weight[from] : 0.0;
         sparse->sum[i] = whole->sum[from], sparse->radial[i] = whole->radial[from];
-        for (int k = 0; k < 3; k++)
-            sparse->stretch[k][i] = whole->stretch[k][from];
+        for (int k = 0; k < moments; k++)
+            sparse->moment[k][i] = whole->moment[k][from];
     }
     return row;
 }
 
-static void sparse_give(const nb_sparse *sparse, const nb_slope_row *whole) {
+static void sparse_give(const nb_sparse *sparse, const nb_slope_row *whole, int moments) {
     for (int i = 0; i < sparse->n; i++) {
         const int to = sparse->kept[i];
         whole->sum[to] = sparse->sum[i], whole->radial[to] = sparse->radial[i];
-        for (int k = 0; k < 3; k++)
-            whole->stretch[k][to] = sparse->stretch[k][i];
+        for (int k = 0; k < moments; k++)
+            whole->moment[k][to] = sparse->moment[k][i];
     }
 }
 
@@ -158,9 +162,9 @@ static void pull_groups(const nb_scene *scene, const nb_model *model, nb_pull *p
             pull_orientations(scene, model, pull, pass, group->begin, group->end, whole);
             continue;
         }
-        const nb_slope_row row = sparse_take(&sparse, whole);
+        const nb_slope_row row = sparse_take(&sparse, whole, n_moments(model));
         pull_orientations(scene, model, pull, pass, group->begin, group->end, &row);
-        sparse_give(&sparse, whole);
+        sparse_give(&sparse, whole, n_moments(model));
     }
 }
 
@@ -194,36 +198,70 @@ static nb_pass pass_of(const nb_scene *scene, const nb_block *block, int64_t sou
 static void pull_terms(const nb_scene *scene, const nb_model *model, nb_pull *pull, int64_t source) {
     nb_block *block = &pull->block;
     const nb_pass pass = pass_of(scene, block, source);
-    const nb_slope_row row = {block->row,
-                              pull->along_inverse,
-                              pull->weight,
-                              block->pass_sum,
-                              pull->radial,
-                              {pull->stretch[0], pull->stretch[1], pull->stretch[2]},
-                              {pull->slope[0], pull->slope[1], pull->slope[2]}};
+    nb_slope_row row = {.row = block->row,
+                        .along_inverse = pull->along_inverse,
+                        .weight = pull->weight,
+                        .sum = block->pass_sum,
+                        .radial = pull->radial};
+    for (int k = 0; k < 6; k++)
+        row.moment[k] = pull->moment[k];
+    for (int k = 0; k < 3; k++)
+        row.slope[k] = pull->slope[k];
     if (model->n_groups > 0)
         pull_groups(scene, model, pull, &pass, &row);
     else
         pull_orientations(scene, model, pull, &pass, 0, scene->n_phi * scene->n_domains, &row);
 }
 
-/* What the lengths of the axes in cells and fudge get from the terms of a pass of a crystal that is not square. */
-static void pull_spot(const nb_scene *scene, nb_pull *pull) {
-    row_sum terms = ROW_SUM_ZERO, stretch[3] = {ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO};
+/* Of M f . M f times this is what the forms are functions of; the derivative of that by M is M (f f^T + (f f^T)^T). */
+static double spot_unit(const nb_scene *scene) {
+    return NB_SPOTS[scene->shape].times * scene->fudge / NB_SPOTS[scene->shape].width;
+}
+
+/* Places of the elements of a symmetric matrix among its six values. */
+static const int SYMMETRIC[3][3] = {{0, 3, 4}, {3, 1, 5}, {4, 5, 2}};
+
+/* What the matrix of a block gets: from the determinant in `all`, the sum of the terms times their weights, and from
+ * the moments. */
+static void pull_matrix(const nb_scene *scene, double all, const double moment[6], double *by_matrix) {
+    const double unit = spot_unit(scene), cells = nb_block_cells(scene);
+    double minors[9];
+    nb_block_minors(scene, minors);
+    for (int i = 0; i < 3; i++) {
+        for (int j = 0; j < 3; j++) {
+            double sum = 0.0;
+            for (int k = 0; k < 3; k++)
+                sum += scene->block_matrix[3 * i + k] * moment[SYMMETRIC[k][j]];
+            by_matrix[3 * i + j] += 2.0 * (all * minors[3 * i + j] / cells + unit * sum);
+        }
+    }
+}
+
+/* What the size of the blocks and fudge get from the terms of a pass of a crystal that is not square. */
+static void pull_spot(const nb_scene *scene, const nb_model *model, nb_pull *pull) {
+    const int moments = n_moments(model);
+    row_sum terms = ROW_SUM_ZERO,
+            sums[6] = {ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO};
     for (int i = 0; i < pull->block.row.n; i += SUM_LANES) {
         for (int v = 0; v < SUM_LANES / LANES; v++) {
             const int at = i + v * LANES;
             terms.lanes[v] = vd_fma(vd_load(pull->weight + at), vd_load(pull->block.pass_sum + at), terms.lanes[v]);
-            for (int k = 0; k < 3; k++)
-                stretch[k].lanes[v] = stretch[k].lanes[v] + vd_load(pull->stretch[k] + at);
+            for (int k = 0; k < moments; k++)
+                sums[k].lanes[v] = sums[k].lanes[v] + vd_load(pull->moment[k] + at);
         }
     }
     const double all = row_total(&terms);
-    for (int k = 0; k < 3; k++) {
-        const double along = row_total(stretch + k);
-        pull->gradient.n_cells[k] += (2.0 * all + along) / scene->n_cells[k];
-        *pull->gradient.fudge += along / (2.0 * scene->fudge);
+    double moment[6] = {0.0};
+    for (int k = 0; k < moments; k++) {
+        moment[k] = row_total(sums + k);
+        *pull->gradient.fudge += model->gram[k] * moment[k] / scene->fudge;
     }
+    if (scene->has_block_matrix) {
+        pull_matrix(scene, all, moment, pull->gradient.block_matrix);
+        return;
+    }
+    for (int k = 0; k < 3; k++)
+        pull->gradient.n_cells[k] += 2.0 * (all + model->gram[k] * moment[k]) / scene->n_cells[k];
 }
 
 /* What the factor of a pass gets: the weight of its source, background, polarization, solid angle, capture fraction. */
@@ -360,17 +398,15 @@ static void pull_source(const nb_scene *scene, nb_model *model, nb_pull *pull, i
     pull->by_wavenumber = 0.0;
     fill(block->pass_sum, block->row.n, 0.0);
     if (any) {
-        if (scene->shape != NB_SQUARE) {
-            for (int k = 0; k < 3; k++)
-                fill(pull->stretch[k], block->row.n, 0.0);
-        }
+        for (int k = 0; k < n_moments(model); k++)
+            fill(pull->moment[k], block->row.n, 0.0);
         if (scene->n_tables > 1) {
             model->table = table_of(scene, source);
             if (pull->f_table != NULL) pull->gradient.f_table = pull->f_table + nb_first_entry(scene, source);
         }
         weigh_terms(scene, pull, scene->weight[source]);
         pull_terms(scene, model, pull, source);
-        if (scene->shape != NB_SQUARE) pull_spot(scene, pull);
+        if (scene->shape != NB_SQUARE) pull_spot(scene, model, pull);
         if (scene->f_table == NULL && scene->default_F != 0.0) {
             row_sum terms = ROW_SUM_ZERO;
             for (int i = 0; i < block->row.n; i += LANES) {

@@ -14,7 +14,8 @@ typedef struct {
     const double *weight;        /* derivative of the loss by a term; 0 in the padding */
     double *sum;                 /* of the terms */
     double *radial;              /* sum of weight x slope x (a + b along) over the axes: the derivative by `inverse` */
-    double *stretch[3];          /* not square: sum of weight x slope x offset */
+    double *toward[3];           /* curved detectors, in its place: the derivative by the direction */
+    double *moment[6];           /* not square: sum of weight x rate x f_i f_j, in the order of nb_model's gram */
     double *slope[3];            /* weight x slope of one orientation */
 } nb_slope_row;
 
@@ -94,17 +95,37 @@ NB_INLINE void grating_slopes_small(const nb_model *model, const vd f[3][GROUP],
     }
 }
 
-/* The shapes that are functions of one squared distance y = sum gram f^2 from the spot. */
-NB_INLINE void spot_slopes(const nb_model *model, const vd f[3][GROUP], const vd weight[GROUP], vd out[GROUP],
-                           vd slope[3][GROUP], const int shape) {
+NB_INLINE void add_moment(double *moment, vd x, vd y) {
+    vd_store(moment, vd_fma(x, y, vd_load(moment)));
+}
+
+/* The shapes that are functions of one squared distance y, a quadratic form of the offsets, from the spot; adds to the
+ * moments of the row from `begin` on. */
+NB_INLINE void spot_slopes(const nb_model *model, const nb_slope_row *row, int begin, const vd f[3][GROUP],
+                           const vd weight[GROUP], vd out[GROUP], vd slope[3][GROUP], const int shape,
+                           const int skewed) {
+    const double *gram = model->gram;
     vd y[GROUP], rate[GROUP];
     for (int v = 0; v < SLOPE_GROUP; v++)
-        y[v] = quadratic_form(model->gram, f[0][v], f[1][v], f[2][v], 0);
+        y[v] = quadratic_form(gram, f[0][v], f[1][v], f[2][v], skewed);
     spot_form_slopes(shape, vd_all(model->peak), y, out, rate);
     for (int v = 0; v < SLOPE_GROUP; v++) {
+        const int at = begin + v * LANES;
         const vd weighted = weight[v] * rate[v];
-        for (int k = 0; k < 3; k++)
-            slope[k][v] = weighted * (vd_all(2.0 * model->gram[k]) * f[k][v]);
+        vd part[3];
+        for (int k = 0; k < 3; k++) {
+            part[k] = weighted * f[k][v];
+            slope[k][v] = part[k] * vd_all(2.0 * gram[k]);
+            add_moment(row->moment[k] + at, part[k], f[k][v]);
+        }
+        if (skewed) {
+            slope[0][v] = vd_fma(vd_all(gram[3]), part[1], vd_fma(vd_all(gram[4]), part[2], slope[0][v]));
+            slope[1][v] = vd_fma(vd_all(gram[3]), part[0], vd_fma(vd_all(gram[5]), part[2], slope[1][v]));
+            slope[2][v] = vd_fma(vd_all(gram[4]), part[0], vd_fma(vd_all(gram[5]), part[1], slope[2][v]));
+            add_moment(row->moment[3] + at, part[0], f[1][v]);
+            add_moment(row->moment[4] + at, part[0], f[2][v]);
+            add_moment(row->moment[5] + at, part[1], f[2][v]);
+        }
     }
 }
 
@@ -122,7 +143,7 @@ NB_INLINE void structure_factor_slopes(const nb_model *model, const vd h[3][GROU
 }
 
 NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, const nb_line hkl[3], const int lattice,
-                          const int lookup) {
+                          const int lookup, const int curved, const int skewed) {
     const nb_model model = *given; /* copies, which no store can change */
     const nb_slope_row row = *given_row;
     const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
@@ -131,10 +152,14 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
         vd weight[GROUP], slope[3][GROUP]; /* the slopes times the weight */
         vd f_cell[GROUP], by_h[3][GROUP];  /* INTERPOLATED */
         for (int v = 0; v < SLOPE_GROUP; v++) {
-            const vd along = vd_load(row.row.along + i + v * LANES), inverse = vd_load(row.row.inverse + i + v * LANES);
+            const int at = i + v * LANES;
             for (int k = 0; k < 3; k++) {
-                t[k][v] = vd_fma(lines[k].b, along, lines[k].a);
-                h[k][v] = vd_fma(t[k][v], inverse, lines[k].constant);
+                if (curved) {
+                    h[k][v] = line_value(&row.row, lines + k, at, 1);
+                } else {
+                    t[k][v] = vd_fma(lines[k].b, vd_load(row.row.along + at), lines[k].a);
+                    h[k][v] = vd_fma(t[k][v], vd_load(row.row.inverse + at), lines[k].constant);
+                }
                 nearest[k][v] = vd_round(h[k][v]);
                 f[k][v] = h[k][v] - nearest[k][v];
             }
@@ -153,50 +178,55 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
         else if (lattice == SQUARE_SMALL)
             grating_slopes_small(&model, f, weight, form, slope);
         else
-            spot_slopes(&model, f, weight, form, slope, lattice);
+            spot_slopes(&model, &row, i, f, weight, form, slope, lattice, skewed);
         for (int v = 0; v < SLOPE_GROUP; v++) {
             const int at = i + v * LANES;
-            vd radial = vd_load(row.radial + at);
+            vd radial = curved ? vd_all(0.0) : vd_load(row.radial + at), toward[3];
+            for (int c = 0; curved && c < 3; c++)
+                toward[c] = vd_load(row.toward[c] + at);
             for (int k = 0; k < 3; k++) {
                 vd part = slope[k][v];
-                if (!IS_SQUARE(lattice)) {
-                    double *stretch = row.stretch[k] + at;
-                    vd_store(stretch, vd_fma(part, f[k][v], vd_load(stretch)));
-                }
                 if (lookup == INTERPOLATED) {
                     const vd by_f_cell = vd_all(2.0) * vd_load(row.weight + at) * f_cell[v] * form[v];
                     part = vd_fma(by_f_cell, by_h[k][v], part);
                 }
                 vd_store(row.slope[k] + at, part);
-                radial = vd_fma(part, t[k][v], radial);
+                if (!curved) radial = vd_fma(part, t[k][v], radial);
+                for (int c = 0; curved && c < 3; c++)
+                    toward[c] = vd_fma(part, lines[k].vector[c], toward[c]);
             }
-            vd_store(row.radial + at, radial);
+            if (!curved) vd_store(row.radial + at, radial);
+            for (int c = 0; curved && c < 3; c++)
+                vd_store(row.toward[c] + at, toward[c]);
             vd_store(row.sum + at, vd_fma(f_cell_sqr[v], form[v], vd_load(row.sum + at)));
         }
     }
 }
 
-#define SLOPE_INSTANCE(name, lattice, lookup)                                                                          \
+#define SLOPE_INSTANCE(name, lattice, lookup, curved)                                                                  \
     static void name(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3]) {                           \
-        add_slopes(model, row, hkl, lattice, lookup);                                                                  \
+        if (!IS_SQUARE(lattice) && model->skewed)                                                                      \
+            add_slopes(model, row, hkl, lattice, lookup, curved, 1);                                                   \
+        else                                                                                                           \
+            add_slopes(model, row, hkl, lattice, lookup, curved, 0);                                                   \
     }
 #define SLOPE_INSTANCES(name, lattice)                                                                                 \
-    SLOPE_INSTANCE(name##_constant, lattice, CONSTANT)                                                                 \
-    SLOPE_INSTANCE(name##_inside, lattice, INSIDE)                                                                     \
-    SLOPE_INSTANCE(name##_mixed, lattice, MIXED)                                                                       \
-    SLOPE_INSTANCE(name##_interpolated, lattice, INTERPOLATED)
-#define SLOPE_NAMES(name) {name##_constant, name##_inside, name##_mixed, name##_interpolated}
+    SLOPE_INSTANCE(name##_slopes_constant, lattice, CONSTANT, 0)                                                       \
+    SLOPE_INSTANCE(name##_slopes_inside, lattice, INSIDE, 0)                                                           \
+    SLOPE_INSTANCE(name##_slopes_mixed, lattice, MIXED, 0)                                                             \
+    SLOPE_INSTANCE(name##_slopes_interpolated, lattice, INTERPOLATED, 0)                                               \
+    SLOPE_INSTANCE(name##_slopes_constant_curved, lattice, CONSTANT, 1)                                                \
+    SLOPE_INSTANCE(name##_slopes_mixed_curved, lattice, MIXED, 1)                                                      \
+    SLOPE_INSTANCE(name##_slopes_interpolated_curved, lattice, INTERPOLATED, 1)
 
-SLOPE_INSTANCES(square_any_slopes, SQUARE_ANY)
-SLOPE_INSTANCES(square_small_slopes, SQUARE_SMALL)
-#define SPOT_INSTANCES(name, shape) SLOPE_INSTANCES(name##_slopes, shape)
-SPOT_SHAPES(SPOT_INSTANCES)
+SLOPE_INSTANCES(square_any, SQUARE_ANY)
+SLOPE_INSTANCES(square_small, SQUARE_SMALL)
+SPOT_SHAPES(SLOPE_INSTANCES)
 
-/* By lattice factor and lookup. */
-#define SPOT_ENTRY(name, shape) [shape] = SLOPE_NAMES(name##_slopes),
-static nb_slope_term *const SLOPES[N_LATTICES][N_LOOKUPS] = {[SQUARE_ANY] = SLOPE_NAMES(square_any_slopes),
-                                                             [SQUARE_SMALL] = SLOPE_NAMES(square_small_slopes),
-                                                             SPOT_SHAPES(SPOT_ENTRY)};
+/* By lattice factor, curvature and lookup. */
+#define SPOT_ENTRY(name, shape) [shape] = NAMES(name##_slopes),
+static nb_slope_term *const SLOPES[N_LATTICES][2][N_LOOKUPS] = {
+    [SQUARE_ANY] = NAMES(square_any_slopes), [SQUARE_SMALL] = NAMES(square_small_slopes), SPOT_SHAPES(SPOT_ENTRY)};
 
 /* A sum over the pixels of a row, each pixel in the lane of its place modulo SUM_LANES. */
 typedef struct {
@@ -220,20 +250,25 @@ static double row_total(const row_sum *sum) {
     return x[0];
 }
 
-/* Sums of the slopes of one orientation times 1/airpath, along/airpath and 1, by axis. */
-static void sum_slopes(const nb_slope_row *row, double out[3][3]) {
+/* Sums of the slopes of one orientation by axis: times what the direction is a linear function of, which is 1/airpath
+ * and along/airpath on a flat detector, the direction itself on a curved one; and, last, times 1. */
+NB_INLINE void sum_slopes(const nb_slope_row *row, const int curved, double out[3][4]) {
+    const double *const *direction = row->row.direction;
+    const double *basis[3] = {curved ? direction[0] : row->row.inverse, curved ? direction[1] : row->along_inverse,
+                              direction[2]};
     for (int k = 0; k < 3; k++) {
-        row_sum a = ROW_SUM_ZERO, b = ROW_SUM_ZERO, one = ROW_SUM_ZERO;
+        row_sum sums[4] = {ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO};
         for (int i = 0; i < row->row.n; i += SUM_LANES) {
             for (int v = 0; v < SUM_LANES / LANES; v++) {
                 const int at = i + v * LANES;
                 const vd slope = vd_load(row->slope[k] + at);
-                a.lanes[v] = vd_fma(slope, vd_load(row->row.inverse + at), a.lanes[v]);
-                b.lanes[v] = vd_fma(slope, vd_load(row->along_inverse + at), b.lanes[v]);
-                one.lanes[v] = one.lanes[v] + slope;
+                for (int b = 0; b < (curved ? 3 : 2); b++)
+                    sums[b].lanes[v] = vd_fma(slope, vd_load(basis[b] + at), sums[b].lanes[v]);
+                sums[3].lanes[v] = sums[3].lanes[v] + slope;
             }
         }
-        out[k][0] = row_total(&a), out[k][1] = row_total(&b), out[k][2] = row_total(&one);
+        for (int b = 0; b < 4; b++)
+            out[k][b] = curved || b != 2 ? row_total(sums + b) : 0.0;
     }
 }
 

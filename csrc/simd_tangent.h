@@ -10,9 +10,9 @@
 
 /* What the tangent of a pixel is a linear function of: derivatives by log(1/airpath) times 1, along and along^2, by the
  * scale of the pass, by the background and by the form of the terms; by the polarization's form times the same three as
- * the first; by the stretch of a spot that is not square; by the absorption and the cosine of the ray on the sensor
- * times 1 and along; and by the lines of the indices, dA, dB, dg by axis, where there is one orientation. */
-enum { RADIAL = 0, SCALE = 3, BEHIND, FORM, POLAR, STRETCH = 9, ABSORPTION = 12, COSINE, LINES = 15, N_CAUSES = 24 };
+ * the first; by the quadratic form of a spot that is not square; by the absorption and the cosine of the ray on the
+ * sensor times 1 and along; and by the lines of the indices, dA, dB, dg by axis, where there is one orientation. */
+enum { RADIAL = 0, SCALE = 3, BEHIND, FORM, POLAR, MOMENT = 9, ABSORPTION = 15, COSINE, LINES = 18, N_CAUSES = 27 };
 
 /* One direction at a point and for a source. */
 typedef struct {
@@ -28,7 +28,7 @@ enum { N_LINES = N_CAUSES - LINES };
 typedef struct {
     nb_block block;
     ALIGNED double along_inverse[ROW], weight[ROW], weighted[ROW], radial[ROW];
-    ALIGNED double stretch[3][ROW], slope[3][ROW];
+    ALIGNED double moment[6][ROW], slope[3][ROW];
     ALIGNED double values[ROW];             /* terms of one orientation, where the table moves */
     ALIGNED double terms[NB_TOGETHER][ROW]; /* tangents of the sum over the orientations, without the airpath */
     ALIGNED double image[NB_TOGETHER][ROW];
@@ -169,7 +169,7 @@ static int push_orientations(const nb_scene *scene, const nb_model *model, nb_pu
         } else if (push->directions->table)
             evaluate_apart(model, row, hkl, lookup, 1.0, push->values);
         else
-            SLOPES[model->lattice][lookup](model, row, hkl);
+            SLOPES[model->lattice][0][lookup](model, row, hkl);
         move_lines(scene, push, pass, at, lines, axes);
         add_moved(row, push->directions->n, lines, axes, started, terms);
         if (push->directions->table)
@@ -190,7 +190,7 @@ static void push_alone(const nb_scene *scene, const nb_model *model, nb_push *pu
         for (int k = 0; k < 3; k++)
             fill(push->slope[k], row->row.n, 0.0);
     } else {
-        SLOPES[model->lattice][lookup](model, row, hkl);
+        SLOPES[model->lattice][0][lookup](model, row, hkl);
     }
     move_lines(scene, push, pass, 0, lines, axes);
 }
@@ -208,11 +208,11 @@ static void push_groups(const nb_scene *scene, const nb_model *model, nb_push *p
             push_orientations(scene, model, push, pass, group->begin, group->end, whole, 1, push->terms);
             continue;
         }
-        const nb_slope_row row = sparse_take(&sparse, whole);
+        const nb_slope_row row = sparse_take(&sparse, whole, n_moments(model));
         for (int k = 0; k < push->directions->n; k++)
             fill(terms[k], row.row.n, 0.0);
         push_orientations(scene, model, push, pass, group->begin, group->end, &row, 1, terms);
-        sparse_give(&sparse, whole);
+        sparse_give(&sparse, whole, n_moments(model));
         for (int k = 0; k < push->directions->n; k++) {
             for (int i = 0; i < sparse.n; i++)
                 push->terms[k][sparse.kept[i]] += terms[k][i];
@@ -220,8 +220,30 @@ static void push_groups(const nb_scene *scene, const nb_model *model, nb_push *p
     }
 }
 
+/* What a direction does to the form of a spot that is not square. */
+static void move_spot(const nb_scene *scene, const nb_model *model, const nb_gradient *t, nb_motion *motion) {
+    double *moment = motion->effect + MOMENT, minors[9];
+    for (int i = 0; i < n_moments(model); i++)
+        moment[i] = model->gram[i] * *t->fudge / scene->fudge;
+    if (!scene->has_block_matrix) {
+        for (int i = 0; i < 3; i++) {
+            const double stretch = t->n_cells[i] / scene->n_cells[i];
+            motion->effect[FORM] += 2.0 * stretch;
+            moment[i] += 2.0 * model->gram[i] * stretch;
+        }
+        return;
+    }
+    const double unit = spot_unit(scene), cells = nb_block_cells(scene);
+    nb_block_minors(scene, minors);
+    for (int i = 0; i < 9; i++) {
+        motion->effect[FORM] += 2.0 * minors[i] * t->block_matrix[i] / cells;
+        for (int k = 0; k < 3; k++)
+            moment[SYMMETRIC[i % 3][k]] += 2.0 * unit * t->block_matrix[i] * scene->block_matrix[i / 3 * 3 + k];
+    }
+}
+
 /* The directions at a point; `along_slow` is its coordinate. */
-static void move_point(const nb_scene *scene, nb_push *push, int32_t layer, double along_slow) {
+static void move_point(const nb_scene *scene, const nb_model *model, nb_push *push, int32_t layer, double along_slow) {
     const double depth = (double)layer, *base = push->block.base;
     for (int k = 0; k < push->directions->n; k++) {
         const nb_gradient *t = push->directions->tangent + k;
@@ -247,11 +269,7 @@ static void move_point(const nb_scene *scene, nb_push *push, int32_t layer, doub
                                                        push->directions->share * scene->oversample * scene->oversample);
         motion->effect[FORM] =
             scene->f_table == NULL && scene->default_F != 0.0 ? 2.0 * *t->default_F / scene->default_F : 0.0;
-        for (int i = 0; scene->shape != NB_SQUARE && i < 3; i++) {
-            const double stretch = t->n_cells[i] / scene->n_cells[i];
-            motion->effect[FORM] += 2.0 * stretch;
-            motion->effect[STRETCH + i] = stretch + *t->fudge / (2.0 * scene->fudge);
-        }
+        if (scene->shape != NB_SQUARE) move_spot(scene, model, t, motion);
     }
 }
 
@@ -290,7 +308,7 @@ static void move_source(const nb_scene *scene, nb_push *push, int64_t source) {
 /* The causes for a vector of pixels, and the weight of the terms. `alone`: whether the lines of the indices are causes.
  */
 NB_INLINE vd find_causes(const nb_scene *scene, const nb_push *push, double weight, const line_lanes *normal,
-                         int32_t layer, int alone, int i, vd causes[N_CAUSES]) {
+                         int32_t layer, int moments, int alone, int i, vd causes[N_CAUSES]) {
     const nb_block *block = &push->block;
     const double power = scene->point_pixel ? 2.0 : 3.0;
     const vd inverse = vd_load(block->inverse + i), along = vd_load(block->along + i), sqr = inverse * inverse;
@@ -313,8 +331,8 @@ NB_INLINE vd find_causes(const nb_scene *scene, const nb_push *push, double weig
         causes[POLAR] = vd_all(0.5) * sqr * geometry * photons;
         causes[POLAR + 1] = causes[POLAR] * along, causes[POLAR + 2] = causes[POLAR + 1] * along;
     }
-    for (int j = 0; scene->shape != NB_SQUARE && j < 3; j++)
-        causes[STRETCH + j] = terms * vd_load(push->stretch[j] + i);
+    for (int j = 0; j < moments; j++)
+        causes[MOMENT + j] = terms * vd_load(push->moment[j] + i);
     if (scene->has_sensor) {
         const double absorption = scene->layer_thickness * scene->attenuation, depth = (double)layer;
         const vd cosine = line_value(&block->row, normal, i, 0);
@@ -349,14 +367,14 @@ typedef struct {
     double effect[N_CAUSES][TILE]; /* 0 beyond the last direction */
 } nb_effects;
 
-static void gather_effects(const nb_scene *scene, const nb_push *push, double (*lines)[N_LINES], int first,
+static void gather_effects(const nb_scene *scene, const nb_push *push, int moments, double (*lines)[N_LINES], int first,
                            nb_effects *found) {
     found->n = 0;
     for (int c = 0; c < N_CAUSES; c++) {
         double *effect = found->effect[found->n];
         const int there = c < POLAR        ? 1
-                          : c < STRETCH    ? scene->polarized != 0
-                          : c < ABSORPTION ? scene->shape != NB_SQUARE
+                          : c < MOMENT     ? scene->polarized != 0
+                          : c < ABSORPTION ? c < MOMENT + moments
                           : c < LINES      ? scene->has_sensor != 0
                                            : lines != NULL;
         for (int t = 0; there && t < TILE; t++) {
@@ -369,19 +387,19 @@ static void gather_effects(const nb_scene *scene, const nb_push *push, double (*
 
 /* The tangents of a pass: those that have one of the causes, and those of the lines of its terms, which are given where
  * there is one orientation and in `terms` where there are more. */
-static void add_tangents(const nb_scene *scene, nb_push *push, int64_t source, int32_t layer,
+static void add_tangents(const nb_scene *scene, const nb_model *model, nb_push *push, int64_t source, int32_t layer,
                          double (*lines)[N_LINES]) {
     const line_lanes normal = line_lanes_of(scene, &push->block, scene->normal, 0.0);
-    const int alone = lines != NULL, started = push->started, n = push->directions->n;
+    const int alone = lines != NULL, started = push->started, n = push->directions->n, moments = n_moments(model);
     nb_effects tiles[NB_TOGETHER / TILE];
     for (int k = 0; k < n; k += TILE)
-        gather_effects(scene, push, lines, k, tiles + k / TILE);
+        gather_effects(scene, push, moments, lines, k, tiles + k / TILE);
     push->started = 1;
     for (int i = 0; i < push->block.row.n; i += ABREAST * LANES) {
         vd causes[ABREAST][N_CAUSES], weight[ABREAST];
         for (int v = 0; v < ABREAST; v++)
-            weight[v] =
-                find_causes(scene, push, scene->weight[source], &normal, layer, alone, i + v * LANES, causes[v]);
+            weight[v] = find_causes(scene, push, scene->weight[source], &normal, layer, moments, alone, i + v * LANES,
+                                    causes[v]);
         for (int k = 0; k < n; k += TILE) {
             const nb_effects *tile = tiles + k / TILE;
             vd sum[TILE][ABREAST];
@@ -418,8 +436,8 @@ static void push_source(const nb_scene *scene, nb_model *model, nb_push *push, i
     if (scene->polarized) polarizations(scene, block, incident, 0, NULL);
     fill(block->pass_sum, block->row.n, 0.0);
     fill(push->radial, block->row.n, 0.0);
-    for (int j = 0; scene->shape != NB_SQUARE && j < 3; j++)
-        fill(push->stretch[j], block->row.n, 0.0);
+    for (int j = 0; j < n_moments(model); j++)
+        fill(push->moment[j], block->row.n, 0.0);
     const int64_t n = scene->n_phi * scene->n_domains;
     const int alone = n == 1 && any && model->n_groups == 0 && !push->directions->table && scene->domain_weight == NULL;
     double lines[NB_TOGETHER][N_LINES];
@@ -429,13 +447,15 @@ static void push_source(const nb_scene *scene, nb_model *model, nb_push *push, i
         push->first = nb_first_entry(scene, source);
         if (scene->n_tables > 1) model->table = table_of(scene, source);
         const nb_pass pass = pass_of(scene, block, source);
-        const nb_slope_row row = {block->row,
-                                  push->along_inverse,
-                                  push->weight,
-                                  block->pass_sum,
-                                  push->radial,
-                                  {push->stretch[0], push->stretch[1], push->stretch[2]},
-                                  {push->slope[0], push->slope[1], push->slope[2]}};
+        nb_slope_row row = {.row = block->row,
+                            .along_inverse = push->along_inverse,
+                            .weight = push->weight,
+                            .sum = block->pass_sum,
+                            .radial = push->radial};
+        for (int k = 0; k < 6; k++)
+            row.moment[k] = push->moment[k];
+        for (int k = 0; k < 3; k++)
+            row.slope[k] = push->slope[k];
         if (model->n_groups > 0)
             push_groups(scene, model, push, &pass, &row);
         else if (alone)
@@ -443,7 +463,7 @@ static void push_source(const nb_scene *scene, nb_model *model, nb_push *push, i
         else if (!push_orientations(scene, model, push, &pass, 0, n, &row, 0, push->terms))
             clear_terms(push);
     }
-    add_tangents(scene, push, source, layer, alone ? lines : NULL);
+    add_tangents(scene, model, push, source, layer, alone ? lines : NULL);
 }
 
 static int push_block(const nb_scene *scene, nb_model *model, nb_push *push, const volatile int *cancel) {
@@ -457,7 +477,7 @@ static int push_block(const nb_scene *scene, nb_model *model, nb_push *push, con
         for (int32_t sub_slow = 0; sub_slow < scene->oversample; sub_slow++) {
             for (int32_t sub_fast = 0; sub_fast < scene->oversample; sub_fast++) {
                 find_point(scene, block, layer, sub_slow, sub_fast, push->along_inverse);
-                move_point(scene, push, layer, row_along_slow(scene, block, sub_slow));
+                move_point(scene, model, push, layer, row_along_slow(scene, block, sub_slow));
                 for (int64_t source = 0; source < scene->n_sources; source++) {
                     if (*cancel) return NB_ERR_CANCELLED;
                     push_source(scene, model, push, source, layer);

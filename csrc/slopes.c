@@ -44,8 +44,7 @@ static void matrix_slopes(const nb_scene *scene, const double f[3], const double
                           double by_f[3], nb_slopes *slopes) {
     const double *m = scene->block_matrix, determinant = nb_block_cells(scene);
     double minors[9];
-    for (int i = 0; i < 3; i++)
-        nb_cross(m + 3 * ((i + 1) % 3), m + 3 * ((i + 2) % 3), minors + 3 * i);
+    nb_block_minors(scene, minors);
     for (int i = 0; i < 3; i++) {
         by_f[i] = 2.0 * rate * (m[i] * v[0] + m[3 + i] * v[1] + m[6 + i] * v[2]);
         slopes->by_n_cells[i] = 0.0;

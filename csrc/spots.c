@@ -59,6 +59,13 @@ double nb_block_cells(const nb_scene *scene) {
     return m[0] * (m[4] * m[8] - m[5] * m[7]) + m[1] * (m[5] * m[6] - m[3] * m[8]) + m[2] * (m[3] * m[7] - m[4] * m[6]);
 }
 
+/* Derivatives of the determinant by the elements of the matrix. */
+void nb_block_minors(const nb_scene *scene, double minors[9]) {
+    const double *m = scene->block_matrix;
+    for (int i = 0; i < 3; i++)
+        nb_cross(m + 3 * ((i + 1) % 3), m + 3 * ((i + 2) % 3), minors + 3 * i);
+}
+
 /* Lattice factor of such a block: height det M form(|M offset|^2). */
 double nb_block_factor(const nb_scene *scene, const double offset[3]) {
     double v[3];

@@ -24,6 +24,7 @@ double nb_sinc3(double x);
 double nb_sinc3_literal(double x);
 void nb_block_vector(const nb_scene *scene, const double offset[3], double v[3]);
 double nb_block_cells(const nb_scene *scene);
+void nb_block_minors(const nb_scene *scene, double minors[9]);
 double nb_block_factor(const nb_scene *scene, const double offset[3]);
 double nb_spot_radius_sqr(const nb_scene *scene, const double offset[3]);
 double nb_spot_form(const nb_scene *scene, double r_sqr);
