@@ -43,7 +43,6 @@ nb_push_function *nb_simd_push(nb_kernel kernel) {
 
 const char *nb_simd_adjoint_obstacle(const nb_scene *scene) {
     if (nb_simd_obstacle(scene) != NULL) return nb_simd_obstacle(scene);
-    if (scene->curved) return "the detector is curved";
     if (scene->pixel_area == 0.0 || scene->close_distance == 0.0) return "the solid angle is 0";
     return NULL;
 }

@@ -2,20 +2,17 @@
  *
  * On a row an index is h = (A + B along) inverse + g with A = v . base, B = v . fast, g = -v . incident, v =
  * axis/lambda, so that an orientation needs three sums an axis over the row: those of weight x slope times inverse,
- * along x inverse and 1. What goes through inverse = 1/airpath is collected per pixel. Sums over a row go through the
- * same SUM_LANES lanes for every instruction set, so that AVX2 and AVX-512 give the same bits.
+ * along x inverse and 1. What goes through inverse = 1/airpath is collected per pixel. On a curved detector it is four
+ * sums, with the components of the direction and 1, and all that goes through the direction is collected per pixel.
+ * Sums over a row go through the same SUM_LANES lanes for every instruction set, so that AVX2 and AVX-512 give the same
+ * bits.
  */
 #ifndef NB_SIMD_ADJOINT_H
 #define NB_SIMD_ADJOINT_H
 
-#include "adjoint.h"
-#include "geometry_slopes.h"
-#include "simd_entries.h"
-#include "simd_orientations.h"
-
-/* Values of the pixels of a block. Rows that are read together must not lie a power of two apart: the first cache could
- * not hold them all. */
-#define ROW (BLOCK + SUM_LANES)
+#include "simd_curved.h"
+#include "simd_matrix.h"
+#include "simd_rows.h"
 
 /* A block, and what is collected for its pixels at one point (layer and sub-pixel). */
 typedef struct {
@@ -25,7 +22,8 @@ typedef struct {
     ALIGNED double weight[ROW];    /* as in nb_slope_row */
     ALIGNED double weighted[ROW];  /* ... times the weight of a domain */
     ALIGNED double radial[ROW];
-    ALIGNED double logarithmic[ROW]; /* derivative by log(1/airpath) through solid angle and polarization */
+    ALIGNED double toward[3][ROW];
+    ALIGNED double logarithmic[ROW]; /* derivative by log(1/airpath) through solid angle and, flat, polarization */
     ALIGNED double by_capture[ROW];
     ALIGNED double terms[ROW]; /* of one orientation, where the table's gradient is wanted */
     ALIGNED double moment[6][ROW];
@@ -42,111 +40,52 @@ static void add_scaled(double factor, const double x[3], double sum[3]) {
         sum[i] += factor * x[i];
 }
 
-/* Moments that are collected: all six of a quadratic form, or those of its squares, or none. */
-static int n_moments(const nb_model *model) {
-    return IS_SQUARE(model->lattice) ? 0 : model->skewed ? 6 : 3;
-}
-
 /* What the sums of the slopes of one orientation mean for its axes, the point and the source. */
 static void spread(const nb_scene *scene, nb_pull *pull, const nb_pass *pass, int64_t at, double sums[3][4]) {
     for (int k = 0; k < 3; k++) {
         const double *axis = scene->orientations + 9 * at + 3 * k;
         double by_vector[3];
-        for (int i = 0; i < 3; i++)
-            by_vector[i] =
-                sums[k][0] * pull->block.base[i] + sums[k][1] * scene->fast[i] - sums[k][3] * pass->incident[i];
+        for (int i = 0; i < 3; i++) {
+            const double of_position =
+                scene->curved ? sums[k][i] : sums[k][0] * pull->block.base[i] + sums[k][1] * scene->fast[i];
+            by_vector[i] = of_position - sums[k][3] * pass->incident[i];
+        }
         if (pull->gradient.orientations != NULL)
             add_scaled(pass->inverse_wavelength, by_vector, pull->gradient.orientations + 9 * at + 3 * k);
         pull->by_wavenumber += dot(axis, by_vector);
+        add_scaled(-sums[k][3] * pass->inverse_wavelength, axis, pull->by_incident);
+        if (scene->curved) continue;
         add_scaled(sums[k][0] * pass->inverse_wavelength, axis, pull->by_base);
         add_scaled(sums[k][1] * pass->inverse_wavelength, axis, pull->by_fast);
-        add_scaled(-sums[k][3] * pass->inverse_wavelength, axis, pull->by_incident);
     }
-}
-
-/* The terms of one orientation on their own, added times `factor` to the sum of the row as well. */
-static void evaluate_apart(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3], int lookup,
-                           double factor, double *terms) {
-    nb_slope_row apart = *row;
-    apart.sum = terms;
-    fill(terms, row->row.n, 0.0);
-    SLOPES[model->lattice][0][lookup](model, &apart, hkl);
-    for (int i = 0; i < row->row.n; i += LANES)
-        vd_store(row->sum + i, vd_fma(vd_all(factor), vd_load(terms + i), vd_load(row->sum + i)));
-}
-
-/* A row whose weights are `factor` times those of another, kept in `weighted`. */
-static nb_slope_row row_weighted(const nb_slope_row *row, double factor, double *weighted) {
-    nb_slope_row other = *row;
-    other.weight = weighted;
-    for (int i = 0; i < row->row.n; i += LANES)
-        vd_store(weighted + i, vd_all(factor) * vd_load(row->weight + i));
-    return other;
-}
-
-static int slope_lookup(const nb_model *model, const nb_block *block, const nb_line hkl[3], double reach) {
-    const int lookup = model->table == NULL ? CONSTANT : choose_lookup(model, block, hkl, reach);
-    return lookup != CONSTANT && model->interpolate ? INTERPOLATED : lookup;
 }
 
 /* The orientations [begin, end) for the pixels of a row, all or some of the block's. */
 static void pull_orientations(const nb_scene *scene, const nb_model *model, nb_pull *pull, const nb_pass *pass,
                               int64_t begin, int64_t end, const nb_slope_row *row) {
+    nb_slope_term *const *terms = SLOPES[model->lattice][scene->curved != 0];
     for (int64_t at = begin; at < end; at++) {
         nb_line hkl[3];
         double sums[3][4];
         hkl_lines(scene, &pull->block, pass, scene->orientations + 9 * at, hkl);
-        const int lookup = slope_lookup(model, &pull->block, hkl, pass->reach);
+        const int lookup = slope_lookup(scene, model, &pull->block, hkl, pass->reach);
         if (lookup == CONSTANT && model->outside == 0.0) continue;
         if (scene->domain_weight != NULL) {
             const double factor = scene->domain_weight[at % scene->n_domains];
             const nb_slope_row weighted = row_weighted(row, factor, pull->weighted);
-            evaluate_apart(model, &weighted, hkl, lookup, factor, pull->terms);
+            evaluate_apart(terms[lookup], model, &weighted, hkl, factor, pull->terms);
             if (pull->sums->table) pull_table(model, &weighted, hkl, lookup, pull->terms, &pull->gradient);
         } else if (pull->sums->table) {
-            evaluate_apart(model, row, hkl, lookup, 1.0, pull->terms);
+            evaluate_apart(terms[lookup], model, row, hkl, 1.0, pull->terms);
             pull_table(model, row, hkl, lookup, pull->terms, &pull->gradient);
         } else {
-            SLOPES[model->lattice][0][lookup](model, row, hkl);
+            terms[lookup](model, row, hkl);
         }
-        sum_slopes(row, 0, sums);
+        if (scene->curved)
+            sum_slopes(row, 1, sums);
+        else
+            sum_slopes(row, 0, sums);
         spread(scene, pull, pass, at, sums);
-    }
-}
-
-/* Some of the pixels of a row, side by side. */
-typedef struct {
-    ALIGNED double along[ROW], inverse[ROW], along_inverse[ROW], weight[ROW], sum[ROW], radial[ROW];
-    ALIGNED double moment[6][ROW];
-    int kept[BLOCK + 1], n; /* which, and how many */
-} nb_sparse;
-
-static nb_slope_row sparse_take(nb_sparse *sparse, const nb_slope_row *whole, int moments) {
-    nb_slope_row row = *whole;
-    row.row = (nb_row){
-        sparse->along, sparse->inverse, {NULL, NULL, NULL}, (sparse->n + SUM_LANES - 1) / SUM_LANES * SUM_LANES};
-    row.along_inverse = sparse->along_inverse, row.weight = sparse->weight;
-    row.sum = sparse->sum, row.radial = sparse->radial;
-    for (int k = 0; k < moments; k++)
-        row.moment[k] = sparse->moment[k];
-    for (int i = 0; i < row.row.n; i++) {
-        const int from = sparse->kept[i < sparse->n ? i : sparse->n - 1];
-        sparse->along[i] = whole->row.along[from], sparse->inverse[i] = whole->row.inverse[from];
-        sparse->along_inverse[i] = whole->along_inverse[from];
-        sparse->weight[i] = i < sparse->n ? whole->weight[from] : 0.0;
-        sparse->sum[i] = whole->sum[from], sparse->radial[i] = whole->radial[from];
-        for (int k = 0; k < moments; k++)
-            sparse->moment[k][i] = whole->moment[k][from];
-    }
-    return row;
-}
-
-static void sparse_give(const nb_sparse *sparse, const nb_slope_row *whole, int moments) {
-    for (int i = 0; i < sparse->n; i++) {
-        const int to = sparse->kept[i];
-        whole->sum[to] = sparse->sum[i], whole->radial[to] = sparse->radial[i];
-        for (int k = 0; k < moments; k++)
-            whole->moment[k][to] = sparse->moment[k][i];
     }
 }
 
@@ -168,13 +107,6 @@ static void pull_groups(const nb_scene *scene, const nb_model *model, nb_pull *p
     }
 }
 
-/* Capture fraction x solid angle of a vector. */
-NB_INLINE vd geometric(const nb_scene *scene, const nb_block *block, int i) {
-    vd factor = vd_load(block->solid_angle + i);
-    if (scene->has_sensor) factor = factor * vd_load(block->capture + i);
-    return factor;
-}
-
 /* The derivatives of the loss by each term of a pass. */
 static void weigh_terms(const nb_scene *scene, nb_pull *pull, double weight) {
     const nb_block *block = &pull->block;
@@ -185,13 +117,6 @@ static void weigh_terms(const nb_scene *scene, nb_pull *pull, double weight) {
         if (some) w = vd_select(vd_load(block->kept + i) != vd_all(0.0), w, vd_all(0.0));
         vd_store(pull->weight + i, w);
     }
-}
-
-static nb_pass pass_of(const nb_scene *scene, const nb_block *block, int64_t source) {
-    const double *incident = scene->incident + 3 * source;
-    const double extent = largest(block->base) + fabs(block->along[block->n - 1]) * largest(scene->fast);
-    return (nb_pass){incident, 1.0 / scene->wavelength[source], 3.0 * (extent * block->inverse_sum + largest(incident)),
-                     NULL};
 }
 
 /* The terms of a pass, and what their slopes mean. */
@@ -206,35 +131,11 @@ static void pull_terms(const nb_scene *scene, const nb_model *model, nb_pull *pu
     for (int k = 0; k < 6; k++)
         row.moment[k] = pull->moment[k];
     for (int k = 0; k < 3; k++)
-        row.slope[k] = pull->slope[k];
+        row.slope[k] = pull->slope[k], row.toward[k] = pull->toward[k];
     if (model->n_groups > 0)
         pull_groups(scene, model, pull, &pass, &row);
     else
         pull_orientations(scene, model, pull, &pass, 0, scene->n_phi * scene->n_domains, &row);
-}
-
-/* Of M f . M f times this is what the forms are functions of; the derivative of that by M is M (f f^T + (f f^T)^T). */
-static double spot_unit(const nb_scene *scene) {
-    return NB_SPOTS[scene->shape].times * scene->fudge / NB_SPOTS[scene->shape].width;
-}
-
-/* Places of the elements of a symmetric matrix among its six values. */
-static const int SYMMETRIC[3][3] = {{0, 3, 4}, {3, 1, 5}, {4, 5, 2}};
-
-/* What the matrix of a block gets: from the determinant in `all`, the sum of the terms times their weights, and from
- * the moments. */
-static void pull_matrix(const nb_scene *scene, double all, const double moment[6], double *by_matrix) {
-    const double unit = spot_unit(scene), cells = nb_block_cells(scene);
-    double minors[9];
-    nb_block_minors(scene, minors);
-    for (int i = 0; i < 3; i++) {
-        for (int j = 0; j < 3; j++) {
-            double sum = 0.0;
-            for (int k = 0; k < 3; k++)
-                sum += scene->block_matrix[3 * i + k] * moment[SYMMETRIC[k][j]];
-            by_matrix[3 * i + j] += 2.0 * (all * minors[3 * i + j] / cells + unit * sum);
-        }
-    }
 }
 
 /* What the size of the blocks and fudge get from the terms of a pass of a crystal that is not square. */
@@ -272,7 +173,9 @@ static void pull_factors(const nb_scene *scene, nb_pull *pull, int64_t source) {
     const int some = scene->d_min > 0.0;
     const vd behind = vd_all(scene->background * pull->sums->share), strength = vd_all(pull->sums->scale * weight);
     row_sum terms = ROW_SUM_ZERO, background = ROW_SUM_ZERO;
-    row_sum tilts[3] = {ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO};
+    row_sum tilts[6] = {ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO};
+    nb_polarizer polarizer;
+    nb_polarizer_make(scene, scene->incident + 3 * source, &polarizer);
     for (int i = 0; i < block->row.n; i += SUM_LANES) {
         for (int v = 0; v < SUM_LANES / LANES; v++) {
             const int at = i + v * LANES;
@@ -281,7 +184,20 @@ static void pull_factors(const nb_scene *scene, nb_pull *pull, int64_t source) {
             if (some) sum = vd_select(vd_load(block->kept + at) != vd_all(0.0), sum, vd_all(0.0));
             const vd photons = cotangent * (sum + behind), tilt = strength * photons * factor;
             vd polarization = vd_all(1.0), logarithmic = vd_load(pull->logarithmic + at);
-            if (scene->polarized) {
+            if (scene->polarized && scene->curved) {
+                vd direction[3], toward[3], products[6];
+                polarization = vd_load(block->polarization + at);
+                logarithmic = vd_fma(tilt, vd_all(power) * polarization, logarithmic);
+                direction_at(&block->row, at, direction);
+                for (int k = 0; k < 3; k++)
+                    toward[k] = vd_load(pull->toward[k] + at);
+                polarization_slopes(&polarizer, direction, tilt, toward);
+                for (int k = 0; k < 3; k++)
+                    vd_store(pull->toward[k] + at, toward[k]);
+                direction_products(direction, tilt, products);
+                for (int c = 0; c < 6; c++)
+                    tilts[c].lanes[v] = tilts[c].lanes[v] + products[c];
+            } else if (scene->polarized) {
                 const vd inverse = vd_load(block->inverse + at), along = vd_load(block->along + at);
                 polarization = vd_load(block->polarization + at);
                 const vd part = tilt * inverse * inverse;
@@ -312,32 +228,73 @@ static void pull_factors(const nb_scene *scene, nb_pull *pull, int64_t source) {
     if (g->weight != NULL) g->weight[source] += pull->sums->scale * photons;
     if (!scene->polarized) return;
 
-    nb_polarizer polarizer;
-    double matrix[3][3], by_base[3], by_fast[3];
+    double matrix[3][3], t[6], by_base[3], by_fast[3];
     const double *base = block->base, *fast = scene->fast;
-    const double t[3] = {row_total(tilts), row_total(tilts + 1), row_total(tilts + 2)};
-    nb_polarizer_make(scene, scene->incident + 3 * source, &polarizer);
+    for (int c = 0; c < 6; c++)
+        t[c] = row_total(tilts + c);
     for (int i = 0; i < 3; i++) {
         by_base[i] = t[0] * base[i] + t[1] * fast[i];
         by_fast[i] = t[1] * base[i] + t[2] * fast[i];
         for (int k = 0; k < 3; k++)
-            matrix[i][k] = 0.5 * (t[0] * base[i] * base[k] + t[1] * (base[i] * fast[k] + fast[i] * base[k]) +
-                                  t[2] * fast[i] * fast[k]);
+            matrix[i][k] = scene->curved
+                               ? 0.5 * t[SYMMETRIC[i][k]]
+                               : 0.5 * (t[0] * base[i] * base[k] + t[1] * (base[i] * fast[k] + fast[i] * base[k]) +
+                                        t[2] * fast[i] * fast[k]);
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; !scene->curved && i < 3; i++) {
         pull->by_base[i] += dot(polarizer.matrix[i], by_base);
         pull->by_fast[i] += dot(polarizer.matrix[i], by_fast);
     }
     nb_pull_polarizer(scene, &polarizer, matrix, pull->by_incident, g);
 }
 
-/* What the positions of the points get, and through them the frame and the sensor. */
-static void pull_positions(const nb_scene *scene, nb_pull *pull, int32_t layer, double along_slow) {
+/* What the positions of the points, base + along fast, and the sensor get on a curved detector. */
+static void pull_curved(const nb_scene *scene, nb_pull *pull, double layer) {
+    enum { COSINES = N_BENT, ABSORBED = N_BENT + 3, N_SUMS };
+    const nb_block *block = &pull->block;
+    const nb_bending bending = bending_of(scene, block);
+    const double absorption = scene->layer_thickness * scene->attenuation;
+    double totals[N_SUMS];
+    row_sum sums[N_SUMS];
+    memset(sums, 0, sizeof sums);
+    for (int i = 0; i < block->row.n; i += SUM_LANES) {
+        for (int v = 0; v < SUM_LANES / LANES; v++) {
+            const int at = i + v * LANES;
+            vd toward[3], direction[3], position[3], found[N_SUMS];
+            direction_at(&block->row, at, direction);
+            for (int k = 0; k < 3; k++)
+                toward[k] = vd_load(pull->toward[k] + at), found[COSINES + k] = vd_all(0.0);
+            found[ABSORBED] = vd_all(0.0);
+            if (scene->has_sensor) {
+                const vd normal[3] = {vd_all(scene->normal[0]), vd_all(scene->normal[1]), vd_all(scene->normal[2])};
+                const vd cosine = dot_lanes(direction, normal);
+                found[ABSORBED] = capture_slope(absorption, layer, cosine) * vd_load(pull->by_capture + at) / cosine;
+                const vd by_cosine = -found[ABSORBED] * vd_all(absorption) / cosine;
+                for (int k = 0; k < 3; k++) {
+                    toward[k] = vd_fma(by_cosine, normal[k], toward[k]);
+                    found[COSINES + k] = by_cosine * direction[k];
+                }
+            }
+            position_slopes(block, at, toward, vd_load(pull->logarithmic + at), position);
+            bend_slopes(scene, &bending, vd_load(block->along + at), position, found);
+            for (int k = 0; k < N_SUMS; k++)
+                sums[k].lanes[v] = sums[k].lanes[v] + found[k];
+        }
+    }
+    for (int k = 0; k < N_SUMS; k++)
+        totals[k] = row_total(sums + k);
+    pull_bent(scene, &bending, totals, pull->by_base, pull->by_fast, &pull->gradient);
+    add_scaled(1.0, totals + COSINES, pull->gradient.normal);
+    *pull->gradient.layer_thickness += totals[ABSORBED] * scene->attenuation;
+    *pull->gradient.attenuation += totals[ABSORBED] * scene->layer_thickness;
+}
+
+/* The same on a flat detector. */
+static void pull_flat(const nb_scene *scene, nb_pull *pull, double layer) {
     const nb_block *block = &pull->block;
     const nb_gradient *g = &pull->gradient;
-    const double absorption = scene->layer_thickness * scene->attenuation, depth = (double)layer;
+    const double absorption = scene->layer_thickness * scene->attenuation;
     const line_lanes normal = line_lanes_of(scene, block, scene->normal, 0.0);
-    const vd front = vd_all(-depth * absorption), back = vd_all(-(depth + 1.0) * absorption);
     row_sum radial[3] = {ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO}, cosines[2] = {ROW_SUM_ZERO, ROW_SUM_ZERO};
     row_sum absorbed = ROW_SUM_ZERO;
     for (int i = 0; i < block->row.n; i += SUM_LANES) {
@@ -347,8 +304,7 @@ static void pull_positions(const nb_scene *scene, nb_pull *pull, int32_t layer, 
             vd all = vd_fma(vd_load(pull->radial + at), inverse, vd_load(pull->logarithmic + at));
             if (scene->has_sensor) {
                 const vd cosine = line_value(&block->row, &normal, at, 0);
-                vd slope = vd_fnma(vd_all(depth), vd_exp(front / cosine), vd_all(depth + 1.0) * vd_exp(back / cosine));
-                slope = slope * vd_load(pull->by_capture + at) / cosine;
+                const vd slope = capture_slope(absorption, layer, cosine) * vd_load(pull->by_capture + at) / cosine;
                 const vd by_cosine = -slope * vd_all(absorption) / cosine;
                 absorbed.lanes[v] = absorbed.lanes[v] + slope;
                 cosines[0].lanes[v] = vd_fma(by_cosine, inverse, cosines[0].lanes[v]);
@@ -377,6 +333,16 @@ static void pull_positions(const nb_scene *scene, nb_pull *pull, int32_t layer, 
         add_scaled(c[0], block->base, g->normal);
         add_scaled(c[1], scene->fast, g->normal);
     }
+}
+
+/* What the positions of the points get, and through them the frame and the sensor. */
+static void pull_positions(const nb_scene *scene, nb_pull *pull, int32_t layer, double along_slow) {
+    const nb_gradient *g = &pull->gradient;
+    const double depth = (double)layer, *by_base = pull->by_base, *by_fast = pull->by_fast;
+    if (scene->curved)
+        pull_curved(scene, pull, depth);
+    else
+        pull_flat(scene, pull, depth);
     /* position = along fast + along_slow slow + depth thickness normal + pix0 */
     g->pixel_size[0] += dot(by_fast, scene->fast) / scene->pixel_size[0];
     g->pixel_size[1] += along_slow * dot(by_base, scene->slow) / scene->pixel_size[1];
@@ -421,31 +387,13 @@ static void pull_source(const nb_scene *scene, nb_model *model, nb_pull *pull, i
     if (g->wavelength != NULL) g->wavelength[source] -= pull->by_wavenumber / (wavelength * wavelength);
 }
 
-/* The points of a sub-pixel and layer, with their solid angles and capture fractions. */
-static void find_point(const nb_scene *scene, nb_block *block, int32_t layer, int32_t sub_slow, int32_t sub_fast,
-                       double *along_inverse) {
-    place(scene, block, layer, sub_slow, sub_fast);
-    solid_angles(scene, block);
-    if (scene->has_sensor) capture_fractions(scene, block, layer);
-    for (int i = 0; i < block->row.n; i += LANES)
-        vd_store(along_inverse + i, vd_load(block->along + i) * vd_load(block->inverse + i));
-}
-
-/* The pixels of the block that begins at `begin`: as many of a row as fit. */
-static void next_block(const nb_scene *scene, int64_t begin, int64_t end, nb_block *block) {
-    const int64_t most = end - begin < BLOCK ? end - begin : BLOCK;
-    block->row = (nb_row){block->along, block->inverse, {NULL, NULL, NULL}, 0};
-    block->interpolate = 0;
-    block->pixels = scene->pixels + begin;
-    block->slow = scene->pixels[begin] / scene->n_fast;
-    block->n = count_before(block->pixels, (int)most, (block->slow + 1) * scene->n_fast);
-}
-
 static int pull_point(const nb_scene *scene, nb_model *model, nb_pull *pull, int32_t layer, int32_t sub_slow,
                       int32_t sub_fast, const volatile int *cancel) {
     nb_block *block = &pull->block;
     find_point(scene, block, layer, sub_slow, sub_fast, pull->along_inverse);
     fill(pull->radial, block->row.n, 0.0);
+    for (int k = 0; scene->curved && k < 3; k++)
+        fill(pull->toward[k], block->row.n, 0.0);
     fill(pull->logarithmic, block->row.n, 0.0);
     if (scene->has_sensor) fill(pull->by_capture, block->row.n, 0.0);
     for (int i = 0; i < 3; i++)

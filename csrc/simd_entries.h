@@ -4,6 +4,11 @@
 
 #include "simd_slopes.h"
 
+NB_INLINE vd slope_index(const nb_slope_row *row, const line_lanes *line, int i) {
+    if (row->row.direction[0] != NULL) return line_value(&row->row, line, i, 1);
+    return line_value(&row->row, line, i, 0);
+}
+
 /* Where the structure factors of a vector of terms stand in the table, and 2/F, which makes of a term its derivative by
  * F; 0 where F is. Returns the lanes that are in the table; the others have default_F. */
 NB_INLINE vi entries(const nb_model *model, const nb_slope_row *row, const line_lanes lines[3], int i, vi *at,
@@ -11,7 +16,7 @@ NB_INLINE vi entries(const nb_model *model, const nb_slope_row *row, const line_
     vd place[3];
     vi inside = vi_all(-1);
     for (int k = 0; k < 3; k++) {
-        const vd nearest = vd_round(line_value(&row->row, lines + k, i, 0));
+        const vd nearest = vd_round(slope_index(row, lines + k, i));
         place[k] = vd_clamp(nearest, vd_all(model->first[k]), vd_all(model->last[k]));
         inside &= place[k] == nearest;
     }
@@ -27,7 +32,7 @@ NB_INLINE nb_stencil stencils(const nb_model *model, const nb_slope_row *row, co
     double f_cell[LANES] __attribute__((aligned(64)));
     vd h[3];
     for (int k = 0; k < 3; k++)
-        h[k] = line_value(&row->row, lines + k, i, 0);
+        h[k] = slope_index(row, lines + k, i);
     const nb_stencil stencil = stencil_at(model, h);
     for (int k = 0; k < 3; k++)
         lagrange_weights(stencil.offset[k], weights[k]);

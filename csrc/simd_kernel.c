@@ -272,4 +272,6 @@ int NB_SIMD_NAME(NB_SIMD_ISA)(const nb_scene *scene, int mixed, int64_t pixel_be
     return NB_OK;
 }
 
-#include "simd_tangent.h" /* gradient and tangents, with the same blocks */
+/* gradient and tangents, with the same blocks */
+#include "simd_adjoint.h"
+#include "simd_tangent.h"

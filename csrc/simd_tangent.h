@@ -1,108 +1,75 @@
 /* The tangents of the sum for blocks of pixels of one detector row; adjoint.c has the sum, simd_adjoint.h the row form.
  *
  * An orientation's indices move by (dA + dB along) inverse + dg, nine numbers for each direction, and with the inverse
- * airpath; what goes through that, and through the factor of the pass, is added per pass.
+ * airpath; what goes through that, and through the factor of the pass, is added per pass. On a curved detector they
+ * move by dv . direction + dg, twelve numbers, and with the direction.
  */
 #ifndef NB_SIMD_TANGENT_H
 #define NB_SIMD_TANGENT_H
 
-#include "simd_adjoint.h"
-
-/* What the tangent of a pixel is a linear function of: derivatives by log(1/airpath) times 1, along and along^2, by the
- * scale of the pass, by the background and by the form of the terms; by the polarization's form times the same three as
- * the first; by the quadratic form of a spot that is not square; by the absorption and the cosine of the ray on the
- * sensor times 1 and along; and by the lines of the indices, dA, dB, dg by axis, where there is one orientation. */
-enum { RADIAL = 0, SCALE = 3, BEHIND, FORM, POLAR, MOMENT = 9, ABSORPTION = 15, COSINE, LINES = 18, N_CAUSES = 27 };
-
-/* One direction at a point and for a source. */
-typedef struct {
-    double base[3], fast[3]; /* position = base + along fast; fast with what the edge of the pixel moves along */
-    double incident[3], wavenumber;
-    int still;               /* whether base, fast and incident are all 0 */
-    double scale;            /* relative, of pixel area and close distance */
-    double effect[N_CAUSES]; /* what it does to each of the causes; those of the lines apart */
-} nb_motion;
-
-enum { N_LINES = N_CAUSES - LINES };
-
-typedef struct {
-    nb_block block;
-    ALIGNED double along_inverse[ROW], weight[ROW], weighted[ROW], radial[ROW];
-    ALIGNED double moment[6][ROW], slope[3][ROW];
-    ALIGNED double values[ROW];             /* terms of one orientation, where the table moves */
-    ALIGNED double terms[NB_TOGETHER][ROW]; /* tangents of the sum over the orientations, without the airpath */
-    ALIGNED double image[NB_TOGETHER][ROW];
-    int started;   /* whether a pass has been added to the image */
-    int64_t first; /* where the table of the source begins */
-    const nb_directions *directions;
-    nb_motion motion[NB_TOGETHER];
-} nb_push;
-
-static int is_zero(const double *x, int n) {
-    for (int i = 0; i < n; i++) {
-        if (x[i] != 0.0) return 0;
-    }
-    return 1;
-}
+#include "simd_causes.h"
 
 /* What is left of the rounding of derivatives that are 0, as of one axis by the length of another, is dropped: some
  * units in the last place of the largest of the three axes. Returns the axes that move, one bit each. */
-static int drop_rounding(double lines[N_LINES]) {
+static int drop_rounding(double lines[N_LINES], int n) {
     int axes = 0;
-    for (int c = 0; c < 3; c++) {
-        const double most = fmax(fabs(lines[c]), fmax(fabs(lines[c + 3]), fabs(lines[c + 6])));
+    for (int c = 0; c < n; c++) {
+        const double most = fmax(fabs(lines[c]), fmax(fabs(lines[c + n]), fabs(lines[c + 2 * n])));
         for (int j = 0; j < 3; j++) {
-            if (fabs(lines[3 * j + c]) <= 1e-15 * most) lines[3 * j + c] = 0.0;
-            if (lines[3 * j + c] != 0.0) axes |= 1 << j;
+            if (fabs(lines[n * j + c]) <= 1e-15 * most) lines[n * j + c] = 0.0;
+            if (lines[n * j + c] != 0.0) axes |= 1 << j;
         }
     }
     return axes;
 }
 
-/* How the rows of the indices move in every direction, for one orientation: dA, dB, dg by axis; and which axes do. */
+/* How the lines of the indices move in every direction, for one orientation; and which axes do. */
 static void move_lines(const nb_scene *scene, const nb_push *push, const nb_pass *pass, int64_t at,
                        double lines[NB_TOGETHER][N_LINES], int axes[NB_TOGETHER]) {
     const double *base = push->block.base, *cell = scene->orientations + 9 * at;
+    const int n = line_length(scene);
     for (int k = 0; k < push->directions->n; k++) {
         const nb_motion *motion = push->motion + k;
         const double *moved = push->directions->tangent[k].orientations;
         if (moved != NULL && is_zero(moved + 9 * at, 9)) moved = NULL;
         const int turns = moved != NULL || motion->wavenumber != 0.0;
         for (int j = 0; j < 3; j++) {
-            double *line = lines[k] + 3 * j, vector[3];
-            line[0] = line[1] = line[2] = 0.0;
+            double *line = lines[k] + n * j, vector[3];
+            for (int c = 0; c < n; c++)
+                line[c] = 0.0;
             if (turns) {
                 for (int i = 0; i < 3; i++) {
                     vector[i] = cell[3 * j + i] * motion->wavenumber;
                     if (moved != NULL) vector[i] += moved[9 * at + 3 * j + i] * pass->inverse_wavelength;
                 }
-                line[0] = dot(vector, base), line[1] = dot(vector, scene->fast), line[2] = -dot(vector, pass->incident);
+                line[0] = scene->curved ? vector[0] : dot(vector, base);
+                line[1] = scene->curved ? vector[1] : dot(vector, scene->fast);
+                line[2] = vector[2]; /* curved */
+                line[n - 1] = -dot(vector, pass->incident);
             }
             if (motion->still) continue;
             for (int i = 0; i < 3; i++)
                 vector[i] = cell[3 * j + i] * pass->inverse_wavelength;
-            line[0] += dot(vector, motion->base), line[1] += dot(vector, motion->fast);
-            line[2] -= dot(vector, motion->incident);
+            if (!scene->curved) line[0] += dot(vector, motion->base), line[1] += dot(vector, motion->fast);
+            line[n - 1] -= dot(vector, motion->incident);
         }
-        axes[k] = drop_rounding(lines[k]);
+        axes[k] = drop_rounding(lines[k], n);
     }
 }
 
 /* Add the slopes of one orientation along every direction to what `started` says is there. */
-static void add_moved(const nb_slope_row *row, int n, double lines[NB_TOGETHER][N_LINES], const int axes[NB_TOGETHER],
-                      int started, double (*terms)[ROW]) {
+NB_INLINE void add_moved(const nb_slope_row *row, int n, double lines[NB_TOGETHER][N_LINES],
+                         const int axes[NB_TOGETHER], int started, double (*terms)[ROW], const int curved) {
+    const int length = curved ? 4 : 3;
     for (int i = 0; i < row->row.n; i += LANES) {
-        const vd inverse = vd_load(row->row.inverse + i), along_inverse = vd_load(row->along_inverse + i);
-        vd parts[9];
-        for (int j = 0; j < 3; j++) {
-            const vd slope = vd_load(row->slope[j] + i);
-            parts[3 * j] = slope * inverse, parts[3 * j + 1] = slope * along_inverse, parts[3 * j + 2] = slope;
-        }
+        const vd slope[3] = {vd_load(row->slope[0] + i), vd_load(row->slope[1] + i), vd_load(row->slope[2] + i)};
+        vd parts[N_LINES];
+        line_parts(&row->row, row->along_inverse, i, slope, parts, curved);
         for (int k = 0; k < n; k++) {
             if (started && axes[k] == 0) continue;
             vd sum = started ? vd_load(terms[k] + i) : vd_all(0.0);
             for (int j = 0; j < 3; j++) {
-                for (int c = 3 * j; axes[k] >> j & 1 && c < 3 * j + 3; c++)
+                for (int c = length * j; axes[k] >> j & 1 && c < length * j + length; c++)
                     sum = vd_fma(parts[c], vd_all(lines[k][c]), sum);
             }
             vd_store(terms[k] + i, sum);
@@ -155,23 +122,27 @@ static void move_table(const nb_model *model, const nb_slope_row *row, const nb_
 /* The orientations [begin, end) for the pixels of a row; returns whether there is anything in `terms` now. */
 static int push_orientations(const nb_scene *scene, const nb_model *model, nb_push *push, const nb_pass *pass,
                              int64_t begin, int64_t end, const nb_slope_row *row, int started, double (*terms)[ROW]) {
+    nb_slope_term *const *slopes = SLOPES[model->lattice][scene->curved != 0];
     for (int64_t at = begin; at < end; at++) {
         nb_line hkl[3];
         double lines[NB_TOGETHER][N_LINES];
         int axes[NB_TOGETHER];
         hkl_lines(scene, &push->block, pass, scene->orientations + 9 * at, hkl);
-        const int lookup = slope_lookup(model, &push->block, hkl, pass->reach);
+        const int lookup = slope_lookup(scene, model, &push->block, hkl, pass->reach);
         if (lookup == CONSTANT && model->outside == 0.0) continue;
         const double factor = nb_domain_weight(scene, at);
         if (scene->domain_weight != NULL) {
             const nb_slope_row weighted = row_weighted(row, factor, push->weighted);
-            evaluate_apart(model, &weighted, hkl, lookup, factor, push->values);
+            evaluate_apart(slopes[lookup], model, &weighted, hkl, factor, push->values);
         } else if (push->directions->table)
-            evaluate_apart(model, row, hkl, lookup, 1.0, push->values);
+            evaluate_apart(slopes[lookup], model, row, hkl, 1.0, push->values);
         else
-            SLOPES[model->lattice][0][lookup](model, row, hkl);
+            slopes[lookup](model, row, hkl);
         move_lines(scene, push, pass, at, lines, axes);
-        add_moved(row, push->directions->n, lines, axes, started, terms);
+        if (scene->curved)
+            add_moved(row, push->directions->n, lines, axes, started, terms, 1);
+        else
+            add_moved(row, push->directions->n, lines, axes, started, terms, 0);
         if (push->directions->table)
             move_table(model, row, hkl, lookup, factor, push->directions, push->first, push->values, terms);
         started = 1;
@@ -185,12 +156,12 @@ static void push_alone(const nb_scene *scene, const nb_model *model, nb_push *pu
     nb_line hkl[3];
     int axes[NB_TOGETHER];
     hkl_lines(scene, &push->block, pass, scene->orientations, hkl);
-    const int lookup = slope_lookup(model, &push->block, hkl, pass->reach);
+    const int lookup = slope_lookup(scene, model, &push->block, hkl, pass->reach);
     if (lookup == CONSTANT && model->outside == 0.0) {
         for (int k = 0; k < 3; k++)
             fill(push->slope[k], row->row.n, 0.0);
     } else {
-        SLOPES[model->lattice][0][lookup](model, row, hkl);
+        SLOPES[model->lattice][scene->curved != 0][lookup](model, row, hkl);
     }
     move_lines(scene, push, pass, 0, lines, axes);
 }
@@ -220,140 +191,6 @@ static void push_groups(const nb_scene *scene, const nb_model *model, nb_push *p
     }
 }
 
-/* What a direction does to the form of a spot that is not square. */
-static void move_spot(const nb_scene *scene, const nb_model *model, const nb_gradient *t, nb_motion *motion) {
-    double *moment = motion->effect + MOMENT, minors[9];
-    for (int i = 0; i < n_moments(model); i++)
-        moment[i] = model->gram[i] * *t->fudge / scene->fudge;
-    if (!scene->has_block_matrix) {
-        for (int i = 0; i < 3; i++) {
-            const double stretch = t->n_cells[i] / scene->n_cells[i];
-            motion->effect[FORM] += 2.0 * stretch;
-            moment[i] += 2.0 * model->gram[i] * stretch;
-        }
-        return;
-    }
-    const double unit = spot_unit(scene), cells = nb_block_cells(scene);
-    nb_block_minors(scene, minors);
-    for (int i = 0; i < 9; i++) {
-        motion->effect[FORM] += 2.0 * minors[i] * t->block_matrix[i] / cells;
-        for (int k = 0; k < 3; k++)
-            moment[SYMMETRIC[i % 3][k]] += 2.0 * unit * t->block_matrix[i] * scene->block_matrix[i / 3 * 3 + k];
-    }
-}
-
-/* The directions at a point; `along_slow` is its coordinate. */
-static void move_point(const nb_scene *scene, const nb_model *model, nb_push *push, int32_t layer, double along_slow) {
-    const double depth = (double)layer, *base = push->block.base;
-    for (int k = 0; k < push->directions->n; k++) {
-        const nb_gradient *t = push->directions->tangent + k;
-        nb_motion *motion = push->motion + k;
-        const double growth[2] = {t->pixel_size[0] / scene->pixel_size[0], t->pixel_size[1] / scene->pixel_size[1]};
-        for (int i = 0; i < 3; i++) {
-            motion->base[i] = along_slow * (growth[1] * scene->slow[i] + t->slow[i]) +
-                              depth * (*t->layer_thickness * scene->normal[i] + scene->layer_thickness * t->normal[i]) +
-                              t->pix0[i];
-            motion->fast[i] = growth[0] * scene->fast[i] + t->fast[i];
-        }
-        motion->effect[RADIAL] = dot(base, motion->base);
-        motion->effect[RADIAL + 1] = dot(base, motion->fast) + dot(scene->fast, motion->base);
-        motion->effect[RADIAL + 2] = dot(scene->fast, motion->fast);
-        motion->effect[ABSORPTION] =
-            *t->layer_thickness * scene->attenuation + scene->layer_thickness * *t->attenuation;
-        motion->effect[COSINE] = dot(motion->base, scene->normal) + dot(base, t->normal);
-        motion->effect[COSINE + 1] = dot(motion->fast, scene->normal) + dot(scene->fast, t->normal);
-        motion->scale = *t->pixel_area / scene->pixel_area;
-        if (!scene->point_pixel) motion->scale += *t->close_distance / scene->close_distance;
-        motion->effect[BEHIND] = push->directions->share *
-                                 (*t->background - scene->background * push->directions->d_weight_sum[k] *
-                                                       push->directions->share * scene->oversample * scene->oversample);
-        motion->effect[FORM] =
-            scene->f_table == NULL && scene->default_F != 0.0 ? 2.0 * *t->default_F / scene->default_F : 0.0;
-        if (scene->shape != NB_SQUARE) move_spot(scene, model, t, motion);
-    }
-}
-
-static void move_source(const nb_scene *scene, nb_push *push, int64_t source) {
-    static const double STILL[3] = {0.0, 0.0, 0.0};
-    const double wavelength = scene->wavelength[source], *base = push->block.base, *fast = scene->fast;
-    nb_polarizer polarizer;
-    double matrix[3][3], by_base[3], by_fast[3];
-    nb_polarizer_make(scene, scene->incident + 3 * source, &polarizer);
-    for (int i = 0; i < 3; i++)
-        by_base[i] = dot(polarizer.matrix[i], base), by_fast[i] = dot(polarizer.matrix[i], fast);
-    for (int k = 0; k < push->directions->n; k++) {
-        const nb_gradient *t = push->directions->tangent + k;
-        const double *incident = t->incident == NULL ? STILL : t->incident + 3 * source;
-        const double weight = t->weight == NULL ? 0.0 : t->weight[source];
-        nb_motion *motion = push->motion + k;
-        motion->wavenumber = t->wavelength == NULL ? 0.0 : -t->wavelength[source] / (wavelength * wavelength);
-        for (int i = 0; i < 3; i++)
-            motion->incident[i] = incident[i];
-        motion->still = is_zero(motion->base, 3) && is_zero(motion->fast, 3) && is_zero(incident, 3);
-        motion->effect[SCALE] = push->directions->scale * (weight + scene->weight[source] * motion->scale) +
-                                push->directions->d_scale[k] * scene->weight[source];
-        motion->effect[POLAR] = 2.0 * dot(by_base, motion->base);
-        motion->effect[POLAR + 1] = 2.0 * (dot(by_base, motion->fast) + dot(by_fast, motion->base));
-        motion->effect[POLAR + 2] = 2.0 * dot(by_fast, motion->fast);
-        if (largest(incident) == 0.0 && *t->kahn_factor == 0.0 && largest(t->polarization_axis) == 0.0) continue;
-        nb_push_polarizer(scene, &polarizer, incident, t, matrix);
-        for (int i = 0; i < 3; i++) {
-            motion->effect[POLAR] += base[i] * dot(matrix[i], base);
-            motion->effect[POLAR + 1] += 2.0 * base[i] * dot(matrix[i], fast);
-            motion->effect[POLAR + 2] += fast[i] * dot(matrix[i], fast);
-        }
-    }
-}
-
-/* The causes for a vector of pixels, and the weight of the terms. `alone`: whether the lines of the indices are causes.
- */
-NB_INLINE vd find_causes(const nb_scene *scene, const nb_push *push, double weight, const line_lanes *normal,
-                         int32_t layer, int moments, int alone, int i, vd causes[N_CAUSES]) {
-    const nb_block *block = &push->block;
-    const double power = scene->point_pixel ? 2.0 : 3.0;
-    const vd inverse = vd_load(block->inverse + i), along = vd_load(block->along + i), sqr = inverse * inverse;
-    const vd geometry = geometric(scene, block, i), strength = vd_all(push->directions->scale * weight);
-    const vd polarization = scene->polarized ? vd_load(block->polarization + i) : vd_all(1.0);
-    const vd unit = polarization * geometry, behind = vd_all(scene->background * push->directions->share);
-    vd sum = vd_load(block->pass_sum + i), terms = strength * unit;
-    causes[BEHIND] = terms;
-    if (scene->d_min > 0.0) {
-        const vi kept = vd_load(block->kept + i) != vd_all(0.0);
-        sum = vd_select(kept, sum, vd_all(0.0)), terms = vd_select(kept, terms, vd_all(0.0));
-    }
-    const vd total = sum + behind, photons = strength * total;
-    vd turn = vd_all(power) * unit;
-    if (scene->polarized) turn = vd_fma(vd_fma(polarization, vd_all(2.0), vd_all(-1.0)), geometry, turn);
-    vd radial = vd_fma(turn, photons, terms * (vd_load(push->radial + i) * inverse));
-    causes[SCALE] = unit * total;
-    causes[FORM] = terms * sum;
-    if (scene->polarized) {
-        causes[POLAR] = vd_all(0.5) * sqr * geometry * photons;
-        causes[POLAR + 1] = causes[POLAR] * along, causes[POLAR + 2] = causes[POLAR + 1] * along;
-    }
-    for (int j = 0; j < moments; j++)
-        causes[MOMENT + j] = terms * vd_load(push->moment[j] + i);
-    if (scene->has_sensor) {
-        const double absorption = scene->layer_thickness * scene->attenuation, depth = (double)layer;
-        const vd cosine = line_value(&block->row, normal, i, 0);
-        const vd front = vd_exp(vd_all(-depth * absorption) / cosine);
-        const vd back = vd_exp(vd_all(-(depth + 1.0) * absorption) / cosine);
-        const vd slope = vd_fnma(vd_all(depth), front, vd_all(depth + 1.0) * back);
-        causes[ABSORPTION] = photons * polarization * vd_load(block->solid_angle + i) * slope / cosine;
-        causes[COSINE] = -causes[ABSORPTION] * vd_all(absorption) * inverse / cosine;
-        causes[COSINE + 1] = causes[COSINE] * along;
-        radial = vd_fnma(causes[ABSORPTION], vd_all(absorption), radial);
-    }
-    causes[RADIAL] = -sqr * radial; /* d log(1/airpath) = -inverse^2 position . d position */
-    causes[RADIAL + 1] = causes[RADIAL] * along, causes[RADIAL + 2] = causes[RADIAL + 1] * along;
-    for (int j = 0; alone && j < 3; j++) {
-        const vd slope = terms * vd_load(push->slope[j] + i);
-        causes[LINES + 3 * j] = slope * inverse, causes[LINES + 3 * j + 2] = slope;
-        causes[LINES + 3 * j + 1] = slope * vd_load(push->along_inverse + i);
-    }
-    return terms;
-}
-
 /* Numbers that fill a cache of the second level. */
 #define LARGE (1 << 17)
 
@@ -369,26 +206,36 @@ typedef struct {
 
 static void gather_effects(const nb_scene *scene, const nb_push *push, int moments, double (*lines)[N_LINES], int first,
                            nb_effects *found) {
+    const int curved = scene->curved;
+    const int ranges[][2] = {{POSITION, curved ? N_BENT : 3},
+                             {SCALE, 3},
+                             {POLAR, !scene->polarized ? 0
+                                     : curved          ? 6
+                                                       : 3},
+                             {MOMENT, moments},
+                             {ABSORPTION, !scene->has_sensor ? 0
+                                          : curved           ? 4
+                                                             : 3},
+                             {LINES, lines == NULL ? 0 : 3 * line_length(scene)}};
     found->n = 0;
-    for (int c = 0; c < N_CAUSES; c++) {
-        double *effect = found->effect[found->n];
-        const int there = c < POLAR        ? 1
-                          : c < MOMENT     ? scene->polarized != 0
-                          : c < ABSORPTION ? c < MOMENT + moments
-                          : c < LINES      ? scene->has_sensor != 0
-                                           : lines != NULL;
-        for (int t = 0; there && t < TILE; t++) {
-            const int k = first + t;
-            effect[t] = k >= push->directions->n ? 0.0 : c < LINES ? push->motion[k].effect[c] : lines[k][c - LINES];
+    for (size_t r = 0; r < sizeof ranges / sizeof *ranges; r++) {
+        for (int c = ranges[r][0]; c < ranges[r][0] + ranges[r][1]; c++) {
+            double *effect = found->effect[found->n];
+            for (int t = 0; t < TILE; t++) {
+                const int k = first + t;
+                effect[t] = k >= push->directions->n ? 0.0
+                            : c < LINES              ? push->motion[k].effect[c]
+                                                     : lines[k][c - LINES];
+            }
+            if (!is_zero(effect, TILE)) found->cause[found->n++] = c;
         }
-        if (there && !is_zero(effect, TILE)) found->cause[found->n++] = c;
     }
 }
 
 /* The tangents of a pass: those that have one of the causes, and those of the lines of its terms, which are given where
  * there is one orientation and in `terms` where there are more. */
-static void add_tangents(const nb_scene *scene, const nb_model *model, nb_push *push, int64_t source, int32_t layer,
-                         double (*lines)[N_LINES]) {
+NB_INLINE void add_tangents(const nb_scene *scene, const nb_model *model, nb_push *push, int64_t source, int32_t layer,
+                            double (*lines)[N_LINES], const int curved) {
     const line_lanes normal = line_lanes_of(scene, &push->block, scene->normal, 0.0);
     const int alone = lines != NULL, started = push->started, n = push->directions->n, moments = n_moments(model);
     nb_effects tiles[NB_TOGETHER / TILE];
@@ -399,7 +246,7 @@ static void add_tangents(const nb_scene *scene, const nb_model *model, nb_push *
         vd causes[ABREAST][N_CAUSES], weight[ABREAST];
         for (int v = 0; v < ABREAST; v++)
             weight[v] = find_causes(scene, push, scene->weight[source], &normal, layer, moments, alone, i + v * LANES,
-                                    causes[v]);
+                                    causes[v], curved);
         for (int k = 0; k < n; k += TILE) {
             const nb_effects *tile = tiles + k / TILE;
             vd sum[TILE][ABREAST];
@@ -436,6 +283,8 @@ static void push_source(const nb_scene *scene, nb_model *model, nb_push *push, i
     if (scene->polarized) polarizations(scene, block, incident, 0, NULL);
     fill(block->pass_sum, block->row.n, 0.0);
     fill(push->radial, block->row.n, 0.0);
+    for (int k = 0; scene->curved && k < 3; k++)
+        fill(push->toward[k], block->row.n, 0.0);
     for (int j = 0; j < n_moments(model); j++)
         fill(push->moment[j], block->row.n, 0.0);
     const int64_t n = scene->n_phi * scene->n_domains;
@@ -455,7 +304,7 @@ static void push_source(const nb_scene *scene, nb_model *model, nb_push *push, i
         for (int k = 0; k < 6; k++)
             row.moment[k] = push->moment[k];
         for (int k = 0; k < 3; k++)
-            row.slope[k] = push->slope[k];
+            row.slope[k] = push->slope[k], row.toward[k] = push->toward[k];
         if (model->n_groups > 0)
             push_groups(scene, model, push, &pass, &row);
         else if (alone)
@@ -463,7 +312,10 @@ static void push_source(const nb_scene *scene, nb_model *model, nb_push *push, i
         else if (!push_orientations(scene, model, push, &pass, 0, n, &row, 0, push->terms))
             clear_terms(push);
     }
-    add_tangents(scene, model, push, source, layer, alone ? lines : NULL);
+    if (scene->curved)
+        add_tangents(scene, model, push, source, layer, alone ? lines : NULL, 1);
+    else
+        add_tangents(scene, model, push, source, layer, alone ? lines : NULL, 0);
 }
 
 static int push_block(const nb_scene *scene, nb_model *model, nb_push *push, const volatile int *cancel) {
