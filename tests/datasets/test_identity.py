@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -56,6 +57,25 @@ def test_parts_in_any_order(made, right, tmp_path):
 def test_threads_of_a_frame_change_nothing(made):
     one, two = (nb.data.frame(made, 3, n_threads=n) for n in (1, 2))
     assert one.counts.tobytes() == two.counts.tobytes() and one.spots.tobytes() == two.spots.tobytes()
+
+
+def test_who_looks_on_changes_nothing(made, right, tmp_path):
+    """A profiler, such as that of dask's workers, keeps frames and what they hold alive; the layout of a file does not follow."""
+    kept, over = [], threading.Event()
+
+    def look():
+        while not over.wait(1e-3):
+            kept.extend(sys._current_frames().values())
+
+    eye = threading.Thread(target=look)
+    eye.start()
+    try:
+        with ThreadPoolExecutor(1) as executor:
+            assert nb.data.generate(made, tmp_path / "set", executor=executor).complete
+    finally:
+        over.set()
+        eye.join()
+    assert content(tmp_path / "set") == right
 
 
 @pytest.mark.slow

@@ -200,10 +200,12 @@ class _Writer:
                 **filters(self.recipe.settings.compression),
             )  # fmt: skip
         self.images[path][i] = joined
+        self.images[path].flush()  # as below
 
     def _column(self, path: str, values: NDArray[Any]) -> None:
         packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if values.nbytes > _SMALL else {}
-        self.file.create_dataset(path, data=values, **packed)
+        # chunks get their places now: their order must not depend on who else holds the data set, such as a profiler
+        self.file.create_dataset(path, data=values, **packed).flush()
 
     def _image_file(self, made: FrameData) -> Path:
         """Write the counts of a frame into a file of its own; returns its name."""

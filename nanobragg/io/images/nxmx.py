@@ -255,6 +255,7 @@ def _write_data(entry: Any, frames: Iterator[NDArray[Any]], compression: str) ->
         dataset.resize(count + 1, axis=0)
         dataset[count] = frame
         count += 1
+    dataset.flush()
     return count
 
 
@@ -308,7 +309,8 @@ def _write_detector(detector: Any, geometry: Geometry, saturation: int) -> None:
     for name, at in zip(("beam_center_x", "beam_center_y"), first.pixel_of(point), strict=True):
         _value(detector, name, at, "pixel")
     mask = _pixel_mask(geometry, shape)
-    detector.create_dataset("pixel_mask", data=mask, compression="gzip", compression_opts=1)
+    # chunks get their places now: the same bytes, whoever else holds the data set
+    detector.create_dataset("pixel_mask", data=mask, compression="gzip", compression_opts=1).flush()
     detector["pixel_mask_applied"] = np.bool_(False)
     transformations = _group(detector, "transformations", "NXtransformations")
     _translation(transformations, "translation", FROM_NEXUS @ first.origin, ".")
