@@ -253,7 +253,7 @@ def shared(count: int, workers: int, sets: int, first: int) -> None:
     ]  # fmt: skip
     exact = np.array([110.0, 0.0, 0.0, 50.0, 50.0])
     options: dict[str, Any] = {"refine": paths, "shared": common, "n_threads": 1, "max_boxes": 100}
-    squares, gains = [], []
+    pulls, whitened, gains, alone_whitened = [], [], [], []
     for number in range(first, first + sets):
         images, starts = random_set(number, count)
         begin = time.perf_counter()
@@ -263,13 +263,27 @@ def shared(count: int, workers: int, sets: int, first: int) -> None:
         errors = np.sqrt(np.diag(found.covariance))
         alone = np.median([[image.errors[name] for name in found.names] for image in found.images], axis=0)
         gains.append(alone / errors)
-        off = found.estimate - exact
-        squares.append(off @ np.linalg.solve(found.covariance, off) / len(exact))
+        pulls.append((found.estimate - exact) / errors)
+        whitened.append(apart(found, found.names, exact))
+        alone_whitened += [apart(image, found.names, exact) for image in found.images]
+        chi2 = float((whitened[-1] ** 2).mean())
         print(f"set {number}: {found}\nerrors of one image over those of all: {np.array2string(gains[-1], precision=2)}\n"
-              f"deviations in errors: {np.array2string(off / errors, precision=2)}; with correlations, chi-squared "
-              f"{squares[-1]:.2f}; {time.perf_counter() - begin:.0f} s, {workers} workers", flush=True)  # fmt: skip
-    print(f"{sets} sets of {count}: pooled chi-squared {np.mean(squares):.2f} over {sets * len(exact)} numbers; errors at least "
-          f"{np.min(gains):.2f} times smaller than those of the median image")  # fmt: skip
+              f"deviations in errors: {np.array2string(pulls[-1], precision=2)}; with correlations, chi-squared {chi2:.2f} over "
+              f"{len(exact)} numbers; {time.perf_counter() - begin:.0f} s, {workers} workers", flush=True)  # fmt: skip
+    for name, column in zip(found.names, np.transpose(pulls), strict=True):
+        print(f"{name}: mean deviation {column.mean():+.2f} +- {len(column) ** -0.5:.2f} errors, mean square "
+              f"{(column**2).mean():.2f} over {len(column)} sets")  # fmt: skip
+    for text, values in (("one by one", alone_whitened), ("together", whitened)):
+        print(f"{sets} sets of {count} images, {text}: pooled chi-squared {np.square(values).mean():.2f} +- "
+              f"{(2 / np.size(values)) ** 0.5:.2f} over {np.size(values)} numbers")  # fmt: skip
+    print(f"errors at least {np.min(gains):.2f} times smaller than those of the median image")
+
+
+def apart(found: Any, names: tuple[str, ...], exact: Any) -> Any:
+    """Deviations of the named numbers, so turned and scaled that they are independent with the variance 1."""
+    places = [found.names.index(name) for name in names]
+    root = np.linalg.cholesky(found.covariance[np.ix_(places, places)])
+    return np.linalg.solve(root, found.estimate[places] - exact)
 
 
 def main() -> None:

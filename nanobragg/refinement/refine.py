@@ -152,8 +152,11 @@ def refine(
     return prepared(images, experiment, locals()).run(spots, positions)
 
 
-def prepared(images: Any, experiment: Experiment, options: Mapping[str, Any]) -> PixelFit:
-    """A refinement that is checked and has not begun; `options` are those of `refine`."""
+def prepared(images: Any, experiment: Experiment, options: Mapping[str, Any], first_draw: int = 0) -> PixelFit:
+    """A refinement that is checked and has not begun; `options` are those of `refine`.
+
+    `first_draw`: draws of the mosaic domains from this one on.
+    """
     check_experiment(experiment)
     for name, choices in (("background", BACKGROUNDS), ("intensities", INTENSITIES), ("loss", LOSSES),
                           ("likelihood", LIKELIHOODS)):  # fmt: skip
@@ -177,6 +180,8 @@ def prepared(images: Any, experiment: Experiment, options: Mapping[str, Any]) ->
             "leave it out, the background takes it; or fit images with nanobragg.ExperimentModule",
         )  # fmt: skip
     parameters = variables_of(experiment, options["refine"], bounds=options["bounds"], priors=options["priors"])
+    if first_draw:
+        parameters = parameters.with_draws_from(first_draw)
     readout = {name: options[name] for name in ("gain", "offset", "read_noise", "saturation", "mask")}
     own = {name: options[name] for name in _OWN}
     return PixelFit(parameters, as_image(images, experiment, **readout), options["intensities"] == "free", **own)

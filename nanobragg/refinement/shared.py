@@ -17,11 +17,12 @@ from nanobragg.lazy import dataclass
 from nanobragg.refinement.checkpoint import kept, key_of
 from nanobragg.refinement.data.pixels import Boxes
 from nanobragg.refinement.refine import prepared, refine
+from nanobragg.refinement.results.estimates import Estimates
 from nanobragg.refinement.results.result import Refinement
-from nanobragg.refinement.solving.model import Model, degrees_of_freedom
+from nanobragg.refinement.solving.model import DRAWS, Model, Variables, degrees_of_freedom, whitened
 from nanobragg.refinement.spread import spread
 from nanobragg.refinement.variables.panel_groups import is_group
-from nanobragg.refinement.variables.parameters import Parameters
+from nanobragg.refinement.variables.several import variables_of
 
 Array = NDArray[np.float64]
 _MOST_ROUNDS = 8
@@ -30,34 +31,15 @@ _STILL = 0.03
 DEFAULTS = {name: p.default for name, p in inspect.signature(refine).parameters.items() if p.default is not p.empty}
 
 
-@dataclass(frozen=True, eq=False)
-class SharedRefinement:
-    """What several images say together."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SharedRefinement(Estimates):
+    """What several images say together: the numbers are those that they share, and `chi2` is that of all images."""
 
-    names: tuple[str, ...]
-    """of the shared numbers"""
-    units: tuple[str, ...]
-    start: Array
-    estimate: Array
-    covariance: Array
     experiments: tuple[Experiment, ...]
     """one for each image; the shared numbers are the same in all"""
     images: tuple[Refinement, ...]
     """every image refined alone, from the same start"""
-    chi2: float
-    """mean square residual over all images"""
-    converged: bool
     rounds: int
-
-    @property
-    def values(self) -> dict[str, float]:
-        """The shared numbers by path."""
-        return dict(zip(self.names, self.estimate.tolist(), strict=True))
-
-    @property
-    def errors(self) -> dict[str, float]:
-        """Their standard deviations by path."""
-        return dict(zip(self.names, np.sqrt(np.diag(self.covariance)).tolist(), strict=True))
 
     def __str__(self) -> str:
         alone = [np.median([image.errors[name] for image in self.images]) for name in self.names]
@@ -76,6 +58,8 @@ class _Alone:
     image: Any
     experiment: Experiment
     options: dict[str, Any]
+    first_draw: int
+    """of its mosaic domains: what the draws are off would not average out over images that have the same ones"""
     checkpoint: str | PathLike[str] | None = None
 
 
@@ -97,13 +81,16 @@ class _Pass:
     """An image to be looked at where it stands."""
 
     experiment: Experiment
-    paths: tuple[str, ...]
-    shared: tuple[str, ...]
+    """the start"""
+    options: dict[str, Any]
+    """of `refine`, of which the priors are those of the image's own numbers"""
+    first_draw: int
+    n_domains: int
     boxes: Boxes
     read_variance: float
-    free: bool
-    n_threads: int | None
-    n_domains: int
+    mine: NDArray[np.int64]
+    """which of the variables are shared"""
+    x: Array
 
 
 @dataclass(frozen=True)
@@ -112,6 +99,10 @@ class _Reduced:
 
     information: Array
     """(m, m)"""
+    noise: Array
+    """(m, m) covariance of the gradient, from the photons"""
+    draws: Array
+    """(m, n): what the draws of the mosaic domains add to the gradient; their squares add up to a variance"""
     gradient: Array
     """(m,)"""
     own_step: Array
@@ -120,8 +111,6 @@ class _Reduced:
     """(k, m): how it changes with the step of the shared ones"""
     squares: float
     freedom: int
-    draws: Array
-    """(n, m): what the draws of the mosaic domains add to the gradients; their squares add up to a variance"""
 
 
 def refine_shared(
@@ -176,48 +165,48 @@ def refine_shared(
     starts = [experiments] * len(images) if isinstance(experiments, Experiment) else list(experiments)
     paths = _checked(images, starts, refine, shared, options)
     own = {**DEFAULTS, **options, "refine": paths, "progress": None, "cancel": None}
-    n_threads, free = own["n_threads"], own["intensities"] == "free"
-    tasks = [_Alone(i, e, own, checkpoint) for i, e in zip(images, starts, strict=True)]
+    variables = [variables_of(e, paths, bounds=own["bounds"], priors=own["priors"]) for e in starts]
+    mine = [_positions(one, shared) for one in variables]
+    tasks = [
+        _Alone(image, start, own, number * (DRAWS + 1), checkpoint)
+        for number, (image, start) in enumerate(zip(images, starts, strict=True))
+    ]
     told = None if progress is None else (lambda done: progress("images alone", done, len(images)))
     found: list[_Found] = spread(executor, _alone, tasks, told)
-    parameters = [Parameters(e, paths, bounds=own["bounds"], priors=own["priors"]) for e in starts]
-    mine = _positions(parameters[0], shared)
-    current, total = _together(found, parameters, mine)
-    names = tuple(parameters[0].names[k] for k in mine)
+    at = _together(found, mine)
+    first, places = variables[0], mine[0]
+    names = tuple(first.names[k] for k in places)
+    still = {name: own[name] for name in ("refine", "bounds", "intensities", "likelihood", "n_threads")}
+    still["priors"] = {path: prior for path, prior in (own["priors"] or {}).items() if path not in names}
     converged, reduced = False, list[_Reduced]()
-    step: Array
     rounds = 0
     while True:
-        last = converged or rounds == _MOST_ROUNDS
         passes = [
-            _Pass(e, tuple(paths), names, f.boxes, f.read_variance, free, n_threads, f.n_domains)
-            for e, f in zip(current, found, strict=True)
+            _Pass(task.experiment, still, task.first_draw, f.n_domains, f.boxes, f.read_variance, own_places, x)
+            for task, f, own_places, x in zip(tasks, found, mine, at, strict=True)
         ]
         reduced = spread(executor, _reduced, passes)
-        information = sum((r.information for r in reduced), np.zeros((len(mine), len(mine))))
-        if last:
+        told_before, pull = _of_priors(first, at[0], places)
+        information = sum((r.information for r in reduced), told_before)
+        if converged or rounds == _MOST_ROUNDS:
             break
-        step = np.asarray(np.linalg.solve(information, sum((r.gradient for r in reduced), np.zeros(len(mine)))))
-        current = [_moved(e, paths, names, r, step) for e, r in zip(current, reduced, strict=True)]
-        total = total + step
+        step = np.asarray(np.linalg.solve(information, sum((r.gradient for r in reduced), pull)))
+        at = [_moved(x, r, own_places, step) for x, r, own_places in zip(at, reduced, mine, strict=True)]
         rounds += 1
         converged = bool(np.abs(step * np.sqrt(np.diag(information))).max() < _STILL)
         if progress is not None:
             progress("images together", rounds, _MOST_ROUNDS)
     chi2 = sum(r.squares for r in reduced) / max(sum(r.freedom for r in reduced), 1)
-    inverse = np.linalg.inv(information)
-    sampled = sum((r.draws.T @ r.draws for r in reduced), np.zeros_like(inverse))
-    at_end = Parameters(current[0], paths)
-    slopes = at_end.slopes(np.zeros(at_end.size))[np.ix_(mine, mine)]
-    estimate = at_end.values(np.zeros(at_end.size))[mine]
-    for i, name in enumerate(names):
-        if is_group(name.rpartition("[")[0]):  # counted from the start, and not from where the last step began
-            estimate[i] = parameters[0].scalars[mine[i] - 3 * parameters[0].turns].value(float(total[i]))
-    covariance = slopes @ (inverse * max(1.0, chi2) + inverse @ sampled @ inverse) @ slopes.T
+    inverse, nothing = np.linalg.inv(information), np.zeros_like(information)
+    of_photons = sum((r.noise for r in reduced), nothing) * max(1.0, chi2) + told_before
+    slopes = first.slopes(at[0])[np.ix_(places, places)] @ inverse
+    sampling = slopes @ sum((r.draws @ r.draws.T for r in reduced), nothing) @ slopes.T
     return SharedRefinement(
-        names, tuple(parameters[0].units[k] for k in mine), parameters[0].values(np.zeros(parameters[0].size))[mine],
-        estimate, covariance, tuple(current), tuple(f.result for f in found), chi2,
-        converged, rounds,
+        names=names, units=tuple(first.units[k] for k in places), start=first.values(np.zeros(first.size))[places],
+        estimate=first.values(at[0])[places], covariance=slopes @ of_photons @ slopes.T + sampling,
+        sampling_covariance=sampling,
+        experiments=tuple(one.experiment(x) for one, x in zip(variables, at, strict=True)),
+        images=tuple(f.result for f in found), chi2=chi2, converged=converged, rounds=rounds,
     )  # fmt: skip
 
 
@@ -235,7 +224,7 @@ def _checked(
         if isinstance(paths, str) or not paths:
             raise ConfigError(name, paths, "must be a list of paths")
     for path in shared:
-        if path.startswith("crystal.misset"):
+        if ".misset" in path:
             raise ConfigError("shared", path, "cannot be shared: it is refined as a rotation of each crystal")
     both = set(refine) & set(shared)
     if both:
@@ -253,10 +242,10 @@ def _checked(
     return [*refine, *shared]
 
 
-def _positions(parameters: Parameters, shared: Sequence[str]) -> NDArray[np.int64]:
+def _positions(variables: Variables, shared: Sequence[str]) -> NDArray[np.int64]:
     """Which variables are shared."""
     found = [
-        k for k, name in enumerate(parameters.names)
+        k for k, name in enumerate(variables.names)
         if any(name == path or name.startswith((f"{path}[", f"{path}.")) for path in shared)
     ]  # fmt: skip
     return np.array(found)
@@ -264,7 +253,8 @@ def _positions(parameters: Parameters, shared: Sequence[str]) -> NDArray[np.int6
 
 def _alone(task: _Alone) -> _Found:
     """One image, refined alone, or as it was kept."""
-    key = "" if task.checkpoint is None else key_of(task.image, task.experiment, task.options)
+    options = {**task.options, "first_draw": task.first_draw}
+    key = "" if task.checkpoint is None else key_of(task.image, task.experiment, options)
     found: _Found = kept(task.checkpoint, f"shared_{key}", lambda: _refined(task))
     return found
 
@@ -272,64 +262,73 @@ def _alone(task: _Alone) -> _Found:
 def _refined(task: _Alone) -> _Found:
     options = dict(task.options)
     spots, positions = options.pop("spots"), options.pop("positions")
-    run = prepared(task.image, task.experiment, options)
+    run = prepared(task.image, task.experiment, options, task.first_draw)
     result = run.run(spots, positions)
     return _Found(result, run.boxes, run.image.read_variance, run.x, run.inverse, run.parameters.n_domains)
 
 
-def _together(
-    found: list[_Found], parameters: list[Parameters], mine: NDArray[np.int64]
-) -> tuple[list[Experiment], Array]:
-    """The experiments at the common mean of the shared variables, where each image's own follow as they are correlated.
-
-    The mean comes with them.
-    """
-    weights = [np.linalg.inv(f.inverse[np.ix_(mine, mine)]) for f in found]
+def _together(found: list[_Found], mine: list[NDArray[np.int64]]) -> list[Array]:
+    """Variables of the images at the common mean of the shared ones, where each image's own follow as they are correlated."""
+    weights = [np.linalg.inv(f.inverse[np.ix_(places, places)]) for f, places in zip(found, mine, strict=True)]
+    each = [f.x[places] for f, places in zip(found, mine, strict=True)]
     total = sum(weights, np.zeros_like(weights[0]))
-    pulled = sum((w @ f.x[mine] for w, f in zip(weights, found, strict=True)), np.zeros(len(mine)))
-    mean = np.linalg.solve(total, pulled)
+    mean = np.linalg.solve(total, sum((w @ x for w, x in zip(weights, each, strict=True)), np.zeros(len(total))))
     moved = []
-    for f, w, p in zip(found, weights, parameters, strict=True):
-        x = f.x + f.inverse[:, mine] @ w @ (mean - f.x[mine])
-        x[mine] = mean
-        moved.append(p.experiment(x))
-    return moved, mean
+    for f, w, x, places in zip(found, weights, each, mine, strict=True):
+        moved.append(f.x + f.inverse[:, places] @ w @ (mean - x))
+        moved[-1][places] = mean
+    return moved
+
+
+def _of_priors(variables: Variables, x: Array, mine: NDArray[np.int64]) -> tuple[Array, Array]:
+    """What the priors on shared numbers add to the information and to the gradient: once, whatever the number of images."""
+    rows, values = variables.slopes(x)[:, mine], variables.values(x)
+    information, gradient = np.zeros((len(mine), len(mine))), np.zeros(len(mine))
+    for prior in variables.priors:
+        if prior.index in mine:
+            row = rows[prior.index] / prior.sigma
+            information += np.outer(row, row)
+            gradient -= row * (values[prior.index] - prior.center) / prior.sigma
+    return information, gradient
 
 
 def _reduced(task: _Pass) -> _Reduced:
     """The normal equations of one image, with the weights of its model."""
-    parameters = Parameters(task.experiment, task.paths)
-    if task.n_domains > parameters.n_domains:
-        parameters = parameters.with_domains(task.n_domains)
-    model = Model(parameters, task.boxes, free=task.free, n_threads=task.n_threads)
-    x = np.zeros(parameters.size)
+    options, x, mine = task.options, task.x, task.mine
+    variables = variables_of(task.experiment, options["refine"], bounds=options["bounds"], priors=options["priors"])
+    variables = variables.with_draws_from(task.first_draw)
+    if task.n_domains > variables.n_domains:
+        variables = variables.with_domains(task.n_domains)
+    free, poisson = options["intensities"] == "free", options["likelihood"] == "poisson"
+    model = Model(variables, task.boxes, free=free, poisson=poisson, n_threads=options["n_threads"])
     model.weigh(model.expected(x), task.read_variance)
     model.average(x, slopes=True)
     model.weigh(model.expected(x) + (model.scattered**2).sum(0), task.read_variance)
     jacobian, residuals = model.jacobian(x), model.residuals(x)
     if not np.isfinite(jacobian).all():
         raise RefinementError("the model of an image is not finite where the shared numbers have their mean")
-    normal, gradient = jacobian.T @ jacobian, -jacobian.T @ residuals
-    mine = np.array([parameters.names.index(name) for name in task.shared])
-    rest = np.setdiff1d(np.arange(parameters.size), mine)
-    inner, cross = normal[np.ix_(rest, rest)], normal[np.ix_(rest, mine)]
-    solved = np.linalg.solve(inner, np.column_stack([cross, gradient[rest]]))
-    slope, own = solved[:, :-1], solved[:, -1]
-    moved = jacobian[: task.boxes.n_pixels].T @ model.projected(model.scattered.T, x)
-    draws = (moved[mine] - slope.T @ moved[rest]).T
+    product, real, pull, apart = model.information(x)
+    half, shares, _ = whitened(product, real)
+    back = np.linalg.inv(half)
+    curvature = (back.T * shares) @ back
+    gradient = -jacobian.T @ residuals
+    if not poisson:
+        gradient += pull
+    rest = np.setdiff1d(np.arange(variables.size), mine)
+    cross = curvature[np.ix_(rest, mine)]
+    solved = np.linalg.solve(curvature[np.ix_(rest, rest)], np.column_stack([cross, gradient[rest]]))
+    reduce = np.zeros((len(mine), variables.size))
+    reduce[:, mine], reduce[:, rest] = np.eye(len(mine)), -solved[:, :-1].T
+    own = residuals[: task.boxes.n_pixels]
     return _Reduced(
-        normal[np.ix_(mine, mine)] - cross.T @ slope, gradient[mine] - cross.T @ own, own, -slope,
-        float(residuals @ residuals), degrees_of_freedom(model), draws,
+        reduce @ curvature[:, mine], reduce @ product @ reduce.T, reduce @ apart, reduce @ gradient, solved[:, -1],
+        -solved[:, :-1], float(own @ own), degrees_of_freedom(model),
     )  # fmt: skip
 
 
-def _moved(
-    experiment: Experiment, paths: Sequence[str], shared: Sequence[str], reduced: _Reduced, step: Array
-) -> Experiment:
-    """An experiment after a step."""
-    parameters = Parameters(experiment, paths)
-    mine = np.array([parameters.names.index(name) for name in shared])
-    x = np.zeros(parameters.size)
-    x[mine] = step
-    x[np.setdiff1d(np.arange(parameters.size), mine)] = reduced.own_step + reduced.own_slope @ step
-    return parameters.experiment(x)
+def _moved(x: Array, reduced: _Reduced, mine: NDArray[np.int64], step: Array) -> Array:
+    """The variables of an image after a step of the shared ones."""
+    found = x.copy()
+    found[mine] += step
+    found[np.setdiff1d(np.arange(len(x)), mine)] += reduced.own_step + reduced.own_slope @ step
+    return found

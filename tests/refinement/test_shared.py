@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,114 @@ def test_a_shared_detector() -> None:
     with ThreadPoolExecutor(2) as pool:
         again = nb.refine_shared(counts, starts, executor=pool, **options)
     assert (again.estimate == found.estimate).all() and (again.covariance == found.covariance).all()
+
+
+def test_errors_are_those_of_the_photons() -> None:
+    """Without noise the truth comes out; of eight draws of the counts the deviations are as large as the errors say.
+
+    Measured: 0.90 for the mean square of 24 deviations, whose standard deviation is 0.29.
+    """
+    truths = [still(seed) for seed in range(3)]
+    expected = [nb.simulate(t) + 1.0 for t in truths]
+    starts = [displaced(t) for t in truths]
+    options: dict[str, Any] = {"refine": OWN, "shared": SHARED, "max_boxes": 25, "n_threads": 1}
+    exact = np.array([70, 22.5, 22.5])
+    found = nb.refine_shared(expected, starts, **options)
+    assert (np.abs(found.estimate - exact) < 1e-6 * np.sqrt(np.diag(found.covariance))).all()  # 1e-11 measured
+    draw = np.random.default_rng(1)
+    squares = []
+    for _ in range(8):
+        found = nb.refine_shared([draw.poisson(e) for e in expected], starts, **options)
+        off = found.estimate - exact
+        squares.append(off @ np.linalg.solve(found.covariance, off) / 3)
+    assert 0.5 < np.mean(squares) < 1.5, squares
+
+
+def test_images_have_domains_of_their_own() -> None:
+    """Six times one image without noise, all from one start: the models' domains scatter as they are said to, so that the mean
+    of the images is known better than one of them.
+    """
+    mosaic = nb.Mosaic(model="gaussian", spread_deg=0.15, n_domains=1500, seed=99)
+    truth = still(1).replace("crystal.mosaic", mosaic).replace("beam.fluence_per_m2", 2e27)
+    spots = nb.predict(truth.replace("crystal.mosaic.n_domains", 24), min_partiality=1e-3)
+    image = nb.simulate(truth.replace("detector.mask", nb.shoeboxes(spots, truth, margin=5) > 0)) + 1.0
+    start = truth.replace("crystal.mosaic", nb.Mosaic(model="gaussian", spread_deg=0.15, n_domains=24, seed=5))
+    found = nb.refine_shared([image] * 6, start, refine=OWN, shared=SHARED, max_boxes=20, max_domains=24, positions=False,
+                             n_threads=1)  # fmt: skip
+    places = [found.images[0].names.index(name) for name in found.names]
+    alone = np.array([one.estimate[places] for one in found.images])
+    stated = np.mean([np.diag(one.sampling_covariance)[places] for one in found.images], axis=0)
+    assert 0.4 < np.mean(alone.var(0, ddof=1) / stated) < 2  # 0.94 measured
+    assert np.allclose(np.diag(found.sampling_covariance), stated / 6, rtol=0.1)  # 0.02 measured
+    assert {e.crystal.mosaic for e in found.experiments} == {start.crystal.mosaic}
+
+
+def test_priors_and_bounds() -> None:
+    """A prior on a shared number counts once, however many images there are, and a bound holds it."""
+    truths = [still(seed) for seed in range(3)]
+    counts = [np.random.default_rng(i).poisson(nb.simulate(t) + 1.0) for i, t in enumerate(truths)]
+    starts = [displaced(t) for t in truths]
+    name = SHARED[0]
+    options: dict[str, Any] = {"refine": OWN, "shared": SHARED, "max_boxes": 30, "n_threads": 1}
+    free = nb.refine_shared(counts, starts, **options)
+    value, error = free.values[name], free.errors[name]
+    held = nb.refine_shared(counts, starts, priors={name: (value + 2 * error, error)}, **options)
+    assert held.values[name] == pytest.approx(value + error, abs=0.05 * error)  # 0.01 measured
+    assert held.errors[name] == pytest.approx(error / np.sqrt(2), rel=0.01)
+    with pytest.warns(nb.NanoBraggWarning, match=r"cannot tell detector.distance_mm"):
+        bounded = nb.refine_shared(counts, starts, bounds={name: (value + 3 * error, 71.0)}, **options)
+    assert 0 <= bounded.values[name] - value - 3 * error < 0.1 * error
+    wide = nb.refine_shared(counts, starts, bounds={name: (69.0, 71.0)}, **options)
+    assert wide.values[name] == pytest.approx(value, abs=1e-4 * error)
+    assert wide.errors[name] == pytest.approx(error, rel=1e-4)
+    own = nb.refine_shared(counts, starts, priors={"beam.fluence_per_m2": (2e25, 1e22)}, **options)
+    fluences = [float(e.beam.fluence_per_m2) for e in own.experiments]
+    assert np.allclose(fluences, 2e25, atol=5e21), fluences
+
+
+def test_poisson_likelihood() -> None:
+    """The deviance and the squares with the variance of the model have their minimum at one place; an image with hardly a
+    photon in a pixel gives the truth by the deviance too."""
+    truths = [still(seed) for seed in range(3)]
+    options: dict[str, Any] = {"refine": OWN, "shared": SHARED, "max_boxes": 30, "n_threads": 1}
+    for background, fluence in ((1.0, 2e25), (0.1, 4e24)):
+        exact = [t.replace("beam.fluence_per_m2", fluence) for t in truths]
+        counts = [np.random.default_rng(i).poisson(nb.simulate(t) + background) for i, t in enumerate(exact)]
+        starts = [displaced(t) for t in exact]
+        deviance = nb.refine_shared(counts, starts, likelihood="poisson", **options)
+        errors = np.sqrt(np.diag(deviance.covariance))
+        assert deviance.converged and (np.abs(deviance.estimate - [70, 22.5, 22.5]) < 3.5 * errors).all(), str(deviance)
+        if background == 1.0:
+            squares = nb.refine_shared(counts, starts, **options)
+            assert np.abs((deviance.estimate - squares.estimate) / errors).max() < 0.05  # 0.003 measured
+
+
+def test_two_crystals_an_image() -> None:
+    """Orientations of both crystals in every image, sizes of the second one, and one detector."""
+
+    def pair(seed: int) -> nb.Experiment:
+        first, second = still(seed), still(seed + 50)
+        return first.replace(crystal=(first.crystal, replace(second.crystal, n_cells=(9, 9, 9))))
+
+    exact = [pair(seed) for seed in range(3)]
+    counts = [np.random.default_rng(i).poisson(nb.simulate(e) + 1.0) for i, e in enumerate(exact)]
+    starts = []
+    for one in exact:
+        turned = tuple(replace(c, misset_deg=tuple(np.add(c.misset_deg, (0.1, -0.1, 0.1)))) for c in one.crystal)
+        moved = one.replace(crystal=turned).replace("detector.distance_mm", 70.3)
+        starts.append(moved.replace("detector.beam_center_mm", (22.6, 22.42)))
+    paths = ["crystal[0].misset_deg", "crystal[1].misset_deg", "crystal[1].n_cells", "beam.fluence_per_m2"]
+    found = nb.refine_shared(counts, starts, refine=paths, shared=SHARED, max_boxes=60, n_threads=1)
+    errors = np.sqrt(np.diag(found.covariance))
+    assert (np.abs(found.estimate - [70, 22.5, 22.5]) < 4 * errors).all() and 0.9 < found.chi2 < 1.1, str(found)
+    for after, true in zip(found.experiments, exact, strict=True):
+        for crystal, other in zip(after.crystal, true.crystal, strict=True):
+            assert np.abs(np.subtract(crystal.misset_deg, other.misset_deg)).max() < 0.06  # errors of 0.01
+        assert np.allclose(after.crystal[1].n_cells, 9, rtol=0.12)
+    with pytest.raises(ConfigError, match="which of 2 crystals"):
+        nb.refine_shared(counts, starts, refine=["crystal.n_cells"], shared=SHARED)
+    with pytest.raises(ConfigError, match="rotation of each crystal"):
+        nb.refine_shared(counts, starts, refine=paths[2:], shared=["crystal[0].misset_deg"])
 
 
 def test_what_cannot_be_shared() -> None:

@@ -18,6 +18,7 @@ from nanobragg.io.spots.comma import write_csv
 from nanobragg.io.spots.parquet import write_parquet
 from nanobragg.lazy import dataclass
 from nanobragg.prediction.table import Reflections
+from nanobragg.refinement.results.estimates import Estimates
 from nanobragg.refinement.results.measured import measured
 from nanobragg.refinement.results.report import page
 
@@ -45,8 +46,8 @@ class Shell:
     chi2: float
 
 
-@dataclass(frozen=True, eq=False)
-class Refinement:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Refinement(Estimates):
     """Refined values with their errors.
 
     Errors are standard deviations: of the photons (the inverse of the Gauss-Newton matrix, times the mean square residual
@@ -56,18 +57,8 @@ class Refinement:
 
     experiment: Experiment
     """the refined one, in the form of the start"""
-    names: tuple[str, ...]
-    units: tuple[str, ...]
-    start: Array
-    estimate: Array
-    covariance: Array
-    """(n, n), of the numbers in the order of `names`"""
-    sampling_covariance: Array
-    """the part of it that comes from the number of mosaic domains"""
     turn_covariance: Array
     """(3, 3) of the crystal's rotation about the axes of the laboratory [degrees^2]"""
-    chi2: float
-    """mean square residual"""
     shells: tuple[Shell, ...]
     """of the shoeboxes, by resolution"""
     steps: tuple[Step, ...]
@@ -84,25 +75,8 @@ class Refinement:
     chi2_by_box: Array
     rejected: int
     """shoeboxes that were left out as outliers"""
-    converged: bool
     message: str
     pictures: tuple[Any, ...] = field(default=(), repr=False)
-
-    @property
-    def values(self) -> dict[str, float]:
-        """The refined numbers by path."""
-        return dict(zip(self.names, self.estimate.tolist(), strict=True))
-
-    @property
-    def errors(self) -> dict[str, float]:
-        """Their standard deviations by path."""
-        return dict(zip(self.names, np.sqrt(np.diag(self.covariance)).tolist(), strict=True))
-
-    @property
-    def correlation(self) -> Array:
-        """(n, n) correlation matrix."""
-        sigma = np.sqrt(np.diag(self.covariance))
-        return np.asarray(self.covariance / np.outer(sigma, sigma))
 
     def __str__(self) -> str:
         width = max(len(name) for name in self.names)
@@ -113,12 +87,6 @@ class Refinement:
             lines.append(f"{name:{width}s} {before:14.7g} {after:14.7g} {error:11.2g} {unit}")
         lines.append(f"chi-squared {self.chi2:.3f} over {len(self.spots)} shoeboxes, {self.rejected} left out")
         return "\n".join(lines)
-
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """The values as columns: name, unit, start, refined, error."""
-        errors = np.sqrt(np.diag(self.covariance))
-        return {"name": np.array(self.names), "unit": np.array(self.units), "start": self.start, "refined": self.estimate,
-                "error": errors}  # fmt: skip
 
     def reflections(self) -> Reflections:
         """The shoeboxes as the refined experiment predicts them; ``photons`` are those measured."""

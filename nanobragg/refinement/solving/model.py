@@ -30,6 +30,8 @@ _ENOUGH = 100
 _THIN = 1e-13
 DRAWS = 8
 """Of the mosaic domains, next to the first: their mean is the model in the end, their scatter tells the sampling error."""
+_LEAST_REAL = 0.1
+"""Share of the information in the slopes of a variable that is taken for real at least."""
 _MOST_KEPT = 3
 """Images and Jacobians, for what is asked several times."""
 _FLAT = 0.3
@@ -322,6 +324,20 @@ def scatter(draws: Array) -> Array:
 def unscattered(n: int) -> float:
     """What `scatter` has divided by."""
     return math.sqrt(n * (n - 3))
+
+
+def whitened(product: Array, real: Array) -> tuple[Array, Array, tuple[float, Array]]:
+    """H with H^T product H = 1 and H^T real H diagonal; that diagonal, held up; and the least eigenvalue of the scaled product
+    with its axis.
+
+    product and real are those of `Model.information`.
+    """
+    scale = np.sqrt(np.diag(product))
+    scale[scale == 0] = 1.0
+    lengths, axes = np.linalg.eigh(product / np.outer(scale, scale))
+    half = axes / np.sqrt(np.maximum(lengths, 1e-14)) / scale[:, None]
+    shares, turn = np.linalg.eigh(half.T @ real @ half)
+    return half @ turn, np.clip(shares, _LEAST_REAL, 1.0), (float(lengths[0]), axes[:, 0])
 
 
 def _kept(store: dict[bytes, Array], x: Array, made: Callable[[], Array]) -> Array:

@@ -17,7 +17,7 @@ from nanobragg.prediction.table import Reflections
 from nanobragg.refinement.data.pixels import Boxes, Image, boxes
 from nanobragg.refinement.data.spots import Spots, as_spots, find_spots
 from nanobragg.refinement.results.result import Refinement, Step, check_progress, joined_message, shells_of
-from nanobragg.refinement.solving.model import DRAWS, Model, Variables, degrees_of_freedom
+from nanobragg.refinement.solving.model import DRAWS, Model, Variables, degrees_of_freedom, whitened
 from nanobragg.refinement.solving.positions import fit
 from nanobragg.refinement.solving.steps import minimized
 from nanobragg.refinement.variables.parameters import few_domains
@@ -42,8 +42,6 @@ _SAMPLED = 0.3
 _STILL, _NEAR, _FAR = 0.1, 0.3, 5.0
 """Standard errors by which the last stage may move a variable, and from which on the draws are rendered again, and their slopes
 too."""
-_LEAST_REAL = 0.1
-"""Share of the information in the slopes of a variable that is taken for real at least."""
 _COPIES, _ROWS = 6, 60
 """Jacobians (two more for each draw of the domains), and arrays of one number for each pixel, that exist at a time."""
 _SIGNAL = 3.0
@@ -348,13 +346,7 @@ class PixelFit:
         A^-1 J^T J A^-1, where A = J^T J but for the scatter of J between draws of the domains, which tells nothing.
         """
         product, real, _, apart = model.information(x)
-        scale = np.sqrt(np.diag(product))
-        scale[scale == 0] = 1.0
-        lengths, axes = np.linalg.eigh(product / np.outer(scale, scale))
-        self._weakest = float(lengths[0]), axes[:, 0]
-        half = axes / np.sqrt(np.maximum(lengths, 1e-14)) / scale[:, None]
-        shares, turn = np.linalg.eigh(half.T @ real @ half)
-        half, shares = half @ turn, np.clip(shares, _LEAST_REAL, 1.0)
+        half, shares, self._weakest = whitened(product, real)
         inverse, gain = half / shares**2 @ half.T, half / shares @ half.T
         moved = gain @ apart
         return inverse, np.asarray(moved @ moved.T), gain

@@ -31,6 +31,7 @@ _TURN_STEP = 0.01
 _DIFFERENCE = 1e-3
 """Step of the central differences of the derivation, in solver's variables: errors of 1e-9 from rounding, 1e-8 from curvature."""
 
+_SEEDS = 2**32
 _ALIKE = 1e-5
 """Of a slope: how well one matrix must move all domains."""
 _FIRST = (slice(0, 1), slice(0, 1))
@@ -72,6 +73,7 @@ class Parameters:
         if len(set(refine)) < len(refine):
             raise ConfigError("refine", list(refine), "names a path twice")
         self.start = experiment
+        self.first_draw = 0
         self.lattice = Lattice(experiment)
         self.turns = _MISSET in refine
         for path in refine:
@@ -198,8 +200,9 @@ class Parameters:
         values = placed(self.start, others)
         if self._moves_crystal:
             values["crystal.a_star_matrix"] = self.lattice.matrix(turn, cell)
-        if draw and not self.given_domains:
-            values["crystal.mosaic.seed"] = self.start.crystal.mosaic.seed + draw
+        number = self.first_draw + draw
+        if number and self.n_domains > 1 and not self.given_domains:
+            values["crystal.mosaic.seed"] = (self.start.crystal.mosaic.seed + number) % _SEEDS
         several = isinstance(self.start.detector, tuple)
         own = panels.values_by_panel(values, len(self._decided)) if several else [values]
         return [derivation(part.with_values(v), roi=_FIRST) for part, v in zip(self._decided, own, strict=True)]
@@ -225,6 +228,12 @@ class Parameters:
         """The same variables for a crystal with more mosaic domains."""
         other = copy(self)
         other._decided = [resolve(part.experiment.replace("crystal.mosaic.n_domains", count)) for part in self._decided]
+        return other
+
+    def with_draws_from(self, first: int) -> Parameters:
+        """The same variables with mosaic domains of other draws: `first` is the number of what was draw 0."""
+        other = copy(self)
+        other.first_draw = first
         return other
 
     def tangents(

@@ -144,6 +144,12 @@ class CrystalsParameters:
         ]
         return other
 
+    def with_draws_from(self, first: int) -> CrystalsParameters:
+        """See `Parameters.with_draws_from`."""
+        other = copy(self)
+        other.parts = [part.with_draws_from(first) for part in self.parts]
+        return other
+
 
 def _sorted(refine: list[str], n: int) -> tuple[list[list[str]], list[str]]:
     """Paths of each crystal, and the others."""
