@@ -213,6 +213,9 @@ def _parsed(path: str) -> tuple[list[str], int | None]:
 
 
 def _known_field(node: Any, name: str, path: str) -> None:
+    if isinstance(node, tuple) and node and dataclasses.is_dataclass(node[0]):
+        head, _, rest = path.partition(f".{name}")
+        raise ConfigError(path, f"{len(node)} parts", "says not which of them", f"write {head}[0].{name}{rest}")
     if not dataclasses.is_dataclass(node):
         raise ConfigError(path, node, "is not part of an experiment")
     names = [field.name for field in dataclasses.fields(node)]

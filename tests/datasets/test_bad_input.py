@@ -119,6 +119,21 @@ def test_draws_that_give_nothing():
         nb.data.frame(made, 1)
 
 
+def test_a_recipe_that_gives_nothing_leaves_the_folder_to_a_better_one(tmp_path):
+    with pytest.raises(nb.ConfigError, match="nothing acceptable"):
+        generate(recipe(2, vary={"crystal.unit_cell.a": {"normal": [-50, 1]}}), tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/.hidden").write_text("mine")
+    with pytest.raises(nb.ConfigError, match="nothing acceptable"):
+        generate(recipe(2, vary={"crystal.unit_cell.a": {"normal": [-50, 1]}}), tmp_path / "empty")
+    assert (tmp_path / "empty/.hidden").read_text() == "mine"
+    assert generate(recipe(2), tmp_path / "set").complete
+    with pytest.raises(nb.FileFormatError, match="another recipe"):
+        generate(recipe(2, vary={"crystal.unit_cell.a": {"normal": [-50, 1]}}), tmp_path / "set")
+    assert nb.data.verify(tmp_path / "set").good
+
+
 def test_negative_cells_are_drawn_again_and_given_up():
     wide = experiment().replace("crystal.unit_cell", nb.UnitCell(79.1, 79.1, 37.9, 90, 90, 90))
     cells = [
@@ -148,7 +163,7 @@ def test_a_disk_that_is_too_small_is_told_before(tmp_path, monkeypatch):
     monkeypatch.setattr(estimate.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(nb.FileFormatError, match=r"needs .* kB, and 100 B are free; make room"):
         generate(recipe(2), tmp_path / "set")
-    assert not list((tmp_path / "set/shards").iterdir())
+    assert not (tmp_path / "set").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits of processes")
@@ -260,6 +275,16 @@ def test_an_unreachable_scheduler(monkeypatch):
     monkeypatch.setattr(pools, "_SECONDS", 1)
     with pytest.raises(nb.BackendUnavailableError, match=r"no dask scheduler answers at tcp://127.0.0.1:9"):
         nb.data.dask_pool("tcp://127.0.0.1:9")
+
+
+def test_a_scheduler_file_that_tells_nothing(tmp_path):
+    """Dask itself would wait for the file."""
+    pytest.importorskip("distributed", reason="needs dask: pip install 'nanobragg[cluster]'")
+    with pytest.raises(nb.FileFormatError, match=r"scheduler.json: cannot be read: No such file"):
+        nb.data.dask_pool(str(tmp_path / "scheduler.json"))
+    (tmp_path / "scheduler.json").write_text("{}")
+    with pytest.raises(nb.FileFormatError, match=r"has no address; dask-scheduler --scheduler-file writes one"):
+        nb.data.dask_pool(str(tmp_path / "scheduler.json"))
 
 
 def test_memory_and_cores_decide_about_workers(monkeypatch):

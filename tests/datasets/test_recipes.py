@@ -29,7 +29,7 @@ def test_spot_finding(tmp_path, capsys, monkeypatch):
     assert main(["dataset", str(EXAMPLES / "spot_finding.toml"), "--preview", "4"]) == 0
     said = capsys.readouterr().out
     assert said.count("frame ") == 4 and "all of it: 10000 frames" in said
-    assert nb.io.read_png("spot_finding_preview.png").shape == (2 * (256 + 4), 2 * (256 + 4))
+    assert nb.io.read_png("spot_finding_preview.png").shape == (2 * (512 + 4), 2 * (512 + 4))
     made = read("spot_finding", "dataset.n_images=12")
     frames = [nb.data.frame(made, k) for k in range(12)]
     hits = [frame for frame in frames if frame.drawn.kind == "hit"]
@@ -42,6 +42,21 @@ def test_spot_finding(tmp_path, capsys, monkeypatch):
     labeled = sum(float(frame.images["bragg"][0][frame.images["label_spots"][0] > 0].sum()) for frame in hits)
     # of all photons of spots, those in labeled pixels; measured 0.96
     assert labeled > 0.9 * photons > 0
+
+
+def test_panels_stand_where_they_are_on_the_contact_sheet(tmp_path):
+    """Two panels beside the beam, with a gap between them."""
+    panels = tuple(
+        nb.Detector(n_fast=60, n_slow=80, pixel_size_mm=0.6, distance_mm=100.0, beam_center_mm=(x, 24.0))
+        for x in (42.0, -6.0)
+    )
+    made = recipe(2, base=experiment(detector=panels), vary={"orientation": "random"})
+    nb.data.preview(made, tmp_path / "sheet.png", 2)
+    sheet = nb.io.read_png(tmp_path / "sheet.png")
+    # two pictures of 60 + 20 + 60 pixels, each with 4 to its right
+    assert sheet.shape == (84, 2 * 144)
+    first = sheet[:80, :140]
+    assert (first[:, 60:80] == 200).all() and not (first[:, :60] == 200).all() and not (first[:, 80:] == 200).all()
 
 
 @pytest.mark.slow

@@ -85,6 +85,8 @@ def test_paths_name_the_crystal():
     assert both.get("crystal[1].misset_deg") == (40.0, 50.0, 60.0)
     moved = both.replace("crystal[1].misset_deg[0]", 7)
     assert moved.crystal[1].misset_deg == (7.0, 50.0, 60.0) and moved.crystal[0] is FIRST
+    with pytest.raises(nb.ConfigError, match=r"'2 parts': says not which of them; write crystal\[0\].misset_deg\[2\]"):
+        both.replace("crystal.misset_deg[2]", 7)
     render = nb.prepare(both)
     assert np.array_equal(render(), nb.simulate(both))
     assert np.array_equal(render({"crystal[1].n_blocks": 6.0}), nb.simulate(both.replace("crystal[1].n_blocks", 6.0)))

@@ -115,8 +115,13 @@ def generate(
     if not wanted:
         say("all shards are there")
         return _ended(layout, [], {}, 0, begin)
-    probe = expected(recipe, sum(len(span) for span in wanted), n_threads=n_threads, kernel=pinned["kernel"])
-    check_disk(layout.folder, probe)
+    try:
+        probe = expected(recipe, sum(len(span) for span in wanted), n_threads=n_threads, kernel=pinned["kernel"])
+        check_disk(layout.folder, probe)
+    except NanoBraggError:
+        if not before and part is None:  # a better recipe may have the folder
+            layout.give_up()
+        raise
     pool: Any
     if executor is None:
         count, each = shares(probe, _count("workers", workers), _count("n_threads", n_threads), len(wanted))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
@@ -9,7 +10,8 @@ from typing import Any
 
 from nanobragg.datasets.execution import worker
 from nanobragg.datasets.execution.worker import Task
-from nanobragg.errors import BackendUnavailableError, ConfigError
+from nanobragg.errors import BackendUnavailableError, ConfigError, FileFormatError
+from nanobragg.io.atomic import read_bytes
 from nanobragg.io.optional import needed
 
 _AHEAD = 1000
@@ -103,9 +105,11 @@ def dask_pool(address: str) -> Given:
     ------
     BackendUnavailableError
         Without dask.distributed, or where no scheduler answers.
+    FileFormatError
+        For a scheduler file that is not there, or is none.
     """
     distributed = needed("distributed", "--dask")
-    where = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
+    where = {"address": _scheduler_in(address) if address.endswith(".json") else address}
     try:
         client = distributed.Client(**where, timeout=_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
@@ -115,6 +119,17 @@ def dask_pool(address: str) -> Given:
 
 _SECONDS = 15
 """In which a scheduler must answer."""
+
+
+def _scheduler_in(path: str) -> str:
+    """The address in a scheduler file, for which dask itself would wait forever."""
+    data = read_bytes(path)
+    try:
+        return str(json.loads(data)["address"])
+    except (ValueError, KeyError, TypeError):
+        raise FileFormatError(
+            path, "is no scheduler file of dask: it has no address; dask-scheduler --scheduler-file writes one"
+        ) from None
 
 
 def mpi_pool() -> Given:

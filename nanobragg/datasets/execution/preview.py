@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from nanobragg.datasets.frame import FrameData, as_panels, frame
 from nanobragg.datasets.recipe.recipe import Recipe
 from nanobragg.engines.engine import at_least_one
+from nanobragg.exchange.geometry import of_experiment
+from nanobragg.inspection.pictures.assembled import assembled
 from nanobragg.io.images.png import preview as grey
 from nanobragg.io.images.png import write_png
 
-_SIDE = 256
-"""Pixels of a picture on the sheet, at most."""
+_SHEET = 1024
+"""Pixels of the sheet along each side, about."""
 _MARGIN = 4
+_BETWEEN = 200
+"""Grey of what is no pixel."""
 
 
 def preview(recipe: Recipe, path: str | PathLike[str], n: int = 16, **options: Any) -> list[FrameData]:
@@ -28,7 +32,7 @@ def preview(recipe: Recipe, path: str | PathLike[str], n: int = 16, **options: A
     ----------
     recipe : Recipe
     path : path
-        The PNG. Panels stand below each other; every picture has a contrast of its own.
+        The PNG. Panels stand where they are, as the beam sees them; every picture has a contrast of its own.
     n : int
         How many.
     **options
@@ -42,30 +46,32 @@ def preview(recipe: Recipe, path: str | PathLike[str], n: int = 16, **options: A
     n = min(at_least_one("preview", n), recipe.settings.n_images)
     numbers = sorted({int(k) for k in np.linspace(0, recipe.settings.n_images - 1, n)})
     made, pictures = [], []
+    across = math.ceil(math.sqrt(len(numbers)))
     for k in numbers:
         one = frame(recipe, k, **options)
-        pictures.append(_picture(one.counts))
+        pictures.append(_picture(one, _SHEET // across))
         made.append(FrameData(one.drawn, None, one.spots, {}, one.numbers))
-    write_png(path, _sheet(pictures))
+    write_png(path, _sheet(pictures, across))
     return made
 
 
-def _picture(counts: Any) -> NDArray[np.uint8]:
+def _picture(made: FrameData, side: int) -> NDArray[np.uint8]:
     """A frame, small: of the pixels that become one the largest counts, as spots would vanish in a mean."""
-    panels = as_panels(counts)
-    wide = max(panel.shape[1] for panel in panels)
-    image = np.concatenate([np.pad(panel, ((0, 0), (0, wide - panel.shape[1]))) for panel in panels]).astype(np.float64)
-    step = max(1, math.ceil(max(image.shape) / _SIDE))
+    panels = as_panels(made.counts)
+    several = len(panels) > 1
+    image = assembled(panels, of_experiment(made.drawn.nominal)).values if several else panels[0].astype(np.float64)
+    step = max(1, math.ceil(max(image.shape) / side))
     rows, columns = (-(-n // step) for n in image.shape)
-    padded = np.zeros((rows * step, columns * step))
+    padded = np.full((rows * step, columns * step), np.nan)
     padded[: image.shape[0], : image.shape[1]] = image
-    return grey(padded.reshape(rows, step, columns, step).max(axis=(1, 3)))
+    blocks = padded.reshape(rows, step, columns, step)
+    largest = np.max(blocks, axis=(1, 3), where=~np.isnan(blocks), initial=-np.inf)
+    return np.where(np.isneginf(largest), _BETWEEN, grey(largest)).astype(np.uint8)
 
 
-def _sheet(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    across = math.ceil(math.sqrt(len(pictures)))
-    rows, columns = (n + _MARGIN for n in pictures[0].shape)
-    sheet = np.full((math.ceil(len(pictures) / across) * rows, across * columns), 200, np.uint8)
+def _sheet(pictures: Sequence[NDArray[np.uint8]], across: int) -> NDArray[np.uint8]:
+    rows, columns = (max(n) + _MARGIN for n in zip(*(picture.shape for picture in pictures), strict=True))
+    sheet = np.full((math.ceil(len(pictures) / across) * rows, across * columns), _BETWEEN, np.uint8)
     for i, picture in enumerate(pictures):
         at = (i // across * rows, i % across * columns)
         sheet[at[0] : at[0] + picture.shape[0], at[1] : at[1] + picture.shape[1]] = picture

@@ -7,6 +7,7 @@ files have the sizes and checksums that the record says.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -144,6 +145,17 @@ class Folder:
         same_version = self.description.get("pinned", {}).get("nanobragg") == pinned.get("nanobragg")
         if same_version and self.description.get("digest") != recipe.digest:
             raise FileFormatError(self.folder, "holds the data set of another recipe; choose another folder")
+
+    def give_up(self) -> None:
+        """Take away what `begin` has made, as long as nothing else is there."""
+        made = [self.folder / "dataset.json", self.folder / "recipe.json"]
+        if any(path.is_file() and path not in made for path in self.folder.rglob("*")):
+            return
+        for path in made:
+            path.unlink(missing_ok=True)
+        for place in (self.shards, self.log, self.images, self.folder):
+            with contextlib.suppress(OSError):  # not empty, or not there
+                place.rmdir()
 
     def _create(self, data: Mapping[str, Any]) -> None:
         """Write ``dataset.json`` unless another run was quicker."""
