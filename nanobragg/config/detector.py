@@ -155,7 +155,7 @@ class Detector(Config):
         own = {
             "n_fast": found.n_fast,
             "n_slow": found.n_slow,
-            "pixel_size_mm": found.pixel_um / 1000,
+            "pixel_size_mm": found.pixel_mm,
             "mask": found.mask,
             "sensor": Sensor(**found.sensor) if known else None,
         }

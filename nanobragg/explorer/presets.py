@@ -48,7 +48,7 @@ BEAMS: dict[str, dict[str, Any]] = {
     "laboratory, copper K-alpha": {"wavelength_angstrom": 1.5418, "kahn_factor": 0.0, "dispersion_percent": 0.0},
 }  # fmt: skip
 _DETECTORS = (
-    "pilatus_1m", "pilatus_6m", "eiger2_4m", "eiger2_16m", "rayonix_mx225_2x2", "rayonix_mx340_2x2",
+    "pilatus_1m", "pilatus_6m", "eiger2_4m", "eiger2_16m", "rayonix_mx225_2x2", "rayonix_mx340hs_2x2",
 )  # fmt: skip
 
 

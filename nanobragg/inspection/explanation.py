@@ -22,6 +22,7 @@ from nanobragg.inspection.convergence import diffuse_sampling, sampling
 from nanobragg.inspection.foresight.cost import estimate
 from nanobragg.inspection.foresight.long_run import Name, duration, long_run
 from nanobragg.inspection.foresight.plausible import decided_doubts, typed_doubts
+from nanobragg.inspection.named_detector import named_detectors
 from nanobragg.inspection.quirk_cost import QuirkCost, quirk_costs
 from nanobragg.inspection.triggers import Trigger, triggered
 from nanobragg.lazy import dataclass
@@ -57,6 +58,8 @@ class Explanation:
     """values that are hardly ever meant, and why the run is long"""
     sampling: list[str] = field(default_factory=list)
     """how well the mosaic domains stand for all of them, and what diffuse scattering leaves out"""
+    detectors: list[str] = field(default_factory=list)
+    """of `Detector.preset`, with the sources of their numbers"""
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -73,6 +76,7 @@ class Explanation:
             yield f"time: about {duration(self.seconds)} on {self.threads} thread{'s' if self.threads > 1 else ''}"
         if self.memory_bytes:
             yield f"memory: about {self.memory_bytes / 2**20:.0f} MiB"
+        yield from (f"detector: {text}" for text in self.detectors)
         yield from (f"doubtful: {text}" for text in self.doubts)
         yield from (f"sampling: {text}" for text in self.sampling)
         yield from (f"decided: {d.path} = {d.value}  ({d.rule})" for d in self.decisions)
@@ -139,7 +143,7 @@ def _together(parts: list[Explanation]) -> Explanation:
         sum(part.evaluations for part in parts), "; ".join(dict.fromkeys(part.kernel for part in parts)),
         "; ".join(dict.fromkeys(part.gradients for part in parts)), {"lattices": len(parts)}, sum(seconds) if seconds else None,
         first.threads, [], max(part.memory_bytes for part in parts), list(dict.fromkeys(t for p in parts for t in p.doubts)),
-        [f"crystal[{i}]: {text}" for i, part in enumerate(parts) for text in part.sampling],
+        [f"crystal[{i}]: {text}" for i, part in enumerate(parts) for text in part.sampling], first.detectors,
     )  # fmt: skip
 
 
@@ -170,6 +174,7 @@ def explanation_of(
         {"sizes": sizes, **loops(scenes[0])} if len(alike) == 1 else {},
         None if found_cost.seconds is None else sizes * found_cost.seconds, found_cost.threads, list(costs), found_cost.bytes,
         _once(told), _once(text for d in parts for text in [*sampling(d), *diffuse_sampling(d)]),
+        _once(text for one in decided for text in named_detectors(one.experiment.detector)),
     )  # fmt: skip
 
 

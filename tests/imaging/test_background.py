@@ -324,6 +324,7 @@ def test_packaged_tables_look_like_what_they_are() -> None:
     peaks = 1 / (2 * s[1:-1][(f[1:-1] > f[:-2]) & (f[1:-1] > f[2:]) & (f[1:-1] > 15)])
     # a = 4.497, c = 7.322: 100 002 101 102 110 103 112; rows of 0.0005 1/Angstrom
     np.testing.assert_allclose(peaks[:7], [3.894, 3.661, 3.439, 2.667, 2.249, 2.068, 1.916], rtol=3e-3)
+    assert (nb.Amorphous(table="unity", thickness_mm=1.0).rows[:, 1] == 1).all()
     assert abs(rows["air"][0, 1] - 14.1) < 0.01 and (np.diff(rows["air"][:, 1]) < 0).all()
 
 

@@ -19,7 +19,8 @@ SIZES = {
     "pilatus_300k": (487, 619), "pilatus_1m": (981, 1043), "pilatus_2m": (1475, 1679), "pilatus_6m": (2463, 2527),
     "pilatus4_1m": (1033, 1080), "pilatus4_4m": (2073, 2180), "eiger_1m": (1030, 1065), "eiger_4m": (2070, 2167),
     "eiger_9m": (3110, 3269), "eiger_16m": (4150, 4371), "eiger2_4m": (2068, 2162), "eiger2_9m": (3108, 3262),
-    "eiger2_16m": (4148, 4362), "jungfrau_1m": (1030, 1064), "jungfrau_4m": (2068, 2164), "lambda_750k": (1556, 516),
+    "eiger2_16m": (4148, 4362), "pilatus3_12m": (2463, 5071), "adsc_hf4m": (2100, 2290),
+    "jungfrau_1m": (1030, 1064), "jungfrau_4m": (2068, 2164), "lambda_750k": (1556, 516),
     "maxipix_2x2": (516, 516),
 }  # fmt: skip
 
@@ -31,8 +32,8 @@ def test_every_preset_is_a_detector_and_a_readout(name: str) -> None:
         warnings.simplefilter("ignore" if found.movable else "error")
         detector, readout = nb.Detector.preset(name, distance_mm=150.0), nb.Readout.preset(name)
     assert (detector.n_fast, detector.n_slow) == SIZES.get(name, (found.n_fast, found.n_slow))
-    assert detector.distance_mm == 150.0 and detector.pixel_size_mm == found.pixel_um / 1000
-    assert readout.kind in ("counting", "integrating") and found.source and found.sensor["material"]
+    assert detector.distance_mm == 150.0 and detector.pixel_size_mm == pytest.approx(found.pixel_um / 1000, rel=1e-12)
+    assert readout.kind in ("counting", "integrating") and found.sources and found.sensor["material"]
     if found.module and detector.mask is not None:
         along_fast = 1 + (found.n_fast - found.module[0]) // (found.module[0] + found.gap[0])
         along_slow = 1 + (found.n_slow - found.module[1]) // (found.module[1] + found.gap[1])
@@ -62,17 +63,35 @@ def test_unknown_names() -> None:
         nb.Readout.preset("xyz")
 
 
-def test_jungfrau_switches_without_losing_photons() -> None:
+# photons of 12 keV in each stage, and its read noise [photons]
+SWITCHING = {
+    "jungfrau_1m": ((10.0, 0.2), (200.0, 1.5), (1500.0, 15.0)),
+    "epix10k_2m": ((10.0, 0.02), (200.0, 0.023), (1500.0, 0.27)),
+}
+
+
+@pytest.mark.parametrize("name", SWITCHING)
+def test_gains_switch_without_losing_photons(name: str) -> None:
     """Flat fields in the three stages: calibrated pixels have the mean of the photons."""
     e = nb.Experiment(
         crystal=nb.Crystal(unit_cell=nb.UnitCell(40, 50, 60, 90, 90, 90), structure_factors=nb.StructureFactors.constant(1.0)),
         beam=nb.Beam(energy_ev=12000.0, wavelength_angstrom=None), detector=nb.Detector(n_fast=200, n_slow=200),
     )  # fmt: skip
-    for mean, noise in ((10.0, 0.2), (200.0, 1.5), (1500.0, 15.0)):
-        counts = nb.expose(e, nb.Readout.preset("jungfrau_1m"), seed=1, photons=np.full((200, 200), mean)).counts / 100
+    readout = nb.Readout.preset(name, maps=nb.Maps(area=np.ones((200, 200))))
+    for (mean, read_noise), stage in zip(SWITCHING[name], readout.stages, strict=True):
+        # two roundings, of the converter and to hundredths of a photon, add as variances, measured within 1 %
+        noise = np.sqrt(read_noise**2 + ((12 * stage.gain_adu_per_kev) ** -2 + 1e-4) / 12)
+        counts = nb.expose(e, readout, seed=1, photons=np.full((200, 200), mean)).counts / 100
         sigma = np.sqrt(mean + noise**2)
         assert abs(counts.mean() - mean) < 5 * sigma / 200
         assert abs(counts.std() / sigma - 1) < 5 / np.sqrt(2 * 40000) + 0.01
+        still = nb.Readout.preset(name, maps=readout.maps, counting="none")
+        photons = mean + np.linspace(0.0, 2.0, 40000).reshape(200, 200)  # over some steps of the converter
+        dark = nb.expose(e, still, seed=1, photons=photons).counts / 100 - photons
+        assert dark.std() == pytest.approx(noise, rel=0.03)
+    # 11000 photons of 8 keV fill the last stage of the ePix10k, 3400 of 12 keV that of the Jungfrau
+    full = nb.expose(e, readout, seed=1, photons=np.full((200, 200), 1e5)).counts.max() / 100
+    assert full == pytest.approx(3400 if name == "jungfrau_1m" else 11000 * 8 / 12, rel=0.02)
 
 
 LONG = {"agipd_1m": (2.0, 512 + 14, 128), "epix10k_2m": (2.25, 352 + 2.5, 384 + 2.5), "cspad_2.3m": (2.5, 185, 388 + 3)}
@@ -103,6 +122,26 @@ def test_own_maps_keep_the_areas(tmp_path) -> None:
     for wrong in (np.zeros((3, 4)), np.ones(5)):
         with pytest.raises(nb.ConfigError, match=r"readout\.maps\.area"):
             nb.Maps(area=wrong)
+
+
+def test_every_name_has_its_depth() -> None:
+    assert nb.Detector.preset("mar345").n_fast == nb.Detector.preset("mar345_3450").n_fast == 3450
+    depths = {name: nb.Readout.preset(name).limits[1] for name in ("pilatus_6m", "eiger_4m", "eiger2_4m")}
+    assert depths == {"pilatus_6m": 2**20 - 1, "eiger_4m": 2**31 - 1, "eiger2_4m": 2**16 - 1}
+
+
+def test_explain_names_the_sources() -> None:
+    crystal = nb.Crystal(
+        unit_cell=nb.UnitCell(40, 50, 60, 90, 90, 90), structure_factors=nb.StructureFactors.constant(1.0)
+    )
+    for detector, words in (
+        (nb.Detector.preset("pilatus_300k"), "detector: pixels of pilatus_300k, after pyFAI"),
+        (nb.Detector.preset("adsc_q4_2x2"), "off in Readout.preset: thickness of the sensor, point spread, read noise"),
+    ):
+        text = str(nb.explain(nb.Experiment(crystal=crystal, detector=detector)))
+        assert words in text and "pilatus3" not in text
+    plain = nb.explain(nb.Experiment(crystal=crystal, detector=nb.Detector(n_fast=50, n_slow=60)))
+    assert plain.detectors == []
 
 
 @pytest.mark.parametrize("name", ["agipd_1m", "lpd_1m", "epix10k_2m", "jungfrau_16m"])

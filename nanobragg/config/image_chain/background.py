@@ -18,8 +18,10 @@ from nanobragg.lazy import dataclass
 _SCALAR: dict[str, Any] = {"kind": "scalar", "differentiable": True}
 _SUB_PIXELS: Check = (lambda v: 1 <= v <= 1000, "must be within 1 and 1000")
 _TABLES = os.path.join(os.path.dirname(__file__), "tables")
-PACKAGED = {"water": (1.0, 18.0), "air": (1.2e-3, 28.0), "ice": (0.92, 18.0), "nanoice": (0.92, 18.0)}
-"""Tables of the package, with density [g/cm^3] and molar mass [g/mol] of what they are made for."""
+PACKAGED = {
+    "water": (1.0, 18.0), "air": (1.2e-3, 28.0), "ice": (0.92, 18.0), "nanoice": (0.92, 18.0), "unity": (1.0, 18.0),
+}  # fmt: skip
+"""Tables of the package, with density [g/cm^3] and molar mass [g/mol] of what they are made for; unity: those of water."""
 
 
 @cache
@@ -45,8 +47,10 @@ class Amorphous(Config):
     """
 
     _path = "background.components"
-    table: Any = setting("water", kind="other", differentiable=True,
-                         doc="water, air, ice, nanoice; a file; rows of sin(theta)/lambda [1/Angstrom], F")  # fmt: skip
+    table: Any = setting(
+        "water", kind="other", differentiable=True,
+        doc="water, air, ice, nanoice, unity (F = 1); a file; rows of sin(theta)/lambda [1/Angstrom], F",
+    )  # fmt: skip
     thickness_mm: Any = setting(None, **_SCALAR, unit="mm", check=NOT_NEGATIVE, doc="of a slab at the sample")
     along_beam_mm: Any = setting(
         None,

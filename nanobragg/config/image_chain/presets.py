@@ -33,8 +33,26 @@ class Preset:
     """columns and rows of the pixels that are longer than the others, and their length in pixels; None: there are none"""
     movable: bool
     """whether the modules of the detector can be moved, so that this is one of them"""
-    source: str
+    sources: tuple[str, ...]
+    """where the numbers come from"""
     note: str
+
+    @property
+    def pixel_mm(self) -> float:
+        """Edge of a pixel [mm]."""
+        return round(self.pixel_um / 1000, 9)
+
+    @property
+    def not_stated(self) -> list[str]:
+        """What no source states, and what is off therefore."""
+        known = {**self.readout, **{f"sensor {name}": True for name in self.sensor}}
+        wanted = {"sensor thickness_um": "thickness of the sensor"}
+        if self.readout["kind"] == "counting":
+            wanted |= {"rate": "dead time and largest rate"}
+        else:
+            wanted |= {"gain_adu_per_photon": "gain", "psf": "point spread"}
+            wanted |= {} if "stages" in known else {"noise_adu": "read noise"}
+        return [text for name, text in wanted.items() if name not in known]
 
     @property
     def mask(self) -> NDArray[np.bool_] | None:
@@ -64,16 +82,24 @@ class Preset:
 
 
 @cache
-def presets() -> dict[str, Preset]:
-    """All detectors of the table."""
+def _table() -> dict[str, Any]:
     import tomllib
 
     with open(os.path.join(os.path.dirname(__file__), "presets.toml"), "rb") as table:
-        data = tomllib.load(table)
-    return {name: _preset(name, data["family"][entry["family"]], entry) for name, entry in data["detector"].items()}
+        return tomllib.load(table)
 
 
-def _preset(name: str, family: dict[str, Any], entry: dict[str, Any]) -> Preset:
+@cache
+def presets() -> dict[str, Preset]:
+    """All detectors of the table."""
+    data = _table()
+    return {
+        name: _preset(name, data["family"][entry["family"]], entry, data["source"])
+        for name, entry in data["detector"].items()
+    }
+
+
+def _preset(name: str, family: dict[str, Any], entry: dict[str, Any], sources: dict[str, str]) -> Preset:
     module, gap = family.get("module"), family.get("gap", (0, 0))
     if "modules" in entry:
         n_fast, n_slow = (n * m + (n - 1) * g for n, m, g in zip(entry["modules"], family["module"], gap, strict=True))
@@ -88,8 +114,19 @@ def _preset(name: str, family: dict[str, Any], entry: dict[str, Any]) -> Preset:
         name=name, pixel_um=float({**family, **entry}["pixel_um"]), n_fast=n_fast, n_slow=n_slow,
         module=None if module is None else (module[0], module[1]), gap=(gap[0], gap[1]), sensor=family["sensor"],
         readout={**family["readout"], **entry.get("readout", {})}, long=entry.get("long", family.get("long")),
-        movable=entry.get("movable", False), source=family["source"], note="; ".join(filter(None, notes)),
+        movable=entry.get("movable", False),
+        sources=tuple(sources[letter] for letter in family["source"].split()), note="; ".join(filter(None, notes)),
     )  # fmt: skip
+
+
+def alike_presets(n_fast: int, n_slow: int, pixel_mm: tuple[float, float], thickness_um: float | None) -> list[Preset]:
+    """The detectors of the table with as many pixels of this size (fast, slow) and, if one is given, a sensor as thick."""
+    return [
+        one
+        for one in presets().values()
+        if (one.n_fast, one.n_slow) == (n_fast, n_slow) and all(abs(edge - one.pixel_mm) < 1e-6 for edge in pixel_mm)
+        and thickness_um in (None, one.sensor.get("thickness_um"))
+    ]  # fmt: skip
 
 
 def preset(name: str) -> Preset:
@@ -102,6 +139,7 @@ def preset(name: str) -> Preset:
     """
     known = presets()
     key = str(name).lower().replace(" ", "_").replace("-", "_")
+    key = _table()["alias"].get(key, key)
     if key not in known:
         near = alike(key, known, n=3, cutoff=0.5)
         raise ConfigError("preset", name, "is no detector that is known",
