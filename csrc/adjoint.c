@@ -32,17 +32,20 @@ const char *nb_adjoint_obstacle(const nb_scene *scene) {
     return NULL;
 }
 
-static void add_to_table(const nb_scene *scene, const nb_slopes *slopes, double by_f_cell, const nb_gradient *g) {
-    if (slopes->entry < 0) {
-        *g->default_F += by_f_cell;
-    } else if (g->f_table != NULL && !slopes->interpolated) {
-        g->f_table[slopes->entry] += by_f_cell;
-    } else if (g->f_table != NULL) {
-        for (int i = 0; i < 4; i++) {
-            for (int j = 0; j < 4; j++) {
-                double *row = g->f_table + slopes->entry + (i * scene->n_hkl[1] + j) * scene->n_hkl[2];
-                for (int m = 0; m < 4; m++)
-                    row[m] += by_f_cell * slopes->weights[0][i] * slopes->weights[1][j] * slopes->weights[2][m];
+static void add_to_table(const nb_scene *scene, const nb_slopes *slopes, double by_f_cell, nb_entry_sums *sums) {
+    if (!slopes->interpolated) {
+        double *sum = slopes->entry < 0 ? sums->default_F : nb_entry_sum(sums, slopes->entry);
+        if (sum != NULL) *sum += by_f_cell;
+        return;
+    }
+    for (int i = 0; i < 4; i++) {
+        for (int j = 0; j < 4; j++) {
+            const int64_t row = slopes->entry + (i * scene->n_hkl[1] + j) * scene->n_hkl[2];
+            if (!nb_four_wanted(sums, row)) continue;
+            for (int m = 0; m < 4; m++) {
+                double *sum = nb_entry_sum(sums, row + m);
+                if (sum != NULL)
+                    *sum += by_f_cell * slopes->weights[0][i] * slopes->weights[1][j] * slopes->weights[2][m];
             }
         }
     }
@@ -50,7 +53,7 @@ static void add_to_table(const nb_scene *scene, const nb_slopes *slopes, double 
 
 /* All orientations of a pass: returns T; `by_sum` is its gradient. */
 static double orientations(const nb_scene *scene, const double scattering[3], double by_sum, double by_scattering[3],
-                           const nb_gradient *g) {
+                           const nb_gradient *g, nb_entry_sums *entries) {
     double sum = 0.0;
     nb_slopes slopes;
     for (int64_t at = 0; at < scene->n_phi * scene->n_domains; at++) {
@@ -69,7 +72,7 @@ static double orientations(const nb_scene *scene, const double scattering[3], do
         for (int i = 0; scene->has_block_matrix && i < 9; i++)
             g->block_matrix[i] += by_term * slopes.by_block_matrix[i];
         *g->fudge += by_term * slopes.by_fudge;
-        add_to_table(scene, &slopes, by_term * slopes.by_f_cell, g);
+        add_to_table(scene, &slopes, by_term * slopes.by_f_cell, entries);
     }
     return sum;
 }
@@ -94,9 +97,8 @@ static void pull_pass(const nb_scene *scene, const nb_scene *seen, const nb_poin
     double without = point->capture * polarization * point->solid_angle, factor = weight * without;
     double q = cotangent * sums->scale, sum = 0.0;
     if (!skip) {
-        nb_gradient of_table = *g;
-        if (g->f_table != NULL) of_table.f_table = g->f_table + nb_first_entry(scene, source);
-        sum = orientations(seen, scattering, q * factor, by_scattering, &of_table);
+        sums->entries.first = nb_first_entry(scene, source);
+        sum = orientations(seen, scattering, q * factor, by_scattering, g, &sums->entries);
     }
     sums->intensity += cotangent * factor * (sum + scene->background * sums->share);
     sums->background += cotangent * factor * sums->share;
@@ -183,7 +185,10 @@ NB_WARN_UNUSED int nb_pull_back(const nb_scene *scene, nb_kernel kernel, int64_t
     for (int64_t source = 0; source < scene->n_sources; source++)
         weight_sum += scene->weight[source];
     const double n = (double)scene->oversample * (double)scene->oversample, unit = scene->r_e_sqr / scene->steps;
-    nb_pull_sums sums = {.scale = unit * scene->fluence, .share = 1.0 / (n * weight_sum)};
+    nb_pull_sums sums;
+    sums.scale = unit * scene->fluence, sums.share = 1.0 / (n * weight_sum);
+    sums.intensity = sums.background = 0.0;
+    nb_entry_sums_make(gradient, &sums.entries);
     sums.table = scene->f_table != NULL && (gradient->f_table != NULL || gradient->default_F != NULL);
     nb_pull_function *pull = nb_simd_adjoint_obstacle(scene) == NULL ? nb_simd_pull(kernel) : NULL;
     if (pull == NULL) pull = pull_pixels;

@@ -3,6 +3,7 @@
 #define NB_ADJOINT_H
 
 #include "nanobragg.h"
+#include "tables.h"
 
 #include <stddef.h>
 
@@ -11,7 +12,8 @@ typedef struct {
     double scale;                 /* photons per unit of I */
     double share;                 /* 1/(n W): n sub-pixels, W the sum of the weights */
     double intensity, background; /* sums of c I and c B */
-    int table;                    /* whether the gradient of the structure factors in a table is wanted */
+    int table;             /* whether the gradient of the structure factors in a table is wanted, or default_F's */
+    nb_entry_sums entries; /* ... of that table */
 } nb_pull_sums;
 
 /* As nb_pull_back for checked arguments and a gradient whose small fields are not NULL. */

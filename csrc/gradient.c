@@ -44,7 +44,7 @@ nb_gradient nb_gradient_complete(const nb_gradient *gradient, double scratch[NB_
 
 nb_gradient nb_tangent_at(const nb_scene *scene, const nb_gradient *tangents, int64_t k) {
     static double zeros[NB_LARGEST_SMALL_FIELD]; /* never written: tangents are read only */
-    nb_gradient tangent;
+    nb_gradient tangent = {.entries = NULL};
 #define SMALL(name, size) tangent.name = tangents->name == NULL ? zeros : tangents->name + k * (size);
 #define LARGE(name, size) tangent.name = tangents->name == NULL ? NULL : tangents->name + k * (size);
     NB_SMALL_FIELDS(SMALL)

@@ -232,6 +232,10 @@ typedef struct {
     NB_SMALL_FIELDS(NB_MEMBER)
     NB_LARGE_FIELDS(NB_MEMBER)
 #undef NB_MEMBER
+    /* Gradients only: the places in the table, ascending, of the entries that `f_table` has one value for each of;
+     * NULL: of all. */
+    const int64_t *entries;
+    int64_t n_entries;
 } nb_gradient;
 
 /* Further sums over the spots in the same sweep: channel c is the image without its background, every source's

@@ -28,8 +28,7 @@ typedef struct {
     ALIGNED double terms[ROW]; /* of one orientation, where the table's gradient is wanted */
     ALIGNED double moment[6][ROW];
     ALIGNED double slope[3][ROW];
-    nb_gradient gradient; /* complete; its f_table is that of the source */
-    double *f_table;      /* of all tables */
+    nb_gradient gradient; /* complete */
     nb_pull_sums *sums;
     double by_base[3], by_fast[3];        /* of the point: position = base + along fast */
     double by_incident[3], by_wavenumber; /* of the source */
@@ -60,6 +59,24 @@ static void spread(const nb_scene *scene, nb_pull *pull, const nb_pass *pass, in
     }
 }
 
+/* The terms of one orientation, with `factor` in the weights of the row and in the sum, and what the table gets. */
+static void pull_orientation(nb_slope_term *const terms[N_LOOKUPS], const nb_model *model, nb_pull *pull,
+                             const nb_slope_row *row, const nb_line hkl[3], int lookup, double factor) {
+    const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
+    nb_entry_sums *sums = &pull->sums->entries;
+    const int table = pull->sums->table, few = table && sums->wanted != NULL;
+    const int first = few ? next_wanted(model, row, lines, 0, lookup, sums) : table ? 0 : row->row.n;
+    if (first == row->row.n && factor == 1.0) {
+        terms[lookup](model, row, hkl);
+        return;
+    }
+    evaluate_apart(terms[lookup], model, row, hkl, factor, pull->terms);
+    if (few)
+        pull_wanted(model, row, lines, first, lookup, pull->terms, sums);
+    else if (table)
+        pull_whole_table(model, row, lines, lookup, pull->terms, sums);
+}
+
 /* The orientations [begin, end) for the pixels of a row, all or some of the block's. */
 static void pull_orientations(const nb_scene *scene, const nb_model *model, nb_pull *pull, const nb_pass *pass,
                               int64_t begin, int64_t end, const nb_slope_row *row) {
@@ -73,13 +90,9 @@ static void pull_orientations(const nb_scene *scene, const nb_model *model, nb_p
         if (scene->domain_weight != NULL) {
             const double factor = scene->domain_weight[at % scene->n_domains];
             const nb_slope_row weighted = row_weighted(row, factor, pull->weighted);
-            evaluate_apart(terms[lookup], model, &weighted, hkl, factor, pull->terms);
-            if (pull->sums->table) pull_table(model, &weighted, hkl, lookup, pull->terms, &pull->gradient);
-        } else if (pull->sums->table) {
-            evaluate_apart(terms[lookup], model, row, hkl, 1.0, pull->terms);
-            pull_table(model, row, hkl, lookup, pull->terms, &pull->gradient);
+            pull_orientation(terms, model, pull, &weighted, hkl, lookup, factor);
         } else {
-            terms[lookup](model, row, hkl);
+            pull_orientation(terms, model, pull, row, hkl, lookup, 1.0);
         }
         if (scene->curved)
             sum_slopes(row, 1, sums);
@@ -368,7 +381,7 @@ static void pull_source(const nb_scene *scene, nb_model *model, nb_pull *pull, i
             fill(pull->moment[k], block->row.n, 0.0);
         if (scene->n_tables > 1) {
             model->table = table_of(scene, source);
-            if (pull->f_table != NULL) pull->gradient.f_table = pull->f_table + nb_first_entry(scene, source);
+            pull->sums->entries.first = nb_first_entry(scene, source);
         }
         weigh_terms(scene, pull, scene->weight[source]);
         pull_terms(scene, model, pull, source);
@@ -439,7 +452,6 @@ int NB_SIMD_PULL(NB_SIMD_ISA)(const nb_scene *scene, int64_t pixel_begin, int64_
     nb_pull pull;
     nb_model_make(scene, 0, groups, &model);
     pull.gradient = *gradient;
-    pull.f_table = gradient->f_table;
     pull.sums = sums;
     for (int64_t begin = pixel_begin; begin < pixel_end; begin += pull.block.n) {
         next_block(scene, begin, pixel_end, &pull.block);

@@ -2,7 +2,8 @@
 
 cdef extern from "nanobragg.h" nogil:
     ctypedef struct nb_gradient:
-        pass
+        const int64_t *entries
+        int64_t n_entries
 
     const char *nb_gradient_name(int number)
     int64_t nb_gradient_size(const nb_scene *scene, int number)
@@ -71,17 +72,39 @@ cdef class Gradients(_ContinuousFields):
     ----------
     scene : CoreScene
     names : iterable of str
+    entries : ndarray of int64, shape (n,), optional
+        Places in the table of structure factors, ascending: the gradient of f_table is that of these entries alone.
 
     Attributes
     ----------
     values : dict
-        float64 arrays (1, size of the field) by name.
+        float64 arrays (1, size of the field) by name; (1, n) for f_table with `entries`.
+
+    Raises
+    ------
+    CoreError
+        For entries that do not ascend or lie outside the table.
     """
 
-    def __init__(self, CoreScene scene not None, names):
-        self.scene, self.values = scene, {}
+    cdef object _entries
+
+    def __init__(self, CoreScene scene not None, names, entries=None):
+        self.scene, self.values, self._entries = scene, {}, entries
+        if entries is not None:
+            self._want(entries)
         for name in names:
-            self._set(name, np.zeros((1, self._size(name))))
+            few = name == "f_table" and entries is not None
+            self._set(name, np.zeros((1, len(entries) if few else self._size(name))))
+
+    cdef int _want(self, const int64_t[::1] entries) except -1:
+        cdef int64_t n = self._size("f_table"), i, before = -1
+        for i in range(entries.shape[0]):
+            if not before < entries[i] < n:
+                raise CoreError(f"entries[{i}] = {entries[i]}: must be larger than the one before, and within the {n} of the table")
+            before = entries[i]
+        if entries.shape[0] > 0:
+            self.c.entries, self.c.n_entries = &entries[0], entries.shape[0]
+        return 0
 
     def pull_back(self, int64_t begin, int64_t end, const double[::1] cotangent, CancelFlag cancel not None,
                   str kernel="scalar"):

@@ -17,7 +17,7 @@ except ImportError as error:
         "backend='torch' needs PyTorch; install it with: pip install 'nanobragg[torch]'"
     ) from error
 
-from nanobragg.torch_backend.module import ExperimentModule
+from nanobragg.torch_backend.module import ExperimentModule, with_reflections
 from nanobragg.torch_backend.simulate import simulate
 
-__all__ = ["ExperimentModule", "simulate"]
+__all__ = ["ExperimentModule", "simulate", "with_reflections"]

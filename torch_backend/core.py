@@ -1,4 +1,7 @@
-"""Another engine's sum under autograd: an engine that takes Scenes of plain arrays on the CPU and has derivatives."""
+"""Another engine's sum under autograd: an engine that takes Scenes of plain arrays on the CPU and has derivatives.
+
+Where a few structure factors of a table are wanted, the gradient of the table is sparse on its way to them (`Placed`).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
 from nanobragg.arrays import is_transformed, read_only
 from nanobragg.derivation.scene import CONTINUOUS, Scene
@@ -55,6 +59,7 @@ class CoreSum:
 
     def __init__(self, engine: Engine, scene: Scene) -> None:
         self._engine, self._scene = engine, discrete(scene)
+        self._entries = wanted_entries(scene.f_table)
         self._key: tuple[Any, ...] = ()
         self._last = self._scene
 
@@ -69,9 +74,12 @@ class CoreSum:
 
     def pull_back(self, tensors: tuple[Tensor, ...], cotangent: Tensor, wanted: frozenset[str]) -> dict[str, Tensor]:
         """See `Engine.pull_back`."""
-        grads = self._engine.pull_back(self._at(tensors), _plain(cotangent), wanted)
+        grads = self._engine.pull_back(self._at(tensors), _plain(cotangent), wanted, entries=self._entries)
         like = dict(zip(self.names, tensors, strict=True))
-        return {name: torch.from_numpy(grad).to(like[name]) for name, grad in grads.items()}
+        found = {name: torch.from_numpy(grad).to(like[name]) for name, grad in grads.items()}
+        if self._entries is not None and "f_table" in found:
+            found["f_table"] = _sparse(found["f_table"], self._entries, like["f_table"].shape)
+        return found
 
     def push_forward(self, tensors: tuple[Tensor, ...], tangents: dict[str, Tensor]) -> Tensor:
         """See `Engine.push_forward`."""
@@ -89,3 +97,48 @@ class CoreSum:
 
 def _plain(tensor: Tensor) -> np.ndarray:
     return tensor.detach().to(device="cpu", dtype=torch.float64).contiguous().numpy()
+
+
+def with_entries(table: Tensor, entries: np.ndarray, values: Tensor) -> Tensor:
+    """A table with other values at some places, which ascend in the flattened table."""
+    places = torch.from_numpy(entries).to(table.device)
+    if is_transformed(table) or is_transformed(values) or table.requires_grad:
+        return table.reshape(-1).index_put((places,), values.to(table)).reshape(table.shape)
+    placed: Tensor = Placed.apply(table, entries, values)
+    return placed
+
+
+def wanted_entries(table: Any) -> np.ndarray | None:
+    """The places of the values whose gradient alone goes on from a table made by `with_entries`; None: it goes to all."""
+    if not isinstance(table, Tensor) or is_transformed(table):
+        return None
+    return getattr(table.grad_fn, "wanted_entries", None)
+
+
+class Placed(Function):
+    """``apply(table, entries, values)``: see `with_entries`."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, entries: np.ndarray, values: Tensor) -> Tensor:
+        """A copy of the table with these values."""
+        ctx.wanted_entries, ctx.like = entries, values.detach()[:0]
+        placed = table.clone(memory_format=torch.contiguous_format)
+        placed.view(-1)[torch.from_numpy(entries).to(table.device)] = values.to(table)
+        return placed
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:
+        """What the places get; a sparse cotangent holds no others (`CoreSum.pull_back`)."""
+        entries = ctx.wanted_entries
+        if cotangent.is_sparse:
+            few = cotangent.coalesce()
+            places = np.ravel_multi_index(tuple(few.indices().numpy()), tuple(few.shape))
+            if np.array_equal(places, entries):
+                return None, None, few.values().to(ctx.like)
+            cotangent = few.to_dense()
+        return None, None, cotangent.reshape(-1)[torch.from_numpy(entries).to(cotangent.device)].to(ctx.like)
+
+
+def _sparse(values: Tensor, entries: np.ndarray, shape: torch.Size) -> Tensor:
+    indices = torch.from_numpy(np.stack(np.unravel_index(entries, tuple(shape))))
+    return torch.sparse_coo_tensor(indices, values, shape, check_invariants=False, is_coalesced=True)

@@ -188,6 +188,7 @@ class TorchEngine(Engine):
         cotangent: Tensor,
         wanted: Collection[str],
         *,
+        entries: Any = None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> dict[str, Tensor]:
@@ -196,7 +197,10 @@ class TorchEngine(Engine):
         with torch.enable_grad():
             values = self.photons(replace(scene, **leaves), progress=progress, cancel=cancel)
         grads = torch.autograd.grad(values, list(leaves.values()), cotangent, materialize_grads=True)
-        return dict(zip(leaves, grads, strict=True))
+        found = dict(zip(leaves, grads, strict=True))
+        if entries is not None and "f_table" in found:
+            found["f_table"] = found["f_table"].flatten()[torch.as_tensor(entries, device=found["f_table"].device)]
+        return found
 
     def push_forward(
         self,

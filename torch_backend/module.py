@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
+from nanobragg.torch_backend.core import with_entries
+from nanobragg.torch_backend.ops import TORCH_OPS
 from nanobragg.torch_backend.simulate import simulate
 from torch import Tensor, nn
 
+from nanobragg.arrays import is_tensor
 from nanobragg.config import Experiment
+from nanobragg.config.structure_factors import StructureFactors
+from nanobragg.config.table_checks import index_array
 from nanobragg.derivation import panels
 from nanobragg.derivation.crystals import lattices
 from nanobragg.derivation.orientations import seeded
@@ -19,6 +26,69 @@ from nanobragg.errors import ConfigError
 
 Bounds = tuple[float | None, float | None]
 PriorTerm = tuple[Any, Any] | Callable[[Tensor], Tensor]
+_AMPLITUDE = "structure_factors.amplitude"
+
+
+def with_reflections(structure_factors: StructureFactors, hkl: Any, amplitude: Tensor) -> StructureFactors:
+    """Structure factors with other amplitudes at some indices.
+
+    Where these alone have a gradient, kernel "core" makes nothing of the size of the table on the way back: for a table of a
+    million entries of which a hundred are wanted.
+
+    Parameters
+    ----------
+    structure_factors : StructureFactors
+        With a table, one for all energies.
+    hkl : (n, 3) array of int
+        Miller indices in the table, none twice.
+    amplitude : Tensor, shape (n,)
+        Their amplitudes [electrons].
+
+    Returns
+    -------
+    StructureFactors
+
+    Raises
+    ------
+    ConfigError
+        For indices that are no whole numbers, outside the table or given twice, and another number of amplitudes.
+
+    Examples
+    --------
+    >>> import nanobragg as nb, numpy as np, torch
+    >>> table = nb.StructureFactors(amplitude=np.full((5, 5, 5), 10.0), hkl_min=(-2, -2, -2))
+    >>> few = torch.tensor([20.0, 30.0], dtype=torch.float64, requires_grad=True)
+    >>> nb.torch_backend.with_reflections(table, [[1, 0, 0], [0, 1, -1]], few).amplitude[3, 2, 2].item()
+    20.0
+    """
+    places = _places(structure_factors, hkl)
+    if not is_tensor(amplitude) or tuple(amplitude.shape) != places.shape:
+        found = tuple(amplitude.shape) if is_tensor(amplitude) else type(amplitude).__name__
+        raise ConfigError("amplitude", found, f"must be a tensor of shape {places.shape}, one number for each index")
+    table = structure_factors.amplitude
+    if not isinstance(table, Tensor):
+        table = TORCH_OPS.lift(table)
+    order = np.argsort(places)
+    placed = with_entries(table, places[order], amplitude[torch.from_numpy(order).to(amplitude.device)])
+    return replace(structure_factors, amplitude=placed)
+
+
+def _places(structure_factors: StructureFactors, hkl: Any) -> np.ndarray:
+    """Where some indices stand in the flattened table."""
+    if structure_factors.energy_ev is not None or not structure_factors.has_table:
+        raise ConfigError("crystal.structure_factors", structure_factors, "must be one table of amplitudes")
+    found = index_array(hkl)
+    shape = tuple(structure_factors.amplitude.shape)
+    at = found - np.array(structure_factors.hkl_min)
+    outside = ((at < 0) | (at >= np.array(shape))).any(axis=1)
+    if outside.any():
+        worst = tuple(found[int(np.argmax(outside))].tolist())
+        raise ConfigError("reflections", worst, "is not in the table", "give an amplitude for it first")
+    places: np.ndarray = np.ravel_multi_index(tuple(at.T), shape).astype(np.int64)
+    _, first, counts = np.unique(places, return_index=True, return_counts=True)
+    if (counts > 1).any():
+        raise ConfigError("reflections", tuple(found[first[int(np.argmax(counts))]].tolist()), "is given twice")
+    return places
 
 
 class ExperimentModule(nn.Module):
@@ -40,13 +110,17 @@ class ExperimentModule(nn.Module):
         value = low + s softplus(u/s) or high - s softplus(u/s), s the distance of the start value from the end.
     priors : mapping of str to (mean, sigma) or callable, optional
         Gaussian prior of a field, or a function of its value that gives minus the logarithm of the prior; see `penalty`.
+    reflections : (n, 3) array of int, optional
+        Miller indices of the only amplitudes that ``"crystal.structure_factors.amplitude"`` refines: its parameter has the
+        shape (n,), and no gradient of the whole table is made (see `with_reflections`).
     **options
         As for `nanobragg.torch_backend.simulate`: dtype, device, memory_budget, n_threads, phase, twice_differentiable.
 
     Raises
     ------
     ConfigError
-        For a path that names no differentiable field that is set, or a start value outside its bounds.
+        For a path that names no differentiable field that is set, a start value outside its bounds, or reflections that are
+        not in the table or refined by no path.
     """
 
     def __init__(
@@ -56,6 +130,7 @@ class ExperimentModule(nn.Module):
         *,
         bounds: Mapping[str, Bounds] | None = None,
         priors: Mapping[str, PriorTerm] | None = None,
+        reflections: Any = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -68,8 +143,19 @@ class ExperimentModule(nn.Module):
         self.priors = dict(priors or {})
         self._names: dict[str, str] = {}
         self._bounded: dict[str, _Bounded] = {}
+        self._reflections = reflections
+        if reflections is not None and not any(path.endswith(_AMPLITUDE) for path in refine):
+            raise ConfigError(
+                "reflections",
+                "Miller indices",
+                "are given, but no amplitudes are refined",
+                f"refine 'crystal.{_AMPLITUDE}'",
+            )
         for path in refine:
             start = _start_value(self._start, path)
+            if self._few(path):
+                factors = self._start.get(path.removesuffix(".amplitude"))
+                start = start.reshape(-1)[torch.from_numpy(_places(factors, reflections))].clone()
             low, high = (bounds or {}).get(path, (None, None))
             if low is not None or high is not None:
                 self._bounded[path] = _Bounded(path, start, low, high)
@@ -95,9 +181,22 @@ class ExperimentModule(nn.Module):
     def experiment(self) -> Experiment:
         """The decided experiment with the current values, which stay connected to the parameters."""
         experiment = self._start
-        for path, value in self.values().items():
+        for path, value in self._replacements().items():
             experiment = experiment.replace(path, value)
         return experiment
+
+    def _few(self, path: str) -> bool:
+        return self._reflections is not None and path.endswith(_AMPLITUDE)
+
+    def _replacements(self) -> dict[str, Any]:
+        """What takes the place of what the experiment had at the start, by path."""
+        found: dict[str, Any] = {}
+        for path, value in self.values().items():
+            if self._few(path):
+                path = path.removesuffix(".amplitude")
+                value = with_reflections(self._start.get(path), self._reflections, value)  # type: ignore[assignment]
+            found[path] = value
+        return found
 
     def penalty(self) -> Tensor:
         """Minus the logarithm of the priors: the sum of (value - mean)^2/(2 sigma^2), and of what callables return."""
@@ -118,7 +217,7 @@ class ExperimentModule(nn.Module):
         Panels and lattices are rendered one by one, as `nanobragg.simulate` does, and decided anew from the current values.
         """
         if self._decided is not None:
-            return simulate(self._decided.with_values(self.values()), roi=roi, **self.options)
+            return simulate(self._decided.with_values(self._replacements()), roi=roi, **self.options)
         parts = panels.experiments(self.experiment)
         several = panels.several(self._start)
         regions = panels.rois(roi, len(parts)) if several else [roi]

@@ -233,12 +233,13 @@ class CEngine(Engine):
         cotangent: NDArray[Any],
         wanted: Collection[str],
         *,
+        entries: NDArray[Any] | None = None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> dict[str, NDArray[np.float64]]:
         """See `Engine.pull_back`."""
         how = derivatives.How(self._kernel, self._n_threads, progress, cancel)
-        return derivatives.pull_back(scene, cotangent, wanted, how)
+        return derivatives.pull_back(scene, cotangent, wanted, how, entries)
 
     def push_forward(
         self,

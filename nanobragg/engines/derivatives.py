@@ -25,6 +25,8 @@ _LEAST_EVALUATIONS = 1 << 18
 _MOST_CHUNKS = 64
 _MOST_BYTES = 64 << 20
 # that the gradients of all chunks may take together
+_FEW = 1 / 16
+# of a table: to look for more entries than this at every evaluation takes longer than to collect the gradients of all
 
 _UNHEARD_EVALUATIONS = 1 << 18
 # in all, for work that is done in the calling thread, which hears no signal meanwhile: 0.1 s by the scalar kernel
@@ -48,23 +50,29 @@ def obstacle(scene: Scene) -> str | None:
 
 
 def pull_back(
-    scene: Scene, cotangent: NDArray[Any], wanted: Collection[str], how: How
+    scene: Scene, cotangent: NDArray[Any], wanted: Collection[str], how: How, entries: NDArray[Any] | None = None
 ) -> dict[str, NDArray[np.float64]]:
     """See `nanobragg.engines.engine.Engine.pull_back`."""
+    if entries is not None and "f_table" in wanted and len(entries) > _FEW * np.size(scene.f_table):
+        found = pull_back(scene, cotangent, wanted, how)
+        return {**found, "f_table": found["f_table"].ravel()[entries]}
     core, weights = _differentiable(scene), np.ascontiguousarray(cotangent, dtype=np.float64)
     flag = _core.CancelFlag()
+    few = None if entries is None else np.ascontiguousarray(entries, dtype=np.int64)
 
     def part(begin: int, end: int) -> _core.Gradients:
-        found = _core.Gradients(core, wanted)
-        found.pull_back(begin, end, weights, flag, how.kernel)
-        return found
+        own = _core.Gradients(core, wanted, few)
+        own.pull_back(begin, end, weights, flag, how.kernel)
+        return own
 
-    total = {name: np.zeros(np.shape(getattr(scene, name))) for name in wanted}
+    total = {name: np.zeros(np.shape(getattr(scene, name))) for name in wanted if name != "f_table" or few is None}
+    if few is not None and "f_table" in wanted:
+        total["f_table"] = np.zeros(len(few))
     size = sum(value.nbytes for value in total.values())
     try:
-        for found in _swept(scene, part, size, how, flag):
+        for one in _swept(scene, part, size, how, flag):
             for name, value in total.items():
-                value += found.values[name].reshape(value.shape)
+                value += one.values[name].reshape(value.shape)
     except CoreError:
         _require_finite(scene, weights)
         raise

@@ -206,6 +206,7 @@ class Engine(ABC):
         cotangent: Any,
         wanted: Collection[str],
         *,
+        entries: Any = None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> dict[str, Any]:
@@ -219,6 +220,9 @@ class Engine(ABC):
             Derivative of the function by each pixel of `photons`.
         wanted : collection of str
             Names of continuous Scene fields.
+        entries : array of int64, shape (n,), optional
+            Places in the flattened ``scene.f_table``, ascending: its gradient (n,) is that of these entries alone. Nothing of
+            the size of the table is then made.
         progress, cancel : callable, optional
             As for `photons`.
 

@@ -159,6 +159,7 @@ static void render_channels(const nb_scene *c) {
 
 /* Arrays for some of the continuous fields, K times each. */
 static void some_fields(const nb_scene *c, int64_t k, double *values, nb_gradient *fields) {
+    fields->entries = NULL;
     for (int i = 0; nb_gradient_name(i) != NULL; i++) {
         nb_gradient_set(fields, i, below(3) > 0 ? values : NULL);
         values += k * nb_gradient_size(c, i);
@@ -168,6 +169,9 @@ static void some_fields(const nb_scene *c, int64_t k, double *values, nb_gradien
 static void differentiate(const nb_scene *c) {
     enum { K = 18, MOST = SMALL_TABLE * SMALL_TABLE * SMALL_TABLE + 36 + 10 + 44 };
     static double values[K * MOST], out[K * SMALL_PIXELS];
+    enum { FEW = 9 };
+    static double of_few[FEW];
+    static int64_t few[FEW];
     double cotangent[SMALL_PIXELS];
     nb_gradient fields;
     for (int i = 0; i < K * MOST; i++)
@@ -182,6 +186,15 @@ static void differentiate(const nb_scene *c) {
         CHECK(nb_push_forward(c, kernel, begin, c->n_pixels, k, &fields, out, SMALL_PIXELS, NULL) ==
               (covered ? NB_OK : NB_ERR_KERNEL));
         some_fields(c, 1, values, &fields);
+        if (below(2)) { /* a few entries of the table, in any order */
+            for (int i = 0; i < FEW; i++)
+                few[i] = below(2) ? below(MOST) : any_integer();
+            nb_gradient only = fields;
+            only.entries = few, only.n_entries = below(FEW + 1);
+            if (only.f_table != NULL) only.f_table = of_few;
+            CHECK(nb_pull_back(c, kernel, begin, c->n_pixels, cotangent, &only, NULL) ==
+                  (covered ? NB_OK : NB_ERR_KERNEL));
+        }
         CHECK(nb_pull_back(c, kernel, begin, c->n_pixels, cotangent, &fields, NULL) ==
               (covered ? NB_OK : NB_ERR_KERNEL));
     }
