@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import count, pairwise
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -16,20 +16,21 @@ from nanobragg.config.serialize import plain
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.derivation.crystals import lattices
 from nanobragg.errors import ConfigError
-from nanobragg.io.reflections.symmetry import codes
-from nanobragg.io.space_groups import laue_rotations
 from nanobragg.lazy import dataclass
+from nanobragg.refinement.checkpoint import kept, key_of
 from nanobragg.refinement.refine import prepared
-from nanobragg.refinement.results.result import check_progress
+from nanobragg.refinement.results.result import Refinement, check_progress
 from nanobragg.refinement.shared import DEFAULTS
-from nanobragg.refinement.solving.adjoint import AdjointModel
+from nanobragg.refinement.solving.adjoint import descended
+from nanobragg.refinement.solving.arrow import Arrow, Part
 from nanobragg.refinement.solving.model import Model, degrees_of_freedom
+from nanobragg.refinement.solving.of_image import OfImage
 from nanobragg.refinement.solving.stages import PixelFit
+from nanobragg.refinement.spread import spread
+from nanobragg.refinement.variables.freed import AMPLITUDES, LOG_STEP, Amplitudes, amplitudes_of
 from nanobragg.refinement.variables.parameters import Parameters, fluence_path
 
 Array = NDArray[np.float64]
-_BORDER = 2
-"""Indices around those of the shoeboxes that the table holds too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,16 +44,66 @@ class AmplitudeRefinement:
     factor: Array
     """(n,) refined amplitude over that of the start"""
     error: Array
-    """(n,) standard deviation of its logarithm, all other numbers held"""
+    """(n,) standard deviation of its logarithm, from Fisher's matrix of all numbers and the prior"""
     observations: NDArray[np.int64]
     """(n,) shoeboxes with one of them"""
     experiments: tuple[Experiment, ...]
     """refined, one for each image, with these structure factors"""
+    images: tuple[Refinement, ...]
+    """every image refined alone, with a free factor for each spot"""
+    names: tuple[str, ...]
+    """of what each image has of its own"""
+    units: tuple[str, ...]
+    start: Array
+    """(n_images, m)"""
+    estimate: Array
+    """(n_images, m)"""
+    own_error: Array
+    """(n_images, m) standard deviations"""
     chi2_start: float
-    """mean square residual with the structure factors of the start"""
+    """mean square residual (mean loss, where that is another) with the structure factors of the start"""
     chi2: float
     converged: bool
     steps: int
+
+    def __str__(self) -> str:
+        scatter, error = 100 * np.std(np.log(self.factor)), 100 * np.median(self.error)
+        end = "" if self.converged else "; the steps did not converge"
+        return (
+            f"{len(self.images)} images, {len(self.hkl)} structure factors, chi-squared {self.chi2_start:.3f} -> {self.chi2:.3f}"
+            f"\nF/F_start scatters by {scatter:.1f} %, median error {error:.1f} %{end}"
+        )
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The amplitudes as columns: h, k, l, start, refined [electrons], error, observations."""
+        place = tuple((self.hkl - self.structure_factors.hkl_min).T)
+        refined = np.asarray(self.structure_factors.amplitude)[place]
+        h, k, index = self.hkl.T
+        return {"h": h, "k": k, "l": index, "start": refined / self.factor, "refined": refined, "error": refined * self.error,
+                "observations": self.observations}  # fmt: skip
+
+
+_TOLERANCES = (1e-3, 1e-5, 1e-8)
+"""Relative changes of the sum of squares at which L-BFGS ends, and begins again from there."""
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """A single image to be refined, with a free factor for each spot."""
+
+    image: Any
+    experiment: Experiment
+    options: dict[str, Any]
+    checkpoint: str | PathLike[str] | None
+
+
+@dataclass(frozen=True)
+class _Place:
+    """An image, and where its variables stand."""
+
+    image: OfImage
+    hkl: NDArray[np.int64]
+    x: Array
 
 
 def refine_amplitudes(
@@ -62,14 +113,17 @@ def refine_amplitudes(
     refine: Sequence[str],
     sigma: float = 0.5,
     max_steps: int = 100,
+    executor: Any = None,
     progress: Callable[[str, int, int], object] | None = None,
+    checkpoint: str | PathLike[str] | None = None,
     **options: Any,
 ) -> AmplitudeRefinement:
     """Refine structure factors together with what each image has of its own.
 
     Every image is refined alone first, with a free factor for each spot. Then one amplitude for each set of symmetry mates (by
     the Laue group of ``crystal.space_group``; none: Friedel mates alone) and all numbers of all images minimize the sum of
-    squares of the shoeboxes' residuals and of ln(F/F_start)/`sigma`, by scipy's L-BFGS with gradients of the C engine's adjoint.
+    squares of the shoeboxes' residuals and of ln(F/F_start)/`sigma`, by scipy's L-BFGS with gradients of the C engine's adjoint,
+    from the curvature of Fisher's matrix.
 
     Parameters
     ----------
@@ -83,8 +137,12 @@ def refine_amplitudes(
         Standard deviation of ln(F/F_start): the prior, which also holds the scale that F and the fluence share.
     max_steps : int
         Of L-BFGS.
+    executor : concurrent.futures.Executor, optional
+        Where the images are worked on; None: here, one after the other. The result does not depend on it.
     progress : callable, optional
         Receives (stage, done, of how many).
+    checkpoint : path, optional
+        Folder for images that are refined alone, as for `refine_shared`.
     **options
         As for `refine`, the same for every image.
 
@@ -97,64 +155,93 @@ def refine_amplitudes(
     ConfigError
         For starts of unlike structure factors, several crystals, and as `refine`.
     """
-    from scipy.optimize import minimize
-
     images = list(images)
     starts = [experiments] * len(images) if isinstance(experiments, Experiment) else list(experiments)
-    _check(images, starts, sigma, options)
-    fits = []
-    for number, (image, start) in enumerate(zip(images, starts, strict=True)):
-        check_progress(progress, "images alone", number, len(images))
-        own = [path for path in refine if path != fluence_path(start)]
-        fit = prepared(image, start, {**DEFAULTS, **options, "refine": own, "intensities": "free"})
-        fit.run(options.get("spots"), options.get("positions", True))
-        fits.append(fit)
-    table = _table(starts[0].crystal.structure_factors, np.concatenate([fit.boxes.spots["hkl"] for fit in fits]))
-    group, hkl = _mates(table, starts[0].crystal.space_group)
-    models = [_model(fit, table, refine) for fit in fits]
-    ends = np.cumsum([model.parameters.size for model in models])
-    parts = [slice(begin, end) for begin, end in pairwise([0, *ends.tolist()])]
-    seen = [group[tuple((model.boxes.spots["hkl"] - table.hkl_min).T)] for model in models]
-    observations = np.bincount(np.concatenate(seen), minlength=len(hkl))
-    curvature = np.full(len(hkl), sigma**-2.0)
-    for model, groups in zip(models, seen, strict=True):
-        curvature += np.bincount(groups, _told(model), len(hkl))
-    lengths = [np.linalg.norm(model.jacobian(np.zeros(model.parameters.size)), axis=0) for model in models]
-    scale = 1 / np.concatenate([np.maximum(np.concatenate(lengths), 1e-12), np.sqrt(curvature)])
-
-    def cost(v: Array) -> tuple[float, Array]:
-        x, logs = (v * scale)[: ends[-1]], (v * scale)[ends[-1] :]
-        factors = np.exp(logs)[group]
-        total, by_log = float(logs @ logs) / (2 * sigma**2), logs / sigma**2
-        gradient = np.zeros(ends[-1])
-        for model, part in zip(models, parts, strict=True):
-            value, gradient[part], by_factor = model.cost(x[part], factors)
-            total += value
-            by_log = by_log + np.bincount(group.ravel(), by_factor.ravel(), len(hkl))
-        return total, np.concatenate([gradient, by_log]) * scale
-
+    _check(images, starts, refine, sigma, options)
+    own = {**DEFAULTS, **options, "refine": list(refine), "intensities": "free", "progress": None}
+    if executor is not None:
+        own["cancel"] = None
+    tasks = [_Alone(image, start, own, checkpoint) for image, start in zip(images, starts, strict=True)]
+    told = None if progress is None else (lambda done: progress("images alone", done, len(images)))
+    alone: list[tuple[Refinement, OfImage]] = spread(executor, _alone, tasks, told)
+    found = [one for _, one in alone]
+    freed = amplitudes_of(starts[0], np.concatenate([one.boxes.spots["hkl"] for one in found]))
+    n = len(freed.hkl)
+    held = LOG_STEP / sigma
+    sizes = [one.parameters(freed.hkl).base.size for one in found]
+    ends = np.cumsum([0, *sizes, n]).tolist()
     done = count(1)
-    start_cost = cost(np.zeros(len(scale)))[0]
-    found = minimize(cost, np.zeros(len(scale)), jac=True, method="L-BFGS-B",
-                     callback=lambda _: check_progress(progress, "structure factors", next(done), max_steps),
-                     options={"maxiter": max_steps, "maxcor": 30, "ftol": 1e-9})  # fmt: skip
-    x, logs = (found.x * scale)[: ends[-1]], (found.x * scale)[ends[-1] :]
-    refined = replace(table, amplitude=table.amplitude * np.exp(logs)[group])
-    out = [model.parameters.experiment(x[part]) for model, part in zip(models, parts, strict=True)]
-    freedom = max(sum(degrees_of_freedom(model) for model in models), 1)
-    used = np.flatnonzero(observations)
-    return AmplitudeRefinement(
-        refined, hkl[used], np.exp(logs[used]), 1 / np.sqrt(curvature[used]), observations[used],
-        tuple(one.replace("crystal.structure_factors", refined) for one in out), 2 * start_cost / freedom,
-        (2 * found.fun - float(logs @ logs) / sigma**2) / freedom, bool(found.success), int(found.nit),
+
+    def places(x: Array) -> list[_Place]:
+        logs = x[ends[-2] :]
+        return [_Place(one, freed.hkl, np.concatenate([x[begin:end], logs]))
+                for one, (begin, end) in zip(found, pairwise(ends[:-1]), strict=True)]  # fmt: skip
+
+    def cost(x: Array) -> tuple[float, Array]:
+        values = spread(executor, _cost, places(x))
+        logs = x[ends[-2] :]
+        by_log = held**2 * logs + sum((g[k:] for (_, g), k in zip(values, sizes, strict=True)), np.zeros(n))
+        own = [gradient[:k] for (_, gradient), k in zip(values, sizes, strict=True)]
+        return sum(value for value, _ in values) + held**2 * float(logs @ logs) / 2, np.concatenate([*own, by_log])
+
+    def matrix(x: Array) -> Arrow:
+        return Arrow(spread(executor, _part, places(x)), held**2 * np.eye(n))
+
+    def step(_: Any) -> None:
+        check_progress(progress, "structure factors", next(done), max_steps)
+
+    x = np.zeros(ends[-1])
+    start_cost, steps = cost(x)[0], 0
+    for tolerance in _TOLERANCES:  # each from the curvature where the one before has ended
+        arrow = matrix(x)
+        solved = descended(
+            cost, (arrow.forth, arrow.back), x, ftol=tolerance, most=max(max_steps - steps, 1), told=step
+        )
+        x, steps = solved.x, steps + int(solved.nit)
+    freedom = max(sum(degrees_of_freedom(one.boxes, k) for one, k in zip(found, sizes, strict=True)), 1)
+    arrow = matrix(x)
+    *each, logs = arrow.split(x)
+    return _result(
+        starts, refine, alone, freed, each, logs, arrow,
+        chi2=((2 * start_cost) / freedom, (2 * solved.fun - held**2 * float(logs @ logs)) / freedom),
+        how=(bool(solved.success), steps),
     )  # fmt: skip
 
 
-def _check(images: list[Any], starts: list[Experiment], sigma: float, options: dict[str, Any]) -> None:
+def _result(
+    starts: list[Experiment], refine: Sequence[str], alone: list[tuple[Refinement, OfImage]], freed: Amplitudes,
+    each: list[Array], logs: Array, arrow: Arrow, *, chi2: tuple[float, float], how: tuple[bool, int],
+) -> AmplitudeRefinement:  # fmt: skip
+    errors = arrow.errors()
+    experiments, rows = [], []
+    for start, (_, one), x, error in zip(starts, alone, each, errors, strict=False):
+        parameters = one.parameters(freed.hkl)
+        experiments.append(parameters.experiment(np.concatenate([x, logs])))
+        base = parameters.base
+        slopes = base.slopes(x)
+        first = Parameters(start, list(refine))
+        rows.append((first.values(np.zeros(first.size)), base.values(x), np.sqrt(np.diag(slopes @ error @ slopes.T))))
+    table = experiments[0].crystal.structure_factors
+    seen = np.concatenate([freed.columns(one.boxes.spots["hkl"]) for _, one in alone])
+    return AmplitudeRefinement(
+        structure_factors=table, hkl=freed.hkl, factor=np.exp(LOG_STEP * logs),
+        error=LOG_STEP * np.sqrt(np.diag(errors[-1])), observations=np.bincount(seen[seen >= 0], minlength=len(freed.hkl)),
+        experiments=tuple(one.replace(AMPLITUDES, table) for one in experiments), images=tuple(result for result, _ in alone),
+        names=tuple(base.names), units=tuple(base.units), start=np.array([row[0] for row in rows]),
+        estimate=np.array([row[1] for row in rows]), own_error=np.array([row[2] for row in rows]), chi2_start=chi2[0],
+        chi2=chi2[1], converged=how[0], steps=how[1],
+    )  # fmt: skip
+
+
+def _check(
+    images: list[Any], starts: list[Experiment], refine: Sequence[str], sigma: float, options: dict[str, Any]
+) -> None:
     if not images or len(images) != len(starts):
         raise ConfigError("images", len(images), f"must be as many as there are experiments, {len(starts)}")
     if not sigma > 0:
         raise ConfigError("sigma", sigma, "must be > 0")
+    if AMPLITUDES in refine:
+        raise ConfigError("refine", AMPLITUDES, "are shared by all images", "leave it out: they are refined anyway")
     unknown = set(options) - set(DEFAULTS)
     if unknown:
         raise TypeError(f"refine_amplitudes() got unexpected options: {', '.join(sorted(unknown))}")
@@ -170,44 +257,25 @@ def _check(images: list[Any], starts: list[Experiment], sigma: float, options: d
         )
 
 
-def _table(factors: StructureFactors, hkl: NDArray[Any]) -> StructureFactors:
-    """The structure factors as a table of all indices around some."""
-    whole = factors.amplitude.size > 0
-    low, high = hkl.min(0), hkl.max(0)
-    # mates of what is seen are in the table too
-    reach = np.maximum(np.abs(low), np.abs(high)).max() + _BORDER
-    first = np.full(3, -reach)
-    if whole:
-        first = np.minimum(first, factors.hkl_min)
-    last = -first if not whole else np.maximum(-first, np.add(factors.hkl_min, factors.amplitude.shape) - 1)
-    amplitude = np.full(last - first + 1, float(detached(factors.default_F)))
-    if whole:
-        begin = np.subtract(factors.hkl_min, first)
-        amplitude[tuple(slice(b, b + n) for b, n in zip(begin, factors.amplitude.shape, strict=True))] = (
-            factors.amplitude
-        )
-    return replace(
-        factors, amplitude=amplitude, hkl_min=(int(first[0]), int(first[1]), int(first[2])), n_reflections=None
-    )
+def _alone(task: _Alone) -> tuple[Refinement, OfImage]:
+    """One image, refined alone, or as it was kept."""
+    key = "" if task.checkpoint is None else key_of(task.image, task.experiment, task.options)
+    found: tuple[Refinement, OfImage] = kept(task.checkpoint, f"amplitudes_{key}", lambda: _refined(task))
+    return found
 
 
-def _mates(table: StructureFactors, space_group: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The set of symmetry mates that each index of the table belongs to, and an index of each set."""
-    rotations = (
-        [np.eye(3, dtype=np.int64)] if space_group is None else [np.array(r) for r in laue_rotations(space_group)]
-    )
-    places = np.moveaxis(np.indices(table.amplitude.shape), 0, -1).reshape(-1, 3)
-    hkl: NDArray[np.int64] = (places + np.array(table.hkl_min)).astype(np.int64)
-    largest = codes(hkl)
-    for rotation in rotations:
-        for mate in (hkl @ rotation, -hkl @ rotation):
-            np.maximum(largest, codes(mate), out=largest)
-    _, first, group = np.unique(largest, return_index=True, return_inverse=True)
-    return group.reshape(table.amplitude.shape), hkl[first]
+def _refined(task: _Alone) -> tuple[Refinement, OfImage]:
+    """An image refined alone, and its scale from the factors of its spots."""
+    options = dict(task.options)
+    paths = options.pop("refine")
+    own = [path for path in paths if path != fluence_path(task.experiment)]
+    fit = prepared(task.image, task.experiment, {**options, "refine": own})
+    result = fit.run(options["spots"], options["positions"])
+    return result, _scaled(fit, paths, options)
 
 
-def _model(fit: PixelFit, table: StructureFactors, refine: Sequence[str]) -> AdjointModel:
-    """The model of an image with intensities that follow from the table, scaled to those that were measured."""
+def _scaled(fit: PixelFit, paths: Sequence[str], options: dict[str, Any]) -> OfImage:
+    """An image with intensities that follow from the structure factors, scaled to those that were measured."""
     assert isinstance(fit.parameters, Parameters)
     free = Model(fit.parameters, fit.boxes, free=True, n_threads=fit.n_threads)
     for _ in range(2):  # the weights are those of the model, which has its factors from the weights
@@ -217,18 +285,20 @@ def _model(fit: PixelFit, table: StructureFactors, refine: Sequence[str]) -> Adj
     # the mean of the logarithms, brighter spots counting more: where the prior has F on the whole
     weight = by_box * (factors > 0)
     share = float(np.exp((weight * np.log(np.maximum(factors, 1e-6))).sum() / weight.sum()))
-    experiment = fit.parameters.experiment(fit.x).replace("crystal.structure_factors", table)
+    experiment = fit.parameters.experiment(fit.x)
     path = fluence_path(experiment)
     experiment = experiment.replace(path, float(detached(experiment.get(path))) * share)
-    parameters = Parameters(experiment, refine)
-    if fit.parameters.n_domains > parameters.n_domains:
-        parameters = parameters.with_domains(fit.parameters.n_domains)
-    model = AdjointModel(parameters, fit.boxes, n_threads=fit.n_threads, cancel=fit.cancel)
-    model.weigh(free.expected(fit.x), fit.image.read_variance)
-    return model
+    return OfImage(
+        experiment, tuple(paths), options["bounds"], options["priors"], fit.boxes, free.sigma, fit.parameters.n_domains,
+        fit.likelihood == "poisson", fit.loss, fit.n_threads,
+    )  # fmt: skip
 
 
-def _told(model: AdjointModel) -> Array:
-    """(n_boxes,): what each shoebox tells of the logarithm of its amplitude, the inverse of a variance."""
-    x = np.zeros(model.parameters.size)
-    return np.asarray(4 * np.add.reduceat(model.projected(model.photons(x), x) ** 2, model.boxes.starts[:-1]))
+def _cost(place: _Place) -> tuple[float, Array]:
+    """See `AdjointModel.cost`."""
+    return place.image.model(place.hkl).cost(place.x, place.image.loss)
+
+
+def _part(place: _Place) -> Part:
+    """Fisher's matrix of an image, for its own variables and the amplitudes of its shoeboxes."""
+    return place.image.part(place.hkl, place.x)

@@ -16,6 +16,7 @@ from nanobragg.refinement.variables.several import variables_of
 _OWN = (
     "background",
     "loss",
+    "method",
     "likelihood",
     "memory_budget",
     "max_steps",
@@ -33,6 +34,7 @@ BACKGROUNDS = ("plane", "constant", "model")
 INTENSITIES = ("model", "free")
 LIKELIHOODS = ("gaussian", "poisson")
 LOSSES = ("linear", "soft_l1", "huber", "cauchy")
+METHODS = ("auto", "least_squares", "lbfgs")
 
 
 def refine(
@@ -46,6 +48,7 @@ def refine(
     background: str = "plane",
     intensities: str = "model",
     loss: str = "linear",
+    method: str = "auto",
     likelihood: str = "gaussian",
     gain: float = 1.0,
     offset: float = 0.0,
@@ -82,19 +85,26 @@ def refine(
         Paths: ``crystal.misset_deg`` (a rotation of the crystal, whether its orientation is angles or a matrix),
         ``crystal.unit_cell`` (the free elements of the crystal system) or one element, ``crystal.n_cells``,
         ``crystal.mosaic.spread_deg``, ``beam.fluence_per_m2``, ``beam.wavelength_angstrom``, ``detector.distance_mm``,
-        ``detector_pose.shift_mm`` and every other differentiable number or vector.
+        ``detector_pose.shift_mm`` and every other differentiable number or vector; ``crystal.structure_factors``: one amplitude
+        for each set of symmetry mates (Laue group of ``crystal.space_group``; none: Friedel mates) among the shoeboxes.
     spots : Spots, path or rows, optional
         Places of spots, from `find_spots`, a ``.refl`` or CSV file, or rows (fast, slow); None: they are found here.
     bounds : dict, optional
         (lowest, highest) by path; kept by a smooth map.
     priors : dict, optional
-        (center, standard deviation) by path of one number.
+        (center, standard deviation) by path of one number; of ``crystal.structure_factors``: of ln(F/F_start), (0, 0.5) where
+        nothing is said.
     background : {"plane", "constant", "model"}
         Under each spot: a plane or a constant that is solved for, or what the experiment's own background gives.
     intensities : {"model", "free"}
         "free": each spot has a factor of its own, which is solved for, so that structure factors need not be known.
     loss : {"linear", "soft_l1", "huber", "cauchy"}
         Of scipy's `least_squares`.
+    method : {"auto", "least_squares", "lbfgs"}
+        "least_squares": steps of Gauss and Newton with the whole Jacobian. "lbfgs": L-BFGS of scipy, with the gradient of the
+        adjoint and Fisher's matrix, part of the shoeboxes by part, as the curvature to begin with; errors come from that matrix
+        too. Of a crystal of mosaic domains one draw of `max_domains` is fitted then, whose scatter is in the errors. "auto":
+        "lbfgs" for more than 100 numbers.
     likelihood : {"gaussian", "poisson"}
         "gaussian": squares of residuals over their standard deviations, those of the model with the read-out's; at the end the
         estimate of maximum quasi-likelihood. "poisson": the deviance of counts without read-out noise, which tells more where
@@ -159,7 +169,7 @@ def prepared(images: Any, experiment: Experiment, options: Mapping[str, Any], fi
     """
     check_experiment(experiment)
     for name, choices in (("background", BACKGROUNDS), ("intensities", INTENSITIES), ("loss", LOSSES),
-                          ("likelihood", LIKELIHOODS)):  # fmt: skip
+                          ("method", METHODS), ("likelihood", LIKELIHOODS)):  # fmt: skip
         if options[name] not in choices:
             raise ConfigError(name, options[name], f"must be one of {', '.join(map(repr, choices))}")
     if options["likelihood"] == "poisson" and options["read_noise"]:

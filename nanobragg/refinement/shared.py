@@ -21,6 +21,7 @@ from nanobragg.refinement.results.estimates import Estimates
 from nanobragg.refinement.results.result import Refinement
 from nanobragg.refinement.solving.model import DRAWS, Model, Variables, degrees_of_freedom, whitened
 from nanobragg.refinement.spread import spread
+from nanobragg.refinement.variables.freed import AMPLITUDES
 from nanobragg.refinement.variables.panel_groups import is_group
 from nanobragg.refinement.variables.several import variables_of
 
@@ -223,6 +224,8 @@ def _checked(
     for name, paths in (("refine", refine), ("shared", shared)):
         if isinstance(paths, str) or not paths:
             raise ConfigError(name, paths, "must be a list of paths")
+    if AMPLITUDES in (*refine, *shared):
+        raise ConfigError("shared", AMPLITUDES, "are no shared number", "write nanobragg.refine_amplitudes")
     for path in shared:
         if ".misset" in path:
             raise ConfigError("shared", path, "cannot be shared: it is refined as a rotation of each crystal")
@@ -322,7 +325,7 @@ def _reduced(task: _Pass) -> _Reduced:
     own = residuals[: task.boxes.n_pixels]
     return _Reduced(
         reduce @ curvature[:, mine], reduce @ product @ reduce.T, reduce @ apart, reduce @ gradient, solved[:, -1],
-        -solved[:, :-1], float(own @ own), degrees_of_freedom(model),
+        -solved[:, :-1], float(own @ own), degrees_of_freedom(model.boxes, variables.size, model.free),
     )  # fmt: skip
 
 

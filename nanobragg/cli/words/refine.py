@@ -23,13 +23,13 @@ from nanobragg.refinement.recipes.tables import (
     commented_recipe,
     read_recipe,
 )
-from nanobragg.refinement.refine import BACKGROUNDS, INTENSITIES, LOSSES
+from nanobragg.refinement.refine import BACKGROUNDS, INTENSITIES, LOSSES, METHODS
 
 _KEYS = {
     "paths": "parameters", "shared": "shared", "background": "background", "intensities": "intensities", "loss": "loss",
-    "spots": "data.spots", "d_min": "data.d_min_angstrom", "max_boxes": "data.max_boxes", "gain": "data.gain",
-    "offset": "data.offset", "read_noise": "data.read_noise", "saturation": "data.saturation", "workers": "stages.workers",
-    "checkpoint": "stages.checkpoint",
+    "method": "method", "spots": "data.spots", "d_min": "data.d_min_angstrom", "max_boxes": "data.max_boxes",
+    "gain": "data.gain", "offset": "data.offset", "read_noise": "data.read_noise", "saturation": "data.saturation",
+    "workers": "stages.workers", "checkpoint": "stages.checkpoint",
 }  # fmt: skip
 """Key of ``[refine]`` for what is typed."""
 
@@ -43,15 +43,22 @@ def run_refine(args: Sequence[str]) -> int:
                          "table [refine])")  # fmt: skip
     options.add_argument("--refine", nargs="+", metavar="PATH", dest="paths",
                          help=f"what to refine (default: {USUAL})")  # fmt: skip
-    options.add_argument("--shared", nargs="+", metavar="PATH", help="what all images have in common")
+    options.add_argument(
+        "--shared",
+        nargs="+",
+        metavar="PATH",
+        help="what all images have in common; crystal.structure_factors alone: structure factors",
+    )
     options.add_argument("-o", "--output", action="append", default=[], metavar="FILE",
                          help="refined experiment (.toml, .expt, XPARM.XDS, .geom ...), values (.csv, .parquet), report (.html), "
-                         "reflections (.refl, .stream); may be repeated; of several images numbered")  # fmt: skip
+                         "reflections (.refl, .stream), structure factors (.hkl, .mtz); may be repeated; of several "
+                         "images numbered")  # fmt: skip
     options.add_argument("--spots", metavar="FILE", help="places of spots, .refl or CSV (default: found here)")
     options.add_argument("--background", choices=BACKGROUNDS, help="under each spot (default: plane)")
     options.add_argument("--intensities", choices=INTENSITIES,
                          help="free: structure factors play no part (default: model)")  # fmt: skip
     options.add_argument("--loss", choices=LOSSES, help="of residuals (default: linear)")
+    options.add_argument("--method", choices=METHODS, help="lbfgs: for many parameters (default: auto)")
     options.add_argument("--d-min", type=float, metavar="ANGSTROM", help="smallest spacing of shoeboxes")
     options.add_argument("--max-boxes", type=int, metavar="N", help="brightest shoeboxes used (default: 200)")
     options.add_argument("--gain", type=float, help="counts of a photon (default: 1)")
@@ -91,7 +98,7 @@ def _plan(typed: Any) -> RefinePlan:
     if plan is None:
         if not names:
             raise UsageError(f"refine: which images? {typed.file} has no table [refine], and none was typed")
-        nothing = OutputFiles(experiment="", values="", report="")
+        nothing = OutputFiles(experiment="", values="", report="", amplitudes="")
         plan = RefinePlan(experiment_of(typed), RefineRecipe(images=names, output=nothing), "")
     recipe = plan.recipe.with_value("images", names) if names else plan.recipe
     for word, key in _KEYS.items():
@@ -112,8 +119,9 @@ def _plan(typed: Any) -> RefinePlan:
 
 def _told(outcome: RefineOutcome) -> str:
     """What is printed: one image as it is, of several a line each, and what they have in common."""
-    if len(outcome.images) == 1 and outcome.together is None:
+    if len(outcome.images) == 1 and outcome.together is None and outcome.amplitudes is None:
         return str(outcome.refinements[0])
     lines = [f"{name}: {found.message}, chi-squared {found.chi2:.3f}"
              for name, found in zip(outcome.images, outcome.refinements, strict=True)]  # fmt: skip
-    return "\n".join([*lines, *([] if outcome.together is None else [str(outcome.together)])])
+    shared = outcome.together or outcome.amplitudes
+    return "\n".join([*lines, *([] if shared is None else [str(shared)])])

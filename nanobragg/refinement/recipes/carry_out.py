@@ -13,15 +13,20 @@ from typing import Any
 
 import numpy as np
 
+from nanobragg.arrays import detached
 from nanobragg.config import Experiment
 from nanobragg.config.image_chain.mask import Mask
+from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError
+from nanobragg.exchange.experiment_files import to_toml
 from nanobragg.exchange.geometry_files import read_geometry, write_geometry
 from nanobragg.exchange.images.numbered_files import frame_path
-from nanobragg.io.atomic import read_bytes
+from nanobragg.exchange.toml_text import experiment_toml
+from nanobragg.io.atomic import read_bytes, write_bytes
 from nanobragg.io.spots.comma import write_csv
 from nanobragg.io.spots.parquet import write_parquet
 from nanobragg.lazy import dataclass
+from nanobragg.refinement.amplitudes import AmplitudeRefinement, refine_amplitudes
 from nanobragg.refinement.checkpoint import kept, key_of
 from nanobragg.refinement.indexing import index
 from nanobragg.refinement.recipes.tables import RefinePlan, RefineRecipe, usual_paths
@@ -30,6 +35,8 @@ from nanobragg.refinement.results.measured import measured
 from nanobragg.refinement.results.result import Refinement
 from nanobragg.refinement.shared import SharedRefinement, refine_shared
 from nanobragg.refinement.spread import spread
+from nanobragg.refinement.variables.crystals import Lattice
+from nanobragg.refinement.variables.freed import AMPLITUDES, SIGMA
 
 Told = Callable[[str, int, int], object]
 
@@ -43,19 +50,28 @@ class RefineOutcome:
     """of every image alone"""
     together: SharedRefinement | None = None
     """where numbers are shared"""
+    amplitudes: AmplitudeRefinement | None = None
+    """where structure factors are"""
 
     @property
     def experiments(self) -> tuple[Experiment, ...]:
         """The refined ones, one for each image."""
-        return tuple(r.experiment for r in self.refinements) if self.together is None else self.together.experiments
+        shared = self.together or self.amplitudes
+        return tuple(r.experiment for r in self.refinements) if shared is None else shared.experiments
 
     def columns(self) -> dict[str, Any]:
         """All values with their errors as columns: image, name, unit, start, refined, error."""
         rows = []
+        if self.amplitudes is not None:
+            own = self.amplitudes
+            for i, image in enumerate(self.images):
+                values = zip(own.names, own.units, own.start[i], own.estimate[i], own.own_error[i], strict=True)
+                rows += [(image, *row) for row in values]
         for image, found in zip(self.images, self.refinements, strict=True):
             rows += [
-                (image, *row) for row in _rows(found) if self.together is None or row[0] not in self.together.names
-            ]
+                (image, *row) for row in _rows(found)
+                if self.amplitudes is None and (self.together is None or row[0] not in self.together.names)
+            ]  # fmt: skip
         if self.together is not None:
             rows += [("all", *row) for row in _rows(self.together)]
         names = ("image", "name", "unit", "start", "refined", "error")
@@ -91,22 +107,36 @@ def images_of(plan: RefinePlan) -> list[str]:
 
 
 def outputs_of(plan: RefinePlan, n_images: int, names: Sequence[str] = ()) -> dict[str, str]:
-    """What will be written, by name of the file: "values", or "experiment 3", "report 1", "spots 1" of an image, from 1.
+    """What will be written, by name of the file: "values", "amplitudes", or of an image, from 1, "experiment 3", "report 1" ...
 
     Parameters
     ----------
     plan : RefinePlan
         Whose ``[refine.output]`` counts.
     n_images : int
-        Of several images the names are numbered; the table of values is one for all.
+        Of several images the names are numbered; the table of values is one for all, and so are structure factors that are
+        shared.
     names : sequence of str, optional
         In place of those of the plan; the suffix says what is meant.
+
+    Raises
+    ------
+    ConfigError
+        For a file of structure factors where they are not refined.
     """
-    output = plan.recipe.output
-    wanted = [(kind, plan.path(getattr(output, kind))) for kind in _KINDS if getattr(output, kind)]
+    output, recipe = plan.recipe.output, plan.recipe
+    common = AMPLITUDES in recipe.shared
+    refined = common or AMPLITUDES in recipe.parameters
+    wanted = [
+        (kind, plan.path(getattr(output, kind)))
+        for kind in _KINDS if getattr(output, kind) and (kind != "amplitudes" or refined)
+    ]  # fmt: skip
     found: dict[str, str] = {}
     for kind, path in [(_kind_of(name), name) for name in names] or wanted:
-        if kind == "values":
+        if kind == "amplitudes" and not refined:
+            raise ConfigError("output", path, "is a file of structure factors, which are not refined",
+                              f"name {AMPLITUDES} among what is refined or shared")  # fmt: skip
+        if kind == "values" or (kind == "amplitudes" and common):
             found[path] = kind
         else:
             numbered = [path] if n_images == 1 else [frame_path(path, i + 1) for i in range(n_images)]
@@ -114,7 +144,9 @@ def outputs_of(plan: RefinePlan, n_images: int, names: Sequence[str] = ()) -> di
     return found
 
 
-_KINDS = ("experiment", "values", "report", "spots")
+_STEPS = 100
+"""Of L-BFGS for structure factors at least, as `refine_amplitudes` has it."""
+_KINDS = ("experiment", "values", "report", "spots", "amplitudes")
 
 
 def _kind_of(name: str) -> str:
@@ -127,6 +159,8 @@ def _kind_of(name: str) -> str:
         ".refl": "spots",
         ".stream": "spots",
         ".cxi": "spots",
+        ".hkl": "amplitudes",
+        ".mtz": "amplitudes",
     }
     return kinds.get(suffix, "experiment")
 
@@ -162,6 +196,9 @@ def carry_out(
         if recipe.stages.index:
             tasks = [(n, s, options) for n, s in zip(names, starts, strict=True)]
             starts = spread(executor, _indexed, tasks, _told(progress, "index", len(tasks)))
+        if AMPLITUDES in recipe.shared:
+            return _with_amplitudes(names, starts, recipe, executor=executor, progress=progress, checkpoint=folder,
+                                    **{**options, "refine": paths})  # fmt: skip
         if recipe.shared:
             found = refine_shared(names, starts, refine=paths, shared=list(recipe.shared), executor=executor,
                                   progress=progress, checkpoint=folder, **options)  # fmt: skip
@@ -176,16 +213,34 @@ def carry_out(
         )
 
 
+def _with_amplitudes(names: list[str], starts: list[Experiment], recipe: RefineRecipe, **options: Any) -> RefineOutcome:
+    """Structure factors that all images have in common."""
+    others = [path for path in recipe.shared if path != AMPLITUDES]
+    if others:
+        raise ConfigError("refine.shared", others, f"stands beside {AMPLITUDES}, which goes with what each image has of its own",
+                          "refine one after the other, in two runs")  # fmt: skip
+    priors = dict(options.pop("priors") or {})
+    center, sigma = priors.pop(AMPLITUDES, (0.0, SIGMA))
+    if center:
+        raise ConfigError(f"refine.priors.{AMPLITUDES}", center, "must be around 0, the logarithm of F/F_start")
+    steps = max(options.pop("max_steps"), _STEPS)
+    found = refine_amplitudes(names, starts, sigma=sigma, max_steps=steps, priors=priors or None, **options)
+    return RefineOutcome(tuple(names), found.images, amplitudes=found)
+
+
 def write(outcome: RefineOutcome, outputs: dict[str, str]) -> Iterator[str]:
     """Write the files of an outcome, see `outputs_of`; yields their names."""
     for name, what in outputs.items():
         kind, _, number = what.partition(" ")
         i = int(number or 1) - 1
         found, experiment = outcome.refinements[i], outcome.experiments[i]
-        if kind == "values":
+        if kind == "amplitudes":
+            _write_amplitudes(experiment, name)
+        elif kind == "values":
             _write_table(name, outcome.columns())
         elif kind == "experiment":
-            write_geometry(experiment, name)
+            yield from _write_experiment(experiment, name, outputs, number)
+            continue
         elif kind == "report":
             found.report(name)
         else:
@@ -199,7 +254,7 @@ def options_of(plan: RefinePlan) -> dict[str, Any]:
     budget = stages.memory_budget_mib
     return {
         "bounds": recipe.bounds or None, "priors": recipe.priors or None, "background": recipe.background,
-        "intensities": recipe.intensities, "loss": recipe.loss, "likelihood": recipe.likelihood,
+        "intensities": recipe.intensities, "loss": recipe.loss, "method": recipe.method, "likelihood": recipe.likelihood,
         "memory_budget": None if budget is None else int(budget * 2**20), "gain": data.gain, "offset": data.offset,
         "read_noise": data.read_noise, "saturation": data.saturation, "d_min": data.d_min_angstrom,
         "mask": None if data.mask is None else Mask.from_file(plan.path(data.mask), masked="zero"),
@@ -249,6 +304,29 @@ def _refined(task: tuple[str, Experiment, dict[str, Any], str | None]) -> Refine
     key = "" if folder is None else key_of(name, start, options)
     found: Refinement = kept(folder, f"alone_{key}", lambda: refine(name, start, **options))
     return found
+
+
+def _write_amplitudes(experiment: Experiment, path: str) -> None:
+    table: StructureFactors = experiment.crystal.structure_factors
+    if path.lower().endswith(".mtz"):
+        table.to_mtz(path, Lattice(experiment).cell)
+    else:
+        table.to_hkl(path)
+
+
+def _write_experiment(experiment: Experiment, path: str, outputs: dict[str, str], number: str) -> list[str]:
+    """Write an experiment, and give the files: one of this program names the file of its structure factors."""
+    if not path.lower().endswith(".toml"):
+        write_geometry(experiment, path)
+        return [path]
+    for other, what in outputs.items():
+        kind, _, own = what.partition(" ")
+        if kind == "amplitudes" and own in ("", number):
+            source = {os.path.splitext(other)[1][1:].lower(): os.path.relpath(other, os.path.dirname(path) or "."),
+                      "default_F": float(detached(experiment.crystal.structure_factors.default_F))}  # fmt: skip
+            write_bytes(path, [experiment_toml(experiment, source).encode()])
+            return [path]
+    return to_toml(experiment, path)
 
 
 def _write_table(path: str, columns: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from nanobragg.config.serialize import Braces, built
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.exchange.toml import plan_of, tables_of, value_text
 from nanobragg.lazy import dataclass
-from nanobragg.refinement.refine import BACKGROUNDS, INTENSITIES, LIKELIHOODS, LOSSES
+from nanobragg.refinement.refine import BACKGROUNDS, INTENSITIES, LIKELIHOODS, LOSSES, METHODS
 from nanobragg.refinement.variables.parameters import fluence_path
 
 USUAL = "orientation, cell, block size, scale, and the mosaic spread where there is one"
@@ -80,6 +80,7 @@ class OutputFiles(Config):
     values: str = setting("refined.csv", doc="values and errors: .csv, .parquet")
     report: str = setting("refined.html", doc="report for each image")
     spots: str = setting("", doc="shoeboxes with their intensities: .csv, .parquet, .refl, .stream")
+    amplitudes: str = setting("refined.hkl", doc="structure factors, where they are refined: .hkl, .mtz")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -92,15 +93,18 @@ class RefineRecipe(Config):
         None, doc="geometry file with the start of every image; None: the tables of this file"
     )
     parameters: Any = setting((), doc=f"paths of what each image has of its own; none: {USUAL}")
-    shared: Any = setting((), doc="paths of what all images have in common")
+    shared: Any = setting((), doc="paths of what all images have in common, or crystal.structure_factors alone")
     background: str = setting("plane", kind="enum", choices=BACKGROUNDS, doc="under each spot")
     intensities: str = setting("model", kind="enum", choices=INTENSITIES, doc="free: structure factors play no part")
     likelihood: str = setting(
         "gaussian", kind="enum", choices=LIKELIHOODS, doc="of the photons; poisson: without read-out noise"
     )
     loss: str = setting("linear", kind="enum", choices=LOSSES, doc="of residuals, as in scipy's least_squares")
+    method: str = setting("auto", kind="enum", choices=METHODS, doc="lbfgs: for many parameters, as auto has it")
     bounds: Any = setting((), doc="[lowest, highest] by path")
-    priors: Any = setting((), doc="[center, standard deviation] by path")
+    priors: Any = setting(
+        (), doc="[center, standard deviation] by path; of crystal.structure_factors that of ln(F/F_start)"
+    )
     data: Data = setting(factory=Data, part=Data, doc="counts and shoeboxes")
     stages: Stages = setting(factory=Stages, part=Stages, doc="how the work goes")
     output: OutputFiles = setting(factory=OutputFiles, part=OutputFiles, doc="files")

@@ -19,11 +19,12 @@ from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import RenderOptions
 from nanobragg.errors import ConfigError
 from nanobragg.refinement.data.pixels import Boxes
+from nanobragg.refinement.variables.freed import FreedParameters
 from nanobragg.refinement.variables.parameters import Parameters, of_pixels
 from nanobragg.refinement.variables.several import CrystalsParameters
 
 Array = NDArray[np.float64]
-Variables = Parameters | CrystalsParameters
+Variables = Parameters | CrystalsParameters | FreedParameters
 _TINY = 1e-9
 _ENOUGH = 100
 """Domains of each draw for the slopes, which need not be known as well as the photons."""
@@ -105,15 +106,32 @@ class Model:
         return _kept(self._sloped, x, lambda: self._slopes(self.parameters, x))
 
     def _slopes(self, parameters: Variables, x: Array, draw: int = 0, like: Any = None) -> Array:
-        tangents = parameters.tangents(x, draw, like)
-        size = parameters.size
+        return self._pushed(parameters.stacks(x, draw), parameters.tangents(x, draw, like))
+
+    def _pushed(self, stacks: list[list[Scene]], tangents: list[list[dict[str, Array]]]) -> Array:
+        """(n_pixels, size): how the photons change with the fields of the scenes; only what changes is worked on."""
+        size, freed = self.parameters.size, self.parameters.freed
 
         def of_scene(i: int, j: int, scene: Scene) -> Array:
-            if not tangents[i][j]:
-                return np.zeros((size, scene.n_pixels))
-            return np.asarray(self._engine.push_forward(scene, tangents[i][j]))
+            found, fields = np.zeros((size, scene.n_pixels)), tangents[i][j]
+            moving = [rows.reshape(len(rows), -1).any(1) for rows in fields.values()]
+            some = np.flatnonzero(np.any(moving, axis=0)) if moving else np.zeros(0, np.int64)
+            if len(some):
+                found[some] = self._engine.push_forward(scene, {name: rows[some] for name, rows in fields.items()})
+            return found
 
-        return self._gathered(of_scene, parameters.stacks(x, draw), (size,)).T
+        slopes = self._gathered(of_scene, stacks, (size,)).T
+        if freed is not None and len(freed.hkl):
+            along = self._gathered(
+                lambda _, __, scene: self._engine.push_forward(scene, {"f_table": freed.along(scene.f_table)})[0],
+                stacks,
+                (),
+            )
+            # the photons of a shoebox are those of its own reflection, but for the tails of its neighbors
+            column = freed.columns(self.boxes.spots["hkl"])[self.boxes.box]
+            mine = column >= 0
+            slopes[mine, column[mine]] = along[mine]
+        return slopes
 
     def other_draws(self, x: Array) -> Array:
         """(n, n_pixels): photons with other draws of the mosaic domains; n = 0 where there is one domain."""
@@ -138,7 +156,7 @@ class Model:
         self._mean = x.copy(), photons.mean(0), self._drawn.mean(0)
 
     def _like(self, parameters: Variables, boxes: Boxes) -> Model:
-        return Model(
+        return type(self)(
             parameters, boxes, free=self.free, poisson=self._poisson, n_threads=self._n_threads, cancel=self.cancel
         )
 
@@ -241,15 +259,11 @@ class Model:
         """(n_pixels + n_priors,): (photons - model)/sigma, or with `poisson` the deviance residuals, whose squares add up to
         -2 log(likelihood) but for a constant."""
         own = self._deviance(x)[0] if self._poisson else self._solved(x)[0]
-        return np.concatenate([own, self._prior(x)])
+        return np.concatenate([own, self.parameters.prior(x)])
 
     def jacobian(self, x: Array) -> Array:
         """(n_pixels + n_priors, size): derivative of `residuals`."""
-        rows = [self._sloped_residuals(self.slopes(x), x)]
-        if self.parameters.priors:
-            slopes = self.parameters.slopes(x)
-            rows.append(np.array([slopes[p.index] / p.sigma for p in self.parameters.priors]))
-        return np.concatenate(rows)
+        return np.concatenate([self._sloped_residuals(self.slopes(x), x), self.parameters.prior_slopes(x)])
 
     def _sloped_residuals(self, slopes: Array, x: Array) -> Array:
         """The derivative of the residuals of pixels, where that of the photons is `slopes`."""
@@ -298,13 +312,6 @@ class Model:
         size = float(own @ own)
         return 1.0 + float(own @ self._solved(x)[0]) / size if size > 0 else 0.0
 
-    def _prior(self, x: Array) -> Array:
-        priors = self.parameters.priors
-        if not priors:
-            return np.zeros(0)
-        values = self.parameters.values(x)
-        return np.array([(values[p.index] - p.center) / p.sigma for p in priors])
-
     def chi2_by_box(self, x: Array) -> Array:
         """Mean square residual of each box."""
         squares = self._solved(x)[0] ** 2
@@ -350,7 +357,6 @@ def _kept(store: dict[bytes, Array], x: Array, made: Callable[[], Array]) -> Arr
     return store[key]
 
 
-def degrees_of_freedom(model: Model) -> int:
-    """Pixels less everything that was fitted to them."""
-    linear = (model.boxes.basis.shape[1] + int(model.free)) * len(model.boxes.spots)
-    return int(model.boxes.n_pixels - linear - model.parameters.size)
+def degrees_of_freedom(boxes: Boxes, size: int, free: bool = False) -> int:
+    """Pixels less everything that was fitted to them: `size` variables, and what is linear in each box."""
+    return int(boxes.n_pixels - (boxes.basis.shape[1] + int(free)) * len(boxes.spots) - size)

@@ -17,9 +17,11 @@ from nanobragg.prediction.table import Reflections
 from nanobragg.refinement.data.pixels import Boxes, Image, boxes
 from nanobragg.refinement.data.spots import Spots, as_spots, find_spots
 from nanobragg.refinement.results.result import Refinement, Step, check_progress, joined_message, shells_of
+from nanobragg.refinement.solving.adjoint import AdjointModel, descended, whitening
 from nanobragg.refinement.solving.model import DRAWS, Model, Variables, degrees_of_freedom, whitened
 from nanobragg.refinement.solving.positions import fit
 from nanobragg.refinement.solving.steps import minimized
+from nanobragg.refinement.variables.freed import FreedParameters
 from nanobragg.refinement.variables.parameters import few_domains
 from nanobragg.refinement.variables.several import CrystalsParameters
 
@@ -44,6 +46,8 @@ _STILL, _NEAR, _FAR = 0.1, 0.3, 5.0
 too."""
 _COPIES, _ROWS = 6, 60
 """Jacobians (two more for each draw of the domains), and arrays of one number for each pixel, that exist at a time."""
+MANY = 100
+"""Parameters above which L-BFGS is taken where nothing is said."""
 _SIGNAL = 3.0
 """Standard deviations that the spots must stand above their background, all together."""
 
@@ -57,6 +61,7 @@ class PixelFit:
     free: bool
     background: str
     loss: str
+    method: str
     likelihood: str
     memory_budget: int | None
     max_steps: int
@@ -80,27 +85,52 @@ class PixelFit:
             x = self._placed(x, spots)
         check_progress(self.progress, "shoeboxes", 1, _STAGES)
         model, x = self._rough(x)
-        x, model = self._with_draws(model, x) if self._samples else self._settled(model, x)
+        if self._samples and not self._many:
+            x, model = self._with_draws(model, x)
+        else:
+            x, model = self._settled(self._with_all_domains(model), x)
         check_progress(self.progress, "pixels", _STAGES, _STAGES)
         self.parameters = model.parameters
         return self._result(model, x)
 
     def _rough(self, x: Array) -> tuple[Model, Array]:
         """With few mosaic domains: first with coarse weights, then with the spots that there are."""
-        few = self.parameters
-        if self._samples:
-            few = few.with_domains(min(_FEW, few.n_domains))
         self._first = x.copy()
-        model = self._model(few, self._boxes(x))
+        found, x = self._boxed(x)
+        model = self._model(self._few(), found)
         self._first_weights(model, x)
         x = self._fitted(model, x, _COARSE)
-        model = self._model(few, self._boxes(x))
+        found, x = self._boxed(x)
+        model = self._model(self._few(), found)
         self._weigh(model, x, False)
         return model, self._fitted(model, x, _FINE)
+
+    def _few(self) -> Variables:
+        return self.parameters.with_domains(min(_FEW, self.parameters.n_domains)) if self._samples else self.parameters
+
+    def _boxed(self, x: Array) -> tuple[Boxes, Array]:
+        """The shoeboxes; where structure factors are refined, theirs are among the variables from now on."""
+        found = self._boxes(x)
+        if isinstance(self.parameters, FreedParameters):
+            before, self.parameters = self.parameters, self.parameters.including(found.spots["hkl"])
+            x, self._first = (self.parameters.carried(one, before) for one in (x, self._first))
+        return found, x
+
+    @property
+    def _many(self) -> bool:
+        """Whether there are so many parameters that L-BFGS is quicker."""
+        return self.method == "lbfgs" or (self.method == "auto" and self.parameters.size > MANY)
+
+    def _with_all_domains(self, model: Model) -> Model:
+        """The model with as many mosaic domains as are allowed, in one draw."""
+        count = max(self.parameters.n_domains, self.max_domains)
+        return self._model(self.parameters.with_domains(count), model.boxes) if self._samples else model
 
     def _settled(self, model: Model, x: Array) -> tuple[Array, Model]:
         """Fits with weights of the model, until they and the boxes stay as they are."""
         for _ in range(_MOST_STAGES):
+            if isinstance(model, AdjointModel):
+                model.sample(x)
             self._weigh(model, x, True)
             before, x = x, self._fitted(model, x, _FINE)
             moved = self._moved(model, x - before, x)
@@ -152,7 +182,8 @@ class PixelFit:
         found = find_spots(self.image, self.parameters.start) if spots is None else as_spots(spots)
         if isinstance(self.parameters, CrystalsParameters):
             return self._each_placed(self.parameters, x, found)
-        placed = fit(self.parameters, found, x) if len(found) else None
+        own = self.parameters.base if isinstance(self.parameters, FreedParameters) else self.parameters
+        placed = fit(own, found, x) if len(found) else None
         if placed is None:
             self._remarks.append(f"{len(found)} spots found, too few on the lattice for their places to be fitted")
             return x
@@ -175,8 +206,9 @@ class PixelFit:
         return x
 
     def _model(self, parameters: Variables, found: Boxes) -> Model:
-        return Model(parameters, found, free=self.free, poisson=self.likelihood == "poisson", n_threads=self.n_threads,
-                     cancel=self.cancel)  # fmt: skip
+        kind = AdjointModel if self._many else Model
+        return kind(parameters, found, free=self.free, poisson=self.likelihood == "poisson", n_threads=self.n_threads,
+                    cancel=self.cancel)  # fmt: skip
 
     def _boxes(self, x: Array) -> Boxes:
         """The shoeboxes of the brightest predicted reflections."""
@@ -202,7 +234,7 @@ class PixelFit:
         """The brightest shoeboxes, as many as the memory holds the Jacobians of."""
         if self.memory_budget is None:
             return found
-        copies = _COPIES + (2 * (DRAWS + 1) if self._samples else 0)
+        copies = 0 if self._many else _COPIES + (2 * (DRAWS + 1) if self._samples else 0)
         pixels = self.memory_budget // (8 * (copies * self.parameters.size + _ROWS))
         kept = int(np.searchsorted(found.starts[1:], pixels, side="right"))
         if kept == len(found.spots):
@@ -243,14 +275,20 @@ class PixelFit:
         model.weigh(variance, self.image.read_variance)
 
     def _fitted(self, model: Model, x: Array, tolerance: float) -> Array:
-        jacobian = model.jacobian(x)
-        if not np.isfinite(jacobian).all():
+        adjoint = isinstance(model, AdjointModel)
+        told = np.diag(model.information(x)[0]) if adjoint else np.abs(model.jacobian(x)).max(0)
+        if not np.isfinite(told).all():
             raise RefinementError("the model is not finite at the start; look at the values of the experiment")
-        still = [n for n, c in zip(self.parameters.names, np.abs(jacobian).max(0), strict=True) if c == 0]
+        still = [n for n, c in zip(self.parameters.names, told, strict=True) if c == 0]
         if still and not self._steps_of_pixels:
             raise RefinementError(f"the image does not depend on {', '.join(still)}; leave it out of refine")
-        found = minimized(model.residuals, model.jacobian, x, loss=self.loss, ftol=tolerance, most=self.max_steps)
-        self._converged = bool(found.status > 0)
+        if isinstance(model, AdjointModel):
+            forth, back = whitening(model.information(x)[0])
+            found = descended(lambda v: model.cost(v, self.loss), (forth.__matmul__, back.__matmul__), x, ftol=tolerance,
+                              most=self.max_steps)  # fmt: skip
+        else:
+            found = minimized(model.residuals, model.jacobian, x, loss=self.loss, ftol=tolerance, most=self.max_steps)
+        self._converged = bool(found.success)
         self._note(model, found.x, int(found.nfev))
         return np.asarray(found.x)
 
@@ -275,7 +313,7 @@ class PixelFit:
     @staticmethod
     def _chi2(model: Model, x: Array) -> float:
         squares = float((model.residuals(x)[: model.boxes.n_pixels] ** 2).sum())
-        return squares / max(degrees_of_freedom(model), 1)
+        return squares / max(degrees_of_freedom(model.boxes, model.parameters.size, model.free), 1)
 
     def _without_outliers(self, model: Model, x: Array) -> tuple[Model, int]:
         """The model without boxes that do not fit, and how many these are."""

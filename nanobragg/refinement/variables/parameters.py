@@ -66,6 +66,9 @@ class Parameters:
         For a path that cannot be refined, a path twice, bounds that exclude the start.
     """
 
+    freed = None
+    """amplitudes among the variables: those of `FreedParameters`"""
+
     def __init__(
         self, experiment: Experiment, refine: Sequence[str], *, bounds: Mapping[str, Any] | None = None,
         priors: Mapping[str, Any] | None = None,
@@ -137,6 +140,14 @@ class Parameters:
             experiment.replace("crystal.a_star_matrix", rows).replace("crystal.unit_cell", None)
             .replace(_MISSET, (0.0, 0.0, 0.0))
         )  # fmt: skip
+
+    def prior(self, x: Array) -> Array:
+        """(n,) deviations from the priors over their standard deviations."""
+        return of_priors(self, x)
+
+    def prior_slopes(self, x: Array) -> Array:
+        """(n, size): derivative of `prior` by the variables."""
+        return slopes_of_priors(self, x)
 
     # --- from variables to values ------------------------------------------------------------------------------------
 
@@ -304,6 +315,18 @@ def differences(values: Callable[[Array], Array], x: Array, angles: NDArray[np.b
         change[angles] = (change[angles] + 180) % 360 - 180
         columns.append(change / (2 * _DIFFERENCE))
     return np.array(columns).T
+
+
+def of_priors(variables: Any, x: Array) -> Array:
+    """See `Parameters.prior`."""
+    values = variables.values(x) if variables.priors else np.zeros(0)
+    return np.array([(values[p.index] - p.center) / p.sigma for p in variables.priors])
+
+
+def slopes_of_priors(variables: Any, x: Array) -> Array:
+    """See `Parameters.prior_slopes`."""
+    slopes = variables.slopes(x) if variables.priors else np.zeros(0)
+    return np.array([slopes[p.index] / p.sigma for p in variables.priors]).reshape(-1, variables.size)
 
 
 def few_domains(experiment: Experiment, count: int) -> Experiment:

@@ -16,7 +16,8 @@ from nanobragg.config import Experiment
 from nanobragg.derivation.crystals import lattices
 from nanobragg.derivation.scene import Scene
 from nanobragg.errors import ConfigError
-from nanobragg.refinement.variables.parameters import Parameters, Prior, differences
+from nanobragg.refinement.variables.freed import AMPLITUDES, FreedParameters
+from nanobragg.refinement.variables.parameters import Parameters, Prior, differences, of_priors, slopes_of_priors
 
 Array = NDArray[np.float64]
 _OWN = r"crystal\[(\d+)\]\.(.+)"
@@ -25,7 +26,7 @@ _OWN = r"crystal\[(\d+)\]\.(.+)"
 def variables_of(
     experiment: Experiment, refine: Sequence[str], *, bounds: Mapping[str, Any] | None = None,
     priors: Mapping[str, Any] | None = None,
-) -> Parameters | CrystalsParameters:  # fmt: skip
+) -> Parameters | CrystalsParameters | FreedParameters:  # fmt: skip
     """The variables of an image's refinement; arguments as those of `Parameters`.
 
     Of several crystals every path into one says which: ``crystal[1].misset_deg``.
@@ -37,12 +38,17 @@ def variables_of(
     """
     if isinstance(refine, str) or not refine:
         raise ConfigError("refine", refine, "must be a list of paths", "for example ['crystal.misset_deg']")
+    if AMPLITUDES in refine and not lattices.several(experiment):
+        others = [path for path in refine if path != AMPLITUDES]
+        return FreedParameters(experiment, others, bounds=bounds, priors=priors)
     kind = CrystalsParameters if lattices.several(experiment) else Parameters
     return kind(experiment, refine, bounds=bounds, priors=priors)
 
 
 class CrystalsParameters:
     """As `Parameters`, for several crystals."""
+
+    freed = None
 
     def __init__(
         self, experiment: Experiment, refine: Sequence[str], *, bounds: Mapping[str, Any] | None = None,
@@ -83,6 +89,14 @@ class CrystalsParameters:
     def slopes(self, x: Array) -> Array:
         """See `Parameters.slopes`."""
         return differences(self.values, x, np.array(["misset_deg" in name for name in self.names]))
+
+    def prior(self, x: Array) -> Array:
+        """See `Parameters.prior`."""
+        return of_priors(self, x)
+
+    def prior_slopes(self, x: Array) -> Array:
+        """See `Parameters.prior_slopes`."""
+        return slopes_of_priors(self, x)
 
     def turn_slopes(self) -> Array:
         """See `Parameters.turn_slopes`; of the first crystal."""
