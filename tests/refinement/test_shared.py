@@ -171,7 +171,7 @@ def test_what_cannot_be_shared() -> None:
     image, start = np.ones((SIZE, SIZE)), still(1)
     for change, text in (
         ({"shared": ["crystal.misset_deg"]}, "rotation of each crystal"), ({"shared": ["beam.fluence_per_m2"]}, "in refine too"),
-        ({"shared": []}, "list of paths"),
+        ({"shared": []}, "list of paths"), ({"shared": ["crystal.structure_factors"]}, "refine_amplitudes"),
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=text):
             nb.refine_shared([image], start, **{"refine": OWN, "shared": SHARED, **change})

@@ -18,7 +18,7 @@ from nanobragg.errors import ConfigError
 from nanobragg.io.reflections.symmetry import codes
 from nanobragg.io.space_groups import laue_rotations
 from nanobragg.lazy import dataclass
-from nanobragg.refinement.variables.parameters import Parameters
+from nanobragg.refinement.variables.parameters import Parameters, Prior
 
 Array = NDArray[np.float64]
 AMPLITUDES = "crystal.structure_factors"
@@ -110,6 +110,11 @@ class FreedParameters:
         return np.array([values.get(name, 0.0) for name in self.names])
 
     # --- as those of `Parameters` ------------------------------------------------------------------------------------
+
+    @property
+    def priors(self) -> list[Prior]:
+        """See `Parameters.priors`: of the other variables."""
+        return self.base.priors
 
     @property
     def n_domains(self) -> int:
