@@ -22,12 +22,12 @@ from nanobragg.refinement.refine import prepared
 from nanobragg.refinement.results.result import Refinement, check_progress
 from nanobragg.refinement.shared import DEFAULTS
 from nanobragg.refinement.solving.adjoint import descended
-from nanobragg.refinement.solving.arrow import Arrow, Part
+from nanobragg.refinement.solving.arrow import Arrow, PartOfArrow
 from nanobragg.refinement.solving.model import Model, degrees_of_freedom
 from nanobragg.refinement.solving.of_image import OfImage
 from nanobragg.refinement.solving.stages import PixelFit
 from nanobragg.refinement.spread import spread
-from nanobragg.refinement.variables.freed import AMPLITUDES, LOG_STEP, Amplitudes, amplitudes_of
+from nanobragg.refinement.variables.freed import AMPLITUDES, LOG_STEP, FreedAmplitudes, amplitudes_of
 from nanobragg.refinement.variables.parameters import Parameters, fluence_path
 
 Array = NDArray[np.float64]
@@ -209,7 +209,7 @@ def refine_amplitudes(
 
 
 def _result(
-    starts: list[Experiment], refine: Sequence[str], alone: list[tuple[Refinement, OfImage]], freed: Amplitudes,
+    starts: list[Experiment], refine: Sequence[str], alone: list[tuple[Refinement, OfImage]], freed: FreedAmplitudes,
     each: list[Array], logs: Array, arrow: Arrow, *, chi2: tuple[float, float], how: tuple[bool, int],
 ) -> AmplitudeRefinement:  # fmt: skip
     errors = arrow.errors()
@@ -299,6 +299,6 @@ def _cost(place: _Place) -> tuple[float, Array]:
     return place.image.model(place.hkl).cost(place.x, place.image.loss)
 
 
-def _part(place: _Place) -> Part:
+def _part(place: _Place) -> PartOfArrow:
     """Fisher's matrix of an image, for its own variables and the amplitudes of its shoeboxes."""
     return place.image.part(place.hkl, place.x)

@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Part:
+class PartOfArrow:
     """The part of one image."""
 
     own: Array
@@ -30,7 +30,7 @@ class Part:
 class Arrow:
     """The factor L of Fisher's matrix L L^T, own variables of each image first; the prior adds to the common ones."""
 
-    def __init__(self, parts: list[Part], prior: Array) -> None:
+    def __init__(self, parts: list[PartOfArrow], prior: Array) -> None:
         self.parts = parts
         self._own = [whitening(part.own)[0] for part in parts]
         self._crossed = [w.T @ part.cross for w, part in zip(self._own, parts, strict=True)]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nanobragg.config import Experiment
 from nanobragg.refinement.data.pixels import Boxes
 from nanobragg.refinement.solving.adjoint import AdjointModel
-from nanobragg.refinement.solving.arrow import Part
+from nanobragg.refinement.solving.arrow import PartOfArrow
 from nanobragg.refinement.variables.freed import AMPLITUDES, FreedParameters
 
 Array = NDArray[np.float64]
@@ -51,7 +51,7 @@ class OfImage:
         model._set_sigma(self.sigma)
         return model
 
-    def part(self, hkl: NDArray[np.int64], x: Array) -> Part:
+    def part(self, hkl: NDArray[np.int64], x: Array) -> PartOfArrow:
         """Fisher's matrix for its own variables and the amplitudes `hkl` of all images, of which it tells some; at x of all."""
         number = {one: i for i, one in enumerate(map(tuple, hkl.tolist()))}
         model = self._model(self.boxes.spots["hkl"])
@@ -60,4 +60,4 @@ class OfImage:
         n = parameters.base.size
         columns = np.array([number[tuple(one)] for one in parameters.freed.hkl.tolist()], np.int64)
         matrix = model.information(np.concatenate([x[:n], x[n:][columns]]))[0]
-        return Part(matrix[:n, :n], matrix[:n, n:], matrix[n:, n:], columns)
+        return PartOfArrow(matrix[:n, :n], matrix[:n, n:], matrix[n:, n:], columns)

@@ -32,7 +32,7 @@ _BORDER = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Amplitudes:
+class FreedAmplitudes:
     """The sets of symmetry mates, Friedel mates included, that are refined."""
 
     table: StructureFactors
@@ -191,7 +191,7 @@ class FreedParameters:
         return other
 
 
-def amplitudes_of(experiment: Experiment, hkl: NDArray[Any]) -> Amplitudes:
+def amplitudes_of(experiment: Experiment, hkl: NDArray[Any]) -> FreedAmplitudes:
     """The sets of symmetry mates of reflections, by the Laue group of ``crystal.space_group``; none: Friedel mates alone.
 
     A reflection whose amplitude is 0 at the start is held.
@@ -200,7 +200,7 @@ def amplitudes_of(experiment: Experiment, hkl: NDArray[Any]) -> Amplitudes:
     if is_tensor(own.amplitude):
         own = replace(own, amplitude=float_array(own.amplitude, AMPLITUDES))
     if not len(hkl):
-        return Amplitudes(own, np.full(own.amplitude.shape, -1), np.zeros((0, 3), np.int64))
+        return FreedAmplitudes(own, np.full(own.amplitude.shape, -1), np.zeros((0, 3), np.int64))
     group = experiment.crystal.space_group
     rotations = [np.eye(3, dtype=np.int64)] if group is None else [np.array(r) for r in laue_rotations(group)]
     turned = np.array([hkl @ rotation for rotation in rotations], dtype=np.int64)
@@ -213,7 +213,7 @@ def amplitudes_of(experiment: Experiment, hkl: NDArray[Any]) -> Amplitudes:
     present = np.asarray(table.amplitude)[tuple((one - table.hkl_min).T)] != 0
     found = np.full(table.amplitude.shape, -1)
     found[tuple(np.moveaxis(mates[:, present] - table.hkl_min, -1, 0))] = np.arange(present.sum())
-    return Amplitudes(table, found, one[present])
+    return FreedAmplitudes(table, found, one[present])
 
 
 def _table(factors: StructureFactors, hkl: NDArray[np.int64]) -> StructureFactors:
