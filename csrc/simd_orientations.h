@@ -106,6 +106,7 @@ static int find_kept(const nb_scene *scene, const nb_model *model, const nb_bloc
             vd limit = vd_fma(vd_all(group->radius[k]), length, vd_all(model->reach[k] + 1e-9));
             out |= f * f > limit * limit;
         }
+        if (!vi_any(~out)) continue;
         for (int lane = 0; lane < LANES; lane++) {
             kept[n] = i + lane;
             n += out[lane] == 0;

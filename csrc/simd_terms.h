@@ -116,9 +116,10 @@ NB_INLINE vd quadratic_form(const double gram[6], vd f0, vd f1, vd f2, const int
     return vd_fma(f2, z, vd_fma(f1, y, f0 * x));
 }
 
-/* Squared lattice factor at the indices h, f from the nearest integers. */
+/* Squared lattice factor at the indices h, f from the nearest integers; skew: whether the quadratic form of a spot has
+ * mixed terms. */
 NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd h[3][GROUP], const vd f[3][GROUP],
-                           double scale, vd out[GROUP], vi *apart, const int lattice, const int group) {
+                           double scale, vd out[GROUP], vi *apart, const int lattice, const int skew, const int group) {
     if (lattice == SQUARE_ANY) {
         grating_sqr(n, f, scale, out, apart);
         return;
@@ -133,7 +134,7 @@ NB_INLINE void lattice_sqr(const nb_model *model, const vd n[3], const vd h[3][G
     }
     vd y[GROUP];
     for (int v = 0; v < group; v++)
-        y[v] = quadratic_form(model->gram, f[0][v], f[1][v], f[2][v], NB_SPOTS[lattice].skewed || model->skewed);
+        y[v] = quadratic_form(model->gram, f[0][v], f[1][v], f[2][v], skew);
     spot_form_sqr(lattice, vd_all(model->peak), y, model->noise, out, apart, group);
 }
 
@@ -198,7 +199,7 @@ static __attribute__((noinline, cold)) void reproduce_noise(const nb_model *mode
 
 /* noise: NULL where there is none. */
 NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb_line hkl[3], const nb_noise *noise,
-                        double *sum, const int lattice, const int lookup, const int curved) {
+                        double *sum, const int lattice, const int skew, const int lookup, const int curved) {
     const nb_model model = *given; /* copies, which no store to the sums can change */
     const nb_row row = *given_row;
     const double scale = noise != NULL ? noise->scale : 1.0;
@@ -220,7 +221,7 @@ NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb
         }
         structure_factor_sqr(&model, h, nearest, f_cell_sqr, lookup, group);
         vi apart = vi_all(-1);
-        lattice_sqr(&model, n, h, f, scale, f_latt_sqr, &apart, lattice, group);
+        lattice_sqr(&model, n, h, f, scale, f_latt_sqr, &apart, lattice, skew, group);
         if (noise != NULL && !vi_all_have(apart, lattice == SQUARE_MIXED ? FROM_TWO_MIXED : FROM_TWO)) {
             vd reproduced[GROUP]; /* a copy, so that the original stays in registers */
             for (int v = 0; v < GROUP; v++)
@@ -236,15 +237,17 @@ NB_INLINE void add_term(const nb_model *given, const nb_row *given_row, const nb
     }
 }
 
-/* Whether the code without noise is worth instances of its own. */
+/* Whether the code without noise is worth instances of its own. That for spots whose form has mixed terms always is. */
 #define TWOFOLD(lattice, lookup, curved) (IS_SQUARE(lattice) && (lookup) != INTERPOLATED && !(curved))
 #define INSTANCE(name, lattice, lookup, curved)                                                                        \
     static void name(const nb_model *model, const nb_row *row, const nb_line hkl[3], const nb_noise *noise,            \
                      double *sum) {                                                                                    \
         if (TWOFOLD(lattice, lookup, curved) && noise == NULL)                                                         \
-            add_term(model, row, hkl, NULL, sum, lattice, lookup, curved);                                             \
-        else                                                                                                           \
-            add_term(model, row, hkl, noise, sum, lattice, lookup, curved);                                            \
+            add_term(model, row, hkl, NULL, sum, lattice, 0, lookup, curved);                                          \
+        else if (!IS_SQUARE(lattice) && (NB_SPOTS[lattice].skewed || model->skewed))                                   \
+            add_term(model, row, hkl, noise, sum, lattice, 1, lookup, curved);                                         \
+        else if (IS_SQUARE(lattice) || !NB_SPOTS[lattice].skewed)                                                      \
+            add_term(model, row, hkl, noise, sum, lattice, 0, lookup, curved);                                         \
     }
 #define INSTANCES(name, lattice)                                                                                       \
     INSTANCE(name##_constant, lattice, CONSTANT, 0)                                                                    \
