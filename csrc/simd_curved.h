@@ -107,7 +107,7 @@ NB_INLINE void bend_slopes(const nb_scene *scene, const nb_bending *b, vd along,
                       vd_all(-halves) * vd_fma(vd_all(b->arc_slow[1]), along, vd_all(b->arc_slow[0]))};
     for (int i = 0; i < 2; i++)
         half[i] = vd_offset(half[i]); /* a whole turn changes the sign of both its sine and cosine */
-    sincospi(half, vd_all(0.0), 1.0, FINE, sine, cosine);
+    sincospi(half, vd_all(0.0), 1.0, FINE, 2, sine, cosine);
     for (int i = 0; i < 2; i++) {
         less[i] = vd_all(2.0) * sine[i] * sine[i];
         sine[i] = vd_all(2.0) * sine[i] * cosine[i];

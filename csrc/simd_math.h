@@ -69,8 +69,8 @@ NB_INLINE vd vd_exp(vd x) {
  * but 4e-12 and 4e-11 within 1/10 of a spot, for what only counts there. */
 enum { FINE, PLAIN, NEAR_SPOTS };
 
-/* sin(pi x) + nudge and times cos(pi x) for |x| <= 1/2. */
-NB_INLINE void sincospi(const vd x[GROUP], vd nudge, const double times, const int how, vd sine[GROUP],
+/* sin(pi x) + nudge and times cos(pi x) for |x| <= 1/2; group: vectors in use. */
+NB_INLINE void sincospi(const vd x[GROUP], vd nudge, const double times, const int how, const int group, vd sine[GROUP],
                         vd cosine[GROUP]) {
     static const double S[3][7] = {{3.14159265358979324, -5.16771277999972061, 2.5501640361298043,
                                     -0.599264435342760941, 0.0821447952625194407, -0.00736398449162243941,
@@ -87,17 +87,17 @@ NB_INLINE void sincospi(const vd x[GROUP], vd nudge, const double times, const i
                                     0.235039679640258394, -0.024565945011968095, 0.0}};
     const int s_last = how == FINE ? 6 : 5, c_last = how == NEAR_SPOTS ? 5 : 6;
     vd sqr[GROUP];
-    for (int v = 0; v < SLOPE_GROUP; v++) {
+    for (int v = 0; v < group; v++) {
         sqr[v] = x[v] * x[v];
         sine[v] = vd_all(S[how][s_last]), cosine[v] = vd_all(times * C[how][c_last]);
     }
     for (int term = 5; term >= 0; term--) {
-        for (int v = 0; v < SLOPE_GROUP; v++) {
+        for (int v = 0; v < group; v++) {
             if (term < s_last) sine[v] = vd_fma(sine[v], sqr[v], vd_all(S[how][term]));
             if (term < c_last) cosine[v] = vd_fma(cosine[v], sqr[v], vd_all(times * C[how][term]));
         }
     }
-    for (int v = 0; v < SLOPE_GROUP; v++)
+    for (int v = 0; v < group; v++)
         sine[v] = vd_fma(x[v], sine[v], nudge);
 }
 

@@ -21,44 +21,50 @@ typedef struct {
 
 typedef void nb_slope_term(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3]);
 
+/* n times the offset below which a slope takes its limit. */
+#define CLOSE (1e-4 / NB_PI)
+
+/* The product of the sines below which some offset may be that close. */
+static double close_product(const nb_model *model) {
+    const double least = fmin(model->n[0], fmin(model->n[1], model->n[2]));
+    return least > 1.0 ? NB_PI * CLOSE * (1.0 + 1e-6) / least : 2.0;
+}
+
 /* (prod sin(pi N f)/sin(pi f))^2 for any N, and its slopes times a weight.
  *
  * With r = sin(n x)/sin x and x = pi f, the slope of r^2 is 2 pi r (n cos(n x) - r cos x)/sin x. Below n x = 1e-4 it is
  * -2 pi r^2 (n^2 - 1) x/3, which is off by 1e-9 of a slope that is itself 1e-4 of the largest; so it is for n = 1.
+ * `close`: see close_product.
  */
-NB_INLINE void grating_slopes(const nb_model *model, const vd f[3][GROUP], const vd weight[GROUP], vd out[GROUP],
-                              vd slope[3][GROUP]) {
+NB_INLINE void grating_slopes(const nb_model *model, const double close, const vd f[3][GROUP], const vd weight[GROUP],
+                              vd out[GROUP], vd slope[3][GROUP]) {
     vd above[3][GROUP], below[3][GROUP], sway[3][GROUP], cosine[3][GROUP];
     for (int k = 0; k < 3; k++) {
         const vd n = vd_all(model->n[k]);
         vd rest[GROUP];
-        for (int v = 0; v < SLOPE_GROUP; v++) {
-            vd phase = n * f[k][v];
-            rest[v] = phase - vd_round(phase);
-        }
-        sincospi(f[k], vd_all(TINY), 1.0, NEAR_SPOTS, below[k], cosine[k]);
-        sincospi(rest, n * vd_all(TINY), model->n[k], PLAIN, above[k], sway[k]);
+        for (int v = 0; v < SLOPE_GROUP; v++)
+            rest[v] = vd_offset(n * f[k][v]);
+        sincospi(f[k], vd_all(TINY), 2.0 * NB_PI, NEAR_SPOTS, SLOPE_GROUP, below[k], cosine[k]);
+        sincospi(rest, n * vd_all(TINY), 2.0 * NB_PI * model->n[k], PLAIN, SLOPE_GROUP, above[k], sway[k]);
     }
     for (int v = 0; v < SLOPE_GROUP; v++) {
-        const vd part = below[1][v] * below[2][v], inverse = vd_all(1.0) / (below[0][v] * part);
-        const vd reciprocal[3] = {part * inverse, below[0][v] * below[2][v] * inverse,
-                                  below[0][v] * below[1][v] * inverse};
+        const vd part = below[1][v] * below[2][v], product = below[0][v] * part, inverse = vd_all(1.0) / product;
+        const vd others = below[0][v] * inverse;
+        const vd reciprocal[3] = {part * inverse, below[2][v] * others, below[1][v] * others};
         vd ratio[3], rate[3];
-        vi close[3];
         for (int k = 0; k < 3; k++) {
-            const double n = model->n[k], near = n > 1.0 ? 1e-4 / (NB_PI * n) : 1.0;
             ratio[k] = above[k][v] * reciprocal[k];
             rate[k] = vd_fnma(cosine[k][v], ratio[k], sway[k][v]) * reciprocal[k];
-            close[k] = f[k][v] * f[k][v] < vd_all(near * near);
         }
-        if (vi_any(close[0] | close[1] | close[2])) {
+        if (vd_any_within(product, vd_all(close))) {
             for (int k = 0; k < 3; k++) {
-                const double n = model->n[k];
-                rate[k] = vd_select(close[k], f[k][v] * vd_all(-n * (n * n - 1.0) * NB_PI / 3.0), rate[k]);
+                const double n = model->n[k], near = n > 1.0 ? CLOSE / n : 1.0;
+                rate[k] = vd_select(f[k][v] * f[k][v] < vd_all(near * near),
+                                    f[k][v] * vd_all(-2.0 * NB_PI * n * (n * n - 1.0) * NB_PI / 3.0), rate[k]);
             }
         }
         const vd last = ratio[1] * ratio[2], all = ratio[0] * last;
-        const vd twice = vd_all(2.0 * NB_PI) * all * weight[v], first = twice * ratio[0];
+        const vd twice = all * weight[v], first = twice * ratio[0];
         out[v] = all * all;
         slope[0][v] = twice * last * rate[0];
         slope[1][v] = first * ratio[2] * rate[1];
@@ -74,7 +80,7 @@ NB_INLINE void grating_slopes_small(const nb_model *model, const vd f[3][GROUP],
         const double *p = model->polynomial[k];
         const vd parity = vd_all(model->parity[k]);
         vd sine[GROUP], cosine[GROUP];
-        sincospi(f[k], vd_all(0.0), 1.0, FINE, sine, cosine);
+        sincospi(f[k], vd_all(0.0), 1.0, FINE, SLOPE_GROUP, sine, cosine);
         for (int v = 0; v < SLOPE_GROUP; v++) {
             vd s = sine[v] * sine[v];
             vd value = vd_fma(vd_fma(vd_fma(vd_all(p[3]), s, vd_all(p[2])), s, vd_all(p[1])), s, vd_all(p[0]));
@@ -147,6 +153,7 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
     const nb_model model = *given; /* copies, which no store can change */
     const nb_slope_row row = *given_row;
     const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
+    const double close = lattice == SQUARE_ANY ? close_product(&model) : 0.0;
     for (int i = 0; i < row.row.n; i += SLOPE_GROUP * LANES) {
         vd t[3][GROUP], h[3][GROUP], nearest[3][GROUP], f[3][GROUP], f_cell_sqr[GROUP], form[GROUP];
         vd weight[GROUP], slope[3][GROUP]; /* the slopes times the weight */
@@ -174,7 +181,7 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
         for (int v = 0; v < SLOPE_GROUP; v++)
             weight[v] = vd_load(row.weight + i + v * LANES) * f_cell_sqr[v];
         if (lattice == SQUARE_ANY)
-            grating_slopes(&model, f, weight, form, slope);
+            grating_slopes(&model, close, f, weight, form, slope);
         else if (lattice == SQUARE_SMALL)
             grating_slopes_small(&model, f, weight, form, slope);
         else

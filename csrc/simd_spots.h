@@ -79,7 +79,7 @@ NB_INLINE void sinc3_slopes(const vd y_sqr[GROUP], vd out[GROUP], vd rate[GROUP]
         y[v] = vd_sqrt(y_sqr[v]);
         r[v] = y[v] - vd_round(y[v]); /* sine and cosine change sign together with the parity of round(y) */
     }
-    sincospi(r, vd_all(0.0), 1.0, FINE, sine, cosine);
+    sincospi(r, vd_all(0.0), 1.0, FINE, SLOPE_GROUP, sine, cosine);
     for (int v = 0; v < SLOPE_GROUP; v++) {
         const vd x_sqr = vd_all(NB_PI * NB_PI) * y_sqr[v];
         const vi close = x_sqr < vd_all(1.0);

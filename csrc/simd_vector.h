@@ -30,10 +30,12 @@
  * behind. */
 #define GROUP 4
 
-/* Rows of the adjoint are padded to this many pixels and summed in as many lanes, whatever the instruction set; so many
- * of its vectors go through the operations together. */
+/* Rows of the adjoint are padded to this many pixels and summed in as many lanes, whatever the instruction set. */
 #define SUM_LANES 16
-#define SLOPE_GROUP (SUM_LANES / LANES < GROUP ? SUM_LANES / LANES : GROUP)
+
+/* Vectors of the adjoint that go through the operations together: on the widest, the three axes do, and what is to be
+ * kept for each of them then stays in registers. */
+#define SLOPE_GROUP (LANES == 8 ? 1 : GROUP)
 
 /* Rows are padded to this many pixels: a group of the widest vectors. */
 #define NB_SIMD_PAD 32
@@ -208,6 +210,18 @@ NB_INLINE int vi_all_have(vi x, int64_t mask) {
     return _mm256_testc_si256((__m256i)x, _mm256_set1_epi64x(mask));
 #else
     return (x[0] & x[1] & mask) == mask;
+#endif
+}
+
+/* Whether |x| < limit in any lane. */
+NB_INLINE int vd_any_within(vd x, vd limit) {
+#if LANES == 8
+    return _mm512_cmp_pd_mask(_mm512_abs_pd((__m512d)x), (__m512d)limit, _CMP_LT_OQ) != 0;
+#elif LANES == 4
+    const __m256d size = _mm256_andnot_pd(_mm256_set1_pd(-0.0), (__m256d)x);
+    return _mm256_movemask_pd(_mm256_cmp_pd(size, (__m256d)limit, _CMP_LT_OQ)) != 0;
+#else
+    return fabs(x[0]) < limit[0] || fabs(x[1]) < limit[1];
 #endif
 }
 
