@@ -188,6 +188,54 @@ def test_command(capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch) -> N
     assert main(["explain", "--", *SMALL.split(), "-detpixels", "-3"]) == 3
 
 
+FILE = """
+[[crystal]]
+unit_cell = { a = 60, b = 70, c = 80, alpha = 90, beta = 90, gamma = 90 }
+block_matrix = [[5, 1, 0], [1, 5, 0], [0, 0, 5]]
+shape = "gauss"
+volume_mm3 = 1e-9
+mosaic = { model = "gaussian", spread_deg = 0.2, n_domains = 2 }
+structure_factors = { default_F = 100 }
+[[crystal]]
+unit_cell = { a = 60, b = 70, c = 80, alpha = 90, beta = 90, gamma = 90 }
+n_cells = [5, 5, 5]
+structure_factors = { default_F = 100 }
+[beam]
+spectrum = { kind = "sase", n_wavelengths = 3 }
+[detector]
+n_fast = 16
+n_slow = 16
+pixel_size_mm = 1.0
+[sampling]
+oversample = 1
+"""
+
+
+def test_an_experiment_file_in_place_of_flags(capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch) -> None:
+    """What no flag can say is explained and traced on the command line too."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.toml").write_text(FILE)
+    assert main(["explain", "run.toml"]) == 0
+    text = capsys.readouterr().out
+    assert "flags:" not in text and "2 lattices" in text and "crystal[0].n_blocks = " in text
+    assert main(["explain", "--json", "run.toml", "--set", "crystal[1].n_blocks=3", "--set", "detector.n_fast=8"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["flags"] == [] and record["pixels"] == 128
+    assert any("2 mosaic domains" in line for line in record["sampling"])
+    assert main(["trace", "run.toml", "--at", "3", "4"]) == 0
+    text = capsys.readouterr().out
+    traced = nb.trace(nb.Experiment.from_toml("run.toml"), (3, 4))
+    assert all(line in text for line in traced.lines()) and text.count("lattice sum, F_latt^2") == 2
+    for wrong, words in (
+        (["run.toml", "--", "-N", "3"], "an experiment file or flags behind --, not both"),
+        (["--set", "beam.energy_ev=9000", "--", "-N", "3"], "--set belongs to an experiment file"),
+    ):
+        assert main(["explain", *wrong]) == 2 and words in capsys.readouterr().err
+    assert main(["explain", "none.toml"]) == 3 and "none.toml: cannot be read" in capsys.readouterr().err
+    assert main(["explain", "run.toml", "--set", "crystal[0].n_blocks=3"]) == 3
+    assert "crystal.volume_mm3=1e-09: says the same as n_blocks" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.0123, "12 ms"), (7.0, "7 s"), (150.0, "2.5 min"), (8000.0, "2.2 h"), (1e6, "11.6 days")]
 )

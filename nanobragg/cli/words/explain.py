@@ -26,7 +26,7 @@ from nanobragg.errors import ConfigError, NanoBraggError, PlausibilityWarning
 from nanobragg.exchange.command_line.files import ReflectionInput, read_reflections
 from nanobragg.exchange.command_line.meaning import build_experiment
 from nanobragg.exchange.command_line.reading import read_command, require_inputs
-from nanobragg.inspection.explanation import Explanation, explanation_of
+from nanobragg.inspection.explanation import Explanation, explain, explanation_of
 from nanobragg.inspection.quirk_cost import quirk_costs
 from nanobragg.inspection.triggers import Trigger, triggered
 
@@ -37,7 +37,9 @@ def run_explain(args: Sequence[str]) -> int:
 
 
 def _options() -> Options:
-    options = Options("explain", "What a command line means, and what it would do; nothing is written.")
+    options = Options("explain", "What a command line or an experiment file means, and what it would do; nothing is written.",
+                      "EXPERIMENT.toml | -- FLAGS")  # fmt: skip
+    options.add_experiment()
     options.add_argument(
         "--measure", action="store_true", help="render a coarse grid of pixels without each quirk in turn, and say what it costs"
     )  # fmt: skip
@@ -48,12 +50,17 @@ def _options() -> Options:
 def _run(args: Sequence[str]) -> int:
     options = _options()
     typed, flags = options.read(args)
-    options.flags_needed(flags)
+    experiment = options.experiment_in(typed, flags)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # everything is told below
         try:
-            effects, explanation, notes = explain_flags(flags, measure=typed.measure)
+            if experiment is None:
+                effects, explanation, notes = explain_flags(flags, measure=typed.measure)
+            else:
+                effects, explanation, notes = [], explain(experiment, measure=typed.measure), []
         except ConfigError:
+            if experiment is not None:
+                raise
             note_doubtful_values(line := read_command(flags))
             for note in line.notes:
                 if issubclass(note.category, PlausibilityWarning):
@@ -140,7 +147,8 @@ def _without(flags: Sequence[str], quirk: Quirk, quirks: frozenset[Quirk], refle
 
 
 def _lines(effects: list[FlagEffect], explanation: Explanation, notes: list[str]) -> Iterator[str]:
-    yield "flags:"
+    if effects:
+        yield "flags:"
     width = max((len(effect.typed) for effect in effects), default=0)
     width = min(width, 40)
     for effect in effects:
@@ -174,7 +182,10 @@ def _record(effects: list[FlagEffect], explanation: Explanation, notes: list[str
         "threads": explanation.threads,
         "seconds": explanation.seconds,
         "memory_bytes": explanation.memory_bytes,
+        "gradients": explanation.gradients,
+        "detectors": explanation.detectors,
         "doubts": explanation.doubts,
+        "sampling": explanation.sampling,
     }  # fmt: skip
 
 

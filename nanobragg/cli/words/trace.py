@@ -25,7 +25,9 @@ def run_trace(args: Sequence[str]) -> int:
 
 
 def _options() -> Options:
-    options = Options("trace", "Everything that is computed on the way to one pixel, in the order of evaluation.")
+    options = Options("trace", "Everything that is computed on the way to one pixel, in the order of evaluation.",
+                      "EXPERIMENT.toml | -- FLAGS")  # fmt: skip
+    options.add_experiment()
     options.add_argument("--at", nargs=2, type=int, required=True, metavar=("SLOW", "FAST"), help="the pixel")
     options.add_argument("--backend", choices=BACKENDS, default=DEFAULT_BACKEND, help="engine (default %(default)s)")
     options.add_argument(
@@ -42,8 +44,7 @@ def _options() -> Options:
 def _run(args: Sequence[str]) -> int:
     options = _options()
     typed, flags = options.read(args)
-    options.flags_needed(flags)
-    experiment = seeded(Experiment.from_nanobragg_args(flags))
+    experiment = seeded(options.experiment_in(typed, flags) or Experiment.from_nanobragg_args(flags))
     at = (typed.at[0], typed.at[1])
     ours = trace(experiment, at, typed.backend)
     if typed.json:
@@ -51,7 +52,7 @@ def _run(args: Sequence[str]) -> int:
         if typed.json == "-" and not typed.versus:
             return AGREE
     if not typed.versus:
-        lines = [*audit_lines(ours)] if typed.scaling else [*ours.lines(), "", "scaling", *audit_lines(ours)]
+        lines = _scaling(ours) if typed.scaling else [*ours.lines(), "", "scaling", *_scaling(ours)]
         if not typed.json or typed.scaling:
             _say(lines)
         return AGREE
@@ -61,10 +62,17 @@ def _run(args: Sequence[str]) -> int:
         ours, theirs = _from_file(typed.versus, ours)
     found = compare_traces(ours, theirs, typed.tolerance)
     lines = list(found.lines())
-    if theirs.complete:
+    if theirs.complete and not ours.parts:
         lines += ["", "scaling", *audit_lines(ours, theirs)]
     _say(lines)
     return AGREE if found else DIFFER
+
+
+def _scaling(ours: Trace) -> list[str]:
+    """The factors to photons, of every crystal and size of the blocks where there are several."""
+    if not ours.parts:
+        return [*audit_lines(ours)]
+    return [line for part in ours.parts for line in (part.name, *audit_lines(part))]
 
 
 def _from_file(path: str, ours: Trace) -> tuple[Trace, Trace]:

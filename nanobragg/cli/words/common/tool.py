@@ -9,8 +9,10 @@ from nanobragg.cli.debug import show_traceback
 from nanobragg.cli.dropin.named_flags import in_flags
 from nanobragg.cli.said import complain
 from nanobragg.cli.words.common.listing import Listing
+from nanobragg.config import Experiment
 from nanobragg.errors import ConfigError, NanoBraggError, UsageError
 from nanobragg.exchange.command_line.reading import read_command
+from nanobragg.exchange.toml import read_toml
 
 AGREE, DIFFER, WRONG_USAGE, RUNNER_FAILED = 0, 1, 2, 3
 """Exit status."""
@@ -35,6 +37,31 @@ class Options(Listing):
         args = list(args)
         cut = args.index("--") if "--" in args else len(args)
         return self.parse_args(args[:cut]), args[cut + 1 :]
+
+    def add_experiment(self) -> None:
+        """The arguments of an experiment file, which may stand in place of the flags."""
+        self.add_argument("file", nargs="?", metavar="EXPERIMENT", help="an experiment file (TOML) in place of FLAGS")
+        self.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", dest="changes",
+                          help="replace a value of the experiment file, as crystal.shape=gauss; may be repeated")  # fmt: skip
+
+    def experiment_in(self, typed: Any, flags: Sequence[str]) -> Experiment | None:
+        """The experiment of the file; None: there are flags.
+
+        Raises
+        ------
+        UsageError
+            For both, and for neither.
+        FileFormatError
+            See `nanobragg.exchange.toml.read_toml`.
+        """
+        if typed.file is None:
+            if typed.changes:
+                self.error("--set belongs to an experiment file, as in: explain run.toml --set beam.energy_ev=9000")
+            self.flags_needed(flags)
+            return None
+        if flags:
+            self.error(f"{typed.file}: an experiment file or flags behind --, not both")
+        return read_toml(typed.file, typed.changes).experiment
 
     def flags_needed(self, flags: Sequence[str]) -> None:
         """Refuse an empty list of flags.
@@ -63,8 +90,9 @@ def with_status(command: Callable[[Sequence[str]], int], args: Sequence[str]) ->
 
 def _in_flags(args: Sequence[str], error: ConfigError) -> NanoBraggError:
     """The error in terms of the flags behind ``--``."""
-    flags = args[args.index("--") + 1 :] if "--" in args else []
-    return in_flags(read_command(flags), error)
+    if "--" not in args:
+        return error
+    return in_flags(read_command(args[args.index("--") + 1 :]), error)
 
 
 def _complain(error: Exception, status: int) -> int:
