@@ -375,7 +375,7 @@ _INSTANCES: dict[str, Any] = {
     "background.components.width_mm": 0.05, "background.components.height_mm": 0.05,
     "background.components.attenuation_mm": 2.0, "background.components.beamstop.radius_mm": 1.0,
     "background.components.beamstop.distance_mm": 30.0,
-    "readout.min_adu": 0, "readout.max_adu": 65535, "readout.psf.fwhm_um": 41.0,
+    "readout.gain_adu_per_kev": 16.0, "readout.min_adu": 0, "readout.max_adu": 65535, "readout.psf.fwhm_um": 41.0,
     "readout.psf.kernel": ((0.0, 0.1, 0.0), (0.1, 0.6, 0.1), (0.0, 0.1, 0.0)), "readout.psf.radius_px": 30,
     "readout.maps.area": ((1.0, 2.0), (1.0, 2.0)),
     "readout.rate.pulse_rate_hz": 5e6, "readout.rate.max_per_s": 1e7, "readout.flags.gap": -1, "readout.flags.dead": -2,

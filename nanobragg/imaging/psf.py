@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,10 @@ def _separable(
 
     radii = radius_of(psf, pixel_um, image.shape)
     for axis in (0, 1):
-        weights = _gauss_fractions(psf.fwhm_um / pixel_um[axis], radii[axis], namespace_of())
+        width = psf.fwhm_um / pixel_um[axis]
+        weights = _gauss_fractions(width, radii[axis], namespace_of())
+        if psf.normalize:
+            weights = weights / _gauss_fractions(width, radius_of(psf, pixel_um)[axis], namespace_of()).sum()
         image = correlate1d(image, weights**2 if squared else weights, axis, mode="constant")
     return image
 
@@ -87,15 +91,20 @@ def kernel_of(psf: Psf, pixel_um: tuple[float, float], shape: tuple[int, ...] | 
     Returns
     -------
     (2 R_slow + 1, 2 R_fast + 1) array or tensor
-        Not normalized: what is missing to 1 lies outside. A measured kernel sums up to 1.
+        What is missing to 1 lies outside, unless `Psf.normalize` gives it back. A measured kernel sums up to 1.
 
     Raises
     ------
     ConfigError
         When the width exceeds the image.
     """
-    if psf.kind == "array":
-        kernel = namespace_of(psf.kernel).asarray(psf.kernel)
+    if psf.kind == "array" or psf.normalize:
+        given = psf.kind == "array"
+        kernel = (
+            namespace_of(psf.kernel).asarray(psf.kernel)
+            if given
+            else kernel_of(replace(psf, normalize=False), pixel_um)
+        )
         kernel = kernel / kernel.sum()
         if shape is not None:
             (slow, fast), (n, m) = (k // 2 for k in kernel.shape), shape

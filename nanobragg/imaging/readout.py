@@ -77,7 +77,7 @@ def expected(photons: Any, readout: Readout, conditions: Conditions = _USUAL) ->
     if readout.stages is not None and readout.stage_output == "raw":
         k, pedestal, _ = _stage_arrays(m, readout, conditions)
         return pedestal + k * conditions.photon_energy_kev * m * c + _offsets(m, readout, conditions, xp)
-    return readout.gain_adu_per_photon * m * c + _offsets(m, readout, conditions, xp)
+    return readout.gain(conditions.photon_energy_kev) * m * c + _offsets(m, readout, conditions, xp)
 
 
 def variance(photons: Any, readout: Readout, conditions: Conditions = _USUAL) -> Any:
@@ -102,7 +102,7 @@ def variance(photons: Any, readout: Readout, conditions: Conditions = _USUAL) ->
         var = spread(var, readout.psf, conditions.pixel_um, squared=True, n_threads=conditions.n_threads)
     c = 1.0 + drawn(readout.maps, "gain_error", Purpose.GAIN_ERROR, tuple(mean.shape), conditions.panel, xp)
     var = (var + flicker * mean * mean) * c * c
-    gain: Any = readout.gain_adu_per_photon
+    gain: Any = readout.gain(conditions.photon_energy_kev)
     noise = readout.noise_adu * readout.noise_adu
     if readout.stages is not None:
         k, _, sigma = _stage_arrays(mean, readout, conditions)
@@ -268,13 +268,12 @@ def _stage_arrays(n: Any, readout: Readout, conditions: Conditions) -> tuple[Any
 
 def _digitized(n: NDArray[np.float64], readout: Readout, conditions: Conditions, stream: Stream) -> NDArray[np.float64]:
     """Pixels [ADU] before rounding and clipping to the limits of the type."""
-    threads, noise, gain = conditions.n_threads, readout.noise_adu, readout.gain_adu_per_photon
-    offsets = _offsets(n, readout, conditions, namespace_of())
+    threads, noise, energy = conditions.n_threads, readout.noise_adu, conditions.photon_energy_kev
+    gain, offsets = readout.gain(energy), _offsets(n, readout, conditions, namespace_of())
     if readout.stages is None:
         adu = n * gain + offsets
         return adu + noise * stream.normal(n.shape, n_threads=threads) if noise > 0 else adu
     k, pedestal, sigma = _stage_arrays(n, readout, conditions)
-    energy = conditions.photon_energy_kev
     raw = pedestal + k * energy * n + sigma * stream.normal(n.shape, n_threads=threads)
     raw = np.clip(np.floor(raw + 0.5), 0.0, 2.0**_RAW_BITS - 1)
     if readout.stage_output == "raw":

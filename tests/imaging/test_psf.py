@@ -132,6 +132,22 @@ def test_gradient_in_the_width(kind: str, w: float) -> None:
     np.testing.assert_allclose(slope.item(), (ends[1] - ends[0]) / (2 * step), rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["gauss", "fiber"])
+@pytest.mark.parametrize("shape", [(61, 81), (9, 81)], ids=["wide", "cut"])
+def test_what_lies_outside_is_given_back_if_asked(kind: str, shape: tuple[int, int]) -> None:
+    """The normalized kernel is the other over its sum, also where the image is smaller than it, and for tensors."""
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'nanobragg[torch]'")
+    image = np.random.default_rng(1).random(shape)
+    plain = Psf(kind=kind, fwhm_um=200.0, radius_px=12)
+    full = Psf(kind=kind, fwhm_um=200.0, radius_px=12, normalize=True)
+    total = kernel_of(plain, PIXEL).sum()
+    np.testing.assert_allclose(kernel_of(full, PIXEL).sum(), 1.0, rtol=1e-14)
+    wanted = spread(image, plain, PIXEL) / total
+    np.testing.assert_allclose(spread(image, full, PIXEL), wanted, rtol=0, atol=1e-13)
+    found = spread(torch.tensor(image, requires_grad=True), full, PIXEL)
+    np.testing.assert_allclose(found.detach().numpy(), wanted, rtol=0, atol=1e-13)
+
+
 BAD = {
     "readout.psf.fwhm_um": {"kind": "gauss"},
     "readout.psf.kernel": {"kind": "array"},

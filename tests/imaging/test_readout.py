@@ -70,6 +70,20 @@ def test_gain_offset_and_read_noise(mean: float) -> None:
     check_moments(sample, 1.6 * mean + 42.0, var)
 
 
+def test_gain_by_energy() -> None:
+    """Two numbers a keV are those of a photon over its energy, noise drawn too."""
+    by_energy, by_photon = (
+        Readout(gain_adu_per_kev=2.0, noise_adu=1.0),
+        Readout(gain_adu_per_photon=16.0, noise_adu=1.0),
+    )
+    conditions = Conditions(photon_energy_kev=8.0)
+    for what in (expected, variance):
+        np.testing.assert_allclose(what(FLAT, by_energy, conditions), what(FLAT, by_photon, conditions), rtol=1e-15)
+    pair = [counts(5.0 * FLAT, readout, 3, conditions).counts for readout in (by_energy, by_photon)]
+    assert np.array_equal(*pair)
+    assert expected(FLAT, by_energy, Conditions(photon_energy_kev=16.0))[0, 0] == 32.0
+
+
 def test_gain_spread_adds_to_the_variance() -> None:
     readout = Readout(gain_adu_per_photon=10.0, gain_spread=0.4, offset_adu=100.0)
     sample = counts(20.0 * FLAT, readout, 4).counts.astype(float)
@@ -380,6 +394,8 @@ def test_photons_of_either_library_give_the_same_bytes() -> None:
 BAD = {
     "readout.psf.stage": {"kind": "counting", "psf": Psf(kind="gauss", fwhm_um=80.0)},
     "readout.gain_adu_per_photon": {"kind": "counting", "gain_adu_per_photon": 2.0},
+    "readout.gain_adu_per_kev=2.0: must be None": {"kind": "counting", "gain_adu_per_kev": 2.0},
+    "readout.gain_adu_per_kev=2.0: given together": {"gain_adu_per_kev": 2.0, "gain_adu_per_photon": 2.0},
     "readout.max_adu": {"offset_adu": 70000.0},
     "readout.stages": {"stages": (STAGES[1], STAGES[0])},
     "readout.rate": {"rate": Rate(dead_time_s=1e-7)},

@@ -42,6 +42,9 @@ class Psf(Config):
         check=(lambda v: 0 < v < 1, "must be within 0 and 1"),
         doc="fraction that may be lost outside",
     )
+    normalize: bool = setting(
+        False, kind="bool", doc="whether what lies outside the kernel is given back, so that it sums up to 1"
+    )
     stage: str = setting(
         "after_counting", kind="enum", choices=("before_counting", "after_counting"),
         doc="after: neighbors are correlated (phosphor); before: they are not (charge sharing of a counting detector)",
@@ -166,6 +169,10 @@ class Readout(Config):
     gain_adu_per_photon: Any = setting(
         1.0, **_SCALAR, unit="ADU/photon", check=POSITIVE, flags="-gain", doc="numbers for a photon of the beam"
     )
+    gain_adu_per_kev: Any = setting(
+        None, **_SCALAR, unit="ADU/keV", check=POSITIVE,
+        doc="numbers for the energy of the photons, in place of gain_adu_per_photon",
+    )  # fmt: skip
     gain_spread: Any = setting(0.0, **_SCALAR, check=NOT_NEGATIVE, doc="rms fraction of what one photon gives")
     noise_adu: Any = setting(0.0, **_SCALAR, unit="ADU", check=NOT_NEGATIVE, flags="-readout", doc="rms of every pixel")
     offset_adu: Any = setting(0.0, **_SCALAR, unit="ADU", flags="-adc", doc="added to every pixel")
@@ -215,6 +222,10 @@ class Readout(Config):
             own["stages"] = tuple(Stage(**stage) for stage in data["stages"])
         return cls(**{**own, **fields})
 
+    def gain(self, photon_energy_kev: Any) -> Any:
+        """Numbers for a photon [ADU] of this energy."""
+        return self.gain_adu_per_photon if self.gain_adu_per_kev is None else self.gain_adu_per_kev * photon_energy_kev
+
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the counts: int32 where a flag is negative, else by the bits."""
@@ -255,6 +266,10 @@ class Readout(Config):
             raise ConfigError(
                 "readout.max_adu", high, f"must be above the offset {self.offset_adu:g} and the minimum {low}"
             )
+        if self.gain_adu_per_kev is not None and (is_tensor(self.gain_adu_per_photon) or self.gain_adu_per_photon != 1):
+            raise ConfigError(
+                "readout.gain_adu_per_kev", self.gain_adu_per_kev, "given together with gain_adu_per_photon", "give one of them"
+            )  # fmt: skip
         if self.kind == "counting":
             self._check_counting()
         elif self.rate.dead_time_s or self.rate.pulse_rate_hz or self.rate.max_per_s:
@@ -267,6 +282,7 @@ class Readout(Config):
             raise ConfigError("readout.psf.stage", self.psf.stage, "must be 'before_counting' in a counting detector")
         off = {
             "gain_adu_per_photon": 1.0,
+            "gain_adu_per_kev": None,
             "gain_spread": 0.0,
             "noise_adu": 0.0,
             "offset_adu": 0.0,
@@ -274,7 +290,8 @@ class Readout(Config):
         }
         for name, value in off.items():
             if is_tensor(getattr(self, name)) or getattr(self, name) != value:
-                raise ConfigError(f"readout.{name}", getattr(self, name), f"must be {value:g} in a counting detector")
+                must = "None" if value is None else f"{value:g}"
+                raise ConfigError(f"readout.{name}", getattr(self, name), f"must be {must} in a counting detector")
         if self.stages is not None:
             raise ConfigError("readout.stages", self.stages, "must be None in a counting detector")
 
