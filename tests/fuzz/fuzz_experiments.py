@@ -21,14 +21,22 @@ from fuzz_finding import require
 import nanobragg as nb
 from nanobragg.config.conventions import CONVENTIONS
 from nanobragg.config.quirks import Quirk
+from nanobragg.derivation.crystals.diffuse import maps
+from nanobragg.derivation.crystals.diffuse.scene import diffuse_scene
+from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.derive import derive
 from nanobragg.derivation.resolve import resolve
+from nanobragg.derivation.scene import Scene
+from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.engines import c as backend_c
 
 AFFORDABLE = 200_000
 """Evaluations: about half a second under the sanitizers; the counts below are either small or out of all bounds."""
+AFFORDABLE_DIFFUSE = 2_000_000
+"""Terms of diffuse scattering, ten for one evaluation."""
+maps.LARGEST, maps._SMALL = 1 << 18, 1 << 16  # larger ones are refused, and take seconds
 _PARTS: dict[str, type] = {
-    "crystal": nb.Crystal, "crystal.unit_cell": nb.UnitCell, "crystal.mosaic": nb.Mosaic,
+    "crystal": nb.Crystal, "crystal.unit_cell": nb.UnitCell, "crystal.mosaic": nb.Mosaic, "crystal.diffuse": nb.Diffuse,
     "crystal.sizes": nb.BlockSizes, "crystal.displacement": nb.Displacement, "crystal.damage": nb.Damage, "beam": nb.Beam,
     "beam.divergence": nb.Divergence, "beam.sources": nb.Sources, "beam.spectrum": nb.Spectrum, "detector": nb.Detector,
     "detector.sensor": nb.Sensor, "detector_pose": nb.Pose, "goniometer": nb.Goniometer, "sampling": nb.Sampling,
@@ -81,6 +89,11 @@ def _turns(r: random.Random) -> Any:
     return np.array(found) * r.choice((1, 1, 1, 1, 1.01))
 
 
+def _diffuse_map(r: random.Random) -> Any:
+    shape = r.choice(((2, 2, 2), (11, 6, 4), (1, 3, 3), (20, 20, 20)))
+    return np.array([r.uniform(0, 1e4) for _ in range(shape[0] * shape[1] * shape[2])]).reshape(shape)
+
+
 def _matrix(r: random.Random) -> Any:
     matrix = np.array([[r.uniform(-0.02, 0.02) for _ in range(3)] for _ in range(3)])
     return matrix if r.random() < 0.3 else matrix * (1 if np.linalg.det(matrix) > 0 else -1)
@@ -103,6 +116,14 @@ _PLAUSIBLE: dict[str, Plausible] = {
     "crystal.n_blocks": _of(0.0, 1, 3.5, 1e6),
     "crystal.volume_mm3": _of(0.0, 1e-9, 1e-4),
     "crystal.sizes.width": _between(0, 1.1),
+    "crystal.diffuse.sigma_angstrom": lambda r: r.choice((0.0, 0.2, 1.0)) if r.random() < 0.7 else _vector(0, 0.6)(r),
+    "crystal.diffuse.gamma_angstrom": lambda r: r.choice((2.0, 5.0, 30.0, 0.0)) if r.random() < 0.7 else _vector(1, 40)(r),
+    "crystal.diffuse.stencil": _of(0, 1, 1, 2, 50, 51),
+    "crystal.diffuse.n_orders": _of(1, 2, 20, 0),
+    "crystal.diffuse.laue_group": _of("-1", "4/mmm", "m-3m", "P 21 21 21", "9/m"),
+    "crystal.diffuse.grid": _of(1, 4, 7, 40),
+    "crystal.diffuse.map": _diffuse_map,
+    "crystal.diffuse.map_hkl_min": _vector(-4, 1),
     "crystal.displacement.b_angstrom2": _of(0.0, 10.0, -5.0, 200.0),
     "crystal.displacement.u_angstrom2": _symmetric(0.3, 0.0),
     "crystal.damage.dose_mgy": _of(0.0, 2.0, 30.0),
@@ -190,6 +211,14 @@ _SPECTRA: tuple[dict[str, Any], ...] = (
 )  # fmt: skip
 
 
+_DIFFUSE: tuple[dict[str, Any], ...] = (
+    {"sigma_angstrom": 0.3, "gamma_angstrom": 20.0}, {"sigma_angstrom": (0.3, 0.1, 0.5), "gamma_angstrom": (4.0, 9.0, 30.0)},
+    {"sigma_angstrom": 0.3, "gamma_angstrom": 3.0, "method": "fft", "grid": 7}, {"sigma_angstrom": 0.5, "table": "static"},
+    {"sigma_angstrom": 0.4, "laue_group": "4/mmm"}, {"sigma_angstrom": 0.4, "stencil": 2, "n_orders": 2},
+    {"map": np.linspace(0, 1e5, 512).reshape(8, 8, 8), "map_hkl_min": (-2.0, -1.5, -2.0), "grid": 2},
+)  # fmt: skip
+
+
 def _plausible(path: str, r: random.Random) -> Any:
     if path in _PLAUSIBLE:
         return _PLAUSIBLE[path](r)
@@ -242,7 +271,7 @@ def make(r: random.Random) -> dict[str, Any]:
         )
     odd = r.random() < 0.35
     for path in r.sample(sorted(_FIELDS), r.choice((0, 1, 2, 4, 8, 16))):
-        if path.startswith(("beam.sources.", "beam.spectrum.")) and r.random() < 0.8:
+        if path.startswith(("beam.sources.", "beam.spectrum.", "crystal.diffuse.")) and r.random() < 0.8:
             continue
         if path == "crystal.structure_factors":
             continue
@@ -260,6 +289,8 @@ def make(r: random.Random) -> dict[str, Any]:
         case.update({f"beam.spectrum.{name}": value for name, value in r.choice(_SPECTRA).items()})
     if "detector.mask" in case and r.random() < 0.8:
         case.update({"detector.n_fast": 8, "detector.n_slow": 7})
+    if r.random() < 0.1:
+        case.update({f"crystal.diffuse.{name}": value for name, value in r.choice(_DIFFUSE).items()})
     case["structure factors"] = _amplitudes(r)
     some = sorted(quirk.name for quirk in Quirk if r.random() < 0.3 and quirk.name)
     one = r.choice([quirk.name for quirk in Quirk])
@@ -300,12 +331,17 @@ def _check(case: dict[str, Any]) -> str:
     if isinstance(experiment.detector, tuple):
         if any(p.n_fast * p.n_slow > 200 for p in experiment.detector):
             return "too long"
+        first = resolve(experiment.replace(detector=experiment.detector[0]))
+        if _diffuse_too_long(first, derive(first)):
+            return "too long"
         image = nb.simulate(experiment, **call)
         require(image.shape[0] == 2, f"two panels give {image.shape}")
         return "rendered"
     decided = resolve(experiment)
     scene = derive(decided)
     if scene.n_pixels * scene.evaluations_per_pixel > AFFORDABLE or scene.n_fast * scene.n_slow > 10 * AFFORDABLE:
+        return "too long"
+    if _diffuse_too_long(decided, scene):
         return "too long"
     nb.explain(experiment)
     image = nb.simulate(experiment, **call)
@@ -322,6 +358,8 @@ def _check(case: dict[str, Any]) -> str:
     if repeatable and experiment.fidelity == "corrected" and isinstance(call.get("roi"), tuple):
         roi = call["roi"]
         part = nb.simulate(experiment, roi=roi, kernel="scalar")
+        if experiment.crystal.diffuse.acts:
+            whole = nb.simulate(experiment, kernel="scalar", n_threads=1)
         require(part[roi].tobytes() == whole[roi].tobytes(), f"the region {roi} differs from the crop")
     if not np.isfinite(whole).all():
         corrected = experiment.fidelity == "corrected" and not _extreme(case)
@@ -333,14 +371,34 @@ def _check(case: dict[str, Any]) -> str:
 def _check_lattices(experiment: nb.Experiment, call: dict[str, Any]) -> str:
     """Two crystals that are one: each has a part of its own, beside the background."""
     detectors = experiment.detector if isinstance(experiment.detector, tuple) else (experiment.detector,)
-    scenes = [derive(resolve(experiment.replace(crystal=one, detector=detectors[0]))) for one in experiment.crystal]
+    decided = [resolve(experiment.replace(crystal=one, detector=detectors[0])) for one in experiment.crystal]
+    scenes = [derive(one) for one in decided]
     if sum(5 * scene.n_pixels * scene.evaluations_per_pixel for scene in scenes) > AFFORDABLE:
+        return "too long"
+    if any(_diffuse_too_long(one, scene) for one, scene in zip(decided, scenes, strict=True)):
         return "too long"
     nb.explain(experiment)
     call.pop("roi", None)
     parts = nb.simulate(experiment, parts=True, **call)
-    require(list(parts) == ["bragg[0]", "bragg[1]", "background"], f"two crystals give {list(parts)}")
+    names = {"bragg[0]", "bragg[1]", "background"}
+    if experiment.crystal[0].diffuse.acts:
+        names |= {"diffuse[0]", "diffuse[1]"}
+    require(set(parts) == names, f"two crystals give {list(parts)}")
     return "rendered"
+
+
+def _diffuse_too_long(decided: Decided, scene: Scene) -> bool:
+    """Whether the terms of diffuse scattering are too many, at every orientation of the scene, which explain looks at too."""
+    if not decided.experiment.crystal.diffuse.acts:
+        return False
+    # a map takes long itself, and is not larger than maps.LARGEST
+    near = decided.carried(decided.experiment.replace("crystal.diffuse.method", "stencil"), set())
+    found = diffuse_scene(near, scene, FLOAT_OPS)
+    assert found is not None
+    terms = (
+        found.evaluations_per_pixel // found.scene.n_domains * max(found.scene.n_domains, scene.n_phi * scene.n_domains)
+    )
+    return scene.n_pixels * terms > AFFORDABLE_DIFFUSE
 
 
 def _extreme(value: Any) -> bool:

@@ -92,6 +92,20 @@ def test_a_pixel_of_many_sub_steps_is_scanned_in_pieces() -> None:
     assert peak < 200e6  # [bytes]; measured: 115e6, and 565e6 for the whole pixel at once
 
 
+@pytest.mark.parametrize("part", [nb.Displacement(b_angstrom2=5.0), nb.Diffuse(sigma_angstrom=0.3)])
+@pytest.mark.filterwarnings("ignore::nanobragg.errors.NanoBraggWarning")
+def test_a_source_of_wavelength_zero_beside_displacements(part: nb.Displacement | nb.Diffuse) -> None:
+    name = "displacement" if isinstance(part, nb.Displacement) else "diffuse"
+    experiment = nb.Experiment(
+        crystal=nb.Crystal(**CRYSTAL, n_cells=(3, 3, 3), **{name: part}),  # type: ignore[arg-type]
+        beam=nb.Beam(dispersion_percent=200.0, n_wavelengths=3),
+        detector=nb.Detector(n_fast=2, n_slow=2),
+        quirks="reference",
+    )
+    with pytest.raises(nb.ConfigError, match=r"^beam\.wavelength_angstrom="):
+        nb.simulate(experiment)
+
+
 @pytest.mark.parametrize("fidelity", ["reference", "corrected"])
 def test_a_region_whose_pixels_are_all_masked(fidelity: str) -> None:
     """An image of zeros, nothing to explain the time of."""

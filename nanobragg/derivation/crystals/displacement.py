@@ -181,7 +181,13 @@ def largest_indices(decided: Decided) -> tuple[int, int, int]:
 
 
 def longest_scattering_vector(decided: Decided) -> float:
-    """|q| at the corners of the detector [1/m]; twice the wavenumber where it is curved or reaches behind the sample."""
+    """|q| at the corners of the detector [1/m]; twice the wavenumber where it is curved or reaches behind the sample.
+
+    Raises
+    ------
+    ConfigError
+        For a source whose wavelength is 0.
+    """
     experiment, place = decided.experiment, decided.placement
     detector = experiment.detector
     sources = source_list(experiment, place, FLOAT_OPS)
@@ -190,6 +196,10 @@ def longest_scattering_vector(decided: Decided) -> float:
     corners = [pix0 + f * across + s * down for f in (0, 1) for s in (0, 1)]
     longest = 0.0
     for position, wavelength in zip(sources.position, sources.wavelength, strict=True):
+        if wavelength == 0:
+            raise ConfigError(
+                "beam.wavelength_angstrom", 0.0, "of one of the sources cannot scatter", "narrow the dispersion"
+            )
         incident = -np.array(position) / np.linalg.norm(position)
         for corner in corners:
             direction = corner / np.linalg.norm(corner)
