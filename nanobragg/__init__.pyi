@@ -36,6 +36,7 @@ from nanobragg.config.image_chain.readout import Readout as Readout
 from nanobragg.config.image_chain.readout import Stage as Stage
 from nanobragg.config.quirks import Quirk as Quirk
 from nanobragg.config.structure_factors import StructureFactors as StructureFactors
+from nanobragg.derivation.crystals.unlike_cells import drawn_cell as drawn_cell
 from nanobragg.derivation.spectra.sampled import SampledSpectrum as SampledSpectrum
 from nanobragg.derivation.spectra.sampled import sampled_spectrum as sampled_spectrum
 from nanobragg.errors import BackendUnavailableError as BackendUnavailableError

@@ -217,6 +217,9 @@ def _known_field(node: Any, name: str, path: str) -> None:
         head, _, rest = path.partition(f".{name}")
         raise ConfigError(path, f"{len(node)} parts", "says not which of them", f"write {head}[0].{name}{rest}")
     if not dataclasses.is_dataclass(node):
+        if node is None:
+            head = path.partition(f".{name}")[0]
+            raise ConfigError(path, None, f"{head} is not set", f"set {head} as a whole first")
         raise ConfigError(path, node, "is not part of an experiment")
     names = [field.name for field in dataclasses.fields(node)]
     if name not in names:

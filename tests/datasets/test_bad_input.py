@@ -119,6 +119,18 @@ def test_draws_that_give_nothing():
         nb.data.frame(made, 1)
 
 
+def test_cells_that_break_the_symmetry():
+    made = recipe(1, vary={"cell": {"a": 0.002, "b": 0.003}})
+    with pytest.raises(
+        nb.ConfigError, match=r"vary.cell.b=0.003: breaks the symmetry of a tetragonal cell; write .* 0.002"
+    ):
+        nb.data.drawn(made, 0)
+    with pytest.raises(
+        nb.ConfigError, match=r"shift_mm=None: detector_pose is not set; set detector_pose as a whole first"
+    ):
+        recipe(1, vary={"detector_pose.shift_mm": {"normal": [0, 1]}})
+
+
 def test_a_recipe_that_gives_nothing_leaves_the_folder_to_a_better_one(tmp_path):
     with pytest.raises(nb.ConfigError, match="nothing acceptable"):
         generate(recipe(2, vary={"crystal.unit_cell.a": {"normal": [-50, 1]}}), tmp_path / "set")

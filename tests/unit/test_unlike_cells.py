@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nanobragg as nb
-from nanobragg.derivation.crystals.unlike_cells import drawn_cell
+from nanobragg import drawn_cell
 
 
 def experiment(*cell):
@@ -52,14 +52,26 @@ def test_a_crystal_is_drawn_alone():
 @pytest.mark.parametrize(
     ("of", "spread", "words"),
     [
-        (TETRAGONAL, nb.CellSpread(a=0.01), r"cell_spread\.b.*tetragonal.*write that of a"),
-        (TETRAGONAL, nb.CellSpread(a=0.01, b=0.01, beta=0.1), r"cell_spread\.beta.*fixed in a tetragonal"),
+        (TETRAGONAL, nb.CellSpread(a=0.01), r"cell_spread\.b=0.0: breaks.*tetragonal.*write that of a, 0.01"),
+        (
+            TETRAGONAL,
+            nb.CellSpread(a=0.01, b=0.01, beta=0.1),
+            r"cell_spread\.beta=0.1:.*fixed in a tetragonal cell; write 0",
+        ),
         (TETRAGONAL, nb.CellSpread(covariance=np.eye(6)), r"covariance\[1\].*tetragonal"),
     ],
 )
 def test_distributions_that_break_the_symmetry_are_refused(of, spread, words):
     with pytest.raises(nb.ConfigError, match=words):
         drawn_cell(of, spread, 1, 0)
+
+
+def test_one_crystal_is_asked_for():
+    both = TRICLINIC.replace(crystal=(TRICLINIC.crystal, TRICLINIC.crystal))
+    with pytest.raises(nb.ConfigError, match="crystal='2 crystals': must be one"):
+        drawn_cell(both, nb.CellSpread(), 1, 0)
+    with pytest.raises(nb.ConfigError, match="must be a CellSpread"):
+        drawn_cell(TRICLINIC, 0.01, 1, 0)
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,8 @@ class _Draws:
                 cell = drawn_cell(experiment, self.vary.cell, (self.seed + attempt * _OTHER_SEED) % 2**32, shot)
             except ConfigError as error:
                 if not error.path.startswith("crystal.unit_cell"):
-                    raise
+                    path = error.path.replace("cell_spread", "vary.cell", 1)
+                    raise ConfigError(path, error.value, error.requirement, error.hint) from None
                 refused = error
             else:
                 return experiment.replace("crystal.unit_cell", cell)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,8 +30,23 @@ def drawn_cell(experiment: Experiment, spread: CellSpread, seed: int, shot: int)
     Raises
     ------
     ConfigError
-        For a crystal without a cell, and a distribution that breaks its symmetry.
+        For a crystal without a cell, several crystals, and a distribution that breaks the symmetry.
+
+    Examples
+    --------
+    >>> import nanobragg as nb
+    >>> crystal = nb.Crystal(unit_cell=nb.UnitCell(78, 78, 37, 90, 90, 90),
+    ...                      structure_factors=nb.StructureFactors.constant(100.0))
+    >>> cell = nb.drawn_cell(nb.Experiment(crystal=crystal), nb.CellSpread(a=0.002, b=0.002, c=0.004), seed=1, shot=0)
+    >>> cell.a == cell.b, cell.a == 78.0
+    (True, False)
     """
+    if isinstance(experiment.crystal, tuple):
+        raise ConfigError(
+            "crystal", f"{len(experiment.crystal)} crystals", "must be one", "experiment.replace(crystal=one)"
+        )
+    if not isinstance(spread, CellSpread):
+        raise ConfigError("spread", spread, "must be a CellSpread", "nanobragg.CellSpread(a=0.002, ...)")
     cell = experiment.crystal.unit_cell
     if cell is None:
         raise ConfigError("crystal.unit_cell", None, "is required for cells that differ", "give it beside the matrix")
@@ -52,18 +69,24 @@ def _root(
         covariance = np.diag(widths**2)
         for group in free:  # given one by one, they move together
             for i in group:
-                _alike(widths[i] == widths[group[0]], EDGES_AND_ANGLES[i], system, EDGES_AND_ANGLES[group[0]])
+                here, first = EDGES_AND_ANGLES[i], EDGES_AND_ANGLES[group[0]]
+                _alike(
+                    widths[i] == widths[group[0]], here, getattr(spread, here), system, first, getattr(spread, first)
+                )
     else:
         covariance = spread.covariance
         for group in free:
             for i in group:
-                same = np.allclose(covariance[i], covariance[group[0]], rtol=1e-9, atol=0)
-                _alike(same, f"covariance[{i}]", system, f"covariance[{group[0]}]")
+                row, first_row = covariance[i], covariance[group[0]]
+                same = np.allclose(row, first_row, rtol=1e-9, atol=0)
+                _alike(same, f"covariance[{i}]", row.tolist(), system, f"covariance[{group[0]}]", first_row.tolist())
     for i in set(range(6)) - {i for group in free for i in group}:
         if covariance[i].any():
             name = EDGES_AND_ANGLES[i]
+            given = spread.covariance is None
             raise ConfigError(
-                f"cell_spread.{name if spread.covariance is None else f'covariance[{i}]'}", "a spread",
+                f"cell_spread.{name if given else f'covariance[{i}]'}",
+                getattr(spread, name) if given else covariance[i].tolist(),
                 f"breaks the symmetry: {name} is fixed in a {system} cell", "write 0",
             )  # fmt: skip
     first = [group[0] for group in free]
@@ -71,8 +94,8 @@ def _root(
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
-def _alike(same: bool, name: str, system: str, other: str) -> None:
+def _alike(same: bool, name: str, value: Any, system: str, other: str, wanted: Any) -> None:
     if not same:
         raise ConfigError(
-            f"cell_spread.{name}", "another spread", f"breaks the symmetry of a {system} cell", f"write that of {other}"
+            f"cell_spread.{name}", value, f"breaks the symmetry of a {system} cell", f"write that of {other}, {wanted}"
         )
