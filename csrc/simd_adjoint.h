@@ -25,6 +25,7 @@ typedef struct {
     ALIGNED double toward[3][ROW];
     ALIGNED double logarithmic[ROW]; /* derivative by log(1/airpath) through solid angle and, flat, polarization */
     ALIGNED double by_capture[ROW];
+    ALIGNED double tilt[ROW];  /* derivative by the polarization, of a source, on a curved detector */
     ALIGNED double terms[ROW]; /* of one orientation, where the table's gradient is wanted */
     ALIGNED double moment[6][ROW];
     ALIGNED double slope[3][ROW];
@@ -168,14 +169,38 @@ static void pull_spot(const nb_scene *scene, const nb_model *model, nb_pull *pul
     double moment[6] = {0.0};
     for (int k = 0; k < moments; k++) {
         moment[k] = row_total(sums + k);
-        *pull->gradient.fudge += model->gram[k] * moment[k] / scene->fudge;
+        *pull->gradient.fudge += moment_share(model, k) * moment[k] / scene->fudge;
     }
-    if (scene->has_block_matrix) {
-        pull_matrix(scene, all, moment, pull->gradient.block_matrix);
-        return;
+    if (scene->has_block_matrix) pull_matrix(scene, all, moment, pull->gradient.block_matrix);
+    for (int k = 0; !scene->has_block_matrix && k < 3; k++)
+        pull->gradient.n_cells[k] += (2.0 * all + moment[k]) / scene->n_cells[k];
+}
+
+/* What the directions of a curved detector get through the polarization, and, returned, its matrix. */
+static void pull_tilt(nb_pull *pull, const nb_polarizer *polarizer, double matrix[3][3]) {
+    const nb_row *row = &pull->block.row;
+    row_sum sums[6];
+    memset(sums, 0, sizeof sums);
+    for (int i = 0; i < row->n; i += SUM_LANES) {
+        for (int v = 0; v < SUM_LANES / LANES; v++) {
+            const int at = i + v * LANES;
+            const vd tilt = vd_load(pull->tilt + at);
+            vd direction[3], toward[3], products[6];
+            direction_at(row, at, direction);
+            for (int k = 0; k < 3; k++)
+                toward[k] = vd_load(pull->toward[k] + at);
+            polarization_slopes(polarizer, direction, tilt, toward);
+            for (int k = 0; k < 3; k++)
+                vd_store(pull->toward[k] + at, toward[k]);
+            direction_products(direction, vd_all(0.5) * tilt, products);
+            for (int c = 0; c < 6; c++)
+                sums[c].lanes[v] = sums[c].lanes[v] + products[c];
+        }
     }
-    for (int k = 0; k < 3; k++)
-        pull->gradient.n_cells[k] += 2.0 * (all + model->gram[k] * moment[k]) / scene->n_cells[k];
+    for (int i = 0; i < 3; i++) {
+        for (int k = 0; k < 3; k++)
+            matrix[i][k] = row_total(sums + SYMMETRIC[i][k]);
+    }
 }
 
 /* What the factor of a pass gets: the weight of its source, background, polarization, solid angle, capture fraction. */
@@ -186,9 +211,8 @@ static void pull_factors(const nb_scene *scene, nb_pull *pull, int64_t source) {
     const int some = scene->d_min > 0.0;
     const vd behind = vd_all(scene->background * pull->sums->share), strength = vd_all(pull->sums->scale * weight);
     row_sum terms = ROW_SUM_ZERO, background = ROW_SUM_ZERO;
-    row_sum tilts[6] = {ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO};
+    row_sum tilts[3] = {ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO};
     nb_polarizer polarizer;
-    nb_polarizer_make(scene, scene->incident + 3 * source, &polarizer);
     for (int i = 0; i < block->row.n; i += SUM_LANES) {
         for (int v = 0; v < SUM_LANES / LANES; v++) {
             const int at = i + v * LANES;
@@ -198,18 +222,9 @@ static void pull_factors(const nb_scene *scene, nb_pull *pull, int64_t source) {
             const vd photons = cotangent * (sum + behind), tilt = strength * photons * factor;
             vd polarization = vd_all(1.0), logarithmic = vd_load(pull->logarithmic + at);
             if (scene->polarized && scene->curved) {
-                vd direction[3], toward[3], products[6];
                 polarization = vd_load(block->polarization + at);
                 logarithmic = vd_fma(tilt, vd_all(power) * polarization, logarithmic);
-                direction_at(&block->row, at, direction);
-                for (int k = 0; k < 3; k++)
-                    toward[k] = vd_load(pull->toward[k] + at);
-                polarization_slopes(&polarizer, direction, tilt, toward);
-                for (int k = 0; k < 3; k++)
-                    vd_store(pull->toward[k] + at, toward[k]);
-                direction_products(direction, tilt, products);
-                for (int c = 0; c < 6; c++)
-                    tilts[c].lanes[v] = tilts[c].lanes[v] + products[c];
+                vd_store(pull->tilt + at, tilt);
             } else if (scene->polarized) {
                 const vd inverse = vd_load(block->inverse + at), along = vd_load(block->along + at);
                 polarization = vd_load(block->polarization + at);
@@ -241,18 +256,17 @@ static void pull_factors(const nb_scene *scene, nb_pull *pull, int64_t source) {
     if (g->weight != NULL) g->weight[source] += pull->sums->scale * photons;
     if (!scene->polarized) return;
 
-    double matrix[3][3], t[6], by_base[3], by_fast[3];
+    double matrix[3][3], by_base[3], by_fast[3];
     const double *base = block->base, *fast = scene->fast;
-    for (int c = 0; c < 6; c++)
-        t[c] = row_total(tilts + c);
-    for (int i = 0; i < 3; i++) {
+    const double t[3] = {row_total(tilts), row_total(tilts + 1), row_total(tilts + 2)};
+    nb_polarizer_make(scene, scene->incident + 3 * source, &polarizer);
+    if (scene->curved) pull_tilt(pull, &polarizer, matrix);
+    for (int i = 0; !scene->curved && i < 3; i++) {
         by_base[i] = t[0] * base[i] + t[1] * fast[i];
         by_fast[i] = t[1] * base[i] + t[2] * fast[i];
         for (int k = 0; k < 3; k++)
-            matrix[i][k] = scene->curved
-                               ? 0.5 * t[SYMMETRIC[i][k]]
-                               : 0.5 * (t[0] * base[i] * base[k] + t[1] * (base[i] * fast[k] + fast[i] * base[k]) +
-                                        t[2] * fast[i] * fast[k]);
+            matrix[i][k] = 0.5 * (t[0] * base[i] * base[k] + t[1] * (base[i] * fast[k] + fast[i] * base[k]) +
+                                  t[2] * fast[i] * fast[k]);
     }
     for (int i = 0; !scene->curved && i < 3; i++) {
         pull->by_base[i] += dot(polarizer.matrix[i], by_base);

@@ -58,20 +58,20 @@ static int is_zero(const double *x, int n) {
 }
 
 /* Numbers that the line of an index has. */
-static int line_length(const nb_scene *scene) {
-    return scene->curved ? 4 : 3;
+NB_INLINE int line_length(const int curved) {
+    return curved ? 4 : 3;
 }
 
 /* What a direction does to the form of a spot that is not square. */
 static void move_spot(const nb_scene *scene, const nb_model *model, const nb_gradient *t, nb_motion *motion) {
     double *moment = motion->effect + MOMENT;
     for (int i = 0; i < n_moments(model); i++)
-        moment[i] = model->gram[i] * *t->fudge / scene->fudge;
+        moment[i] = moment_share(model, i) * *t->fudge / scene->fudge;
     if (scene->has_block_matrix) motion->effect[FORM] += move_matrix(scene, t->block_matrix, moment);
     for (int i = 0; !scene->has_block_matrix && i < 3; i++) {
         const double stretch = t->n_cells[i] / scene->n_cells[i];
         motion->effect[FORM] += 2.0 * stretch;
-        moment[i] += 2.0 * model->gram[i] * stretch;
+        moment[i] += stretch;
     }
 }
 
@@ -160,7 +160,7 @@ static void move_source(const nb_scene *scene, nb_push *push, int64_t source) {
  * linear function of, and times 1. */
 NB_INLINE void line_parts(const nb_row *row, const double *along_inverse, int i, const vd slope[3], vd parts[N_LINES],
                           const int curved) {
-    const int length = curved ? 4 : 3;
+    const int length = line_length(curved);
     vd basis[3];
     if (curved)
         direction_at(row, i, basis);

@@ -11,6 +11,11 @@ static int n_moments(const nb_model *model) {
     return IS_SQUARE(model->lattice) ? 0 : model->skewed ? 6 : 3;
 }
 
+/* A moment times this is its share of the derivative by log y. */
+static double moment_share(const nb_model *model, int k) {
+    return model->skewed ? model->gram[k] : 0.5;
+}
+
 /* Of M f . M f times this is what the forms are functions of; the derivative of that by M is M (f f^T + (f f^T)^T). */
 static double spot_unit(const nb_scene *scene) {
     return NB_SPOTS[scene->shape].times * scene->fudge / NB_SPOTS[scene->shape].width;

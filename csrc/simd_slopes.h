@@ -15,8 +15,9 @@ typedef struct {
     double *sum;                 /* of the terms */
     double *radial;              /* sum of weight x slope x (a + b along) over the axes: the derivative by `inverse` */
     double *toward[3];           /* curved detectors, in its place: the derivative by the direction */
-    double *moment[6];           /* not square: sum of weight x rate x f_i f_j, in the order of nb_model's gram */
-    double *slope[3];            /* weight x slope of one orientation */
+    double *moment[6]; /* not square: sum of weight x slope x offset; with a matrix, of weight x rate x f_i f_j
+                          in the order of nb_model's gram */
+    double *slope[3];  /* weight x slope of one orientation */
 } nb_slope_row;
 
 typedef void nb_slope_term(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3]);
@@ -101,38 +102,32 @@ NB_INLINE void grating_slopes_small(const nb_model *model, const vd f[3][GROUP],
     }
 }
 
-NB_INLINE void add_moment(double *moment, vd x, vd y) {
-    vd_store(moment, vd_fma(x, y, vd_load(moment)));
-}
-
-/* The shapes that are functions of one squared distance y, a quadratic form of the offsets, from the spot; adds to the
- * moments of the row from `begin` on. */
-NB_INLINE void spot_slopes(const nb_model *model, const nb_slope_row *row, int begin, const vd f[3][GROUP],
-                           const vd weight[GROUP], vd out[GROUP], vd slope[3][GROUP], const int shape,
-                           const int skewed) {
+/* The shapes that are functions of one squared distance y, a quadratic form of the offsets, from the spot. `rate`: the
+ * derivative by y times the weight. */
+NB_INLINE void spot_slopes(const nb_model *model, const vd f[3][GROUP], const vd weight[GROUP], vd out[GROUP],
+                           vd slope[3][GROUP], vd rate[GROUP], const int shape, const int skewed) {
     const double *gram = model->gram;
-    vd y[GROUP], rate[GROUP];
+    vd y[GROUP];
     for (int v = 0; v < SLOPE_GROUP; v++)
         y[v] = quadratic_form(gram, f[0][v], f[1][v], f[2][v], skewed);
     spot_form_slopes(shape, vd_all(model->peak), y, out, rate);
     for (int v = 0; v < SLOPE_GROUP; v++) {
-        const int at = begin + v * LANES;
-        const vd weighted = weight[v] * rate[v];
-        vd part[3];
-        for (int k = 0; k < 3; k++) {
-            part[k] = weighted * f[k][v];
-            slope[k][v] = part[k] * vd_all(2.0 * gram[k]);
-            add_moment(row->moment[k] + at, part[k], f[k][v]);
-        }
+        vd by_f[3];
+        for (int k = 0; k < 3; k++)
+            by_f[k] = vd_all(2.0 * gram[k]) * f[k][v];
         if (skewed) {
-            slope[0][v] = vd_fma(vd_all(gram[3]), part[1], vd_fma(vd_all(gram[4]), part[2], slope[0][v]));
-            slope[1][v] = vd_fma(vd_all(gram[3]), part[0], vd_fma(vd_all(gram[5]), part[2], slope[1][v]));
-            slope[2][v] = vd_fma(vd_all(gram[4]), part[0], vd_fma(vd_all(gram[5]), part[1], slope[2][v]));
-            add_moment(row->moment[3] + at, part[0], f[1][v]);
-            add_moment(row->moment[4] + at, part[0], f[2][v]);
-            add_moment(row->moment[5] + at, part[1], f[2][v]);
+            by_f[0] = vd_fma(vd_all(gram[3]), f[1][v], vd_fma(vd_all(gram[4]), f[2][v], by_f[0]));
+            by_f[1] = vd_fma(vd_all(gram[3]), f[0][v], vd_fma(vd_all(gram[5]), f[2][v], by_f[1]));
+            by_f[2] = vd_fma(vd_all(gram[4]), f[0][v], vd_fma(vd_all(gram[5]), f[1][v], by_f[2]));
         }
+        rate[v] = weight[v] * rate[v];
+        for (int k = 0; k < 3; k++)
+            slope[k][v] = rate[v] * by_f[k];
     }
+}
+
+NB_INLINE void add_product(double *sum, vd x, vd y) {
+    vd_store(sum, vd_fma(x, y, vd_load(sum)));
 }
 
 /* Structure factors at the indices h, and their derivatives by them where they are interpolated. */
@@ -157,16 +152,14 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
     for (int i = 0; i < row.row.n; i += SLOPE_GROUP * LANES) {
         vd t[3][GROUP], h[3][GROUP], nearest[3][GROUP], f[3][GROUP], f_cell_sqr[GROUP], form[GROUP];
         vd weight[GROUP], slope[3][GROUP]; /* the slopes times the weight */
+        vd rate[GROUP];                    /* not square */
         vd f_cell[GROUP], by_h[3][GROUP];  /* INTERPOLATED */
         for (int v = 0; v < SLOPE_GROUP; v++) {
-            const int at = i + v * LANES;
+            const vd along = vd_load(row.row.along + i + v * LANES), inverse = vd_load(row.row.inverse + i + v * LANES);
             for (int k = 0; k < 3; k++) {
-                if (curved) {
-                    h[k][v] = line_value(&row.row, lines + k, at, 1);
-                } else {
-                    t[k][v] = vd_fma(lines[k].b, vd_load(row.row.along + at), lines[k].a);
-                    h[k][v] = vd_fma(t[k][v], vd_load(row.row.inverse + at), lines[k].constant);
-                }
+                t[k][v] = vd_fma(lines[k].b, along, lines[k].a);
+                h[k][v] = curved ? line_value(&row.row, lines + k, i + v * LANES, 1)
+                                 : vd_fma(t[k][v], inverse, lines[k].constant);
                 nearest[k][v] = vd_round(h[k][v]);
                 f[k][v] = h[k][v] - nearest[k][v];
             }
@@ -185,7 +178,7 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
         else if (lattice == SQUARE_SMALL)
             grating_slopes_small(&model, f, weight, form, slope);
         else
-            spot_slopes(&model, &row, i, f, weight, form, slope, lattice, skewed);
+            spot_slopes(&model, f, weight, form, slope, rate, lattice, skewed);
         for (int v = 0; v < SLOPE_GROUP; v++) {
             const int at = i + v * LANES;
             vd radial = curved ? vd_all(0.0) : vd_load(row.radial + at), toward[3];
@@ -193,6 +186,7 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
                 toward[c] = vd_load(row.toward[c] + at);
             for (int k = 0; k < 3; k++) {
                 vd part = slope[k][v];
+                if (!IS_SQUARE(lattice) && !skewed) add_product(row.moment[k] + at, part, f[k][v]);
                 if (lookup == INTERPOLATED) {
                     const vd by_f_cell = vd_all(2.0) * vd_load(row.weight + at) * f_cell[v] * form[v];
                     part = vd_fma(by_f_cell, by_h[k][v], part);
@@ -201,6 +195,14 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
                 if (!curved) radial = vd_fma(part, t[k][v], radial);
                 for (int c = 0; curved && c < 3; c++)
                     toward[c] = vd_fma(part, lines[k].vector[c], toward[c]);
+            }
+            if (skewed) {
+                const vd moved[3] = {rate[v] * f[0][v], rate[v] * f[1][v], rate[v] * f[2][v]};
+                for (int k = 0; k < 3; k++)
+                    add_product(row.moment[k] + at, moved[k], f[k][v]);
+                add_product(row.moment[3] + at, moved[0], f[1][v]);
+                add_product(row.moment[4] + at, moved[0], f[2][v]);
+                add_product(row.moment[5] + at, moved[1], f[2][v]);
             }
             if (!curved) vd_store(row.radial + at, radial);
             for (int c = 0; curved && c < 3; c++)
@@ -211,9 +213,13 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
 }
 
 #define SLOPE_INSTANCE(name, lattice, lookup, curved)                                                                  \
+    static __attribute__((noinline)) void name##_skewed(const nb_model *model, const nb_slope_row *row,                \
+                                                        const nb_line hkl[3]) {                                        \
+        add_slopes(model, row, hkl, lattice, lookup, curved, 1);                                                       \
+    }                                                                                                                  \
     static void name(const nb_model *model, const nb_slope_row *row, const nb_line hkl[3]) {                           \
         if (!IS_SQUARE(lattice) && model->skewed)                                                                      \
-            add_slopes(model, row, hkl, lattice, lookup, curved, 1);                                                   \
+            name##_skewed(model, row, hkl);                                                                            \
         else                                                                                                           \
             add_slopes(model, row, hkl, lattice, lookup, curved, 0);                                                   \
     }
@@ -261,21 +267,21 @@ static double row_total(const row_sum *sum) {
  * and along/airpath on a flat detector, the direction itself on a curved one; and, last, times 1. */
 NB_INLINE void sum_slopes(const nb_slope_row *row, const int curved, double out[3][4]) {
     const double *const *direction = row->row.direction;
-    const double *basis[3] = {curved ? direction[0] : row->row.inverse, curved ? direction[1] : row->along_inverse,
-                              direction[2]};
+    const double *x = curved ? direction[0] : row->row.inverse, *y = curved ? direction[1] : row->along_inverse;
     for (int k = 0; k < 3; k++) {
-        row_sum sums[4] = {ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO};
+        row_sum a = ROW_SUM_ZERO, b = ROW_SUM_ZERO, c = ROW_SUM_ZERO, one = ROW_SUM_ZERO;
         for (int i = 0; i < row->row.n; i += SUM_LANES) {
             for (int v = 0; v < SUM_LANES / LANES; v++) {
                 const int at = i + v * LANES;
                 const vd slope = vd_load(row->slope[k] + at);
-                for (int b = 0; b < (curved ? 3 : 2); b++)
-                    sums[b].lanes[v] = vd_fma(slope, vd_load(basis[b] + at), sums[b].lanes[v]);
-                sums[3].lanes[v] = sums[3].lanes[v] + slope;
+                a.lanes[v] = vd_fma(slope, vd_load(x + at), a.lanes[v]);
+                b.lanes[v] = vd_fma(slope, vd_load(y + at), b.lanes[v]);
+                if (curved) c.lanes[v] = vd_fma(slope, vd_load(direction[2] + at), c.lanes[v]);
+                one.lanes[v] = one.lanes[v] + slope;
             }
         }
-        for (int b = 0; b < 4; b++)
-            out[k][b] = curved || b != 2 ? row_total(sums + b) : 0.0;
+        out[k][0] = row_total(&a), out[k][1] = row_total(&b), out[k][3] = row_total(&one);
+        out[k][2] = curved ? row_total(&c) : 0.0;
     }
 }
 

@@ -11,7 +11,7 @@
 
 /* What is left of the rounding of derivatives that are 0, as of one axis by the length of another, is dropped: some
  * units in the last place of the largest of the three axes. Returns the axes that move, one bit each. */
-static int drop_rounding(double lines[N_LINES], int n) {
+NB_INLINE int drop_rounding(double lines[N_LINES], const int n) {
     int axes = 0;
     for (int c = 0; c < n; c++) {
         const double most = fmax(fabs(lines[c]), fmax(fabs(lines[c + n]), fabs(lines[c + 2 * n])));
@@ -24,10 +24,10 @@ static int drop_rounding(double lines[N_LINES], int n) {
 }
 
 /* How the lines of the indices move in every direction, for one orientation; and which axes do. */
-static void move_lines(const nb_scene *scene, const nb_push *push, const nb_pass *pass, int64_t at,
-                       double lines[NB_TOGETHER][N_LINES], int axes[NB_TOGETHER]) {
+NB_INLINE void move_lines_of(const nb_scene *scene, const nb_push *push, const nb_pass *pass, int64_t at,
+                             double lines[NB_TOGETHER][N_LINES], int axes[NB_TOGETHER], const int curved) {
     const double *base = push->block.base, *cell = scene->orientations + 9 * at;
-    const int n = line_length(scene);
+    const int n = line_length(curved);
     for (int k = 0; k < push->directions->n; k++) {
         const nb_motion *motion = push->motion + k;
         const double *moved = push->directions->tangent[k].orientations;
@@ -42,25 +42,33 @@ static void move_lines(const nb_scene *scene, const nb_push *push, const nb_pass
                     vector[i] = cell[3 * j + i] * motion->wavenumber;
                     if (moved != NULL) vector[i] += moved[9 * at + 3 * j + i] * pass->inverse_wavelength;
                 }
-                line[0] = scene->curved ? vector[0] : dot(vector, base);
-                line[1] = scene->curved ? vector[1] : dot(vector, scene->fast);
-                line[2] = vector[2]; /* curved */
+                line[0] = curved ? vector[0] : dot(vector, base);
+                line[1] = curved ? vector[1] : dot(vector, scene->fast);
+                if (curved) line[2] = vector[2];
                 line[n - 1] = -dot(vector, pass->incident);
             }
             if (motion->still) continue;
             for (int i = 0; i < 3; i++)
                 vector[i] = cell[3 * j + i] * pass->inverse_wavelength;
-            if (!scene->curved) line[0] += dot(vector, motion->base), line[1] += dot(vector, motion->fast);
+            if (!curved) line[0] += dot(vector, motion->base), line[1] += dot(vector, motion->fast);
             line[n - 1] -= dot(vector, motion->incident);
         }
         axes[k] = drop_rounding(lines[k], n);
     }
 }
 
+static void move_lines(const nb_scene *scene, const nb_push *push, const nb_pass *pass, int64_t at,
+                       double lines[NB_TOGETHER][N_LINES], int axes[NB_TOGETHER]) {
+    if (scene->curved)
+        move_lines_of(scene, push, pass, at, lines, axes, 1);
+    else
+        move_lines_of(scene, push, pass, at, lines, axes, 0);
+}
+
 /* Add the slopes of one orientation along every direction to what `started` says is there. */
 NB_INLINE void add_moved(const nb_slope_row *row, int n, double lines[NB_TOGETHER][N_LINES],
                          const int axes[NB_TOGETHER], int started, double (*terms)[ROW], const int curved) {
-    const int length = curved ? 4 : 3;
+    const int length = line_length(curved);
     for (int i = 0; i < row->row.n; i += LANES) {
         const vd slope[3] = {vd_load(row->slope[0] + i), vd_load(row->slope[1] + i), vd_load(row->slope[2] + i)};
         vd parts[N_LINES];
@@ -216,7 +224,7 @@ static void gather_effects(const nb_scene *scene, const nb_push *push, int momen
                              {ABSORPTION, !scene->has_sensor ? 0
                                           : curved           ? 4
                                                              : 3},
-                             {LINES, lines == NULL ? 0 : 3 * line_length(scene)}};
+                             {LINES, lines == NULL ? 0 : 3 * line_length(curved)}};
     found->n = 0;
     for (size_t r = 0; r < sizeof ranges / sizeof *ranges; r++) {
         for (int c = ranges[r][0]; c < ranges[r][0] + ranges[r][1]; c++) {
