@@ -93,7 +93,8 @@ class FloatOps:
         if is_transformed(value):
             value = np.array(value.detach().tolist())
         elif is_tensor(value):
-            value = value.detach().cpu().numpy()
+            value = value.detach()
+            value = value.cpu().numpy() if is_tensor(value) else value  # else it came with a slope
         if isinstance(value, np.ndarray) and value.ndim:
             return np.asarray(value, dtype=np.float64)
         return float(value)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import grid
 import numpy as np
-from experiments import base, with_values
+from experiments import BLOCK, base, with_values
 
 from nanobragg import _core
 from nanobragg.derivation.derive import derive
@@ -33,6 +33,7 @@ def varied(**settings):
     return with_values(base(), {path.replace("__", "."): value for path, value in settings.items()})
 
 
+MATRIX = {"crystal__n_cells": (1, 1, 1), "crystal__block_matrix": BLOCK}
 VARIANTS = {
     "square": varied(crystal__shape="square"),
     "small square": varied(crystal__n_cells=(1, 3, 2)),
@@ -52,6 +53,13 @@ VARIANTS = {
     "oblong pixels": varied(detector__pixel_size_mm=(2.0, 1.7), sampling__oversample=2),
     "curved oblong pixels": varied(detector__pixel_size_mm=(1.8, 2.3), detector__curved=True),
     "axis along the beam": varied(beam__polarization_axis=(1.0, 0.0, 0.0)),
+    "curved gauss": varied(detector__curved=True, crystal__shape="gauss"),
+    "curved tophat": varied(detector__curved=True, crystal__shape="tophat", beam__polarized=False),
+    "curved sub-pixels, d_min": varied(detector__curved=True, sampling__oversample=2, sampling__d_min_angstrom=6.0),
+    "curved, axis along the beam": varied(detector__curved=True, beam__polarization_axis=(1.0, 0.0, 0.0)),
+    "gauss, matrix": varied(crystal__shape="gauss", **MATRIX),
+    "tophat, matrix": varied(crystal__shape="tophat", **MATRIX),
+    "curved round, matrix": varied(detector__curved=True, crystal__shape="round", **MATRIX),
 }
 """Between them, every branch of the sum."""
 

@@ -21,6 +21,7 @@ from scenes import (
 )
 
 from nanobragg import _core
+from nanobragg.config.crystal import Shape
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.scene import FactorMode, Scene
 from nanobragg.errors import CoreError
@@ -43,10 +44,10 @@ def test_against_differences(variant, name):
     found = gradients(scene, cotangent, [name])[name]
     assert np.array_equal(found, gradients(scene, cotangent)[name])  # the wanted fields do not change each other
     value = np.asarray(getattr(scene, name), dtype=np.float64)
-    if name == "n_cells" and variant not in ("round", "gauss", "tophat", "curved point pixels, round"):
-        assert not found.any()  # cells that are counted
+    if name == "n_cells" and (scene.shape == Shape.SQUARE or scene.has_block_matrix):
+        assert not found.any()  # cells that are counted, or that a matrix stands for
         return
-    if variant == "axis along the beam" and name in ("incident", "polarization_axis"):
+    if "axis along the beam" in variant and name in ("incident", "polarization_axis"):
         return  # any other ray has an electric field across it: no difference leads there
     along = random_tangents(scene, 1, [name])[name][0].reshape(value.shape)
     ours = float((found * along).sum())

@@ -23,12 +23,12 @@ WITH_FMA = [name for name in ("simd-avx2", "simd-avx512") if name in _core.avail
 
 
 def scenes():
-    for variant in ("round", "gauss", "tophat", "square", "small square", "sub-pixels"):
+    for variant in ("round", "gauss", "tophat", "square", "small square", "sub-pixels", "curved", "curved gauss"):
         for interpolate in ("nearest", "tricubic"):
             scene = scene_of(VARIANTS[variant].replace("sampling.interpolate", interpolate))
             weight = np.linspace(0.2, 1.8, scene.n_domains)
             yield pytest.param(replace(scene, domain_weight=weight), id=f"{variant} {interpolate} weights")
-            if variant in ("round", "gauss", "tophat"):
+            if variant in ("round", "gauss", "tophat", "curved gauss"):
                 blocks = replace(scene, has_block_matrix=True, block_matrix=MATRIX)
                 yield pytest.param(blocks, id=f"{variant} {interpolate} matrix")
                 yield pytest.param(replace(blocks, domain_weight=weight), id=f"{variant} {interpolate} both")

@@ -71,6 +71,16 @@ def test_variants(variant, kernel):
     compare(wide(VARIANTS[variant]), kernel)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_it_is_not_the_scalar_version(variant):
+    """Which rounds otherwise."""
+    scene = scene_of(VARIANTS[variant])
+    found = [
+        gradients(scene, cotangent_of(scene), ["fluence", "orientations"], name) for name in ("scalar", VECTOR[-1])
+    ]
+    assert any(not np.array_equal(found[0][name], found[1][name]) for name in found[0])
+
+
 @pytest.mark.parametrize("kernel", VECTOR)
 def test_structure_factors_all_alike(kernel):
     scene = replace(nearest(VARIANTS["square"]), f_table=np.zeros((0, 0, 0)))

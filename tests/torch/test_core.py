@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from experiments import amplitudes, base, with_values
+from experiments import BLOCK, amplitudes, base, with_values
 from nanobragg.torch_backend.engine import TorchEngine
 from nanobragg.torch_backend.kernels import fused
 from nanobragg.torch_backend.kernels.inputs import prepare
@@ -98,6 +98,9 @@ def test_the_table_keeps_its_number_type(dtype):
     assert table.grad.dtype == dtype and table.grad.any()
 
 
+MATRIX = {"crystal.shape": "gauss", "crystal.n_cells": (1, 1, 1), "crystal.block_matrix": BLOCK}
+
+
 def large():
     """4 million evaluations: several chunks."""
     return with_values(
@@ -106,11 +109,14 @@ def large():
     )
 
 
-def test_threads_change_no_bit():
+@pytest.mark.parametrize("changes", [{}, {"detector.curved": True} | MATRIX], ids=["square", "curved, matrix"])
+def test_threads_change_no_bit(changes):
     found = []
     for n_threads in (1, 2, 7):
         misset, wavelength = leaf(), torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
-        experiment = large().replace(MISSET, misset).replace("beam.wavelength_angstrom", wavelength)
+        experiment = (
+            with_values(large(), changes).replace(MISSET, misset).replace("beam.wavelength_angstrom", wavelength)
+        )
         experiment = experiment.replace("sampling.interpolate", "nearest")
         image = nb.simulate(experiment, backend="torch", kernel="core", n_threads=n_threads)
         image.square().sum().backward()
