@@ -74,6 +74,18 @@ def test_along_a_series():
     assert drift.mode == "offset"
 
 
+def test_stills_drift_as_one_series():
+    """From still to still; a walk has the steps of the one before."""
+    vary = {"detector.distance_mm": {"drift": 0.5}, "orientation": {"drift_deg": [0.0, 0.0, 1.0]}}
+    drawn = [nb.data.drawn(recipe(40, vary=vary), k) for k in range(40)]
+    assert [d.experiment.crystal.misset_deg[2] for d in drawn] == pytest.approx(list(range(40)))
+    assert [d.experiment.detector.distance_mm for d in drawn] == pytest.approx([100 + 0.5 * k for k in range(40)])
+    walk = recipe(40, vary={"pointing_urad": {"walk": 2.0}})
+    steps = np.diff([nb.data.drawn(walk, k).values["pointing_urad"] for k in range(40)], axis=0)
+    assert abs(np.mean(steps**2) / 4.0 - 1) < SIGMAS * math.sqrt(2 / steps.size)
+    assert abs(np.corrcoef(steps[:-1].ravel(), steps[1:].ravel())[0, 1]) < SIGMAS / math.sqrt(steps.size)
+
+
 def test_orientations_are_uniform():
     """The mean matrix is 0, and each element squared 1/3, within five standard errors; missets give the matrix back."""
     turns = np.array([uniform_turn(Key(1, "o", k).uniform(3)) for k in range(N)])

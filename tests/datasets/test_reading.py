@@ -47,6 +47,18 @@ def test_truth_is_that_of_the_frames(made, data):
         assert np.isnan(data.truth["cell"][k, lattices:]).all()
 
 
+def test_truth_has_the_dose(tmp_path):
+    """In the middle of every exposure of a series, of lattices that are not there none."""
+    base = experiment(goniometer=nb.Goniometer(osc_deg=0.5, n_steps=1))
+    base = base.replace("crystal.damage", nb.Damage(dose_mgy=1.0, frame_dose_mgy=0.2, b_per_mgy=1.0))
+    vary = {"frames": {"hit": 0.5, "empty": 0.5}}
+    series = generate(recipe(8, base=base, vary=vary, kind="rotation", series_length=2), tmp_path / "series")
+    dose, hit = series.truth["dose_mgy"], series.truth["kind"] == "hit"
+    assert 0 < hit.sum() < 8 and dose.shape == (8, 1)
+    np.testing.assert_allclose(dose[hit, 0], 1.1 + 0.2 * (np.arange(8) % 2)[hit], rtol=1e-12)
+    assert np.isnan(dose[~hit]).all()
+
+
 def test_extras_add_up_and_labels_lie_on_spots(data):
     for i in range(10):
         bragg, background, expected = (

@@ -106,7 +106,7 @@ KINDS: dict[str, Law] = {
                  lambda p, at, n: np.full(n, p[0] * math.sin(2 * math.pi * (at.index / p[1] + at.series_key.uniform(1)[0]))),
                  _positive(1)),
 }  # fmt: skip
-"""By name; drift, walk and sine change along a series."""
+"""By name; drift, walk and sine change along a series, or along all stills."""
 OTHERS = ("choice", "column", "value")
 _OPTIONS = ("as", "per", "min", "max", "integer", "weights", "order")
 ALONG = ("drift", "walk", "sine")

@@ -14,7 +14,7 @@ from nanobragg.config.image_chain.readout import Readout
 from nanobragg.config.serialize import replaced
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.datasets.draws.mounting import pointed, wobbling
-from nanobragg.datasets.draws.numbers import MOST_TRIES, Distribution, Key, Place
+from nanobragg.datasets.draws.numbers import ALONG, MOST_TRIES, Distribution, Key, Place
 from nanobragg.datasets.draws.turning import misset, of_misset, turn, uniform_turn
 from nanobragg.datasets.draws.vary import Vary, current_value
 from nanobragg.datasets.recipe.recipe import Recipe
@@ -72,8 +72,11 @@ class _Draws:
         self.length = min(length, recipe.settings.n_images - self.first)
         self.values: dict[str, Any] = {}
 
-    def place(self, name: str, per: str | None, lattice: int = 0) -> Place:
-        """Where a distribution is asked: once a series, unless it says once a frame."""
+    def place(self, name: str, distribution: Distribution, per: str | None, lattice: int = 0) -> Place:
+        """Where a distribution is asked: once a series, unless it says once a frame; stills drift as one series."""
+        if distribution.kind in ALONG and self.recipe.settings.kind == "stills":
+            whole = Key(self.seed, name, 0, lattice)
+            return Place(whole, self.frame, self.frame, whole)
         own = per == "frame"
         return Place(
             Key(self.seed, name, self.frame if own else self.first, lattice), self.index, self.frame if own else self.series,
@@ -81,7 +84,7 @@ class _Draws:
         )  # fmt: skip
 
     def ask(self, name: str, distribution: Distribution, lattice: int = 0) -> Any:
-        return distribution.draw(self.place(name, distribution.per, lattice))[0]
+        return distribution.draw(self.place(name, distribution, distribution.per, lattice))[0]
 
     def all(self) -> Drawn:
         experiment, readout = self.along_series(self.recipe.experiment), self.recipe.readout
@@ -134,7 +137,7 @@ class _Draws:
             return replaced(node, inner, _combined(value, current, distribution.mode), {})
 
         current = current_value(inner, node, self.recipe.readout)
-        value, changed = distribution.draw(self.place(path, distribution.per, lattice or 0), accepts)
+        value, changed = distribution.draw(self.place(path, distribution, distribution.per, lattice or 0), accepts)
         if lattice is None:
             self.values[path] = value
         else:
@@ -144,7 +147,7 @@ class _Draws:
     def pair(self, name: str, distribution: Distribution) -> np.ndarray:
         """Two angles [rad], drawn for every frame unless it says once a series."""
         per = distribution.per or "frame"
-        found = [float(distribution.draw(self.place(f"{name}[{i}]", per))[0]) for i in (0, 1)]
+        found = [float(distribution.draw(self.place(f"{name}[{i}]", distribution, per))[0]) for i in (0, 1)]
         self.values[name] = tuple(found)
         return np.array(found) * 1e-6
 
@@ -209,8 +212,9 @@ class _Draws:
         if spec.spread_deg is not None:
             width = np.radians(float(self.ask("orientation.spread_deg", spec.spread_deg, i)))
             matrix = turn(width * stream.normal(3, draw=1)) @ matrix
-        if any(spec.drift_deg) and self.index:
-            matrix = turn(np.radians(spec.drift_deg) * self.index) @ matrix
+        along = self.frame if self.recipe.settings.kind == "stills" else self.index
+        if any(spec.drift_deg) and along:
+            matrix = turn(np.radians(spec.drift_deg) * along) @ matrix
         return misset(matrix)
 
     def split(self, crystals: list[Crystal], experiment: Experiment) -> list[Crystal]:

@@ -28,7 +28,7 @@ class Orientation:
     spread_deg: Distribution | None = None
     """standard deviation of the rotation about every axis"""
     drift_deg: tuple[float, ...] = (0.0, 0.0, 0.0)
-    """rotation about lab x, y, z from image to image of a series"""
+    """rotation about lab x, y, z from image to image of a series, or of all stills"""
 
 
 @dataclass(frozen=True)

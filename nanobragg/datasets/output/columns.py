@@ -15,8 +15,10 @@ from nanobragg.datasets.frame import SPOT_COLUMNS, FrameData
 from nanobragg.datasets.recipe.recipe import Recipe
 from nanobragg.derivation import panels
 from nanobragg.derivation.crystals import lattices
+from nanobragg.derivation.crystals.displacement import dose
 from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.spectra.sampled import sampled_spectrum
+from nanobragg.derivation.vectors import FLOAT_OPS
 
 Columns = dict[str, NDArray[Any]]
 _SPLIT = {
@@ -72,17 +74,19 @@ def frame_row(
     cell = np.full((most, 6), np.nan)
     a_star = np.full((most, 3, 3), np.nan)
     n_cells = np.full((most, 3), np.nan)
+    doses = np.full(most, np.nan)
     for i in range(n):
         a_star[i] = matrices[i]
         cell[i] = _cell(np.asarray(np.linalg.inv(matrices[i]).T, np.float64))
         n_cells[i] = [detached(x) for x in elements(draws.crystals[i].n_cells)]
+        doses[i] = dose(draws.crystals[i], FLOAT_OPS)
     goniometer = experiment.goniometer
     row = {
         "frame": np.int64(draws.frame), "series": np.int64(draws.series), "index": np.int64(draws.index),
         "kind": np.bytes_(draws.kind.ljust(10)), "lattices": np.int32(n),
         "wavelength_angstrom": mean_wavelength(experiment), "pulse_energy": float(spectrum(experiment)[1].sum()),
         "phi_start_deg": detached(goniometer.phi_start_deg), "osc_deg": detached(goniometer.osc_deg or 0.0),
-        "a_star": a_star, "cell": cell, "n_cells": n_cells,
+        "a_star": a_star, "cell": cell, "n_cells": n_cells, "dose_mgy": doses,
         **{name: np.float64(value) if name == "photons" else np.int64(value) for name, value in numbers.items()},
     }  # fmt: skip
     for name, value in draws.values.items():
