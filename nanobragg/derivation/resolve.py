@@ -21,6 +21,7 @@ from nanobragg.derivation.crystals.blocks import number_of_blocks
 from nanobragg.derivation.crystals.diffuse.forms import FIRST_ORDER, MORE_ORDERS, laue_group, orders
 from nanobragg.derivation.crystals.displacement import longest_scattering_vector
 from nanobragg.derivation.decisions.decided import Decided
+from nanobragg.derivation.decisions.idle import note_idle
 from nanobragg.derivation.decisions.limits import check_limits, refusing_degenerate_geometry
 from nanobragg.derivation.decisions.notes import Notes
 from nanobragg.derivation.placement import Placement, convention_in_force, place
@@ -67,6 +68,7 @@ def resolve(experiment: Experiment) -> Decided:
             "take one: experiment.replace(crystal=experiment.crystal[0])",
         )  # fmt: skip
     check_tensors(experiment)
+    note_idle(experiment, notes)
     with refusing_degenerate_geometry():
         _check_detector(experiment, notes)
         goniometer, beam = _resolve_phi(experiment, notes), _resolve_beam(experiment, notes)
