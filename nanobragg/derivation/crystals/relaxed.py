@@ -90,22 +90,25 @@ def _slope(x: Array, n: int) -> Array:
     """Derivative of the energy by the points (3, m), over the number of points."""
     rate = 1 / (4 * NARROW * NARROW)
     narrowing = 2.0 ** -(len(_WEIGHTS) - 1)
-    between = x[:, :, None] - x[:, None, :], x[:, :, None] + x[:, None, :]
-    pairs = [_falling(rate * narrowing * (d[0] * d[0] + d[1] * d[1] + d[2] * d[2])) for d in between]
-    sums = [np.zeros_like(pair) for pair in pairs]
+    between = np.stack([x[:, :, None] - x[:, None, :], x[:, :, None] + x[:, None, :]], 1)
+    pairs = _falling(rate * narrowing * (between[0] * between[0] + between[1] * between[1] + between[2] * between[2]))
+    sums = np.zeros_like(pairs)
     radius_sqr = x[0] * x[0] + x[1] * x[1] + x[2] * x[2]
     pulled, pushed = np.zeros_like(radius_sqr), np.zeros_like(radius_sqr)
+    rates = [rate * 2.0**-k for k in range(len(_WEIGHTS))]
+    # of all levels at once: many small arrays take longer than one
+    toward = _falling(np.array([q / (1 + 2 * q) for q in rates])[:, None] * radius_sqr)
+    away = _falling(np.array(rates)[:, None] * radius_sqr) if n % 2 else toward  # an even number has none at 0
     for k in range(len(_WEIGHTS) - 1, -1, -1):
-        q = rate * 2.0**-k
+        q = rates[k]
         broad = 1 + 2 * q
-        for i in range(2):
-            sums[i] += (2 * q * _WEIGHTS[k]) * pairs[i]
-            pairs[i] = pairs[i] * pairs[i]
-        pulled += (2 * q * _WEIGHTS[k] / (broad * broad * math.sqrt(broad))) * _falling(q / broad * radius_sqr)
+        sums += (2 * q * _WEIGHTS[k]) * pairs
+        pairs = pairs * pairs
+        pulled += (2 * q * _WEIGHTS[k] / (broad * broad * math.sqrt(broad))) * toward[k]
         if n % 2:
-            pushed += (2 * q * _WEIGHTS[k]) * _falling(q * radius_sqr)
+            pushed += (2 * q * _WEIGHTS[k]) * away[k]
     # rows are added one by one: in the same order everywhere
-    force = [(sums[0] * between[0][a]).sum(0) - (sums[1] * between[1][a]).sum(0) for a in range(3)]
+    force = [(sums[0] * between[a, 0]).sum(0) - (sums[1] * between[a, 1]).sum(0) for a in range(3)]
     return np.stack([force[a] / n + (pulled - pushed / n) * x[a] for a in range(3)])
 
 

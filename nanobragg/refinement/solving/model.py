@@ -139,20 +139,22 @@ class Model:
         found = [self._rendered(x, draw) for draw in range(1, DRAWS + 1) if several]
         return np.array(found).reshape(len(found), self.boxes.n_pixels)
 
-    def average(self, x: Array, *, slopes: bool = True) -> None:
+    def average(self, x: Array, *, slopes: bool = True, like: Array | None = None) -> None:
         """From now on `photons` are the mean over all draws of the domains at these variables, and lines from there.
 
-        Without `slopes`, those of the time before serve again.
+        Without `slopes`, those of the time before serve again; `like`: (n_pixels, size) slopes that serve for the first step.
         """
         before, self._mean, self._projected = self._mean, None, None
         photons = np.concatenate([self.photons(x)[None], self.other_draws(x)])
         self.scattered = scatter(photons)
-        if slopes or before is None:
+        if like is not None:
+            self._drawn = like[None]
+        elif slopes or before is None:
             parameters = self.parameters
             if parameters.n_domains > _ENOUGH:
                 parameters = parameters.with_domains(_ENOUGH)
-            like = parameters.tangents(x)
-            self._drawn = np.array([self._slopes(parameters, x, draw, like) for draw in range(len(photons))])
+            first = parameters.tangents(x)
+            self._drawn = np.array([self._slopes(parameters, x, draw, first) for draw in range(len(photons))])
         self._mean = x.copy(), photons.mean(0), self._drawn.mean(0)
 
     def _like(self, parameters: Variables, boxes: Boxes) -> Model:

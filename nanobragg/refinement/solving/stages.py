@@ -141,14 +141,15 @@ class PixelFit:
 
     def _with_draws(self, model: Model, x: Array) -> tuple[Array, Model]:
         """Steps of Gauss and Newton by the mean over draws of the domains, of some and then of enough of them."""
-        own = -(-self.parameters.n_domains // (DRAWS + 1))
+        own, rough = -(-self.parameters.n_domains // (DRAWS + 1)), model
         model = self._model(self.parameters.with_domains(min(max(own, _SOME), self.max_domains)), model.boxes)
-        self._average(model, x)
+        model.average(x, like=rough.slopes(x))  # good enough for a step, after which the slopes are others
+        self._weigh(model, x, True)
         x, moved = self._stepped(model, x)
         if self._late():
             return x, model
         model = self._with_enough_domains(model, x)
-        self._average(model, x, slopes=moved > _FAR)
+        self._average(model, x)
         for _ in range(_MOST_STAGES):
             x, moved = self._stepped(model, x)
             rejected = 0
