@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+from itertools import pairwise
 from typing import Any
 
 from nanobragg.config.crystals.anomalous import AnomalousModel
@@ -16,6 +18,8 @@ from nanobragg.io.reflections.origin import checksum
 from nanobragg.lazy import dataclass
 
 _FILES = ("mtz", "cif", "model", "hkl", "fdump", "table")
+_BY_ENERGY = ("mtz", "cif", "hkl")
+"""Of which there may be one for each photon energy."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -23,8 +27,11 @@ class Source(Config):
     """Where structure factors come from: one of the files, or `default_F` alone."""
 
     _path = "crystal.structure_factors"
-    mtz: str | None = setting(None, doc="MTZ file; its symmetry is applied and its cell offered to the crystal")
-    cif: str | None = setting(None, doc="structure-factor mmCIF file")
+    mtz: Any = setting(
+        None,
+        doc="MTZ file; its symmetry is applied and its cell offered to the crystal; or one for each of energies_ev",
+    )
+    cif: Any = setting(None, doc="structure-factor mmCIF file, or one for each of energies_ev")
     label: str | None = setting(None, doc="column of mtz or cif; None: the best there is; a warning says which")
     model: str | None = setting(None, doc="PDB or mmCIF coordinates")
     d_min_angstrom: float | None = setting(
@@ -41,12 +48,12 @@ class Source(Config):
         None,
         kind="array",
         unit="eV",
-        doc="a table of model for each of these photon energies, ascending; None: one for all",
+        doc="a table of model, or a file, for each of these photon energies, ascending; None: one for all",
     )
     elements: Any = setting(
         None, doc="whose anomalous scattering counts with energies_ev; None: every element beyond neon"
     )
-    hkl: str | None = setting(None, doc="text lines 'h k l F', all of P1")
+    hkl: Any = setting(None, doc="text lines 'h k l F', all of P1; or a file for each of energies_ev")
     fdump: str | None = setting(None, doc="binary dump of the original program")
     table: str | None = setting(None, doc="JSON file that Experiment.to_toml wrote beside this one")
     sha256: str | None = setting(None, doc="checksum of the file, which is refused when it has another one")
@@ -55,18 +62,27 @@ class Source(Config):
     def _check(self) -> None:
         given = [name for name in _FILES if getattr(self, name) is not None]
         for name in given:
-            if not isinstance(getattr(self, name), str):
-                raise ConfigError(f"{self._path}.{name}", getattr(self, name), "must be the name of a file")
+            value = getattr(self, name)
+            if isinstance(value, tuple) and name in _BY_ENERGY and all(isinstance(one, str) for one in value):
+                self._check_files(name, value)
+            elif not isinstance(value, str):
+                raise ConfigError(f"{self._path}.{name}", value, "must be the name of a file")
         if len(given) > 1:
             raise ConfigError(self._path, given, "must name one file", "leave the others out")
         if self.label is not None and given[:1] not in (["mtz"], ["cif"]):
             raise ConfigError(f"{self._path}.label", self.label, "belongs to mtz or cif")
         if "model" in given and self.d_min_angstrom is None:
             raise ConfigError(f"{self._path}.d_min_angstrom", None, "is required with model")
-        if self.energies_ev is not None and ("model" not in given or self.anomalous_energy_ev is not None):
+        several = any(isinstance(getattr(self, name), tuple) for name in given)
+        if (
+            self.energies_ev is not None
+            and not several
+            and ("model" not in given or self.anomalous_energy_ev is not None)
+        ):
             raise ConfigError(
-                f"{self._path}.energies_ev", self.energies_ev, "belongs to model, without anomalous_energy_ev"
-            )
+                f"{self._path}.energies_ev", [float(x) for x in self.energies_ev],
+                "belongs to model, without anomalous_energy_ev, or to as many files", 'mtz = ["low.mtz", "high.mtz"]',
+            )  # fmt: skip
         if self.elements is not None and (
             self.energies_ev is None
             or not isinstance(self.elements, tuple)
@@ -76,6 +92,22 @@ class Source(Config):
                 f"{self._path}.elements", self.elements, "must be symbols of elements, beside energies_ev", '["Se"]'
             )
 
+    def _check_files(self, name: str, files: tuple[str, ...]) -> None:
+        """One for each energy."""
+        energies = [] if self.energies_ev is None else [float(x) for x in self.energies_ev]
+        if len(energies) != len(files):
+            raise ConfigError(
+                f"{self._path}.energies_ev",
+                energies,
+                f"must be {len(files)} numbers, one for each file of {name}",
+            )
+        if any(high <= low for low, high in pairwise(energies)):
+            raise ConfigError(
+                f"{self._path}.energies_ev", energies, "must ascend", f"sort them, the files of {name} with them"
+            )
+        if self.sha256 is not None:
+            raise ConfigError(f"{self._path}.sha256", self.sha256, "belongs to one file", "leave it out")
+
     def read(self, folder: str) -> StructureFactors:
         """Read the file; names are relative to a folder."""
         name = next((name for name in _FILES if getattr(self, name) is not None), None)
@@ -84,7 +116,11 @@ class Source(Config):
                 raise ConfigError(self._path, Braces(), "holds no structure factors",
                                   f"name a file ({' or '.join(_FILES[:-1])}), or give a default_F")  # fmt: skip
             return StructureFactors.constant(self.default_F)
-        path = os.path.join(folder, getattr(self, name))
+        files = getattr(self, name)
+        if isinstance(files, tuple):
+            parts = [dataclasses.replace(self, **{name: one}, energies_ev=None).read(folder) for one in files]
+            return StructureFactors.by_energy(dict(zip(map(float, self.energies_ev), parts, strict=True)))
+        path = os.path.join(folder, files)
         if self.sha256 is not None and checksum(path) != self.sha256:
             raise ConfigError(f"{self._path}.sha256", self.sha256, f"is not that of {path}, which has changed since")
         if name == "table":

@@ -416,3 +416,43 @@ def test_a_beam_takes_the_table_of_the_nearest_energy(model: nb.AnomalousModel) 
     scene = derive(resolve(experiment(model.at(EDGE), spectrum)))
     assert scene.source_table is not None and scene.source_table.tolist() == [0, 0, 1, 1]
     assert scene.wavelength * 1e10 == pytest.approx(EV_ANGSTROM / np.array([12000.0, 12655.0, 12665.0, 13000.0]))
+
+
+def test_an_experiment_file_names_a_file_for_each_energy(tmp_path):
+    """The same image as of the tables joined in Python; what does not fit is told."""
+    hkl = np.argwhere(np.ones((7, 7, 7))) - 3
+    low, high = (nb.StructureFactors.from_arrays(hkl, 100.0 + sign * hkl[:, 0]) for sign in (1, -1))
+    low.to_hkl(tmp_path / "low.hkl")
+    high.to_hkl(tmp_path / "high.hkl")
+
+    def read(source):
+        (tmp_path / "run.toml").write_text(
+            f"""
+[crystal]
+unit_cell = {{ a = 40, b = 50, c = 60, alpha = 90, beta = 90, gamma = 90 }}
+structure_factors = {{ {source} }}
+[beam]
+energy_ev = 9500
+spectrum = {{ kind = "two_color", separation_ev = 100 }}
+[detector]
+n_fast = 20
+n_slow = 20
+"""
+        )
+        return nb.Experiment.from_toml(tmp_path / "run.toml")
+
+    files = 'hkl = ["low.hkl", "high.hkl"]'
+    found = read(f"{files}, energies_ev = [9450, 9550]")
+    joined = found.replace("crystal.structure_factors", nb.StructureFactors.by_energy({9450.0: low, 9550.0: high}))
+    assert found.crystal.structure_factors.energy_ev == (9450.0, 9550.0)
+    assert np.array_equal(nb.simulate(found), nb.simulate(joined))
+    for source, words in (
+        (files, r"energies_ev=\[\]: must be 2 numbers, one for each file of hkl"),
+        (f"{files}, energies_ev = [9550, 9450]", r"energies_ev=\[9550.0, 9450.0\]: must ascend; sort them"),
+        (f'{files}, energies_ev = [9450, 9550], sha256 = "00"', "sha256='00': belongs to one file"),
+        ('hkl = "low.hkl", energies_ev = [9450, 9550]', "belongs to model, .*or to as many files"),
+        ("default_F = 100, energies_ev = [9450, 9550]", "belongs to model, .*or to as many files"),
+        ('fdump = ["a", "b"], energies_ev = [9450, 9550]', "fdump=.*must be the name of a file"),
+    ):
+        with pytest.raises(nb.FileFormatError, match=words):
+            read(source)
