@@ -42,3 +42,9 @@ def test_they_are_part_of_the_experiment():
 def test_both_are_refused_in_the_words_of_the_command(run):
     refused = run(FLAGS, "--blocks 7 --volume-mm3 1e-6")
     assert refused.status == 9 and "--volume-mm3 1e-06: says the same as --blocks 7" in refused.err
+
+
+def test_no_blocks_are_refused_in_the_words_of_the_command(run):
+    for typed, field in (("--blocks 0", "crystal.n_blocks=0.0"), ("--volume-mm3 -1e-6", "crystal.volume_mm3=-1e-06")):
+        refused = run(FLAGS, typed)
+        assert refused.status == 9 and f"error: {typed.replace('1e-6', '1e-06')}: {field}: must be > 0" in refused.err

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from nanobragg.cli.dropin.usage import unit_of
 from nanobragg.config import Experiment
 from nanobragg.errors import ConfigError, FlagError, NanoBraggError, PlausibilityWarning, UsageError
-from nanobragg.exchange.command_line.flags import FLAGS, Flag
+from nanobragg.exchange.command_line.flags import FLAGS, OWN_OPTIONS, Flag
 from nanobragg.exchange.command_line.parse import Occurrence, example
 from nanobragg.exchange.command_line.reading import CommandLine
 from nanobragg.exchange.command_line.settings import HEADER_KEYS
@@ -22,6 +22,8 @@ def in_flags(line: CommandLine, error: ConfigError) -> NanoBraggError:
     The flag table says which settings supply a field; the last flag that was typed for each of them is named, or else the
     header that held it. An error that no flag and no header caused is returned as it is.
     """
+    if own := _own_option(line, error.path):
+        return UsageError(f"{own}: {error}")
     flags = _supplying(error.path)
     settings = {name for flag in flags for name in flag.sets}
     typed = list(_last(line, settings))
@@ -38,6 +40,8 @@ def in_flags(line: CommandLine, error: ConfigError) -> NanoBraggError:
 
 def name_in_flags(line: CommandLine, path: str) -> str:
     """A field as a flag: the one that was typed for it, or one that sets it, or the path where there is none."""
+    if own := _own_option(line, path):
+        return own
     flags = _supplying(path)
     typed = list(_last(line, {name for flag in flags for name in flag.sets}))
     if typed:
@@ -76,6 +80,15 @@ def _doubt_in_flags(line: CommandLine, doubt: Doubt) -> str:
         named = typed[0].token if path == doubt.path else _supplying(path)[0].name
         instead = f"{named} {value:.6g}"
     return f"{tokens}: {doubt.text(f'{doubt.path}={doubt.value:.6g}', typed[0].token, instead)}"
+
+
+def _own_option(line: CommandLine, path: str) -> str | None:
+    """The option with two dashes that was typed for a field, with its value."""
+    flag = next((flag for flag in OWN_OPTIONS if flag.field == path and flag.sets[0] in line.own), None)
+    if flag is None:
+        return None
+    value = line.own[flag.sets[0]]
+    return f"{flag.name} {value:g}" if isinstance(value, float) else f"{flag.name} {value}"
 
 
 def _remedy(error: ConfigError, flags: Iterable[Flag]) -> str:
