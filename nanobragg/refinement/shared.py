@@ -104,6 +104,8 @@ class _Reduced:
     """(m, m) covariance of the gradient, from the photons"""
     draws: Array
     """(m, n): what the draws of the mosaic domains add to the gradient; their squares add up to a variance"""
+    off: Array
+    """(m,): what a draw of more domains adds, which may be alike in all images"""
     gradient: Array
     """(m,)"""
     own_step: Array
@@ -198,10 +200,11 @@ def refine_shared(
         if progress is not None:
             progress("images together", rounds, _MOST_ROUNDS)
     chi2 = sum(r.squares for r in reduced) / max(sum(r.freedom for r in reduced), 1)
-    inverse, nothing = np.linalg.inv(information), np.zeros_like(information)
-    of_photons = sum((r.noise for r in reduced), nothing) * max(1.0, chi2) + told_before
+    inverse = np.linalg.inv(information)
+    of_photons = sum((r.noise for r in reduced), np.zeros_like(information)) * max(1.0, chi2) + told_before
     slopes = first.slopes(at[0])[np.ix_(places, places)] @ inverse
-    sampling = slopes @ sum((r.draws @ r.draws.T for r in reduced), nothing) @ slopes.T
+    off = sum((r.off for r in reduced), np.zeros(len(places)))
+    sampling = slopes @ sum((r.draws @ r.draws.T for r in reduced), np.outer(off, off)) @ slopes.T
     return SharedRefinement(
         names=names, units=tuple(first.units[k] for k in places), start=first.values(np.zeros(first.size))[places],
         estimate=first.values(at[0])[places], covariance=slopes @ of_photons @ slopes.T + sampling,
@@ -322,10 +325,12 @@ def _reduced(task: _Pass) -> _Reduced:
     solved = np.linalg.solve(curvature[np.ix_(rest, rest)], np.column_stack([cross, gradient[rest]]))
     reduce = np.zeros((len(mine), variables.size))
     reduce[:, mine], reduce[:, rest] = np.eye(len(mine)), -solved[:, :-1].T
+    draws = reduce @ apart
     own = residuals[: task.boxes.n_pixels]
     return _Reduced(
-        reduce @ curvature[:, mine], reduce @ product @ reduce.T, reduce @ apart, reduce @ gradient, solved[:, -1],
-        -solved[:, :-1], float(own @ own), degrees_of_freedom(model.boxes, variables.size, model.free),
+        reduce @ curvature[:, mine], reduce @ product @ reduce.T, draws[:, : DRAWS + 1], draws[:, DRAWS + 1 :].sum(1),
+        reduce @ gradient, solved[:, -1], -solved[:, :-1], float(own @ own),
+        degrees_of_freedom(model.boxes, variables.size, free),
     )  # fmt: skip
 
 

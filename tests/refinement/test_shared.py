@@ -80,9 +80,28 @@ def test_errors_are_those_of_the_photons() -> None:
     assert 0.5 < np.mean(squares) < 1.5, squares
 
 
+def test_few_domains_are_in_the_errors() -> None:
+    """Stills of a wide mosaicity without noise, nine draws of 100 domains against 4000: what comes out is off by what
+    `sampling_covariance` says. Draws that are moved apart are alike, so that their scatter alone says too little.
+    """
+    names = ["crystal.misset_deg", "crystal.n_cells", "beam.fluence_per_m2", "crystal.mosaic.spread_deg"]
+    squares = []
+    for seed in (1, 2, 3):
+        mosaic = nb.Mosaic(model="gaussian", spread_deg=0.3, n_domains=4000, seed=99)
+        truth = still(seed).replace("crystal.mosaic", mosaic).replace("beam.fluence_per_m2", 1e27)
+        spots = nb.predict(truth.replace("crystal.mosaic.n_domains", 24), min_partiality=1e-3)
+        brightest = spots[np.argsort(-spots["photons"])[:60]]
+        image = nb.simulate(truth.replace("detector.mask", nb.shoeboxes(brightest, truth, margin=5) > 0)) + 1.0
+        start = truth.replace("crystal.mosaic", nb.Mosaic(model="gaussian", spread_deg=0.3, n_domains=100, seed=5))
+        found = nb.refine(image, start, refine=names, max_boxes=30, max_domains=100, positions=False, n_threads=1)
+        exact = np.array([*truth.crystal.misset_deg, 8, 8, 12, 1e27, 0.3])
+        squares.append((found.estimate - exact) ** 2 / np.diag(found.sampling_covariance))
+    assert np.mean(squares) < 3, squares  # 1.8 measured; 6.2 by the scatter alone
+
+
 def test_images_have_domains_of_their_own() -> None:
-    """Six times one image without noise, all from one start: the models' domains scatter as they are said to, so that the mean
-    of the images is known better than one of them.
+    """Six times one image without noise, all from one start: the models take unlike domains, the scatter averages out, what all
+    draws have in common does not, and the errors say so.
     """
     mosaic = nb.Mosaic(model="gaussian", spread_deg=0.15, n_domains=1500, seed=99)
     truth = still(1).replace("crystal.mosaic", mosaic).replace("beam.fluence_per_m2", 2e27)
@@ -93,9 +112,12 @@ def test_images_have_domains_of_their_own() -> None:
                              n_threads=1)  # fmt: skip
     places = [found.images[0].names.index(name) for name in found.names]
     alone = np.array([one.estimate[places] for one in found.images])
-    stated = np.mean([np.diag(one.sampling_covariance)[places] for one in found.images], axis=0)
-    assert 0.4 < np.mean(alone.var(0, ddof=1) / stated) < 2  # 0.94 measured
-    assert np.allclose(np.diag(found.sampling_covariance), stated / 6, rtol=0.1)  # 0.02 measured
+    stated = np.array([np.diag(one.sampling_covariance)[places] for one in found.images])
+    exact, together = np.array([70, 22.5, 22.5]), np.diag(found.sampling_covariance)
+    assert (alone.var(0, ddof=1) > 0.02 * stated.mean(0)).all()  # 0.04, 0.26, 0.32 measured
+    assert 0.2 < np.mean((alone - exact) ** 2 / stated) < 2  # 0.46 measured
+    assert 0.2 < np.mean((found.estimate - exact) ** 2 / together) < 2  # 0.54 measured
+    assert (together < stated.mean(0)).all()  # 0.83, 0.25, 0.22 measured
     assert {e.crystal.mosaic for e in found.experiments} == {start.crystal.mosaic}
 
 

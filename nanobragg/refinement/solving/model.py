@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.derivation.crystals.relaxed import LARGEST
 from nanobragg.derivation.scene import Scene
 from nanobragg.engines.choice import engine
 from nanobragg.engines.engine import RenderOptions
@@ -74,7 +75,8 @@ class Model:
         self._known: tuple[Any, tuple[Array, Array, Array, Array]] | None = None
         self._drawn: Array = np.zeros((0, boxes.n_pixels, parameters.size))
         self.scattered: Array = np.zeros((0, boxes.n_pixels))
-        """(n, n_pixels): draws of the domains, of which `photons` are the mean, as `scatter` gives them"""
+        """(n, n_pixels): draws of the domains, of which `photons` are the mean, as `scatter` gives them; and how far that mean is
+        off a draw of more domains"""
 
     # --- rendering ---------------------------------------------------------------------------------------------------
 
@@ -147,6 +149,10 @@ class Model:
         before, self._mean, self._projected = self._mean, None, None
         photons = np.concatenate([self.photons(x)[None], self.other_draws(x)])
         self.scattered = scatter(photons)
+        if len(photons) > 1 and self.parameters.evened and self.parameters.n_domains < LARGEST:
+            # draws that are moved apart are all drawn together: their scatter does not tell, a draw of more domains does
+            finer = self._like(self.parameters.with_domains(LARGEST), self.boxes).photons(x)
+            self.scattered = np.concatenate([self.scattered, [finer - photons.mean(0)]])
         if like is not None:
             self._drawn = like[None]
         elif slopes or before is None:
@@ -189,7 +195,7 @@ class Model:
             return product, product, np.zeros(len(product)), own.T @ apart
         each = [self._sloped_residuals(draw, x) for draw in self._drawn]
         squares = sum((e.T @ e for e in each), np.zeros_like(product)) / n - own.T @ own
-        pull = sum((e.T @ a for e, a in zip(each, apart.T, strict=True)), np.zeros(len(product))) / n
+        pull = sum((e.T @ a for e, a in zip(each, apart.T[:n], strict=True)), np.zeros(len(product))) / n
         return product, product - squares / (n - 1), -pull * unscattered(n) / (n - 1), own.T @ apart
 
     def without(self, bad: NDArray[np.bool_]) -> Model:

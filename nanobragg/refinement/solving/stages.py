@@ -392,8 +392,9 @@ class PixelFit:
 
     def _with_enough_domains(self, model: Model, x: Array) -> Model:
         """The model with as many mosaic domains as are allowed, where their number makes up too much of the errors."""
-        inverse, sampling, _ = self._covariances(model, x)
-        ratio = float((np.diag(sampling) / np.diag(inverse)).max())
+        inverse, _, gain = self._covariances(model, x)
+        apart = gain @ model.information(x)[3][:, : DRAWS + 1]
+        ratio = float(((apart**2).sum(1) / np.diag(inverse)).max())
         if ratio < _SAMPLED or model.parameters.n_domains >= self.max_domains:
             return model
         return model.with_parameters(self.parameters.with_domains(self.max_domains))

@@ -122,6 +122,11 @@ class FreedParameters:
         return self.base.n_domains
 
     @property
+    def evened(self) -> bool:
+        """See `Parameters.evened`."""
+        return self.base.evened
+
+    @property
     def given_domains(self) -> bool:
         """See `Parameters.given_domains`."""
         return self.base.given_domains

@@ -205,6 +205,11 @@ class Parameters:
         """Whether the domains are given one by one, so that there are neither more of them nor others."""
         return self._decided[0].experiment.crystal.mosaic.model == "given"
 
+    @property
+    def evened(self) -> bool:
+        """Whether few domains are moved apart until they are as even as they can be, which no random draws are."""
+        return self._decided[0].experiment.crystal.mosaic.model not in ("given", "cap")
+
     def derivations(self, x: Array, draw: int = 0) -> list[Derivation]:
         """One for each panel, of its first pixel; see `of_pixels`. `draw` numbers draws of the mosaic domains."""
         turn, cell, others = self._split(x)

@@ -119,6 +119,11 @@ class CrystalsParameters:
         """Whether the domains of every crystal are given one by one."""
         return all(part.given_domains for part in self.parts)
 
+    @property
+    def evened(self) -> bool:
+        """See `Parameters.evened`."""
+        return all(part.evened or part.n_domains == 1 for part in self.parts)
+
     def stacks(self, x: Array, draw: int = 0) -> list[list[Scene]]:
         """See `Parameters.stacks`; the background is that of the first crystal."""
         each = [part.stacks(x[mine], draw) for part, mine in zip(self.parts, self.members, strict=True)]
