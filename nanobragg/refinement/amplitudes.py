@@ -15,6 +15,7 @@ from nanobragg.config import Experiment
 from nanobragg.config.serialize import plain
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.derivation.crystals import lattices
+from nanobragg.engines.engine import cancelled
 from nanobragg.errors import ConfigError
 from nanobragg.lazy import dataclass
 from nanobragg.refinement.checkpoint import kept, key_of
@@ -159,8 +160,9 @@ def refine_amplitudes(
     starts = [experiments] * len(images) if isinstance(experiments, Experiment) else list(experiments)
     _check(images, starts, refine, sigma, options)
     own = {**DEFAULTS, **options, "refine": list(refine), "intensities": "free", "progress": None}
+    cancel = own["cancel"]
     if executor is not None:
-        own["cancel"] = None
+        own["cancel"] = None  # is asked here, between passes over the images
     tasks = [_Alone(image, start, own, checkpoint) for image, start in zip(images, starts, strict=True)]
     told = None if progress is None else (lambda done: progress("images alone", done, len(images)))
     alone: list[tuple[Refinement, OfImage]] = spread(executor, _alone, tasks, told)
@@ -178,6 +180,8 @@ def refine_amplitudes(
                 for one, (begin, end) in zip(found, pairwise(ends[:-1]), strict=True)]  # fmt: skip
 
     def cost(x: Array) -> tuple[float, Array]:
+        if cancel is not None and cancel():
+            raise cancelled()
         values = spread(executor, _cost, places(x))
         logs = x[ends[-2] :]
         by_log = held**2 * logs + sum((g[k:] for (_, g), k in zip(values, sizes, strict=True)), np.zeros(n))

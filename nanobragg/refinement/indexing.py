@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from nanobragg.config import Experiment
 from nanobragg.config.experiment import check_experiment
 from nanobragg.derivation.prediction.candidates import Mean
+from nanobragg.engines.choice import engine
+from nanobragg.engines.engine import RenderOptions
 from nanobragg.errors import ConfigError, RefinementError
+from nanobragg.io.optional import needed
 from nanobragg.lazy import dataclass
 from nanobragg.refinement.data.pixels import Image, as_image
 from nanobragg.refinement.data.spots import Spots, as_spots, find_spots
@@ -81,6 +84,7 @@ def index(
     lattices: int = 1,
     refine_cell: bool = True,
     most_spots: int = 300,
+    device: str | None = None,
     progress: Callable[[str, int, int], object] | None = None,
     **readout: Any,
 ) -> list[IndexedLattice]:
@@ -100,6 +104,8 @@ def index(
         Fit the free elements of the cell to the spots too (within 1 %).
     most_spots : int
         The strongest so many are used.
+    device : str, optional
+        Where the directions of the lattice are searched, by torch: "cuda", "cpu" ...; None: here, without torch.
     progress : callable, optional
         Receives (stage, steps done, steps at most).
     **readout
@@ -114,11 +120,14 @@ def index(
     ------
     RefinementError
         When no orientation explains more spots than chance.
+    BackendUnavailableError
+        For a `device` that is not there, and without torch for any.
     """
     check_experiment(experiment)
     check_progress(progress, "spots", 0, lattices)
     if isinstance(lattices, bool) or not isinstance(lattices, int) or lattices < 1:
         raise ConfigError("lattices", lattices, "must be a whole number >= 1")
+    place = None if device is None else engine("torch", RenderOptions(device=device))
     if spots is None:
         data: Image = as_image(image, experiment, **readout)
         whole = find_spots(data, experiment)
@@ -128,7 +137,7 @@ def index(
     found: list[IndexedLattice] = []
     while len(found) < lattices:
         check_progress(progress, f"{len(whole)} spots, lattice {len(found) + 1}", len(found), lattices)
-        one = _lattice(experiment, whole, left, refine_cell) if len(left) >= _LEAST else None
+        one = _lattice(experiment, whole, left, refine_cell, place) if len(left) >= _LEAST else None
         if one is None:
             break
         if any(_same(one, other) for other in found):
@@ -149,7 +158,9 @@ def _same(one: IndexedLattice, other: IndexedLattice) -> bool:
     return bool(np.abs(change - np.rint(change)).max() < _ONE)
 
 
-def _lattice(experiment: Experiment, spots: Spots, rows: NDArray[np.int64], refine_cell: bool) -> IndexedLattice | None:
+def _lattice(
+    experiment: Experiment, spots: Spots, rows: NDArray[np.int64], refine_cell: bool, place: Any
+) -> IndexedLattice | None:
     """The lattice with the most of some spots; None where chance would do as well."""
     some = Spots(spots.panel[rows], spots.fast[rows], spots.slow[rows], spots.intensity[rows])
     plain = Parameters(experiment, ["crystal.misset_deg"]).with_one_domain()
@@ -160,7 +171,7 @@ def _lattice(experiment: Experiment, spots: Spots, rows: NDArray[np.int64], refi
     # the spindle has turned the crystal when the image is taken; its orientation is that before
     spindle = rotation_between(lattice.a_star, np.asarray(Mean(scenes[0]).reciprocal.T, dtype=np.float64))
     vectors = np.asarray(vectors @ spindle)
-    turn = best_orientation(vectors, real)
+    turn = best_orientation(vectors, real, place)
     if turn is None:
         return None
     oriented = _oriented(experiment, lattice, turn)
@@ -192,7 +203,7 @@ def _oriented(experiment: Experiment, lattice: Lattice, turn: Array) -> Experime
     return turned.replace("crystal.misset_deg", (0.0, 0.0, 0.0))
 
 
-def best_orientation(vectors: Array, real: Array) -> Array | None:
+def best_orientation(vectors: Array, real: Array, place: Any = None) -> Array | None:
     """The rotation of a crystal under which the most scattering vectors have whole indices.
 
     Parameters
@@ -201,6 +212,8 @@ def best_orientation(vectors: Array, real: Array) -> Array | None:
         [1/Angstrom]
     real : (3, 3) array
         Rows a, b, c before the rotation [Angstrom].
+    place : Engine, optional
+        One of torch, on whose device the directions are searched.
 
     Returns
     -------
@@ -209,7 +222,7 @@ def best_orientation(vectors: Array, real: Array) -> Array | None:
     """
     lengths = np.linalg.norm(real, axis=1)
     radii = np.linalg.norm(vectors, axis=1)
-    directions = [_directions(vectors, radii, length) for length in lengths]
+    directions = [_directions(vectors, radii, length, place) for length in lengths]
     best: tuple[float, Array] | None = None
     near = radii <= max(np.sort(radii)[min(len(radii) - 1, 60)], _MOST_TURNS / lengths.max())
     for i, j in ((0, 1), (0, 2), (1, 2)):
@@ -230,14 +243,14 @@ def _angle(a: Array, b: Array) -> float:
     return float(np.degrees(np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))))
 
 
-def _directions(vectors: Array, radii: Array, length: float) -> Array:
+def _directions(vectors: Array, radii: Array, length: float, place: Any) -> Array:
     """(n, 3): the directions, both ways, in which a lattice vector of this length fits best."""
     order = np.argsort(radii)
     count = max(int((radii * length <= _MOST_TURNS).sum()), min(40, len(radii)))
     chosen = vectors[order[:count]]
     reach = float(radii[order[:count]].max()) * length
     grid = _hemisphere(_STEP / reach)
-    score = np.cos(2 * np.pi * length * (grid @ chosen.T)).sum(1)
+    score = _waves(grid, 2 * np.pi * length * chosen, place)
     found: list[Array] = []
     close = np.cos(2.5 * _STEP / reach)
     for row in np.argsort(-score):
@@ -246,6 +259,15 @@ def _directions(vectors: Array, radii: Array, length: float) -> Array:
             if len(found) == _PEAKS:
                 break
     return np.array([sign * _climbed(t, chosen, length) for t in found for sign in (1, -1)])
+
+
+def _waves(grid: Array, vectors: Array, place: Any) -> Array:
+    """(n,): the sum of cos(t . q) over the vectors, for every direction t."""
+    if place is None:
+        return np.asarray(np.cos(grid @ vectors.T).sum(1))
+    torch = needed("torch", "a search for lattices on a device")
+    t, q = (torch.as_tensor(rows, device=place.device) for rows in (grid, vectors))
+    return np.asarray(torch.cos(t @ q.T).sum(1).cpu().numpy(), np.float64)
 
 
 def _hemisphere(step: float) -> Array:

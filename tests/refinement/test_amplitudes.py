@@ -194,3 +194,19 @@ def test_what_cannot_be_refined_together() -> None:
             nb.refine_amplitudes(
                 [image] * 2, **{"experiments": [one, other], "refine": ["crystal.misset_deg"], **change}
             )
+
+
+def test_cancelled() -> None:
+    """When the structure factors have begun."""
+    exact = truths(1)[0]
+    begun: list[str] = []
+
+    def told(stage: str, done: int, total: int) -> None:
+        begun.append(stage)
+
+    with pytest.raises(nb.CoreError):
+        nb.refine_amplitudes(
+            [counts_of(exact, 1)], exact, refine=["crystal.misset_deg", "beam.fluence_per_m2"], max_boxes=20, progress=told,
+            cancel=lambda: "structure factors" in begun,
+        )  # fmt: skip
+    assert begun[-1] == "structure factors"

@@ -13,7 +13,7 @@ from nanobragg.cli.main import main
 from nanobragg.derivation.derive import derive
 from nanobragg.derivation.prediction.candidates import Mean
 from nanobragg.derivation.resolve import resolve
-from nanobragg.errors import RefinementError
+from nanobragg.errors import BackendUnavailableError, RefinementError
 from nanobragg.refinement.variables.crystals import rotation
 
 SIZE = 700
@@ -57,6 +57,19 @@ def test_orientations_of_stills(name: str) -> None:
     assert apart(found.experiment, exact) < 0.05
     assert found.share > 0.5 and np.median(found.distance) < 0.7
     assert np.allclose(vars(found.experiment.crystal.unit_cell)["a"], CELLS[name][0], rtol=1.5e-3)
+
+
+def test_a_search_by_torch() -> None:
+    """On a device the same lattice is found, to rounding of the sums (seen: the same bits)."""
+    pytest.importorskip("torch", reason="needs torch: pip install 'nanobragg[torch]'")
+    exact = still(CELLS["triclinic"], (40.0, -20.0, 70.0))
+    spots = nb.find_spots(counts_of(exact), exact)
+    start = exact.replace("crystal.misset_deg", (0.0, 0.0, 0.0))
+    here, there = (nb.index(None, start, spots=spots, device=device)[0] for device in (None, "cpu"))
+    assert np.allclose(here.experiment.crystal.misset_deg, there.experiment.crystal.misset_deg, atol=1e-9)
+    assert np.array_equal(here.hkl, there.hkl) and apart(there.experiment, exact) < 0.05
+    with pytest.raises(BackendUnavailableError, match="nowhere"):
+        nb.index(None, start, spots=spots, device="nowhere")
 
 
 def test_the_orientation_is_that_before_the_spindle_turned(tmp_path: Path) -> None:

@@ -34,6 +34,9 @@ def run_index(args: Sequence[str]) -> int:
     options.add_argument(
         "--lattices", type=int, default=1, metavar="N", help="how many crystals to look for (%(default)s)"
     )
+    options.add_argument(
+        "--device", metavar="NAME", help="where directions are searched, by torch: cuda ... (default: here)"
+    )
     options.add_argument("--keep-cell", action="store_true", help="do not fit the cell to the spots")
     options.add_argument("-o", "--output", metavar="FILE", help="found experiment: .expt, .toml, XPARM.XDS ...; of several "
                          "lattices the others are numbered")  # fmt: skip
@@ -49,7 +52,7 @@ def _index(typed: Any) -> int:
     refuse_overwriting([] if typed.force else names)
     with bar() as progress:
         found = index(typed.image, _experiment(typed), spots=typed.spots, lattices=typed.lattices,
-                      refine_cell=not typed.keep_cell, progress=progress)  # fmt: skip
+                      refine_cell=not typed.keep_cell, device=typed.device, progress=progress)  # fmt: skip
     for i, lattice in enumerate(found):
         sys.stdout.write(f"{lattice}\n")
         if names:
