@@ -279,7 +279,7 @@ static void pull_factors(const nb_scene *scene, nb_pull *pull, int64_t source) {
 static void pull_curved(const nb_scene *scene, nb_pull *pull, double layer) {
     enum { COSINES = N_BENT, ABSORBED = N_BENT + 3, N_SUMS };
     const nb_block *block = &pull->block;
-    const nb_bending bending = bending_of(scene, block);
+    const nb_bending bending = bending_of(scene, block->base);
     const double absorption = scene->layer_thickness * scene->attenuation;
     double totals[N_SUMS];
     row_sum sums[N_SUMS];

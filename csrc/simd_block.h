@@ -3,6 +3,7 @@
 #define NB_SIMD_BLOCK_H
 
 #include "detector.h"
+#include "simd_bend.h"
 #include "simd_terms.h"
 #include "vector.h"
 
@@ -87,7 +88,8 @@ static line_lanes line_lanes_of(const nb_scene *scene, const nb_block *block, co
     return line_spread(&line);
 }
 
-static void place_curved(const nb_scene *scene, nb_block *block, int32_t layer, int32_t sub_slow, int32_t sub_fast) {
+/* On the arcs of CURVED_DET_AXES. */
+static void place_on_axes(const nb_scene *scene, nb_block *block, int32_t layer, int32_t sub_slow, int32_t sub_fast) {
     for (int i = 0; i < block->row.n; i++) {
         const int64_t fast = block->pixels[i < block->n ? i : block->n - 1] - block->slow * scene->n_fast;
         double position[3];
@@ -96,6 +98,18 @@ static void place_curved(const nb_scene *scene, nb_block *block, int32_t layer, 
         block->inverse[i] = 1.0 / airpath;
         for (int k = 0; k < 3; k++)
             block->direction[k][i] = position[k] / airpath;
+    }
+}
+
+static void place_curved(const nb_scene *scene, nb_block *block) {
+    const nb_bending bending = bending_of(scene, block->base);
+    for (int i = 0; i < block->row.n; i += LANES) {
+        vd position[3];
+        bend(scene, &bending, vd_load(block->along + i), position);
+        const vd inverse = vd_all(1.0) / vd_sqrt(dot_lanes(position, position));
+        vd_store(block->inverse + i, inverse);
+        for (int k = 0; k < 3; k++)
+            vd_store(block->direction[k] + i, position[k] * inverse);
     }
 }
 
@@ -138,10 +152,11 @@ static void place(const nb_scene *scene, nb_block *block, int32_t layer, int32_t
         place_flat(scene, block, step, sub_fast, 1);
     else
         place_flat(scene, block, step, sub_fast, 0);
-    if (scene->curved) {
-        place_curved(scene, block, layer, sub_slow, sub_fast);
-        return;
-    }
+    if (scene->curved && (scene->quirks & NB_CURVED_DET_AXES))
+        place_on_axes(scene, block, layer, sub_slow, sub_fast);
+    else if (scene->curved)
+        place_curved(scene, block);
+    if (scene->curved) return;
     double chord_sqr = 0.0;
     for (int k = 0; k < 3; k++) {
         double first = (block->along[0] * scene->fast[k] + block->base[k]) * block->inverse[0];

@@ -78,7 +78,7 @@ static void move_spot(const nb_scene *scene, const nb_model *model, const nb_gra
 /* The directions at a point; `along_slow` is its coordinate. */
 static void move_point(const nb_scene *scene, const nb_model *model, nb_push *push, int32_t layer, double along_slow) {
     const double depth = (double)layer, *base = push->block.base;
-    if (scene->curved) push->bending = bending_of(scene, &push->block);
+    if (scene->curved) push->bending = bending_of(scene, push->block.base);
     for (int k = 0; k < push->directions->n; k++) {
         const nb_gradient *t = push->directions->tangent + k;
         nb_motion *motion = push->motion + k;

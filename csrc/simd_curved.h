@@ -1,8 +1,6 @@
-/* Derivatives on a curved detector, for the pixels of a row.
- *
- * With o = base + along fast - c and c = distance x beam, c is turned about slow by s o.fast/distance and about fast by
- * -s o.slow/distance, s = +-1 (detector.c). So the derivatives by the position become those by the two arcs o.fast and
- * o.slow, by c and by the two axes; gradients are sums of them over the row, tangents linear functions of them.
+/* Derivatives on a curved detector, for the pixels of a row: those by the position become those by the two arcs of
+ * simd_bend.h, by the vector c that is turned, and by the two axes; gradients are sums of them over the row, tangents
+ * linear functions of them.
  */
 #ifndef NB_SIMD_CURVED_H
 #define NB_SIMD_CURVED_H
@@ -13,50 +11,9 @@
 /* Derivatives by the arcs along fast and slow, each of them once more times along; by c; by the axes as such. */
 enum { ARC_FAST = 0, ARC_SLOW = 2, CENTER = 4, ABOUT_FAST = 7, ABOUT_SLOW = 10, N_BENT = 13 };
 
-/* What the pixels of a row share. */
-typedef struct {
-    double center[3], offset[3];     /* c, and o where along is 0 */
-    double arc_fast[2], arc_slow[2]; /* the arcs: [0] + [1] along */
-    double rate;                     /* s/distance */
-} nb_bending;
-
-static nb_bending bending_of(const nb_scene *scene, const nb_block *block) {
-    nb_bending b;
-    double axis[3];
-    nb_cross(scene->slow, scene->beam, axis);
-    b.rate = (dot(axis, scene->fast) > 0.0 ? 1.0 : -1.0) / scene->distance;
-    for (int i = 0; i < 3; i++) {
-        b.center[i] = scene->distance * scene->beam[i];
-        b.offset[i] = block->base[i] - b.center[i];
-    }
-    b.arc_fast[0] = dot(b.offset, scene->fast), b.arc_fast[1] = dot(scene->fast, scene->fast);
-    b.arc_slow[0] = dot(b.offset, scene->slow), b.arc_slow[1] = dot(scene->fast, scene->slow);
-    return b;
-}
-
-NB_INLINE vd dot_lanes(const vd x[3], const vd y[3]) {
-    return vd_fma(x[2], y[2], vd_fma(x[1], y[1], x[0] * y[0]));
-}
-
-NB_INLINE void cross_lanes(const vd x[3], const vd y[3], vd out[3]) {
-    for (int i = 0; i < 3; i++) {
-        const int j = (i + 1) % 3, k = (i + 2) % 3;
-        out[i] = vd_fnma(x[k], y[j], x[j] * y[k]);
-    }
-}
-
 NB_INLINE void direction_at(const nb_row *row, int i, vd out[3]) {
     for (int k = 0; k < 3; k++)
         out[k] = vd_load(row->direction[k] + i);
-}
-
-/* v turned about e by an angle; 1 - cosine is known to its own last digits. */
-NB_INLINE void turn_lanes(const vd v[3], const vd e[3], vd sine, vd less, vd out[3]) {
-    const vd along = dot_lanes(e, v) * less;
-    vd across[3];
-    cross_lanes(e, v, across);
-    for (int i = 0; i < 3; i++)
-        out[i] = vd_fma(e[i], along, vd_fma(across[i], sine, vd_fnma(less, v[i], v[i])));
 }
 
 /* From the derivatives by the turned vector to those by v, in place, by e and, returned, by the angle. */
@@ -101,17 +58,8 @@ NB_INLINE void position_slopes(const nb_block *block, int i, const vd toward[3],
 
 /* What those by the position, which change, are for the arcs, c and the axes. */
 NB_INLINE void bend_slopes(const nb_scene *scene, const nb_bending *b, vd along, vd by[3], vd out[N_BENT]) {
-    const double halves = b->rate / (2.0 * NB_PI);
-    vd fast[3], slow[3], center[3], once[3], sine[GROUP], cosine[GROUP], less[2];
-    vd half[GROUP] = {vd_all(halves) * vd_fma(vd_all(b->arc_fast[1]), along, vd_all(b->arc_fast[0])),
-                      vd_all(-halves) * vd_fma(vd_all(b->arc_slow[1]), along, vd_all(b->arc_slow[0]))};
-    for (int i = 0; i < 2; i++)
-        half[i] = vd_offset(half[i]); /* a whole turn changes the sign of both its sine and cosine */
-    sincospi(half, vd_all(0.0), 1.0, FINE, 2, sine, cosine);
-    for (int i = 0; i < 2; i++) {
-        less[i] = vd_all(2.0) * sine[i] * sine[i];
-        sine[i] = vd_all(2.0) * sine[i] * cosine[i];
-    }
+    vd fast[3], slow[3], center[3], once[3], sine[2], less[2];
+    bend_angles(b, along, sine, less);
     for (int i = 0; i < 3; i++)
         fast[i] = vd_all(scene->fast[i]), slow[i] = vd_all(scene->slow[i]), center[i] = vd_all(b->center[i]);
     turn_lanes(center, slow, sine[0], less[0], once);
