@@ -117,7 +117,7 @@ class Model:
             "sampling.roi": (square, square),
         }.items():
             experiment = experiment.replace(path, value)
-        self.module = nb.ExperimentModule(experiment, FIELDS)
+        self.module = nb.ExperimentModule(experiment, FIELDS, kernel="core")
         self.names = [name for name, _ in self.module.named_parameters()]
         self.square = square
         self.photons = torch.from_numpy(photons[square, square].astype(np.float64))

@@ -306,6 +306,8 @@ def test_gradients_of_the_widths_of_spectra(model: nb.AnomalousModel) -> None:
     cases: list[tuple[dict[str, Any], str, float]] = [
         ({"kind": "gaussian"}, "fwhm_ev", 60.0), ({"kind": "gaussian"}, "fwhm_percent", 0.5),
         ({"kind": "tophat"}, "fwhm_percent", 0.7), ({"kind": "two_color"}, "separation_ev", 80.0),
+        ({"kind": "tophat"}, "fwhm_ev", 90.0), ({"kind": "two_color", "separation_ev": 80.0}, "fwhm_ev", 20.0),
+        ({"kind": "two_color", "separation_ev": 80.0}, "fwhm_percent", 0.15),
         ({"kind": "two_color", "separation_ev": 80.0, "fwhm_ev": 20.0}, "ratio", 1.7),
         ({"kind": "pink", "sigma_high_ev": 20.0}, "sigma_low_ev", 50.0),
         ({"kind": "pink", "sigma_low_ev": 50.0}, "sigma_high_ev", 20.0),
