@@ -3,7 +3,7 @@
 A still of a small crystal with a lysozyme-like cell is simulated with Poisson noise. The refinement starts 0.5 degrees and
 0.5 % of the cell away, which is several spot widths, and maximizes the Poisson likelihood of the photon counts. It sees
 broad spots near the beam first, and sharper spots further out at every stage; the last stage has the true model. Every
-stage is Fisher scoring with the forward-mode Jacobian of the image, whose Gauss-Newton matrix gives the standard errors.
+stage is Fisher scoring with the Jacobian of the image, whose Gauss-Newton matrix gives the standard errors.
 
     python examples/refine_orientation_and_cell.py [--seed 1] [--picture refinement.png]
 """
@@ -118,7 +118,6 @@ class Model:
         }.items():
             experiment = experiment.replace(path, value)
         self.module = nb.ExperimentModule(experiment, FIELDS, kernel="core")
-        self.names = [name for name, _ in self.module.named_parameters()]
         self.square = square
         self.photons = torch.from_numpy(photons[square, square].astype(np.float64))
         self.gain = 1.0
@@ -127,8 +126,18 @@ class Model:
 
     def image(self, values: torch.Tensor) -> torch.Tensor:
         """Expected photons in the square; the Bragg part is scaled by `gain`."""
-        parts = [values[:3], *values[3:].unbind()]
-        image = torch.func.functional_call(self.module, dict(zip(self.names, parts, strict=True)))
+        self.move(values)
+        with torch.no_grad():
+            return self.scaled(self.module())
+
+    @torch.no_grad()
+    def move(self, values: torch.Tensor) -> None:
+        """Set the parameters of the module."""
+        for parameter, part in zip(self.module.parameters(), [values[:3], *values[3:].unbind()], strict=True):
+            parameter.copy_(part)
+
+    def scaled(self, image: torch.Tensor) -> torch.Tensor:
+        """The square of an image, its Bragg part times `gain`."""
         return (image[self.square, self.square] - self.background) * self.gain + self.background
 
     def balance(self, values: torch.Tensor) -> None:
@@ -143,8 +152,11 @@ class Model:
 
     def normal_equations(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Fisher information, score and image."""
-        jacobian, image = torch.func.jacfwd(lambda v: (self.image(v),) * 2, has_aux=True)(values)
-        jacobian = jacobian.reshape(-1, len(values))
+        self.move(values)
+        whole, slopes = self.module.jacobian()
+        image = self.scaled(whole)
+        columns = [slope[self.square, self.square].reshape(image.numel(), -1) for slope in slopes.values()]
+        jacobian = torch.cat(columns, dim=1) * self.gain
         weighted = jacobian / image.reshape(-1, 1)
         return weighted.T @ jacobian, weighted.T @ (self.photons - image).reshape(-1), image
 

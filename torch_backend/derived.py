@@ -113,20 +113,34 @@ def _with_tensors(scene: Scene, parameters: tuple[Tensor, ...]) -> Scene:
         name: TORCH_OPS.lift(value.value if isinstance(value, Dual) else value) for name, value in values.items()
     }
     if moving:
-        columns = [torch.from_numpy(v.slope.reshape(-1, v.slope.shape[-1])) for v in moving.values()]
+        columns = {name: torch.from_numpy(v.slope.reshape(-1, v.slope.shape[-1])) for name, v in moving.items()}
         moved = DeriveScene.apply(columns, *(tensors[name] for name in moving), *parameters)
         tensors.update(zip(moving, moved, strict=True))
     return replace(scene, **tensors)
 
 
+def moved_by(scene: Scene) -> tuple[dict[str, Tensor], tuple[Tensor, ...]] | None:
+    """The derivatives (K, *shape) of fields of a Scene, by name, and the parameters whose K elements they are by.
+
+    None where `derived` has left it to autograd to record the derivation, and where nothing moves.
+    """
+    moving = [tensor for name in CONTINUOUS if (tensor := getattr(scene, name)).requires_grad]
+    nodes = {tensor.grad_fn for tensor in moving}
+    columns = getattr(moving[0].grad_fn, "columns", None) if len(nodes) == 1 else None
+    if columns is None:
+        return None
+    found = {name: column.T.reshape(-1, *getattr(scene, name).shape) for name, column in columns.items()}
+    return found, moving[0].grad_fn.parameters
+
+
 class DeriveScene(Function):
     """``apply(columns, *values, *parameters)``: the values, as functions of the parameters.
 
-    `columns` holds, for each of the values, its derivatives (size, K) by the elements of all parameters.
+    `columns` holds, for each of the values by name, its derivatives (size, K) by the elements of all parameters.
     """
 
     @staticmethod
-    def forward(ctx: Any, columns: list[Tensor], *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, columns: dict[str, Tensor], *tensors: Tensor) -> tuple[Tensor, ...]:
         """The values as they are."""
         ctx.columns, ctx.parameters = columns, tensors[len(columns) :]
         ctx.set_materialize_grads(False)
@@ -135,10 +149,11 @@ class DeriveScene(Function):
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
         """The transposed derivatives times the cotangents."""
-        total = torch.zeros(ctx.columns[0].shape[1], dtype=torch.float64)
-        for column, cotangent in zip(ctx.columns, cotangents, strict=True):
+        columns = list(ctx.columns.values())
+        total = torch.zeros(columns[0].shape[1], dtype=torch.float64)
+        for column, cotangent in zip(columns, cotangents, strict=True):
             if cotangent is not None:
                 total = total + cotangent.reshape(-1) @ column
         parts = total.split([t.numel() for t in ctx.parameters])
         grads = [part.reshape(t.shape).to(t) for part, t in zip(parts, ctx.parameters, strict=True)]
-        return None, *(None for _ in ctx.columns), *grads
+        return None, *(None for _ in columns), *grads

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from nanobragg.torch_backend.core import CoreSum, continuous
-from nanobragg.torch_backend.derived import derived, tensors_of
+from nanobragg.torch_backend.derived import derived, moved_by, tensors_of
 from nanobragg.torch_backend.diffuse import photons as diffuse_photons
 from nanobragg.torch_backend.function import at_most, differentiable, image_values, watched
 from nanobragg.torch_backend.kernels import fused
@@ -227,6 +227,19 @@ class TorchEngine(Engine):
             warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
             pushed: Tensor = torch.func.vmap(along)(*tangents.values())
         return pushed
+
+    def jacobian(self, scene: Scene) -> tuple[Tensor, list[Tensor], tuple[Tensor, ...]] | None:
+        """The image of a scene by kernel "core", and its derivatives by what it was derived from, in one sweep.
+
+        These are K images, one for each element of the parameters, which come last. None where that does not serve (see
+        `derived.moved_by`).
+        """
+        moved = moved_by(scene)
+        if moved is None or not self._takes_core(scene):
+            return None
+        point, of = tuple(tensor.detach() for tensor in continuous(scene)), self._core_sum(scene)
+        rows = [_spread(scene, row) for row in of.push_forward(point, moved[0])]
+        return _spread(scene, of.photons(point, None)), rows, moved[1]
 
     def tracer(self, scene: Scene) -> Callable[[int], tuple[list[Record], float]]:
         """See `Engine.tracer`; in float64 on the CPU."""
