@@ -66,6 +66,14 @@ def test_distributions_that_break_the_symmetry_are_refused(of, spread, words):
         drawn_cell(of, spread, 1, 0)
 
 
+def test_edges_that_a_file_has_not_quite_equal_are_tied_by_the_group():
+    """As of a refinement in a lower symmetry: equal relative widths are those of the symmetry, and the edges move together."""
+    pytest.importorskip("gemmi", reason="space groups need gemmi: pip install 'nanobragg[io]'")
+    of = experiment(78.0, 78.01, 37, 90, 90, 90).replace("crystal.space_group", "P 43 21 2")
+    cells = sample(of, nb.CellSpread(a=0.002, b=0.002, c=0.004), 50)
+    np.testing.assert_allclose(cells[:, 1] - cells[:, 0], 0.01, rtol=1e-9)
+
+
 def test_one_crystal_is_asked_for():
     both = TRICLINIC.replace(crystal=(TRICLINIC.crystal, TRICLINIC.crystal))
     with pytest.raises(nb.ConfigError, match="crystal='2 crystals': must be one"):

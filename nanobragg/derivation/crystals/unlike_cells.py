@@ -69,10 +69,8 @@ def _root(
         covariance = np.diag(widths**2)
         for group in free:  # given one by one, they move together
             for i in group:
-                here, first = EDGES_AND_ANGLES[i], EDGES_AND_ANGLES[group[0]]
-                _alike(
-                    widths[i] == widths[group[0]], here, getattr(spread, here), system, first, getattr(spread, first)
-                )
+                here, leader = spread.widths[i], spread.widths[group[0]]
+                _alike(here == leader, EDGES_AND_ANGLES[i], here, system, EDGES_AND_ANGLES[group[0]], leader)
     else:
         covariance = spread.covariance
         for group in free:
