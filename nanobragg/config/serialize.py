@@ -145,9 +145,12 @@ _ITEM = r"([A-Za-z_.]+)\[(\d+)\]\.(.+)"
 def _items(experiment: Any, match: re.Match[str]) -> Any:
     """The parts that such a path goes through."""
     items = value_at(experiment, match[1])
-    if not isinstance(items, tuple) or int(match[2]) >= len(items):
-        count = len(items) if isinstance(items, tuple) else 0
-        raise ConfigError(match[0], int(match[2]), f"must be an index below {count}", f"{match[1]} has {count} parts")
+    if not isinstance(items, tuple):
+        raise ConfigError(match[0], f"one {match[1]}", "has no parts", f"write {match[1]}.{match[3]}")
+    if int(match[2]) >= len(items):
+        raise ConfigError(
+            match[0], int(match[2]), f"must be an index below {len(items)}", f"{match[1]} has {len(items)} parts"
+        )
     return items
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -75,11 +76,17 @@ def vary_of(table: Mapping[str, Any], experiment: Experiment, readout: Readout) 
         if head in SPECIAL:
             special[head] = table[head]
             continue
+        if re.fullmatch(_ALIKE, name):
+            raise ConfigError(
+                f"vary.{name}", spec, "must be the same in all images of a data set", "make one data set for each"
+            )
         _check_path(name, experiment, readout)
         paths[name] = _checked(name, distribution(name, spec), experiment, readout)
     return Vary(paths, **{_FIELDS.get(name, name): _READERS[name](spec) for name, spec in special.items()})
 
 
+_ALIKE = r"detector(\[\d+\])?\.n_(fast|slow)|readout\.bits"
+"""Shape and type of the images."""
 _FIELDS = {"pointing_urad": "pointing", "wobble_urad": "wobble"}
 
 
@@ -218,7 +225,11 @@ def _not_negative(name: str, spec: Any) -> Distribution:
 
 
 def _of_cell(spec: Any) -> CellSpread:
-    found = built(CellSpread, "vary.cell", spec)
+    try:
+        found = built(CellSpread, "vary.cell", spec)
+    except ConfigError as error:
+        path = error.path.replace("cell_spread", "vary.cell", 1)
+        raise ConfigError(path, error.value, error.requirement, error.hint) from None
     assert isinstance(found, CellSpread)
     return found
 
