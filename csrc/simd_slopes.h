@@ -253,14 +253,27 @@ typedef struct {
 
 /* The lanes together, in the same order for every instruction set. */
 static double row_total(const row_sum *sum) {
-    double x[SUM_LANES] __attribute__((aligned(64)));
-    for (int v = 0; v < SUM_LANES / LANES; v++)
-        vd_store(x + v * LANES, sum->lanes[v]);
-    for (int half = SUM_LANES / 2; half > 0; half /= 2) {
+    double x[LANES] __attribute__((aligned(64)));
+    row_sum rest = *sum;
+    for (int half = SUM_LANES / LANES / 2; half > 0; half /= 2) {
+        for (int v = 0; v < half; v++)
+            rest.lanes[v] += rest.lanes[v + half];
+    }
+    vd_store(x, rest.lanes[0]);
+    for (int half = LANES / 2; half > 0; half /= 2) {
         for (int i = 0; i < half; i++)
             x[i] += x[i + half];
     }
     return x[0];
+}
+
+/* Add a vector of slopes times two factors and times 1. */
+NB_INLINE void add_products(const double *slopes, int at, int v, vd x, vd y, row_sum *by_x, row_sum *by_y,
+                            row_sum *by_one) {
+    const vd slope = vd_load(slopes + at);
+    by_x->lanes[v] = vd_fma(slope, x, by_x->lanes[v]);
+    by_y->lanes[v] = vd_fma(slope, y, by_y->lanes[v]);
+    by_one->lanes[v] = by_one->lanes[v] + slope;
 }
 
 /* Sums of the slopes of one orientation by axis: times what the direction is a linear function of, which is 1/airpath
@@ -268,16 +281,31 @@ static double row_total(const row_sum *sum) {
 NB_INLINE void sum_slopes(const nb_slope_row *row, const int curved, double out[3][4]) {
     const double *const *direction = row->row.direction;
     const double *x = curved ? direction[0] : row->row.inverse, *y = curved ? direction[1] : row->along_inverse;
+    if (LANES == 8 && !curved) { /* the sums of all axes have room in the registers */
+        row_sum a = ROW_SUM_ZERO, b = ROW_SUM_ZERO, one = ROW_SUM_ZERO, a1 = ROW_SUM_ZERO, b1 = ROW_SUM_ZERO;
+        row_sum one1 = ROW_SUM_ZERO, a2 = ROW_SUM_ZERO, b2 = ROW_SUM_ZERO, one2 = ROW_SUM_ZERO;
+        for (int i = 0; i < row->row.n; i += SUM_LANES) {
+            for (int v = 0; v < SUM_LANES / LANES; v++) {
+                const int at = i + v * LANES;
+                const vd along_x = vd_load(x + at), along_y = vd_load(y + at);
+                add_products(row->slope[0], at, v, along_x, along_y, &a, &b, &one);
+                add_products(row->slope[1], at, v, along_x, along_y, &a1, &b1, &one1);
+                add_products(row->slope[2], at, v, along_x, along_y, &a2, &b2, &one2);
+            }
+        }
+        out[0][0] = row_total(&a), out[0][1] = row_total(&b), out[0][3] = row_total(&one);
+        out[1][0] = row_total(&a1), out[1][1] = row_total(&b1), out[1][3] = row_total(&one1);
+        out[2][0] = row_total(&a2), out[2][1] = row_total(&b2), out[2][3] = row_total(&one2);
+        out[0][2] = out[1][2] = out[2][2] = 0.0;
+        return;
+    }
     for (int k = 0; k < 3; k++) {
         row_sum a = ROW_SUM_ZERO, b = ROW_SUM_ZERO, c = ROW_SUM_ZERO, one = ROW_SUM_ZERO;
         for (int i = 0; i < row->row.n; i += SUM_LANES) {
             for (int v = 0; v < SUM_LANES / LANES; v++) {
                 const int at = i + v * LANES;
-                const vd slope = vd_load(row->slope[k] + at);
-                a.lanes[v] = vd_fma(slope, vd_load(x + at), a.lanes[v]);
-                b.lanes[v] = vd_fma(slope, vd_load(y + at), b.lanes[v]);
-                if (curved) c.lanes[v] = vd_fma(slope, vd_load(direction[2] + at), c.lanes[v]);
-                one.lanes[v] = one.lanes[v] + slope;
+                add_products(row->slope[k], at, v, vd_load(x + at), vd_load(y + at), &a, &b, &one);
+                if (curved) c.lanes[v] = vd_fma(vd_load(row->slope[k] + at), vd_load(direction[2] + at), c.lanes[v]);
             }
         }
         out[k][0] = row_total(&a), out[k][1] = row_total(&b), out[k][3] = row_total(&one);

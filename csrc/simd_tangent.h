@@ -202,17 +202,16 @@ static void push_groups(const nb_scene *scene, const nb_model *model, nb_push *p
 /* Numbers that fill a cache of the second level. */
 #define LARGE (1 << 17)
 
-/* Directions and vectors that are worked on together, so that few values are read for each product. */
-#define TILE 4
-#define ABREAST 2
+/* Vectors that are worked on together, so that an effect is read once for all of them. */
+#define ABREAST 4
 
-/* What some of the directions do to the causes, without those that none of them moves. */
+/* The causes that a direction moves, and how. */
 typedef struct {
     int n, cause[N_CAUSES];
-    double effect[N_CAUSES][TILE]; /* 0 beyond the last direction */
+    double effect[N_CAUSES];
 } nb_effects;
 
-static void gather_effects(const nb_scene *scene, const nb_push *push, int moments, double (*lines)[N_LINES], int first,
+static void gather_effects(const nb_scene *scene, const nb_motion *motion, int moments, const double *lines,
                            nb_effects *found) {
     const int curved = scene->curved;
     const int ranges[][2] = {{POSITION, curved ? N_BENT : 3},
@@ -228,14 +227,9 @@ static void gather_effects(const nb_scene *scene, const nb_push *push, int momen
     found->n = 0;
     for (size_t r = 0; r < sizeof ranges / sizeof *ranges; r++) {
         for (int c = ranges[r][0]; c < ranges[r][0] + ranges[r][1]; c++) {
-            double *effect = found->effect[found->n];
-            for (int t = 0; t < TILE; t++) {
-                const int k = first + t;
-                effect[t] = k >= push->directions->n ? 0.0
-                            : c < LINES              ? push->motion[k].effect[c]
-                                                     : lines[k][c - LINES];
-            }
-            if (!is_zero(effect, TILE)) found->cause[found->n++] = c;
+            const double effect = c < LINES ? motion->effect[c] : lines[c - LINES];
+            found->cause[found->n] = c, found->effect[found->n] = effect;
+            found->n += effect != 0.0;
         }
     }
 }
@@ -246,35 +240,29 @@ NB_INLINE void add_tangents(const nb_scene *scene, const nb_model *model, nb_pus
                             double (*lines)[N_LINES], const int curved) {
     const line_lanes normal = line_lanes_of(scene, &push->block, scene->normal, 0.0);
     const int alone = lines != NULL, started = push->started, n = push->directions->n, moments = n_moments(model);
-    nb_effects tiles[NB_TOGETHER / TILE];
-    for (int k = 0; k < n; k += TILE)
-        gather_effects(scene, push, moments, lines, k, tiles + k / TILE);
+    nb_effects effects[NB_TOGETHER];
+    for (int k = 0; k < n; k++)
+        gather_effects(scene, push->motion + k, moments, alone ? lines[k] : NULL, effects + k);
     push->started = 1;
     for (int i = 0; i < push->block.row.n; i += ABREAST * LANES) {
         vd causes[ABREAST][N_CAUSES], weight[ABREAST];
         for (int v = 0; v < ABREAST; v++)
             weight[v] = find_causes(scene, push, scene->weight[source], &normal, layer, moments, alone, i + v * LANES,
                                     causes[v], curved);
-        for (int k = 0; k < n; k += TILE) {
-            const nb_effects *tile = tiles + k / TILE;
-            vd sum[TILE][ABREAST];
-            for (int t = 0; t < TILE; t++) {
-                for (int v = 0; v < ABREAST; v++) {
-                    const int at = i + v * LANES;
-                    sum[t][v] = started ? vd_load(push->image[k + t] + at) : vd_all(0.0);
-                    if (!alone && k + t < n) sum[t][v] = vd_fma(weight[v], vd_load(push->terms[k + t] + at), sum[t][v]);
-                }
+        for (int k = 0; k < n; k++) {
+            const nb_effects *moved = effects + k;
+            double *image = push->image[k] + i;
+            vd sum[ABREAST];
+            for (int v = 0; v < ABREAST; v++) {
+                sum[v] = started ? vd_load(image + v * LANES) : vd_all(0.0);
+                if (!alone) sum[v] = vd_fma(weight[v], vd_load(push->terms[k] + i + v * LANES), sum[v]);
             }
-            for (int c = 0; c < tile->n; c++) {
-                for (int t = 0; t < TILE; t++) {
-                    for (int v = 0; v < ABREAST; v++)
-                        sum[t][v] = vd_fma(causes[v][tile->cause[c]], vd_all(tile->effect[c][t]), sum[t][v]);
-                }
-            }
-            for (int t = 0; t < TILE; t++) {
+            for (int c = 0; c < moved->n; c++) {
                 for (int v = 0; v < ABREAST; v++)
-                    vd_store(push->image[k + t] + i + v * LANES, sum[t][v]);
+                    sum[v] = vd_fma(causes[v][moved->cause[c]], vd_all(moved->effect[c]), sum[v]);
             }
+            for (int v = 0; v < ABREAST; v++)
+                vd_store(image + v * LANES, sum[v]);
         }
     }
 }
