@@ -76,6 +76,8 @@ TABLES = ("crystal", "beam", "detector", "detector_pose", "goniometer", "samplin
 OPEN = "none"
 """Stands in a list for an element that is not given: TOML has no word for it."""
 _TOP = (*TABLES, "readout", "run", "fidelity", "quirks")
+_APART = ("refine",)
+"""Tables of a command beside those of an experiment: the experiment is the start, which can be looked at like any other."""
 
 
 def read_toml(path: str | PathLike[str], changes: Iterable[str] = ()) -> RunPlan:
@@ -131,6 +133,7 @@ def plan_of(path: str | PathLike[str], data: dict[str, Any], later: Iterable[tup
 
 
 def _plan(data: dict[str, Any], folder: str) -> RunPlan:
+    data = {key: table for key, table in data.items() if key not in _APART}
     for key in data:
         if key not in _TOP:
             near = alike(key, _TOP)

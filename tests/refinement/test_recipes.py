@@ -239,6 +239,14 @@ def test_the_keys_are_told(tmp_path: Path) -> None:
         read_recipe(path, ["refine.data.gain=-1"])
 
 
+def test_the_start_is_looked_at_like_any_experiment(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table [refine] is the affair of `nanoBragg refine` alone."""
+    assert main(["explain", str(folder / "run.toml")]) == 0
+    assert "kernel" in capsys.readouterr().out
+    start = nb.Experiment.from_toml(folder / "run.toml")
+    assert start.beam.fluence_per_m2 == 2.1e25
+
+
 def test_a_bar_is_drawn_at_a_terminal_alone() -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
