@@ -19,6 +19,7 @@ from nanobragg.refinement.data.pixels import Boxes
 from nanobragg.refinement.refine import prepared, refine
 from nanobragg.refinement.results.estimates import Estimates
 from nanobragg.refinement.results.result import Refinement
+from nanobragg.refinement.solving.adjoint import losses
 from nanobragg.refinement.solving.model import DRAWS, Model, Variables, degrees_of_freedom, whitened
 from nanobragg.refinement.spread import spread
 from nanobragg.refinement.variables.freed import AMPLITUDES
@@ -179,7 +180,7 @@ def refine_shared(
     at = _together(found, mine)
     first, places = variables[0], mine[0]
     names = tuple(first.names[k] for k in places)
-    still = {name: own[name] for name in ("refine", "bounds", "intensities", "likelihood", "n_threads")}
+    still = {name: own[name] for name in ("refine", "bounds", "intensities", "likelihood", "loss", "n_threads")}
     still["priors"] = {path: prior for path, prior in (own["priors"] or {}).items() if path not in names}
     converged, reduced = False, list[_Reduced]()
     rounds = 0
@@ -317,8 +318,11 @@ def _reduced(task: _Pass) -> _Reduced:
     half, shares, _ = whitened(product, real)
     back = np.linalg.inv(half)
     curvature = (back.T * shares) @ back
-    gradient = -jacobian.T @ residuals
-    if not poisson:
+    own = residuals[: task.boxes.n_pixels]
+    weights = losses(own, options["loss"])[1]
+    # of a robust loss: the slope of the sum, and its mean curvature
+    gradient = -jacobian.T @ np.concatenate([own * (weights / weights.mean()), residuals[len(own) :]])
+    if options["loss"] == "linear" and not poisson:
         gradient += pull
     rest = np.setdiff1d(np.arange(variables.size), mine)
     cross = curvature[np.ix_(rest, mine)]
@@ -326,7 +330,6 @@ def _reduced(task: _Pass) -> _Reduced:
     reduce = np.zeros((len(mine), variables.size))
     reduce[:, mine], reduce[:, rest] = np.eye(len(mine)), -solved[:, :-1].T
     draws = reduce @ apart
-    own = residuals[: task.boxes.n_pixels]
     return _Reduced(
         reduce @ curvature[:, mine], reduce @ product @ reduce.T, draws[:, : DRAWS + 1], draws[:, DRAWS + 1 :].sum(1),
         reduce @ gradient, solved[:, -1], -solved[:, :-1], float(own @ own),
