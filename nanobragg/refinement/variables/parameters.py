@@ -15,6 +15,7 @@ from nanobragg.arrays import detached
 from nanobragg.config import Experiment, Mosaic, UnitCell
 from nanobragg.derivation import panels
 from nanobragg.derivation.crystals.cell_ties import EDGES_AND_ANGLES
+from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.resolve import resolve
 from nanobragg.derivation.scene import CONTINUOUS, Scene
@@ -34,6 +35,8 @@ _DIFFERENCE = 1e-3
 _SEEDS = 2**32
 _ALIKE = 1e-5
 """Of a slope: how well one matrix must move all domains."""
+_MOST_DERIVED = 4
+"""Derivations of a panel that are kept."""
 _FIRST = (slice(0, 1), slice(0, 1))
 """Region that stands for all pixels, which are chosen later."""
 
@@ -99,6 +102,7 @@ class Parameters:
         self._moves_crystal = self.turns or bool(self._cell_groups)
         parts = panels.experiments(self._with_matrix(experiment) if self._moves_crystal else experiment)
         self._decided = [resolve(_unmasked(part)) for part in parts]
+        self._derived: dict[int, dict[Any, tuple[Decided, Derivation]]] = {}
 
     def _free_cell(self, cells: list[str]) -> list[tuple[int, ...]]:
         if not cells:
@@ -219,9 +223,21 @@ class Parameters:
         number = self.first_draw + draw
         if number and self.n_domains > 1 and not self.given_domains:
             values["crystal.mosaic.seed"] = (self.start.crystal.mosaic.seed + number) % _SEEDS
-        several = isinstance(self.start.detector, tuple)
-        own = panels.values_by_panel(values, len(self._decided)) if several else [values]
-        return [derivation(part.with_values(v), roi=_FIRST) for part, v in zip(self._decided, own, strict=True)]
+        if not isinstance(self.start.detector, tuple):
+            return [derivation(self._decided[0].with_values(values), roi=_FIRST)]
+        own = panels.values_by_panel(values, len(self._decided))
+        return [self._of_panel(i, v) for i, v in enumerate(own)]
+
+    def _of_panel(self, i: int, values: dict[str, Any]) -> Derivation:
+        """The derivation of a panel; the last few are kept, because most variables move other panels."""
+        part = self._decided[i]
+        key = (id(part), *((name, np.asarray(value).tobytes()) for name, value in values.items()))
+        found = self._derived.setdefault(i, {})
+        if key not in found:
+            if len(found) >= _MOST_DERIVED:
+                del found[next(iter(found))]
+            found[key] = part, derivation(part.with_values(values), roi=_FIRST)
+        return found[key][1]
 
     def scenes(self, x: Array, draw: int = 0) -> list[Scene]:
         """One for each panel."""
