@@ -29,11 +29,13 @@ def image_doubt(image: Any, scene: Scene) -> str:
     """
     if scene.n_pixels == 0 or is_transformed(image):
         return ""
-    top, bottom = (detached(x) for x in (image.max(), image.min()))
+    values = image.detach() if is_tensor(image) else image
+    top, lit = detached(values.max()), detached(scene.background) != 0
+    bottom = detached(values.min()) if lit or top == 0 else 0.0
     if top == bottom == 0:
         reason = "the fluence is 0" if detached(scene.fluence) == 0 else _NOTHING
         return f"the image is 0 everywhere: {reason}"
-    over = top - bottom if detached(scene.background) != 0 else top
+    over = top - bottom if lit else top
     if scene.n_pixels >= _LEAST_PIXELS and 0 <= over < FAINTEST_SPOT * _mean_pixel(scene):
         return f"there is no spot in the image: {_NOTHING}"
     return ""
