@@ -65,7 +65,7 @@ def test_pairwise(row, kernel):
 @pytest.mark.parametrize("kernel", VECTOR)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_variants(variant, kernel):
-    """Measured worst: 3e-11 of the norm of a gradient."""
+    """Measured worst: 8e-11 of the norm of a gradient (pixel size, curved round with a matrix), 4e-12 of that of the tangents."""
     compare(nearest(VARIANTS[variant]), kernel)
     compare(scene_of(VARIANTS[variant]), kernel)
     compare(wide(VARIANTS[variant]), kernel)
@@ -105,8 +105,10 @@ def test_skipped_pixels_change_nothing(kernel, shape):
     """Crystals of so many cells that most pixels of a row lie outside every spot."""
     settings = {"crystal__shape": shape, "crystal__n_cells": (40, 50, 60), "crystal__fudge": 1.0}
     scene = wide(varied(**settings))
-    assert (image(scene) > 0).any()
-    compare(scene, kernel)
+    matrix = np.diag(scene.n_cells) + 5.0
+    for given in (scene, replace(scene, has_block_matrix=True, block_matrix=matrix)):
+        assert (image(given) > 0).any()
+        compare(given, kernel)
 
 
 SCENES = [scene_of(corrected_row(row)) for row in ROWS[1::4]] + [wide(variant) for variant in VARIANTS.values()]
