@@ -133,6 +133,8 @@ def plan_of(path: str | PathLike[str], data: dict[str, Any], later: Iterable[tup
 
 
 def _plan(data: dict[str, Any], folder: str) -> RunPlan:
+    if "dataset" in data:
+        raise ConfigError("dataset", Braces(), "makes the file a recipe of a data set", "nanoBragg dataset reads it")
     data = {key: table for key, table in data.items() if key not in _APART}
     for key in data:
         if key not in _TOP:

@@ -231,6 +231,8 @@ def test_an_experiment_file_in_place_of_flags(capsys: pytest.CaptureFixture[str]
         (["--set", "beam.energy_ev=9000", "--", "-N", "3"], "--set belongs to an experiment file"),
     ):
         assert main(["explain", *wrong]) == 2 and words in capsys.readouterr().err
+    (tmp_path / "recipe.toml").write_text("format = 1\n" + FILE + "[dataset]\nn_images = 3\n")
+    assert main(["explain", "recipe.toml"]) == 3 and "nanoBragg dataset reads it" in capsys.readouterr().err
     assert main(["explain", "none.toml"]) == 3 and "none.toml: cannot be read" in capsys.readouterr().err
     assert main(["explain", "run.toml", "--set", "crystal[0].n_blocks=3"]) == 3
     assert "crystal.volume_mm3=1e-09: says the same as n_blocks" in capsys.readouterr().err
