@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from nanobragg.arrays import is_tensor
 from nanobragg.config import Experiment
+from nanobragg.config.serialize import metadata_at
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.config.table_checks import index_array
 from nanobragg.derivation import panels
@@ -292,6 +293,9 @@ class ExperimentModule(nn.Module):
 def _start_value(experiment: Experiment, path: str) -> Tensor:
     """The value at a path as a float64 tensor of its own."""
     value = experiment.get(path)
+    if (value is None or isinstance(value, str | bool)) and "[" not in path:
+        if not metadata_at(experiment, path).get("differentiable"):
+            raise ConfigError(path, value, "is not differentiable", "docs/api.md lists what is")
     if value is None or isinstance(value, str | bool):
         raise ConfigError(path, value, "has no value to start from", "set it in the experiment")
     items = value if isinstance(value, tuple | list) else [value]

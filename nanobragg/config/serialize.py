@@ -114,6 +114,28 @@ def value_at(experiment: Any, path: str) -> Any:
     return value if index is None else _elements_at(value, index, ".".join(names), path)[index]
 
 
+def metadata_at(experiment: Any, path: str) -> dict[str, Any]:
+    """What is known of the field at a path (see `nanobragg.config.fields.setting`).
+
+    Raises
+    ------
+    ConfigError
+        For what is no field of a config object.
+    """
+    value_at(experiment, path)  # refuses what is no path
+    node: Any = experiment
+    *way, last = (
+        path.split("[")[0].split(".") if not path.startswith("detector[") else ("detector", path.split(".")[-1])
+    )
+    for name in way:
+        node = getattr(node, name)
+        node = node[0] if isinstance(node, tuple) else node
+    if not isinstance(node, Config):
+        raise ConfigError("refine", path, "cannot be refined", "name a number of a config object")
+    found = {field.name: dict(field.metadata) for field in dataclasses.fields(node)}  # type: ignore[arg-type]
+    return found[last]
+
+
 def replaced(experiment: E, path: str | None, value: Any, parts: dict[str, Any]) -> E:
     """See `Experiment.replace`."""
     for name in parts:

@@ -117,3 +117,9 @@ def test_moves_to_another_type():
     assert image.dtype == torch.float32
     image.sum().backward()
     assert next(module.parameters()).grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("path", ["crystal.shape", "beam.polarized", "crystal.misset_seed", "sampling.d_min_angstrom"])
+def test_what_is_no_number_is_refused_by_name(path):
+    with pytest.raises(nb.ConfigError, match=f"^{path}=.*is not differentiable"):
+        nb.ExperimentModule(base(), [path])

@@ -41,15 +41,15 @@ class AdjointModel(Model):
         gradient = self.parameters.prior_slopes(x).T @ (weights[n:] * prior)
         slope = self._slope_by_photons(x, weights[:n])
         freed, stacks, tangents = self.parameters.freed, self.parameters.stacks(x), self.parameters.tangents(x)
-        by_factor = np.zeros(0) if freed is None else np.zeros(freed.group.shape)
-        own = ["f_table"] if by_factor.size else []
+        entries = None if freed is None else freed.entries
+        own, by_factor = [] if entries is None else ["f_table"], np.zeros(0 if entries is None else len(entries))
         for (i, members), order in zip(self._members, self._orders, strict=True):
             pixels = self.boxes.pixel[members][order]
             for scene, fields in zip(stacks[i], tangents[i], strict=True):
                 wanted = [*fields, *own]
-                found = self._pulled(of_pixels(scene, pixels), slope[members[order]], wanted) if wanted else {}
+                found = self._pulled(of_pixels(scene, pixels), slope[members[order]], wanted, entries) if wanted else {}
                 if own:
-                    by_factor += found["f_table"] * scene.f_table
+                    by_factor += found["f_table"] * scene.f_table.ravel()[entries]
                 for name, rows in fields.items():
                     gradient[: len(rows)] += rows.reshape(len(rows), -1) @ found[name].ravel()
         if freed is not None and own:
@@ -72,8 +72,10 @@ class AdjointModel(Model):
         turned = np.where(factors > 0, self._sums(own * pull) / np.maximum(sizes, 1e-300), 0.0)
         return np.asarray((factors[box] * slope - turned[box] * residual) / self.sigma)
 
-    def _pulled(self, scene: Any, slope: Array, wanted: list[str]) -> dict[str, Array]:
-        return dict(self._engine.pull_back(scene, slope, wanted, cancel=self.cancel))
+    def _pulled(
+        self, scene: Any, slope: Array, wanted: list[str], entries: NDArray[np.int64] | None
+    ) -> dict[str, Array]:
+        return dict(self._engine.pull_back(scene, slope, wanted, entries=entries, cancel=self.cancel))
 
     def sample(self, x: Array) -> None:
         """Render other draws of the mosaic domains: what one draw is off goes into the errors."""

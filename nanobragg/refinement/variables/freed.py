@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,10 +61,15 @@ class FreedAmplitudes:
         group[inside] = self.group[tuple(place[inside].T)]
         return np.where(group >= 0, group + self.first, -1)
 
+    @cached_property
+    def entries(self) -> NDArray[np.int64]:
+        """Places in the flattened table of what is not held, ascending."""
+        return np.flatnonzero(self.group >= 0)
+
     def by_variable(self, by_factor: Array) -> Array:
-        """(n,) a gradient by the logarithms of the table, as one by the variables."""
-        sums = np.bincount(self.group.ravel() + 1, by_factor.ravel(), len(self.hkl) + 1)
-        return np.asarray(LOG_STEP * sums[1:], np.float64)
+        """(n,) a gradient by the logarithms of the `entries`, as one by the variables."""
+        sums = np.bincount(self.group.ravel()[self.entries], by_factor, len(self.hkl))
+        return np.asarray(LOG_STEP * sums, np.float64)
 
 
 class FreedParameters:

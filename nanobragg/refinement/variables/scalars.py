@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
 from nanobragg.arrays import detached
 from nanobragg.config import Experiment
-from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Config
+from nanobragg.config.fields import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE
+from nanobragg.config.serialize import metadata_at
 from nanobragg.errors import ConfigError
 from nanobragg.lazy import dataclass
 
@@ -50,7 +50,7 @@ def scalars(experiment: Experiment, path: str, bounds: Any) -> list[Scalar]:
     ConfigError
         For what cannot be refined, and bounds that leave the start out.
     """
-    meta = _metadata(experiment, path)
+    meta = metadata_at(experiment, path)
     if not meta.get("differentiable"):
         raise ConfigError("refine", path, "cannot be refined: it is not differentiable", "docs/api.md lists what is")
     value = experiment.get(path)
@@ -86,19 +86,3 @@ def _scalar(path: str, start: float, meta: dict[str, Any], bounds: Any) -> Scala
     if lowest is not None and start <= lowest:
         raise ConfigError("refine", path, f"starts at its limit, {start:g}", "give it a value inside")
     return Scalar(path, unit, start, _STEPS.get(unit, _RELATIVE * max(abs(start), 1e-3)))
-
-
-def _metadata(experiment: Experiment, path: str) -> dict[str, Any]:
-    """What is known of the field at a path."""
-    experiment.get(path)  # refuses what is no path
-    node: Any = experiment
-    *way, last = (
-        path.split("[")[0].split(".") if not path.startswith("detector[") else ("detector", path.split(".")[-1])
-    )
-    for name in way:
-        node = getattr(node, name)
-        node = node[0] if isinstance(node, tuple) else node
-    if not isinstance(node, Config):
-        raise ConfigError("refine", path, "cannot be refined", "name a number of a config object")
-    found = {field.name: dict(field.metadata) for field in dataclasses.fields(node)}  # type: ignore[arg-type]
-    return found[last]
