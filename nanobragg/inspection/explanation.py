@@ -204,10 +204,7 @@ def _decisions(parts: Sequence[Derivation]) -> list[Decision]:
 def gradients(scene: Scene) -> str:
     """The kernel that backend="torch" takes where gradients are wanted, with the reason if it is not the C core."""
     obstacle = engine(DEFAULT_BACKEND).derivative_obstacle(scene)
-    if obstacle is not None:
-        return f"eager ({obstacle})"
-    matrix = "core, by the scalar kernel (the shape of the blocks is a matrix)"
-    return matrix if scene.has_block_matrix else "core"
+    return "core" if obstacle is None else f"eager ({obstacle})"
 
 
 def loops(scene: Scene) -> dict[str, int]:
