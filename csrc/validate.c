@@ -79,11 +79,17 @@ static int check_pixels(const nb_scene *scene, nb_fault *fault) {
     if (scene->n_pixels < 0) FAIL(NB_ERR_NEGATIVE, "pixels", -1);
     if (scene->n_pixels > n_all) FAIL(NB_ERR_TOO_LARGE, "pixels", -1);
     if (scene->n_pixels > 0 && scene->pixels == NULL) FAIL(NB_ERR_NULL_ARRAY, "pixels", -1);
-    for (int64_t i = 0; i < scene->n_pixels; i++) {
-        if (scene->pixels[i] < 0 || scene->pixels[i] >= n_all) FAIL(NB_ERR_PIXEL_OUTSIDE, "pixels", i);
-        if (i > 0 && scene->pixels[i] <= scene->pixels[i - 1]) FAIL(NB_ERR_NOT_ASCENDING, "pixels", i);
+    const int64_t *pixels = scene->pixels, n = scene->n_pixels;
+    if (n == 0) return NB_OK;
+    /* numbers that ascend lie between the first and the last: one comparison each, and no branch */
+    int wrong = pixels[0] < 0 || pixels[n - 1] >= n_all;
+    for (int64_t i = 1; i < n; i++)
+        wrong |= pixels[i] <= pixels[i - 1];
+    if (!wrong) return NB_OK;
+    for (int64_t i = 0;; i++) { /* one of them is wrong: which? */
+        if (pixels[i] < 0 || pixels[i] >= n_all) FAIL(NB_ERR_PIXEL_OUTSIDE, "pixels", i);
+        if (i > 0 && pixels[i] <= pixels[i - 1]) FAIL(NB_ERR_NOT_ASCENDING, "pixels", i);
     }
-    return NB_OK;
 }
 
 static int check_beam(const nb_scene *scene, nb_fault *fault) {

@@ -112,7 +112,7 @@ cdef class Gradients(_ContinuousFields):
 
         Parameters
         ----------
-        cotangent : ndarray, shape (n_pixels,)
+        cotangent : ndarray, shape (end - begin,)
 
         Returns
         -------
@@ -126,11 +126,11 @@ cdef class Gradients(_ContinuousFields):
         """
         cdef nb_scene *scene = &self.scene.c
         self._check_block(begin, end)
-        if cotangent.shape[0] != scene.n_pixels:
-            raise CoreError(f"cotangent has {cotangent.shape[0]} elements, not {scene.n_pixels}, one for each pixel")
+        if cotangent.shape[0] != end - begin:
+            raise CoreError(f"cotangent has {cotangent.shape[0]} elements, not one for each of the {end - begin} pixels of the block")
         if begin == end:
             return True
-        cdef const double *weights = &cotangent[begin]
+        cdef const double *weights = &cotangent[0]
         cdef nb_kernel number = <nb_kernel><int>_KERNEL_NUMBERS[kernel]
         cdef int status
         with nogil:

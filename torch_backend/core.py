@@ -74,7 +74,8 @@ class CoreSum:
 
     def pull_back(self, tensors: tuple[Tensor, ...], cotangent: Tensor, wanted: frozenset[str]) -> dict[str, Tensor]:
         """See `Engine.pull_back`."""
-        grads = self._engine.pull_back(self._at(tensors), _plain(cotangent), wanted, entries=self._entries)
+        weights = cotangent.detach().to(device="cpu", dtype=torch.float64).numpy()
+        grads = self._engine.pull_back(self._at(tensors), weights, wanted, entries=self._entries)
         like = dict(zip(self.names, tensors, strict=True))
         found = {name: torch.from_numpy(grad).to(like[name]) for name, grad in grads.items()}
         if self._entries is not None and "f_table" in found:

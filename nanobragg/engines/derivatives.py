@@ -56,13 +56,14 @@ def pull_back(
     if entries is not None and "f_table" in wanted and len(entries) > _FEW * np.size(scene.f_table):
         found = pull_back(scene, cotangent, wanted, how)
         return {**found, "f_table": found["f_table"].ravel()[entries]}
-    core, weights = _differentiable(scene), np.ascontiguousarray(cotangent, dtype=np.float64)
+    core, weights = _differentiable(scene), np.asarray(cotangent, dtype=np.float64)
     flag = _core.CancelFlag()
     few = None if entries is None else np.ascontiguousarray(entries, dtype=np.int64)
 
     def part(begin: int, end: int) -> _core.Gradients:
         own = _core.Gradients(core, wanted, few)
-        own.pull_back(begin, end, weights, flag, how.kernel)
+        # a weight that all pixels share has no array of its own: it is spread over one chunk at a time
+        own.pull_back(begin, end, np.ascontiguousarray(weights[begin:end]), flag, how.kernel)
         return own
 
     total = {name: np.zeros(np.shape(getattr(scene, name))) for name in wanted if name != "f_table" or few is None}
