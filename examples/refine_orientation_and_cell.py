@@ -155,10 +155,10 @@ class Model:
         self.move(values)
         whole, slopes = self.module.jacobian()
         image = self.scaled(whole)
-        columns = [slope[self.square, self.square].reshape(image.numel(), -1) for slope in slopes.values()]
-        jacobian = torch.cat(columns, dim=1) * self.gain
-        weighted = jacobian / image.reshape(-1, 1)
-        return weighted.T @ jacobian, weighted.T @ (self.photons - image).reshape(-1), image
+        each = [one for slope in slopes.values() for one in (slope.unbind(-1) if slope.ndim == 3 else [slope])]
+        jacobian = torch.stack([one[self.square, self.square].reshape(-1) for one in each]) * self.gain
+        weighted = jacobian / image.reshape(-1)
+        return weighted @ jacobian.T, weighted @ (self.photons - image).reshape(-1), image
 
 
 def refine(experiment: nb.Experiment, photons: np.ndarray, start: np.ndarray, verbose: bool = True) -> Refinement:
@@ -189,7 +189,7 @@ def refine(experiment: nb.Experiment, photons: np.ndarray, start: np.ndarray, ve
                 )
             if before - after < (0.001 if stage.shape == "square" else 1.0):
                 break
-        covariance = torch.linalg.inv(model.normal_equations(values)[0])
+    covariance = torch.linalg.inv(model.normal_equations(values)[0])  # of the last stage, whose model is the true one
     return Refinement(start, values.numpy(), covariance.numpy())
 
 

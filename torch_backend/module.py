@@ -281,7 +281,7 @@ class ExperimentModule(nn.Module):
         slopes = {}
         for path, leaf in leaves.items():
             images = own[id(leaf)]
-            slope = images[0] if len(images) == 1 else torch.stack(images, dim=-1)
+            slope = images[0] if len(images) == 1 else torch.stack(images).movedim(0, -1)
             slopes[path] = slope.reshape(*image.shape, *leaf.shape)
         return image, slopes
 
