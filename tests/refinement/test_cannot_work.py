@@ -63,6 +63,7 @@ def test_the_command_ends_with_one_line(tmp_path: Path, name: str, capsys: pytes
 def test_a_wrong_cell_is_in_the_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Spots of another lattice: a warning, and the message of the result and the report say it."""
     fabio = pytest.importorskip("fabio", reason="needs fabio: pip install 'nanobragg[io]'")
+    pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'nanobragg[plot]'")
     fabio.tifimage.TifImage(data=counts_of(EXACT).astype(np.float32)).write(str(tmp_path / "image.tif"))
     tables = (
         TABLES.replace("CELL", "97.0").replace("a = 60.0, b = 60.0", "a = 71.0, b = 83.0").replace("SIZE", str(SIZE))
