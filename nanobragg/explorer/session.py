@@ -134,12 +134,12 @@ class Session:
         """
         self.set(path, made(self.state.experiment, path))
 
-    def take(self, state: State, what: str, *, moving: bool = False, event: int = 0) -> None:
-        """Another state; one step of the history, unless it goes on with the last one."""
+    def take(self, state: State, what: str, *, moving: bool = False, event: int = 0, together: bool = False) -> None:
+        """Another state; one step of the history, unless it goes on with the last one (`together`: however long ago)."""
         with self.lock:
             now = time.monotonic()
             last, when = self._last_change
-            if not (what and what == last and now - when < _TOGETHER_SECONDS):
+            if not (what and what == last and (together or now - when < _TOGETHER_SECONDS)):
                 self._past = [*self._past[-_MOST_STEPS:], self.state]
             self._future = []
             self._last_change = (what, now)
@@ -161,6 +161,13 @@ class Session:
     def reset(self) -> None:
         """The state of the beginning, as a step that can be undone."""
         self.take(self.start, "")
+
+    @property
+    def shown(self) -> Experiment:
+        """The experiment whose image is shown: without background, where that is switched off."""
+        with self.lock:
+            experiment = self.state.experiment
+            return experiment if self.switches["background"] else without_background(experiment)
 
     @property
     def can_undo(self) -> tuple[bool, bool]:
@@ -195,7 +202,7 @@ class Session:
     def insist(self) -> None:
         """Render what was held back because it takes long."""
         with self.lock:
-            self._insisted = self._revision
+            self._insisted, self._ended = self._revision, 0
             self._changed.notify_all()
 
     def cancel(self) -> None:
@@ -213,22 +220,26 @@ class Session:
             self._thread.join(5)
 
     def wait(self, timeout: float | None = None) -> Picture:
-        """The exact picture of the present state.
+        """The exact picture of the present state, or of a later one: while values go on moving, nobody waits for their end.
 
         Raises
         ------
         TimeoutError
             Where it takes longer.
         ConfigError
-            Where there is none, because the experiment cannot be rendered or would take too long.
+            Where there is none, because the experiment cannot be rendered, would take too long, or was ended; and after the
+            session was closed.
         """
         end = None if timeout is None else time.monotonic() + timeout
         with self.lock:
-            while not (self.exact is not None and self.exact.number == self._revision):
-                if self.trouble and self._ended == self._revision:
+            asked = self._revision
+            while not (self.exact is not None and self.exact.number >= asked):
+                if self.trouble and self._ended >= asked:
                     raise ConfigError("experiment", "the present state", "has no exact image", self.trouble)
+                if self._closed:
+                    raise ConfigError("explorer", "closed", "renders no more", "open another one")
                 left = None if end is None else end - time.monotonic()
-                if self._closed or (left is not None and left <= 0):
+                if left is not None and left <= 0:
                     raise TimeoutError("the exact image is not there yet")
                 self._changed.wait(left)
             return self.exact
@@ -253,6 +264,10 @@ class Session:
             try:
                 self._render(state, switches, done, event)
             except Superseded:
+                with self.lock:
+                    if self._cancelled == done:  # whoever waits for it need not wait any longer
+                        self.trouble, self._ended = "the rendering was canceled", done
+                        self._changed.notify_all()
                 self.tell({"kind": "progress", "part": None})
             except NanoBraggError as error:
                 self._fail(done, str(error))

@@ -70,9 +70,12 @@ def test_a_refinement_moves_the_experiment_and_can_be_undone() -> None:
     refining._thread.join(120)
     assert np.abs(np.subtract(session.state.experiment.crystal.misset_deg, (10, 20, 30))).max() < 0.01
     last = heard[-1]
-    assert not last["running"] and "crystal.misset_deg[0]" in last["said"] and len(last["costs"]) >= 3
-    for _ in range(3):  # rounds
-        assert session.undo()
+    assert not last["running"] and len(last["costs"]) >= 3
+    assert [row[0] for row in last["rows"]] == [f"crystal.misset_deg[{i}]" for i in range(3)]
+    assert refining.found is not None and all(float(row[2]) > 0 for row in last["rows"])
+    while_running = [one for one in heard if one["running"] and one["rows"]]
+    assert len(while_running) > 3  # its steps were seen
+    assert session.undo()  # all of them are one step of the history
     assert session.state.experiment is start
     refining.start(Measured("counts", np.ones((300, 300))), ["crystal.misset_deg"])
     refining._thread.join(120)

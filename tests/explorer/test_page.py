@@ -338,12 +338,16 @@ def test_a_measured_image_is_compared_fitted_and_refined(browser: Browser, tmp_p
         browser.run("NB.id('refine').open = true; NB.id('refine-start').click()")
         browser.until("!NB.id('refine-stop').hidden")
         browser.until("NB.id('refine-stop').hidden")
-        said = browser.run("NB.id('refine-said').textContent")
-        assert "crystal.misset_deg[0]" in said and "±" in said
+        assert "refined 4 parameters" in browser.run("NB.id('refine-said').textContent")
+        rows = browser.run("[...NB.id('refine-values').rows].map(row => row.textContent)")
+        assert len(rows) == 4 and all("±" in row for row in rows)
+        assert "step" in browser.run("NB.id('refine-costs').textContent")
         # within 5 of the errors that the refinement states: 0.0015 degrees, 0.6 % of the fluence
         assert explorer.experiment.crystal.misset_deg == pytest.approx((10.2, 20, 30), abs=7.5e-3)
         assert explorer.experiment.beam.fluence_per_m2 == pytest.approx(1.4e26, rel=0.03)
         assert same(explorer)
+        browser.run("NB.id('undo').click()")  # the whole refinement is one step
+        browser.until("NB.values['crystal.misset_deg'].value[0] === 10")
         browser.run("NB.id('file').value = '/no/such.cbf'; NB.id('load').click()")
         browser.until("!NB.id('message').hidden")
         assert "/no/such.cbf" in browser.run("NB.id('message').textContent")

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.config import Experiment
+from nanobragg.config.image_chain.mask import Mask
 from nanobragg.derivation.panels import experiments
 from nanobragg.errors import ConfigError
 from nanobragg.explorer.drawing.layout import Layout
 from nanobragg.explorer.rendering import as_images
-from nanobragg.io.images.image_file import read_image
+from nanobragg.io.images.image_file import stored_image
 from nanobragg.lazy import dataclass
 
 Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Shapes = Sequence[tuple[int, int]]
 _ROUNDS = 6
 """Of the fit of the scale, whose weights come from the one before."""
+_FEWEST = 10
+"""Pixels that a fit needs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +35,22 @@ class Measured:
 
     name: str
     counts: Any
-    """as `nanobragg.simulate` returns images"""
+    """as `nanobragg.simulate` returns images; of several panels also one image with the panels below each other"""
     factor: float = 1.0
     offset: float = 0.0
     low: float | None = None
     """counts from which on pixels count; None: 0"""
     high: float | None = None
     """counts up to which they do; None: all"""
+    good: Any = None
+    """pixels that count, by the file of the image or by a file of a mask; shaped as the counts"""
+    drawn: Any = None
+    """pixels that are not masked by hand, one array for each panel of the detector"""
+    image: int = 1
+    n_images: int = 1
+    """in the file"""
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
+    """what was made for the last layout: other instances share it, which differ in scale alone"""
 
     def __post_init__(self) -> None:
         for name in ("factor", "offset"):
@@ -46,7 +63,7 @@ class Measured:
 
     def fits(self, layout: Layout) -> bool:
         """Whether it is an image of the detector."""
-        return [np.shape(one) for one in as_images(self.counts)] == layout.shapes
+        return by_panel(self.counts, layout.shapes) is not None
 
     def check(self, experiment: Experiment) -> None:
         """Refuse an image of another detector.
@@ -55,27 +72,81 @@ class Measured:
         ------
         ConfigError
         """
-        shapes = [(part.detector.n_slow, part.detector.n_fast) for part in experiments(experiment)]
-        found = [np.shape(one) for one in as_images(self.counts)]
-        if found != shapes:
+        shapes = shapes_of(experiment)
+        if by_panel(self.counts, shapes) is None:
+            found = [np.shape(one) for one in as_images(self.counts)]
             raise ConfigError("measured image", f"{self.name}: {found}", f"must have the shape of the detector, {shapes} "
-                              "(slow, fast)", "open it together with the geometry in its header")  # fmt: skip
+                              "(slow, fast)", "take the geometry in its header, or open it with its own")  # fmt: skip
 
     def picture(self, layout: Layout) -> Array:
         """(rows, columns) of the counts."""
-        return np.asarray(layout.picture(self.counts), np.float64)
+        kept = self._kept.get("picture")
+        if kept is None or kept[0] is not layout:
+            pixels = by_panel(self.counts, layout.shapes)
+            self._kept["picture"] = kept = (layout, np.asarray(layout.picture(pixels), np.float64))
+        return np.asarray(kept[1])
 
-    def known(self, layout: Layout) -> NDArray[np.bool_]:
+    def known(self, layout: Layout) -> Bools:
         """(rows, columns) of the pixels that count."""
-        counts = self.picture(layout)
-        fine = np.isfinite(counts) & (counts >= (0.0 if self.low is None else self.low))
-        if self.high is not None:
-            fine &= counts <= self.high
-        return fine if layout.known is None else fine & layout.known
+        key = (layout, self.low, self.high, self.good, self.drawn)
+        kept = self._kept.get("known")
+        if kept is None or any(a is not b for a, b in zip(kept[0], key, strict=True)):
+            counts = self.picture(layout)
+            fine = self._within(counts)
+            for mask in (self.good, self.drawn):
+                if mask is not None:
+                    fine &= layout.picture(by_panel(mask, layout.shapes))
+            if layout.known is not None:
+                fine &= layout.known
+            self._kept["known"] = kept = (key, fine)
+        return np.asarray(kept[1])
 
-    def counted(self) -> Any:
-        """Images of True where counts are not below the least; None: there is none."""
-        return None if self.low is None else [np.asarray(one) >= self.low for one in as_images(self.counts)]
+    def counted(self, shapes: Shapes) -> list[Bools]:
+        """Pixels that count, of every panel; the detector's own mask is not in it."""
+        found = []
+        for i, pixels in enumerate(by_panel(self.counts, shapes) or []):
+            fine = self._within(np.asarray(pixels, np.float64))
+            for mask in (self.good, self.drawn):
+                parts = by_panel(mask, shapes)
+                if parts is not None:
+                    fine &= np.asarray(parts[i], bool)
+            found.append(fine)
+        return found
+
+    def _within(self, counts: Array) -> Bools:
+        fine = np.isfinite(counts) & (counts >= (0.0 if self.low is None else self.low))
+        return fine if self.high is None else fine & (counts <= self.high)
+
+    def with_mask(self, path: str, shapes: Shapes, masked: str = "nonzero") -> Measured:
+        """With the mask of a file in place of what the image's own says; an empty name: without.
+
+        Raises
+        ------
+        FileFormatError, ConfigError
+            Where it cannot be read, or is that of another detector.
+        """
+        if not path.strip():
+            return replace(self, good=None)
+        found = Mask.from_file(os.path.expanduser(path.strip()), masked=masked)
+        parts = by_panel(found, shapes)
+        if parts is None:
+            raise ConfigError("mask", f"{path}: {[np.shape(one) for one in as_images(found)]}",
+                              f"must have the shape of the detector, {list(shapes)} (slow, fast)")  # fmt: skip
+        if not any(np.any(part) for part in parts):
+            raise ConfigError("mask", path, "leaves no pixel", "is it written the other way round, 0 for a bad pixel?")
+        return replace(self, good=parts)
+
+    def with_drawn(self, layout: Layout, where: Bools, counts: bool) -> Measured:
+        """With pixels (rows, columns) masked by hand, or counted again."""
+        parts = by_panel(self.drawn, layout.shapes)
+        flat = np.concatenate([np.ravel(p) for p in parts]) if parts is not None else np.ones(layout.starts[-1], bool)
+        if layout.index is None:
+            flat[where.ravel()] = counts
+        else:
+            pixels = where if layout.known is None else where & layout.known
+            flat[layout.index[pixels]] = counts
+        ends = zip(layout.starts, layout.starts[1:], layout.shapes, strict=False)
+        return replace(self, drawn=[flat[a:b].reshape(shape) for a, b, shape in ends])
 
     def scaled(self, photons: Array) -> Array:
         """Photons as counts."""
@@ -88,20 +159,76 @@ class Measured:
         return np.where(self.known(layout), found, 0.0)
 
 
-def read_measured(path: str) -> Measured:
-    """A measured image from a file.
+def shapes_of(experiment: Experiment) -> list[tuple[int, int]]:
+    """(n_slow, n_fast) of every panel."""
+    return [(part.detector.n_slow, part.detector.n_fast) for part in experiments(experiment)]
+
+
+def by_panel(images: Any, shapes: Shapes) -> list[Any] | None:
+    """One image a panel; None: they are not those of panels of these shapes."""
+    if images is None:
+        return None
+    parts = as_images(images)
+    if len(parts) == 1 and len(shapes) > 1 and np.ndim(parts[0]) == 2:
+        ends = np.cumsum([n for n, _ in shapes])
+        parts = np.split(np.asarray(parts[0]), ends[:-1]) if len(parts[0]) == ends[-1] else parts
+    return parts if [np.shape(one) for one in parts] == list(shapes) else None
+
+
+def read_measured(path: str, image: int = 1) -> Measured:
+    """A measured image from a file; what the file says of its pixels decides which of them count.
 
     Raises
     ------
     FileFormatError
-        Where it cannot be read.
+        Where it cannot be read, or holds no such image.
     ConfigError
         Without a name.
     """
     if not path.strip():
         raise ConfigError("measured image", path, "must be the name of a file", "NXmx, CBF, SMV, TIFF ...")
     name = os.path.expanduser(path.strip())
-    return Measured(name, read_image(name))
+    found = stored_image(name, image)
+    largest = found.largest
+    kinds: set[np.dtype[Any]] = {np.asarray(one).dtype for one in as_images(found.pixels)}
+    if all(
+        kind.kind == "u" for kind in kinds
+    ):  # the last number of the type stands for overloads, or for what is no pixel
+        most = float(min(int(np.iinfo(kind).max) for kind in kinds)) - 1
+        largest = most if largest is None else min(largest, most)
+    return Measured(name, found.pixels, high=largest, good=found.good, image=image, n_images=found.n_images)
+
+
+def neighbor(measured: Measured, by: int) -> Measured:
+    """The next image of the same file, or of files with numbers at the end of their names; scale and drawn mask stay.
+
+    Raises
+    ------
+    ConfigError
+        Where there is none.
+    FileFormatError
+        Where it cannot be read.
+    """
+    name, image = measured.name, measured.image
+    if measured.n_images > 1:
+        image += by
+        if not 1 <= image <= measured.n_images:
+            raise ConfigError("image", image, f"the file holds images 1 to {measured.n_images}")
+    else:
+        found = re.fullmatch(r"(.*?)(\d+)(\.\w+(?:\.(?:gz|bz2))?)", name)
+        number = -1 if found is None else int(found[2]) + by
+        other = "" if found is None or number < 0 else f"{found[1]}{number:0{len(found[2])}d}{found[3]}"
+        if not os.path.isfile(other):
+            raise ConfigError(
+                "image", other or name, "there is no such file" if other else "its name ends in no number"
+            )
+        name = other
+    new = read_measured(name, image)
+    if [np.shape(a) for a in as_images(new.counts)] != [np.shape(a) for a in as_images(measured.counts)]:
+        raise ConfigError("image", name, "has another shape than the one before")
+    good = new.good if new.good is not None else measured.good
+    return replace(new, factor=measured.factor, offset=measured.offset, low=measured.low, high=measured.high, good=good,
+                   drawn=measured.drawn)  # fmt: skip
 
 
 def fitted(measured: Measured, layout: Layout, photons: Array) -> tuple[float, float]:
@@ -114,8 +241,10 @@ def fitted(measured: Measured, layout: Layout, photons: Array) -> tuple[float, f
     """
     fine = measured.known(layout)
     x, y = photons[fine], measured.picture(layout)[fine]
-    if x.size < 10:
-        raise ConfigError("measured image", f"{x.size} pixels that count", "are too few", "widen the limits")
+    if x.size < _FEWEST:
+        raise ConfigError(
+            "measured image", f"{x.size} pixels that count", "are too few", "widen the limits, or the mask"
+        )
     if not np.ptp(x) > 0:
         raise ConfigError("simulated image", "flat", "has no scale where the measured one counts")
     factor, offset = 1.0, 0.0
@@ -137,9 +266,9 @@ def agreement(measured: Measured, layout: Layout, photons: Array) -> str:
     """How well the images agree, in words."""
     fine = measured.known(layout)
     count = int(fine.sum())
-    if count < 10:
+    if count < _FEWEST:
         return f"{count} pixels count"
-    x, y = measured.scaled(photons)[fine], measured.picture(layout)[fine]
+    x, y = measured.scaled(photons[fine]), measured.picture(layout)[fine]
     chi2 = float(np.mean((y - x) ** 2 / np.maximum(x, 1.0)))
     flat = np.ptp(x) == 0 or np.ptp(y) == 0
     correlation = float("nan") if flat else float(np.corrcoef(x, y)[0, 1])

@@ -2,38 +2,79 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from nanobragg.errors import ConfigError, NanoBraggError
-from nanobragg.explorer.comparison.measured import Measured
+from nanobragg.api import decide
+from nanobragg.arrays import detached
+from nanobragg.config import Experiment
+from nanobragg.constants import EV_ANGSTROM
+from nanobragg.derivation.sources import wavelength_m
+from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.errors import ConfigError, CoreError, NanoBraggError
+from nanobragg.explorer.comparison.measured import Measured, by_panel, shapes_of
 from nanobragg.explorer.session import Session
-from nanobragg.refinement.refine import refine
+from nanobragg.refinement.refine import prepared
 from nanobragg.refinement.results.result import Refinement
+from nanobragg.refinement.shared import DEFAULTS
+from nanobragg.refinement.variables.parameters import fluence_path
+from nanobragg.refinement.variables.several import variables_of
 
-PATHS = {
-    "crystal.misset_deg": True, "crystal.unit_cell": False, "crystal.n_cells": False, "crystal.mosaic.spread_deg": False,
-    "beam.fluence_per_m2": True, "beam.wavelength_angstrom": False, "detector.distance_mm": False,
-    "detector_pose.shift_mm": False,
+_OF_CRYSTALS = {
+    "misset_deg": True, "unit_cell": False, "n_cells": False, "mosaic.spread_deg": False, "displacement.b_angstrom2": False,
 }  # fmt: skip
-"""What is offered, and whether it is chosen at first."""
-_ROUNDS = (2, 4, 30)
-"""Evaluations of each stage: what comes out of each round is seen before the next one begins."""
+_OF_ALL = {
+    "beam.fluence_per_m2": True, "beam.flux_per_s": True, "beam.wavelength_angstrom": False, "beam.energy_ev": False,
+    "detector.distance_mm": False, "detector.beam_center_mm": False, "detector_pose.shift_mm": False,
+    "detector_pose.rotation_deg": False,
+}  # fmt: skip
+"""What is offered where it can be refined, and whether it is chosen at first."""
+_BAD = 2.0
+"""Chi-squared above which a model does not explain an image."""
+Tell = Callable[[dict[str, Any]], None]
+
+
+def offered(experiment: Experiment) -> list[tuple[str, bool]]:
+    """Paths that can be refined, and whether each is chosen at first."""
+    several = isinstance(experiment.crystal, tuple)
+    heads = [f"crystal[{i}]" for i in range(len(experiment.crystal))] if several else ["crystal"]
+    paths = {f"{head}.{name}": on for head in heads for name, on in _OF_CRYSTALS.items()} | _OF_ALL
+    scale = fluence_path(experiment)
+    scales = ("beam.fluence_per_m2", "beam.flux_per_s")
+    return [(path, on) for path, on in paths.items() if path not in scales or path == scale if _can(experiment, path)]
+
+
+def _can(experiment: Experiment, path: str) -> bool:
+    if path.endswith("mosaic.spread_deg"):
+        value = experiment.get(path)
+        if not np.any(np.asarray(detached(value), float) > 0):
+            return False  # without a spread there is nothing whose slope would lead anywhere
+    try:
+        variables_of(experiment, [path])
+    except (NanoBraggError, TypeError, ValueError):
+        return False
+    return True
 
 
 class Refining:
-    """A refinement on a thread of its own; its rounds become steps of the session's history."""
+    """A refinement on a thread of its own: its steps move the experiment, all of them together one step of the history."""
 
-    def __init__(self, session: Session, tell: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, session: Session, tell: Tell) -> None:
         self._session, self._tell = session, tell
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._costs: list[float] = []
+        self._rows: list[list[str]] = []
+        self._mine: Experiment | None = None
+        self._number = 0
+        self.found: Refinement | None = None
+        self.explained: Callable[[float], None] = lambda gain: None
+        """is told when the scale has gone into the flux: counts are `gain` times the photons now"""
 
     @property
     def running(self) -> bool:
@@ -46,14 +87,15 @@ class Refining:
         Raises
         ------
         ConfigError
-            While one is running, and without anything to refine.
+            While one is running, without anything to refine, and for an image of another detector.
         """
         if self.running:
             raise ConfigError("refine", "a second one", "waits until the first has ended", "stop it")
         if not paths:
             raise ConfigError("refine", [], "needs a path", "choose what may change")
+        measured.check(self._session.state.experiment)
         self._stop.clear()
-        self._costs = []
+        self._costs, self._rows, self._number = [], [], self._number + 1
         self._thread = threading.Thread(
             target=self._run, args=(measured, list(paths)), name="nanobragg-refine", daemon=True
         )
@@ -63,41 +105,105 @@ class Refining:
         """End it; what it has found so far stays."""
         self._stop.set()
 
+    def join(self, seconds: float) -> None:
+        """Wait for its end."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
     def _run(self, measured: Measured, paths: list[str]) -> None:
+        self._say("begins", running=True)
         try:
-            self._rounds(measured, paths)
+            self._refined(measured, paths)
+        except _MovedOn:
+            self._say("stopped: the experiment was changed meanwhile", running=False)
+        except CoreError as error:
+            self._say("stopped; undo brings back the start" if self._stop.is_set() else str(error), running=False)
         except NanoBraggError as error:
-            self._say("stopped" if self._stop.is_set() else str(error), running=False)
-        except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
-            self._say(f"the refinement failed: {error}", running=False)
+            self._say(str(error), running=False, level="error")
+        except MemoryError:
+            self._say("not enough memory", running=False, level="error")
+        except Exception as error:  # whatever goes wrong in there, the page is told that it has ended
+            self._say(f"the refinement failed: {type(error).__name__}: {error}", running=False, level="error")
 
-    def _rounds(self, measured: Measured, paths: list[str]) -> None:
-        for number, steps in enumerate(_ROUNDS, 1):
-            state = self._session.state
-            self._say(f"round {number} of {len(_ROUNDS)}", running=True)
-            # counts are photons times the factor, and the fluence takes the rest
-            found = refine(
-                measured.counts, state.experiment, refine=paths, gain=measured.factor, offset=measured.offset,
-                saturation=measured.high, mask=measured.counted(), max_steps=steps, positions=number == 1,
-                cancel=self._stop.is_set, progress=partial(self._report, number),
-            )  # fmt: skip
-            if self._session.state.experiment is not state.experiment:
-                self._say("stopped: the experiment was changed meanwhile", running=False)
-                return
-            self._session.take(replace(state, experiment=found.experiment), "")
-            self._costs += [float(step.cost) for step in found.steps if step.name.startswith("pixels")]
-            self._say(_told(found), running=number < len(_ROUNDS))
+    def _refined(self, measured: Measured, paths: list[str]) -> None:
+        state = self._session.state
+        start, readout = state.experiment, state.readout
+        self._mine = start
+        energy = EV_ANGSTROM / (1e10 * wavelength_m(decide(start)[0][0].experiment, FLOAT_OPS))
+        gain = float(detached(readout.gain(energy / 1000)))
+        scale, share = fluence_path(start), measured.factor / gain
+        # the photons of the page times the factor are counts: those of the model are counts over the gain, or errors were wrong
+        brightness = float(detached(start.get(scale) or decide(start)[0][0].experiment.get(scale)))
+        lit = start if share == 1.0 else start.replace(scale, brightness * share)
+        free = scale in paths
+        fit = prepared(by_panel(measured.counts, shapes_of(start)), lit, {
+            **DEFAULTS, "refine": paths, "gain": gain, "offset": float(detached(readout.offset_adu)),
+            "read_noise": float(detached(readout.noise_adu)), "mask": measured.counted(shapes_of(start)),
+            "progress": self._report, "cancel": self._ended,
+        })  # fmt: skip
 
-    def _report(self, number: int, stage: str, done: int, total: int) -> None:
-        self._say(f"round {number} of {len(_ROUNDS)}: {stage}, {done} of {total}", running=True)
+        def back(experiment: Experiment) -> Experiment:
+            return experiment if free or share == 1.0 else experiment.replace(scale, start.get(scale))
 
-    def _say(self, text: str, *, running: bool) -> None:
-        self._tell({"kind": "refinement", "said": text, "running": running, "costs": self._costs})
+        def watch(variables: Any, x: Any, chi2: float | None) -> None:
+            if chi2 is not None:
+                self._costs.append(float(chi2))
+            self._rows = [[name, f"{value:.7g}", "", unit] for name, value, unit in
+                          zip(variables.names, variables.values(x), variables.units, strict=True)]  # fmt: skip
+            # the domains of a step may be more than those of the experiment
+            self._move(back(fit.parameters.experiment(x)), free, gain)
+            self._say(self._stage, running=True)
+
+        fit.watch = watch
+        found = fit.run(None, True)
+        self._move(back(found.experiment), free, gain)
+        self.found = found
+        self._rows = _rows(found)
+        self._say(_told(found), running=False, level="good" if found.converged and found.chi2 < _BAD else "note")
+
+    _stage = "begins"
+
+    def _report(self, stage: str, done: int, total: int) -> None:
+        self._stage = f"{stage}, stage {done} of {total} at most" if done < total else stage
+        self._say(self._stage, running=True)
+
+    def _ended(self) -> bool:
+        return self._stop.is_set() or self._session.state.experiment is not self._mine
+
+    def _move(self, experiment: Experiment, free: bool, gain: float) -> None:
+        """Show a step; a change by hand meanwhile ends it all."""
+        session = self._session
+        with session.lock:
+            if session.state.experiment is not self._mine:
+                raise _MovedOn
+            session.take(replace(session.state, experiment=experiment), f"refinement {self._number}", together=True)
+            self._mine = session.state.experiment
+        if free:
+            self.explained(gain)
+
+    def _say(self, text: str, *, running: bool, level: str = "note") -> None:
+        if (
+            not running
+            and self._session.state.experiment is not self._mine
+            and self._mine is not None
+            and level == "note"
+        ):
+            text = "stopped: the experiment was changed meanwhile"
+        self._tell({"kind": "refinement", "said": text, "running": running, "level": level, "costs": self._costs,
+                    "rows": self._rows, "report": not running and self.found is not None})  # fmt: skip
+
+
+class _MovedOn(Exception):
+    """The experiment was changed by hand, or undone, while it was refined."""
+
+
+def _rows(found: Refinement) -> list[list[str]]:
+    """Name, value, error and unit."""
+    return [[name, f"{value:.7g}", f"{error:.2g}", unit] for name, value, error, unit in
+            zip(found.names, found.estimate, found.errors.values(), found.units, strict=True)]  # fmt: skip
 
 
 def _told(found: Refinement) -> str:
-    """Values with their errors, two lines each: the column of the page is narrow."""
-    lines = [found.message, f"chi-squared {found.chi2:.3f}, {len(found.spots)} shoeboxes, {found.rejected} left out"]
-    for name, value, error, unit in zip(found.names, found.estimate, found.errors.values(), found.units, strict=True):
-        lines += [name, f"    {value:.7g} ± {error:.2g} {unit}"]
-    return "\n".join(lines)
+    """What is to be known beside the values."""
+    message = re.sub(r"; ", "\n", found.message)
+    return f"{message}\nchi-squared {found.chi2:.3f}, {len(found.spots)} shoeboxes, {found.rejected} left out"

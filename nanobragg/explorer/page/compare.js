@@ -1,40 +1,87 @@
 "use strict";
 // The measured image: layers, scale, mask, refinement.
 (() => {
-  NB.id("load").onclick = () => NB.say({ do: "measure", file: NB.id("file").value });
-  NB.id("file").onkeydown = (event) => { if (event.key === "Enter") NB.id("load").click(); };
-  NB.id("layer").onchange = () => {
-    NB.layer = NB.id("layer").value;
-    NB.id("opacity-row").hidden = NB.layer !== "blend";
+  const id = NB.id, shown = (value) => value === null || value === undefined ? "" : Number(value.toPrecision(6));
+  const typed = (name, action) => { id(name).onkeydown = (event) => { if (event.key === "Enter") action(); }; };
+  const load = () => NB.say({ do: "measure", file: id("file").value });
+  id("load").onclick = load;
+  typed("file", load);
+  id("frame-back").onclick = () => NB.say({ do: "frame", by: -1 });
+  id("frame-on").onclick = () => NB.say({ do: "frame", by: 1 });
+  id("frame").onchange = () => NB.say({ do: "frame", image: Math.round(NB.number("frame")) || 1 });
+  id("take-geometry").onclick = () => NB.say({ do: "geometry" });
+
+  id("layer").onchange = () => {
+    NB.layer = id("layer").value;
+    id("opacity-row").hidden = NB.layer !== "blend";
     NB.fitAll(); NB.draw(); NB.askTiles();
   };
-  NB.id("opacity").oninput = () => NB.draw();
+  id("opacity").oninput = () => NB.draw();
   const settings = () => NB.say({ do: "comparison", factor: NB.number("factor"), offset: NB.number("offset"), low: NB.number("mask-low"), high: NB.number("mask-high") });
-  for (const name of ["factor", "offset", "mask-low", "mask-high"]) NB.id(name).onchange = settings;
-  NB.id("fit").onclick = () => NB.say({ do: "fit" });
+  for (const name of ["factor", "offset", "mask-low", "mask-high"]) id(name).onchange = settings;
+  id("fit").onclick = () => NB.say({ do: "fit" });
+  id("light").onclick = () => NB.say({ do: "light" });
+
+  const loadMask = () => NB.say({ do: "mask_file", file: id("mask-file").value, zero: id("mask-zero").checked });
+  id("mask-load").onclick = loadMask;
+  typed("mask-file", loadMask);
+  id("mask-clear").onclick = () => NB.say({ do: "mask_clear" });
+  id("mask-save").onclick = () => NB.take("mask");
+  id("mask-detector").onclick = () => NB.say({ do: "mask_detector" });
+  id("mask-tool").onchange = () => { NB.maskShape = id("mask-tool").value; if (NB.maskShape) id("stage").style.cursor = "crosshair"; else id("tool").onchange(); };
+  // What is being masked: from the first place to the second.
+  NB.maskLine = null;
+  NB.maskDrawn = () => {
+    const line = NB.maskLine;
+    NB.maskLine = null;
+    NB.drawOverlay();
+    if (line && (line[0][0] !== line[1][0] || line[0][1] !== line[1][1])) NB.say({ do: "mask_draw", shape: NB.maskShape, line, counts: id("mask-counts").checked });
+  };
 
   NB.hear("measured", (message) => {
-    NB.id("with-measured").hidden = !message.name;
-    if (message.name) NB.id("file").value = message.name;
-    NB.id("factor").value = Number(message.factor.toPrecision(6));
-    NB.id("offset").value = Number(message.offset.toPrecision(6));
-    NB.id("agreement").textContent = message.said;
-    const box = NB.id("refine-paths");
-    if (!box.children.length) {
-      box.append(...message.paths.map(([path, on]) => NB.make("label", { style: "display:block" }, NB.make("input", { type: "checkbox", value: path, checked: on }), ` ${path}`)));
+    id("with-measured").hidden = !message.name;
+    if (!message.name) {
+      if (NB.layer !== "simulated") { id("layer").value = "simulated"; id("layer").onchange(); }
+      return;
+    }
+    if (document.activeElement !== id("file")) id("file").value = message.name;
+    id("frame").value = message.image;
+    const stack = message.n_images > 1;
+    id("frame").hidden = !stack;
+    id("frame-of").textContent = stack ? `of ${message.n_images}` : "files by number";
+    id("frame-row").hidden = !stack && !/\d\.\w+(\.gz|\.bz2)?$/.test(message.name);
+    id("unfit").hidden = message.fits;
+    id("with-fitting").hidden = !message.fits;
+    id("factor").value = shown(message.factor);
+    id("offset").value = shown(message.offset);
+    id("mask-low").value = shown(message.low);
+    id("mask-high").value = shown(message.high);
+    id("mask-clear").disabled = !message.masked;
+    if (message.said) id("agreement").textContent = message.said;
+    const box = id("refine-paths"), names = message.paths.map(([path]) => path).join();
+    if (NB.refinePaths !== names) { // of another kind of experiment; what was chosen stays chosen
+      const before = new Map([...box.querySelectorAll("input")].map((one) => [one.value, one.checked]));
+      box.replaceChildren(...message.paths.map(([path, on]) => NB.make("label", { style: "display:block" }, NB.make("input", { type: "checkbox", value: path, checked: before.has(path) ? before.get(path) : on }), ` ${path}`)));
+      NB.refinePaths = names;
     }
   });
 
-  NB.id("refine-start").onclick = () => {
-    const paths = [...NB.id("refine-paths").querySelectorAll("input:checked")].map((box) => box.value);
+  id("refine-start").onclick = () => {
+    const paths = [...id("refine-paths").querySelectorAll("input:checked")].map((box) => box.value);
     NB.say({ do: "refine", paths });
   };
-  NB.id("refine-stop").onclick = () => NB.say({ do: "stop" });
+  id("refine-stop").onclick = () => NB.say({ do: "stop" });
+  id("refine-report").onclick = () => NB.take("report");
   NB.hear("refinement", (message) => {
-    NB.id("refine-stop").hidden = !message.running;
-    NB.id("refine-start").disabled = message.running;
-    NB.id("refine-said").textContent = message.said;
-    NB.id("refine-plot").hidden = message.costs.length < 2;
-    if (message.costs.length > 1) NB.plot(NB.id("refine-plot"), [{ values: message.costs, color: "#0550ae" }], false);
+    id("refine-stop").hidden = !message.running;
+    id("refine-start").disabled = message.running;
+    id("refine-report").hidden = !message.report;
+    id("refine-said").textContent = message.said;
+    id("refine-said").style.color = message.level === "error" ? "#b42318" : message.level === "good" ? "#116329" : "";
+    const costs = message.costs, last = costs[costs.length - 1];
+    id("refine-plot").hidden = costs.length < 2;
+    id("refine-costs").textContent = costs.length ? `step ${costs.length}, misfit (chi-squared) ${shown(costs[0])} → ${shown(last)}` : "";
+    if (costs.length > 1) NB.plot(id("refine-plot"), [{ values: costs, color: "#0550ae" }], Math.max(...costs) > 20 * Math.min(...costs));
+    id("refine-values").replaceChildren(...message.rows.map(([name, value, error, unit]) => NB.make("tr", {}, NB.make("td", { textContent: name.replace("crystal.", "").replace("beam.", "").replace("detector.", ""), title: name }), NB.make("td", { textContent: error ? `${value} ± ${error} ${unit}` : `${value} ${unit}` }))));
   });
 })();

@@ -28,7 +28,7 @@
   stage.addEventListener("pointerdown", (event) => {
     if (!NB.shape) return;
     stage.setPointerCapture(event.pointerId);
-    const tool = event.button !== 0 ? "pan" : event.shiftKey ? "line" : event.altKey ? "roll" : NB.id("tool").value;
+    const tool = event.button !== 0 ? "pan" : event.shiftKey ? "line" : event.altKey ? "roll" : NB.maskShape ? "mask" : NB.id("tool").value;
     drag = { tool, x: event.clientX, y: event.clientY, start: place(event), dx: 0, dy: 0 };
   });
 
@@ -44,12 +44,16 @@
     } else if (drag.tool === "line") {
       NB.profileLine = [[drag.start.column, drag.start.row], [at.column, at.row]];
       NB.drawOverlay();
+    } else if (drag.tool === "mask") {
+      NB.maskLine = [[drag.start.column, drag.start.row], [at.column, at.row]];
+      NB.drawOverlay();
     } else NB.turn(dx, dy, drag.tool === "roll", true, event.ctrlKey);
   });
 
   const end = (event) => {
     if (!drag) return;
     if (drag.tool === "line" && NB.profileLine) NB.say({ do: "profile", line: NB.profileLine });
+    if (drag.tool === "mask") NB.maskDrawn();
     if (drag.tool === "turn" || drag.tool === "roll") NB.turn(0, 0, false, false);
     drag = null;
   };

@@ -66,6 +66,13 @@ NB.drawMarks = (pen, port, ratio) => {
     taken.push(box);
     word(text, [at[0] + 6 * ratio, at[1] - 4 * ratio], "#953800");
   }
+  if (NB.maskLine) {
+    const [[x0, y0], [x1, y1]] = NB.maskLine.map(place);
+    pen.strokeStyle = "#8250df"; pen.lineWidth = 2 * ratio;
+    pen.beginPath();
+    if (NB.maskShape === "circle") pen.arc(x0, y0, Math.hypot(x1 - x0, y1 - y0), 0, 2 * Math.PI); else pen.rect(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0));
+    pen.stroke();
+  }
   if (NB.profileLine) { pen.strokeStyle = "#8250df"; pen.lineWidth = 2 * ratio; path(NB.profileLine); }
 };
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from nanobragg.errors import ConfigError, NanoBraggError
+from nanobragg.explorer.comparison.comparing import Comparing
 from nanobragg.explorer.comparison.layers import tiles
-from nanobragg.explorer.comparison.measured import Measured, agreement, fitted, read_measured
-from nanobragg.explorer.comparison.refining import PATHS, Refining
+from nanobragg.explorer.comparison.measured import Measured
 from nanobragg.explorer.controls import groups, read
 from nanobragg.explorer.drawing.layout import Layout
 from nanobragg.explorer.drawing.looking import histogram, pixel_rows, profile
@@ -63,17 +63,16 @@ class Desk:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.measured: Measured | None = None
         self._pages: list[Page] = []
         self._labels_on = False
         self._marks: tuple[Layout | None, dict[str, Any]] = (None, {})
-        self._refining = Refining(session, self.tell)
+        self.comparing = Comparing(session, self.tell, lambda: self.screens.redraw())
         self._afterwards = Afterwards(
             self._settled, lambda text: self.tell({"kind": "message", "level": "error", "text": text})
         )
         session.tell = self.tell
         session.settled = self._afterwards.take
-        self.screens = Screens(session, lambda picture, view: tiles(picture, view, self._comparable(picture)))
+        self.screens = Screens(session, lambda picture, view: tiles(picture, view, self.comparing.comparable(picture)))
 
     def opened(self, send: Send) -> Page:
         """A page has opened."""
@@ -82,7 +81,7 @@ class Desk:
         self.screens.add(page.screen)
         page.tell({"kind": "menus", "presets": menu(), "exports": MENU, "colors": MAPS, "gap": GAP, "page": page.name})
         page.tell(self.state())
-        page.tell(self._comparison())
+        page.tell(self.comparing.state())
         self.screens.redraw(page.screen)
         self._afterwards.again()
         return page
@@ -101,7 +100,7 @@ class Desk:
 
     def close(self) -> None:
         """End the threads."""
-        self._refining.stop()
+        self.comparing.refining.stop()
         self._afterwards.close()
         self.session.close()
         self.screens.close()
@@ -119,6 +118,9 @@ class Desk:
     def do(self, page: Page, message: dict[str, Any]) -> None:
         """Do what a message asks for."""
         name = message.get("do")
+        if name in Comparing.ACTIONS:
+            getattr(self.comparing, name)(message)
+            return
         action = getattr(self, f"_do_{name}", None) if isinstance(name, str) and name.isidentifier() else None
         if action is None:
             raise ConfigError("do", name, "is nothing that can be done")
@@ -130,8 +132,8 @@ class Desk:
         self.tell({"kind": "histogram", "counts": counts, "said": said})
         self._tell_marks(picture)
         self.tell(self.state())
-        if self.measured is not None:
-            self.tell(self._comparison())
+        if self.comparing.measured is not None:
+            self.tell(self.comparing.state())
         self._tell_labels()
 
     def _tell_labels(self) -> None:
@@ -144,25 +146,6 @@ class Desk:
                 self.tell({"kind": "message", "level": "note", "text": f"no labels: {error}"})
         self.tell({"kind": "labels", "labels": found})
 
-    def _comparable(self, picture: Picture) -> Measured | None:
-        """The measured image, where it is one of the detector of the picture."""
-        found = self.measured
-        return found if found is not None and found.fits(picture.layout) else None
-
-    def _comparison(self) -> dict[str, Any]:
-        measured, picture = self.measured, self.session.exact
-        if measured is None:
-            return {"kind": "measured", "name": "", "factor": 1.0, "offset": 0.0, "said": "", "paths": []}
-        said = ""
-        if picture is not None:
-            if measured.fits(picture.layout):
-                values = np.asarray(picture.layout.picture(picture.values), np.float64)
-                said = agreement(measured, picture.layout, values)
-            else:
-                said = "not of this detector"
-        return {"kind": "measured", "name": measured.name, "factor": measured.factor, "offset": measured.offset, "said": said,
-                "paths": list(PATHS.items())}  # fmt: skip
-
     def measure(self, measured: Measured) -> None:
         """Take a measured image.
 
@@ -172,12 +155,7 @@ class Desk:
             For an image of another detector.
         """
         measured.check(self.session.state.experiment)
-        self._compare(measured)
-
-    def _compare(self, measured: Measured) -> None:
-        self.measured = measured
-        self.tell(self._comparison())
-        self.screens.redraw()
+        self.comparing.take(measured)
 
     def _tell_marks(self, picture: Picture) -> None:
         layout, message = self._marks
@@ -189,7 +167,16 @@ class Desk:
     def export(self, name: str, page: str, colors: str) -> tuple[str, str, bytes]:
         """(name, type, content) of a file that is taken home; `page` says whose view a picture has."""
         view = next((one.screen.view for one in self._pages if one.name == page), View())
-        return exported(name, self.session, view, self.measured, colors)
+        if name == "mask":
+            return "mask.npy", "application/octet-stream", self.comparing.mask_bytes()
+        if name == "report":
+            return "refinement.html", "text/html; charset=utf-8", self.comparing.report_bytes()
+        return exported(name, self.session, view, self.comparing.measured, colors)
+
+    @property
+    def refinement(self) -> Any:
+        """What the last refinement found; None: there was none."""
+        return self.comparing.refining.found
 
     def _do_set(self, page: Page, message: dict[str, Any]) -> None:
         moving = bool(message.get("moving"))
@@ -238,7 +225,7 @@ class Desk:
     def _do_hover(self, page: Page, message: dict[str, Any]) -> None:
         if (picture := self.session.picture) is not None:
             pixel, rows = pixel_rows(picture, float(message["column"]), float(message["row"]))
-            if pixel is not None and (measured := self._comparable(picture)) is not None:
+            if pixel is not None and (measured := self.comparing.comparable(picture)) is not None:
                 panel, slow, fast = pixel
                 rows.append(["measured", f"{as_images(measured.counts)[panel][slow, fast]:.6g}"])
             page.tell({"kind": "hover", "pixel": pixel, "rows": rows})
@@ -266,7 +253,7 @@ class Desk:
         if np.isfinite(found).any():
             said += f"; {np.nanmin(found):.4g} to {np.nanmax(found):.4g} {picture.unit}"
         beside = None
-        if (measured := self._comparable(picture)) is not None:
+        if (measured := self.comparing.comparable(picture)) is not None:
             found = measured.scaled(found)
             beside = _plain(profile(measured.picture(layout), measured.known(layout), line))
         page.tell({"kind": "profile", "values": _plain(found), "measured": beside, "said": said})
@@ -289,35 +276,6 @@ class Desk:
         state = self.session.state
         self.session.take(replace(state, experiment=with_preset(state.experiment, group, name)), "")
         self.tell(self.state())
-
-    def _do_measure(self, page: Page, message: dict[str, Any]) -> None:
-        self.measure(read_measured(str(message["file"])))
-
-    def _do_comparison(self, page: Page, message: dict[str, Any]) -> None:
-        new: dict[str, Any] = {
-            name: None if message.get(name) is None else float(message[name]) for name in ("low", "high")
-        }
-        factor, offset = (float(message[name]) for name in ("factor", "offset"))
-        self._compare(replace(self._measured(), factor=factor, offset=offset, **new))
-
-    def _do_fit(self, page: Page, message: dict[str, Any]) -> None:
-        measured, picture = self._measured(), self.session.exact
-        if picture is not None:
-            measured.check(picture.frame.experiment)
-            values = np.asarray(picture.layout.picture(picture.values), np.float64)
-            factor, offset = fitted(measured, picture.layout, values)
-            self._compare(replace(measured, factor=factor, offset=offset))
-
-    def _do_refine(self, page: Page, message: dict[str, Any]) -> None:
-        self._refining.start(self._measured(), [str(path) for path in message["paths"]])
-
-    def _do_stop(self, page: Page, message: dict[str, Any]) -> None:
-        self._refining.stop()
-
-    def _measured(self) -> Measured:
-        if self.measured is None:
-            raise ConfigError("measured image", None, "is not there", "read one first")
-        return self.measured
 
 
 def _plain(values: Any) -> list[float | None]:

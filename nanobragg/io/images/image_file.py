@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from os import PathLike
 from typing import Any
@@ -12,10 +13,11 @@ from nanobragg.errors import FileFormatError
 from nanobragg.io.images.cbf.reading import read_cbf
 from nanobragg.io.images.embedded import COMMENT, SMV_KEY, unpacked
 from nanobragg.io.images.fabio_images import read_with_fabio
-from nanobragg.io.images.hdf5 import find_data, open_hdf5, panels_of, read_frame
+from nanobragg.io.images.hdf5 import find_data, member, open_hdf5, panels_of, read_frame
 from nanobragg.io.images.pgm import read_pgm
 from nanobragg.io.images.smv import read_smv
 from nanobragg.io.packing import first_bytes
+from nanobragg.lazy import dataclass
 
 _HDF5, _CBF, _PGM = b"\x89HDF", b"###CBF", b"P5"
 _SMV, _SMV_CRLF = b"{\nHEADER_BYTES", b"{\r\nHEADER_BYTE"
@@ -71,6 +73,54 @@ def read_image(path: str | PathLike[str], image: int = 1) -> Any:
     if kind == "pgm":
         return np.asarray(read_pgm(path))
     return read_with_fabio(path)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredImage:
+    """An image of a file, with what the file says of its pixels."""
+
+    pixels: Any
+    """as `read_image` gives them"""
+    n_images: int = 1
+    """in the file"""
+    largest: float | None = None
+    """largest number that is a count; None: the file does not say"""
+    good: Any = None
+    """(n_slow, n_fast) of bool, or one for each panel: pixels that count; None: the file does not say"""
+
+
+def stored_image(path: str | PathLike[str], image: int = 1) -> StoredImage:
+    """An image with the largest count, the mask and the number of images that its file names; errors as `read_image`."""
+    kind = image_format(path)
+    if kind == "nxmx":
+        return _in_hdf5(path, image)
+    if kind == "cbf" and image == 1:
+        pixels, text = read_cbf(path)
+        return StoredImage(pixels, largest=_number(re.search(r"Count_cutoff\s+(\d+)", text)))
+    if kind == "smv" and image == 1:
+        counts, header = read_smv(path)
+        stated = _number(re.fullmatch(r"\s*(\d+)\s*", header.get("CCD_IMAGE_SATURATION", "")))
+        return StoredImage(counts, largest=stated)
+    return StoredImage(read_image(path, image))
+
+
+def _in_hdf5(path: str | PathLike[str], image: int) -> StoredImage:
+    pixels = read_image(path, image)
+    with open_hdf5(path) as file:
+        n_images = len(find_data(path, file))
+        try:
+            stated = member(file, "/entry/instrument/detector/saturation_value")
+            largest = None if stated is None else float(np.ravel(stated[()])[0])
+            mask = member(file, "/entry/instrument/detector/pixel_mask")
+            bits = None if mask is None else np.asarray(mask[()])
+            good = None if bits is None or bits.ndim != 2 else [part == 0 for part in panels_of(file, bits)]
+        except (OSError, RuntimeError, TypeError, ValueError, IndexError) as error:
+            raise FileFormatError(path, f"/entry/instrument/detector: {error}; is it damaged?") from None
+    return StoredImage(pixels, n_images, largest, good)
+
+
+def _number(found: re.Match[str] | None) -> float | None:
+    return None if found is None else float(found[1])
 
 
 def embedded_text(path: str | PathLike[str]) -> str | None:

@@ -73,6 +73,8 @@ class PixelFit:
     time_budget_s: float | None
     progress: Any
     cancel: Callable[[], bool] | None
+    watch: Callable[[Variables, Array, float | None], object] | None = None
+    """receives the variables, their values and the mean square residual of every step, None of the places of spots"""
 
     def run(self, spots: Any, positions: bool) -> Refinement:
         """All stages."""
@@ -83,6 +85,8 @@ class PixelFit:
         check_progress(self.progress, "places of spots", 0, _STAGES)
         if positions and _moves_spots(self.parameters):
             x = self._placed(x, spots)
+            if self.watch is not None:
+                self.watch(self.parameters, x, None)
         check_progress(self.progress, "shoeboxes", 1, _STAGES)
         model, x = self._rough(x)
         if self._samples and not self._many:
@@ -288,10 +292,24 @@ class PixelFit:
             found = descended(lambda v: model.cost(v, self.loss), (forth.__matmul__, back.__matmul__), x, ftol=tolerance,
                               most=self.max_steps)  # fmt: skip
         else:
-            found = minimized(model.residuals, model.jacobian, x, loss=self.loss, ftol=tolerance, most=self.max_steps)
+            found = minimized(
+                model.residuals, self._seen(model), x, loss=self.loss, ftol=tolerance, most=self.max_steps
+            )
         self._converged = bool(found.success)
         self._note(model, found.x, int(found.nfev))
         return np.asarray(found.x)
+
+    def _seen(self, model: Model) -> Callable[[Array], Array]:
+        """The Jacobian, which is asked for once a step; who watches is told."""
+        watch = self.watch
+        if watch is None:
+            return model.jacobian
+
+        def jacobian(x: Array) -> Array:
+            watch(model.parameters, x, self._chi2(model, x))
+            return model.jacobian(x)
+
+        return jacobian
 
     def _stepped(self, model: Model, x: Array) -> tuple[Array, float]:
         """Where the mean of the draws fits, as far as it is linear, and how far that is in standard errors."""
@@ -307,8 +325,11 @@ class PixelFit:
     def _note(self, model: Model, x: Array, evaluations: int) -> None:
         domains = model.parameters.n_domains
         name = f"pixels, {domains} domains" if domains > 1 else "pixels"
-        self._steps.append(Step(name, evaluations, self._chi2(model, x)))
+        chi2 = self._chi2(model, x)
+        self._steps.append(Step(name, evaluations, chi2))
         self._steps_of_pixels += 1
+        if self.watch is not None:
+            self.watch(model.parameters, x, chi2)
         check_progress(self.progress, "pixels", min(1 + self._steps_of_pixels, _STAGES), _STAGES)
 
     @staticmethod

@@ -1,0 +1,262 @@
+"""What a page asks of the measured image: reading it, its geometry, masks, the scale, and the refinement against it."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanobragg.api import decide
+from nanobragg.arrays import detached
+from nanobragg.errors import ConfigError
+from nanobragg.exchange.geometry_files import read_geometry
+from nanobragg.explorer.comparison.measured import (
+    Measured,
+    agreement,
+    by_panel,
+    fitted,
+    neighbor,
+    read_measured,
+    shapes_of,
+)
+from nanobragg.explorer.comparison.refining import Refining, offered
+from nanobragg.explorer.session import Picture, Session
+from nanobragg.refinement.variables.parameters import fluence_path
+
+Message = dict[str, Any]
+SHAPES = ("rectangle", "circle")
+
+
+class Comparing:
+    """The measured image of a session, and what is done with it; the names of its actions are those of the messages."""
+
+    ACTIONS = ("measure", "frame", "comparison", "fit", "light", "mask_file", "mask_draw", "mask_clear", "mask_detector",
+               "geometry", "refine", "stop")  # fmt: skip
+
+    def __init__(self, session: Session, tell: Callable[[Message], None], changed: Callable[[], None]) -> None:
+        self._session, self._tell, self._changed = session, tell, changed
+        self.measured: Measured | None = None
+        self.refining = Refining(session, tell)
+        self.refining.explained = self._explained
+        self._offered: tuple[Any, list[tuple[str, bool]]] = (None, [])
+
+    def take(self, measured: Measured | None) -> None:
+        """Compare with another image, or with this one in another way; pages are told."""
+        self.measured = measured
+        self._tell(self.state())
+        self._changed()
+
+    def comparable(self, picture: Picture) -> Measured | None:
+        """The measured image, where it is one of the detector of the picture."""
+        found = self.measured
+        return found if found is not None and found.fits(picture.layout) else None
+
+    def state(self, *, said: bool = True) -> Message:
+        """The measured image as the page shows it; `said`: with how well it agrees, which goes over all pixels."""
+        measured, picture = self.measured, self._session.exact if said else None
+        if measured is None:
+            return {"kind": "measured", "name": ""}
+        text, fits = "", True
+        if picture is not None:
+            fits = measured.fits(picture.layout)
+            if fits:
+                values = np.asarray(picture.layout.picture(picture.values), np.float64)
+                text = agreement(measured, picture.layout, values)
+            else:
+                found = by_panel_shapes(measured)
+                text = f"not of this detector: {found}, the detector {picture.layout.shapes} (slow, fast)"
+        return {
+            "kind": "measured", "name": measured.name, "factor": measured.factor, "offset": measured.offset,
+            "low": measured.low, "high": measured.high, "image": measured.image, "n_images": measured.n_images,
+            "fits": fits, "said": text, "masked": measured.drawn is not None, "paths": self._paths(),
+        }  # fmt: skip
+
+    def _paths(self) -> list[tuple[str, bool]]:
+        """What can be refined, found anew where another kind of experiment is there."""
+        experiment = self._session.state.experiment
+        if self._offered[0] is not experiment:
+            self._offered = (experiment, offered(experiment))
+        return self._offered[1]
+
+    def _there(self) -> Measured:
+        if self.measured is None:
+            raise ConfigError("measured image", None, "is not there", "read one first")
+        return self.measured
+
+    def _picture(self) -> Picture:
+        picture = self._session.exact
+        if picture is None:
+            raise ConfigError("simulated image", None, "is not there yet", "wait until it is")
+        return picture
+
+    # what is asked for
+
+    def measure(self, message: Message) -> None:
+        """Read an image; one of another detector is kept, so that its geometry can be taken."""
+        path = str(message["file"])
+        if not path.strip() and self.measured is not None:
+            self.take(None)
+            return
+        found = read_measured(path, int(message.get("image", 1)))
+        self.take(found)
+        found.check(self._session.state.experiment)
+
+    def frame(self, message: Message) -> None:
+        """The next image, or the one before."""
+        measured = self._there()
+        if message.get("image") is not None:
+            by = int(message["image"]) - measured.image
+        else:
+            by = int(message["by"])
+        if by:
+            self.take(neighbor(measured, by))
+
+    def comparison(self, message: Message) -> None:
+        """Scale, and the counts between which pixels count."""
+        new: dict[str, Any] = {
+            name: None if message.get(name) is None else float(message[name]) for name in ("low", "high")
+        }
+        for name in ("factor", "offset"):
+            if message.get(name) is None:
+                raise ConfigError(f"comparison.{name}", None, "must be a number")
+            new[name] = float(message[name])
+        self.take(replace(self._there(), **new))
+
+    def fit(self, message: Message) -> None:
+        """Scale and offset by least squares."""
+        measured, picture = self._there(), self._picture()
+        measured.check(picture.frame.experiment)
+        values = np.asarray(picture.layout.picture(picture.values), np.float64)
+        factor, offset = fitted(measured, picture.layout, values)
+        self.take(replace(measured, factor=factor, offset=offset))
+
+    def light(self, message: Message) -> None:
+        """Put the scale into the flux of the beam: as many photons as there are counts."""
+        measured, session = self._there(), self._session
+        with session.lock:
+            state = session.state
+            path = fluence_path(state.experiment)
+            now = state.experiment.get(path)
+            if now is None:
+                now = decide(state.experiment)[0][0].experiment.get(path)
+            session.set(path, float(detached(now)) * measured.factor)
+        self.take(replace(measured, factor=1.0))
+
+    def mask_file(self, message: Message) -> None:
+        """A mask from a file."""
+        masked = "zero" if message.get("zero") else "nonzero"
+        shapes = shapes_of(self._session.state.experiment)
+        self.take(self._there().with_mask(str(message["file"]), shapes, masked))
+
+    def mask_draw(self, message: Message) -> None:
+        """Mask by hand what lies between two places of the picture, or have it count again."""
+        shape = str(message.get("shape", SHAPES[0]))
+        if shape not in SHAPES:
+            raise ConfigError("mask.shape", shape, f"must be one of {', '.join(SHAPES)}")
+        measured, layout = self._there(), self._picture().layout
+        measured.check(self._session.state.experiment)
+        (x0, y0), (x1, y1) = ((float(a), float(b)) for a, b in message["line"])
+        where = _inside(layout.shape, shape, (x0, y0), (x1, y1))
+        if where.any():
+            self.take(measured.with_drawn(layout, where, bool(message.get("counts"))))
+
+    def mask_clear(self, message: Message) -> None:
+        """Without what was masked by hand."""
+        self.take(replace(self._there(), drawn=None))
+
+    def mask_detector(self, message: Message) -> None:
+        """Put the masks into the detector: neither rendered nor exported; a step that can be undone."""
+        measured, session = self._there(), self._session
+        experiment = session.state.experiment
+        measured.check(experiment)
+        shapes = shapes_of(experiment)
+        counts = by_panel(measured.counts, shapes) or []
+        masks = [by_panel(mask, shapes) or [] for mask in (measured.good, measured.drawn) if mask is not None]
+        several = isinstance(experiment.detector, tuple)
+        new = []
+        for i, panel in enumerate(experiment.detector if several else (experiment.detector,)):
+            good = np.logical_and.reduce([counts[i] >= 0, *(mask[i] for mask in masks)])
+            new.append(panel.with_value("mask", good if panel.mask is None else good & panel.mask))
+        changed = experiment.replace(detector=tuple(new) if several else new[0])
+        session.take(replace(session.state, experiment=changed), "")
+
+    def geometry(self, message: Message) -> None:
+        """Detector, beam and spindle of the header of the measured image; crystal and flux stay."""
+        measured, session = self._there(), self._session
+        state = session.state
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = read_geometry(measured.name, template=state.experiment, image=_frame(measured))
+        new = state.experiment.replace(detector=found.detector, goniometer=found.goniometer, detector_pose=None)
+        beam = found.beam
+        if state.experiment.beam.spectrum is None and state.experiment.beam.sources is None:
+            new = new.replace(beam=beam)
+        if new.sampling.roi is not None:
+            new = new.replace("sampling.roi", None)
+        measured.check(new)
+        session.take(replace(state, experiment=new), "")
+        self.take(measured)
+
+    def refine(self, message: Message) -> None:
+        """Begin a refinement."""
+        self.refining.start(self._there(), [str(path) for path in message["paths"]])
+
+    def stop(self, message: Message) -> None:
+        """End it."""
+        self.refining.stop()
+
+    def _explained(self, gain: float) -> None:
+        """The scale has gone into the flux."""
+        if self.measured is not None and self.measured.factor != gain:
+            self.take(replace(self.measured, factor=gain))
+
+    # what is taken home
+
+    def mask_bytes(self) -> bytes:
+        """A .npy file of the mask, 1 where pixels do not count: one image, panels below each other."""
+        measured, experiment = self._there(), self._session.state.experiment
+        measured.check(experiment)
+        parts = measured.counted(shapes_of(experiment))
+        widths = {part.shape[1] for part in parts}
+        if len(widths) > 1:
+            raise ConfigError("mask", f"{len(parts)} panels", "are of unlike width, which no one image holds")
+        room = io.BytesIO()
+        np.save(room, np.concatenate([~part for part in parts]).astype(np.uint8))
+        return room.getvalue()
+
+    def report_bytes(self) -> bytes:
+        """The report of the last refinement, one HTML page."""
+        found = self.refining.found
+        if found is None:
+            raise ConfigError("refinement", None, "there was none that came to an end")
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "refinement.html")
+            found.report(path)
+            with open(path, "rb") as file:
+                return file.read()
+
+
+def by_panel_shapes(measured: Measured) -> list[tuple[int, ...]]:
+    """Shapes of the images, for messages."""
+    counts = measured.counts
+    return [np.shape(one) for one in (counts if isinstance(counts, list) else [counts])]
+
+
+def _frame(measured: Measured) -> int | None:
+    return measured.image if measured.n_images > 1 else None
+
+
+def _inside(shape: tuple[int, int], kind: str, a: tuple[float, float], b: tuple[float, float]) -> NDArray[np.bool_]:
+    """(rows, columns) of the pixels whose middle lies between two corners, or in the circle about the first place."""
+    rows, columns = np.arange(shape[0])[:, None] + 0.5, np.arange(shape[1])[None, :] + 0.5
+    if kind == "circle":
+        return np.asarray((columns - a[0]) ** 2 + (rows - a[1]) ** 2 <= (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2)
+    (x0, x1), (y0, y1) = sorted((a[0], b[0])), sorted((a[1], b[1]))
+    return np.asarray((columns >= x0) & (columns <= x1) & (rows >= y0) & (rows <= y1))
