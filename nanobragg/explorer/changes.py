@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import numpy as np
@@ -10,18 +11,24 @@ from numpy.typing import NDArray
 
 from nanobragg.api import decide
 from nanobragg.arrays import detached, elements
-from nanobragg.config import Crystal, Experiment
+from nanobragg.config import Crystal, Detector, Experiment
 from nanobragg.config.fields import Config
+from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.orientations import uniform_rotation
 from nanobragg.errors import ConfigError
 from nanobragg.io.geometry.axes import rotation
 from nanobragg.refinement.variables.crystals import angles_of
 
 Array = NDArray[np.float64]
-_SAME = (
-    ("beam.energy_ev", "beam.wavelength_angstrom"), ("detector.beam_center_mm", "detector.beam_center_convention_mm"),
-)  # fmt: skip
-"""Fields of which one may be given."""
+_REPLACES = {
+    "beam.energy_ev": "beam.wavelength_angstrom", "beam.wavelength_angstrom": "beam.energy_ev",
+    "beam.fluence_per_m2": "beam.flux_per_s",
+    "detector.beam_center_mm": "detector.beam_center_convention_mm",
+    "detector.beam_center_convention_mm": "detector.beam_center_mm",
+    "detector.distance_mm": "detector.close_distance_mm", "detector.close_distance_mm": "detector.distance_mm",
+}  # fmt: skip
+"""Fields that say the same as another one, or that another one makes idle: that one is left open when they are given."""
+_PLACES = r"(detector(?:\[\d+\])?)\.(distance_mm|beam_center_mm)(?:\[([01])\])?"
 
 
 def turned(experiment: Experiment, across: float, down: float, about: float) -> Experiment:
@@ -69,20 +76,52 @@ def _turned(crystal: Crystal, turn: Array) -> Crystal:
 
 
 def replaced(experiment: Experiment, path: str, value: Any) -> Experiment:
-    """The experiment with a value at a path; another that says the same is left open.
+    """The experiment with a value at a path; another field that says the same is left open.
+
+    Distance and beam center also move a panel whose corner is given, as those of geometry files are.
 
     Raises
     ------
     ConfigError
         As of `Experiment.replace`.
     """
-    for pair in _SAME:
-        if path in pair and value is not None:
-            above, other = (pair[1 - pair.index(path)]).split(".")
-            part = getattr(experiment, above)
-            if not isinstance(part, tuple) and getattr(part, other) is not None:
-                experiment = experiment.replace(f"{above}.{other}", None)
+    if value is None:
+        return experiment.replace(path, None)
+    if (found := re.fullmatch(_PLACES, path)) is not None:
+        panel = experiment.get(found[1])
+        if isinstance(panel, Detector) and panel.pix0_mm is not None and Quirk.PIX0_IGNORED not in experiment.quirks:
+            return _moved(experiment, found[1], found[2], found[3], value)
+    above, _, name = path.partition(".")
+    other = _REPLACES.get(f"{above.partition('[')[0]}.{name.partition('[')[0]}", "").rpartition(".")[2]
+    if other and getattr(experiment.get(above), other, None) is not None:
+        experiment = experiment.replace(f"{above}.{other}", None)
     return experiment.replace(path, value)
+
+
+def _moved(experiment: Experiment, panel: str, name: str, axis: str | None, value: Any) -> Experiment:
+    """The experiment with the corner of a panel moved along the beam, or in the plane of the panel."""
+    number = int(panel.partition("[")[2][:-1] or 0)
+
+    def placement(at: Experiment) -> Any:
+        return decide(at)[number][0].placement
+
+    now = placement(experiment)
+    center = [1000 * float(now.fbeam), 1000 * float(now.sbeam)]
+    if name == "beam_center_mm" and axis is not None:
+        center[int(axis)] = value
+    wanted = experiment.replace(f"{panel}.{name}", center if axis is not None else value).get(f"{panel}.{name}")
+    if name == "distance_mm":
+        shift = (float(wanted) - 1000 * float(now.distance_to_plane)) * np.array(now.beam, np.float64)
+    else:
+        along = [float(new) - 1000 * float(old) for new, old in zip(wanted, (now.fbeam, now.sbeam), strict=True)]
+        shift = -along[0] * np.array(now.fast, np.float64) - along[1] * np.array(now.slow, np.float64)
+    corner = np.array([float(detached(x)) for x in elements(experiment.get(f"{panel}.pix0_mm"))])
+    # the panel's own rotations act on the given corner: what they make of one more mm along each axis
+    places = [1000 * np.array(placement(experiment.replace(f"{panel}.pix0_mm", tuple(corner + step))).pix0, np.float64)
+              for step in (*np.eye(3), np.zeros(3))]  # fmt: skip
+    effect = np.stack([place - places[3] for place in places[:3]], axis=1)
+    new = corner + np.linalg.solve(effect, shift)
+    return experiment.replace(f"{panel}.pix0_mm", tuple(round(float(x), 9) for x in new))
 
 
 def made(experiment: Experiment, path: str) -> Config:

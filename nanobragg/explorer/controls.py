@@ -22,13 +22,20 @@ from nanobragg.explorer.session import State
 from nanobragg.inspection.foresight.limits import LIMITS
 
 _SHOWN = ("scalar", "edges", "spreads", "int", "bool", "enum", "vector2", "vector3")
-"""Kinds of fields that have a control; the others are shown as they are."""
+"""Kinds of fields that have a control; of the others it is shown what they hold."""
 _PARTS = ("crystal", "beam", "detector", "detector_pose", "goniometer", "sampling", "background")
 _MOST_PANELS = 4
 """Of a detector of more panels the pose alone has controls."""
-_DECADES = 2.0
-"""How far the slider of a number above 0 goes to either side."""
+_DECADES = {"Angstrom": 0.5, "mm": 1.0}
+"""How far the slider of a number above 0 goes to either side, by its unit."""
+_OTHER_DECADES = 2.0
+_FROM_ZERO = {"mm": 100.0, "um": 100.0, "Angstrom^2": 100.0}
+"""Where the slider of a value ends that is 0, by its unit."""
 _ANGLE = 180.0
+_LONGEST = 90
+"""Letters that are shown of what has no control."""
+_FEW = 1000
+"""Whole numbers that are tried."""
 _COUNT = 10
 """How many times its value the slider of a whole number goes."""
 
@@ -59,20 +66,16 @@ def groups(state: State, start: State, decided: Decided | None) -> list[dict[str
                 found.append(_absent(path, field))
                 continue
             known = _Known(decided, name) if decided is not None and i == 0 else None
-            found.append(
-                {
-                    "path": path,
-                    "title": _title(path),
-                    "doc": field.metadata["doc"],
-                    "controls": [*_controls(one, path, known)],
-                }
-            )
+            doc, controls = field.metadata["doc"], [*_controls(one, path, known)]
+            if field.default is None:
+                controls.insert(0, {"path": path, "kind": "heading", "label": "", "doc": doc, "removable": True})
+            found.append({"path": path, "title": _title(path), "doc": doc, "controls": controls})
     found.append({"path": "readout", "title": "Readout", "doc": "how the detector makes counts of photons; acts with point "
                   "spread or noise switched on", "controls": [*_controls(state.readout, "readout", None)]})  # fmt: skip
     before = dict(_values(start))
     for group in found:
         for control in group["controls"]:
-            if control["kind"] not in ("heading", "part"):
+            if control["kind"] not in ("heading", "part", "text"):
                 control["changed"] = before.get(control["path"], control["value"]) != control["value"]
     return found
 
@@ -92,8 +95,15 @@ def _fields(part: Any, path: str) -> Iterator[tuple[str, Any]]:
         value = getattr(part, field.name)
         if isinstance(value, Config):
             yield from _fields(value, f"{path}.{field.name}")
+        elif _are_parts(value):
+            for i, one in enumerate(value):
+                yield from _fields(one, f"{path}.{field.name}[{i}]")
         elif field.metadata["kind"] in _SHOWN and field.metadata["part"] is None:
             yield f"{path}.{field.name}", plain(value)
+
+
+def _are_parts(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(isinstance(one, Config) for one in value)
 
 
 def _absent(path: str, field: Any) -> dict[str, Any]:
@@ -137,16 +147,34 @@ def _controls(part: Any, path: str, decided: Any) -> Iterator[dict[str, Any]]:
         meta, here = field.metadata, f"{path}.{field.name}"
         value = getattr(part, field.name)
         known = getattr(decided, field.name, None)
-        if meta["part"] is not None:
-            if isinstance(value, Config):
-                yield {"path": here, "kind": "heading", "label": field.name.replace("_", " "), "doc": meta["doc"],
-                       "removable": field.default is None}  # fmt: skip
-                yield from _controls(value, here, known)
-            elif value is None and _can_be_made(meta["part"]):
-                yield {"path": here, "kind": "part", "label": field.name.replace("_", " "), "doc": meta["doc"], "unit": "",
-                       "value": False}  # fmt: skip
-        elif meta["kind"] in _SHOWN:
+        label = field.name.replace("_", " ")
+        if _are_parts(value):
+            for i, one in enumerate(value):
+                yield {"path": f"{here}[{i}]", "kind": "heading", "label": f"{label} {i}", "doc": meta["doc"]}
+                yield from _controls(one, f"{here}[{i}]", None)
+        elif meta["part"] is not None and isinstance(value, Config) and _has_controls(value):
+            yield {"path": here, "kind": "heading", "label": label, "doc": meta["doc"], "removable": field.default is None}
+            yield from _controls(value, here, known)
+        elif meta["part"] is not None and not value and _can_be_made(meta["part"]):
+            yield {"path": here, "kind": "part", "label": label, "doc": meta["doc"], "unit": "", "value": False}
+        elif meta["kind"] in _SHOWN and meta["part"] is None:
             yield _control(field, here, value, known)
+        elif value is not None and not isinstance(value, tuple):
+            yield {"path": here, "kind": "text", "label": field.name, "doc": meta["doc"], "value": _said(value),
+                   "removable": field.default is None}  # fmt: skip
+
+
+def _has_controls(part: Config) -> bool:
+    return any(field.metadata["kind"] in _SHOWN or field.metadata["part"] for field in dataclasses.fields(part))  # type: ignore[arg-type]
+
+
+def _said(value: Any) -> str:
+    """What stands in a field without a control, in few words."""
+    if isinstance(value, np.ndarray):
+        said = f"{int(value.sum())} of {value.size}" if value.dtype == bool else str(value.dtype)
+        return f"{' x '.join(map(str, value.shape))}, {said}"
+    text = " ".join(str(value).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 def _can_be_made(kind: Any) -> bool:
@@ -163,11 +191,17 @@ def _control(field: dataclasses.Field[Any], path: str, value: Any, decided: Any)
         "path": path, "label": field.name, "kind": kind, "unit": meta["unit"], "doc": meta["doc"], "value": plain(value),
         "default": default_text(field), "choices": list(meta["choices"] or ()), "words": list(meta["words"]),
         "optional": field.default is None, "decided": None if value is not None or decided is None else plain(decided),
-        "flags": meta["flags"],
+        "flags": meta["flags"], "range": _allowed(meta),
     }  # fmt: skip
     if kind not in ("bool", "enum"):
         control |= _range(path, meta, _numbers(value if value is not None else decided), field.default)
     return control
+
+
+def _allowed(meta: Any) -> str:
+    """Which values the field takes, in words."""
+    words = [" or ".join(meta["words"])] if meta["words"] else []
+    return ", or ".join([*([] if meta["check"] is None else [meta["check"][1].removeprefix("must be ")]), *words])
 
 
 def _numbers(value: Any) -> list[float]:
@@ -180,32 +214,45 @@ def _numbers(value: Any) -> list[float]:
 
 
 def _range(path: str, meta: Any, numbers: list[float], default: Any) -> dict[str, Any]:
-    """Ends of the slider, and whether it is logarithmic; a typed value may lie beyond."""
+    """Ends of the slider, and whether it is logarithmic; a typed value may lie beyond. Ends of None: there is no slider."""
     passes = (lambda v: True) if meta["check"] is None else meta["check"][0]
     limit = LIMITS.get(re.sub(r"\[\d+\]", "", path))
-    usual = numbers or _numbers(default if isinstance(default, int | float | tuple) else None) or [0.0]
+    given = _numbers(default) if isinstance(default, int | float | tuple) else []
+    usual = numbers or given or [0.0]
     size = max(map(abs, usual))
     if meta["kind"] == "int":
-        return {"low": 1 if not passes(0) else 0, "high": max(10, int(_COUNT * size)), "log": False, "step": 1}
+        return _whole_range(passes, size)
+    if meta["kind"].startswith("vector") and meta["unit"] == "" and given and all(v == int(v) >= 1 for v in given + usual):
+        return {"low": 1, "high": int(_COUNT * size), "log": False, "step": 1}  # counts along the axes
     if meta["unit"] == "degrees":
         if not passes(-1.0):
             end = 179.0 if not passes(_ANGLE) else 5.0 if size < 5.0 else _ANGLE
             return {"low": 1.0 if not passes(0.0) else 0.0, "high": end, "log": False, "step": 0.01}
         return {"low": -_ANGLE, "high": _ANGLE, "log": False, "step": 0.01}
     if not passes(1.000001) and passes(0.0):
-        return {"low": -1.0 if passes(-1.0) else 0.0, "high": 1.0, "log": False, "step": 0.001}
+        low, high = -1.0 if passes(-1.0) else 0.0, 1.0 if passes(1.0) else 0.999
+        return {"low": low, "high": high, "log": False, "step": 0.001}
     if not passes(-1.0) and size > 0 and (limit is not None or not passes(0.0)):
-        decades = 10**_DECADES if limit is None else 10.0
+        decades = 10 ** (_DECADES.get(meta["unit"], _OTHER_DECADES) if limit is None else 1.0)
         low, high = size / decades, size * decades
         if limit is not None:
             low, high = max(low, limit.low), min(high, limit.high)
-        return {"low": low, "high": max(high, low * 10), "log": True, "step": None}
+        return {"low": low, "high": high if high > low else low * 10, "log": True, "step": None}
     if meta["kind"].startswith("vector") and meta["unit"] == "" and size <= 1.0:
         return {"low": -1.0, "high": 1.0, "log": False, "step": 0.001}
     if meta["unit"] == "mm" and size > 0:
-        return {"low": min(usual) - size, "high": max(usual) + size, "log": False, "step": size / 1000}
-    end = _COUNT * size if size > 0 else 100.0 if meta["unit"] == "mm" else 10.0
+        low = min(usual) - size
+        return {"low": low if passes(low) else 0.0, "high": max(usual) + size, "log": False, "step": size / 1000}
+    end = _COUNT * size if size > 0 else _FROM_ZERO.get(meta["unit"], 10.0)
     return {"low": 0.0 if not passes(-1.0) else -end, "high": end, "log": False, "step": end / 1000}
+
+
+def _whole_range(passes: Any, size: float) -> dict[str, Any]:
+    low, high = 1 if not passes(0) else 0, max(10, int(_COUNT * size))
+    taken = [v for v in range(low, min(high, _FEW) + 1) if passes(v)]
+    if not taken or taken[-1] - taken[0] >= len(taken):
+        return {"low": None, "high": None, "log": False, "step": None}  # such as 16, 20 or 32
+    return {"low": taken[0], "high": high if passes(high) else taken[-1], "log": False, "step": 1}
 
 
 def read(kind: str, value: Any) -> Any:

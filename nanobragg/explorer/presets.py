@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from nanobragg.api import decide
+from nanobragg.arrays import detached
 from nanobragg.config import Background, Beam, Crystal, Detector, Experiment, Mosaic, UnitCell
 from nanobragg.config.image_chain.presets import presets
 from nanobragg.config.structure_factors import StructureFactors
@@ -47,6 +49,8 @@ BEAMS: dict[str, dict[str, Any]] = {
     },
     "laboratory, copper K-alpha": {"wavelength_angstrom": 1.5418, "kahn_factor": 0.0, "dispersion_percent": 0.0},
 }  # fmt: skip
+_OTHER_SPECTRA: dict[str, Any] = {"energy_ev": None, "n_wavelengths": None, "spectrum": None, "sources": None}
+"""What a beam had instead."""
 _DETECTORS = (
     "pilatus_1m", "pilatus_6m", "eiger2_4m", "eiger2_16m", "rayonix_mx225_2x2", "rayonix_mx340hs_2x2",
 )  # fmt: skip
@@ -62,27 +66,29 @@ def menu() -> dict[str, list[str]]:
 
 
 def with_preset(experiment: Experiment, group: str, name: str) -> Experiment:
-    """The experiment with the values of a name.
+    """The experiment with the values of a name; a detector stays as far away as it was, a crystal as it is turned.
 
     Raises
     ------
     ConfigError
-        For another name, and for a detector or crystal that stands in several pieces.
+        For another name.
     """
     if name not in menu().get(group, ()):
         raise ConfigError("preset", f"{group}/{name}", "is no preset")
     if group == "beam":
         beam = experiment.beam
-        for field, value in {"energy_ev": None, "n_wavelengths": None, **BEAMS[name]}.items():
+        for field, value in {**_OTHER_SPECTRA, **BEAMS[name]}.items():
             beam = beam.with_value(field, value)
         return experiment.replace(beam=beam)
     old = getattr(experiment, group)
-    if isinstance(old, tuple):
-        raise ConfigError("preset", name, f"stands for one {group}, and there are {len(old)}")
-    if group == "detector":
-        new = _detector(name).with_value("distance_mm", old.distance_mm).with_value("convention", old.convention)
-        return experiment.replace(detector=new)
-    return experiment.replace(crystal=crystal(name, old.misset_deg))
+    first = old[0] if isinstance(old, tuple) else old
+    if group == "crystal":
+        return experiment.replace(crystal=crystal(name, first.misset_deg))
+    distance = first.distance_mm
+    if distance is None:
+        distance = round(1000 * float(detached(decide(experiment)[0][0].placement.distance_to_plane)), 6)
+    new = _detector(name).with_value("distance_mm", abs(distance)).with_value("convention", first.convention)
+    return experiment.replace(detector=new, detector_pose=None)
 
 
 @cache

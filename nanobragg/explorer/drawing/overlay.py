@@ -7,83 +7,100 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.derivation.scene import Scene
 from nanobragg.explorer.drawing.layout import Layout
-from nanobragg.inspection.pictures.drawing import beam_center, resolution, round_levels
-from nanobragg.io.geometry.record import Panel
+from nanobragg.explorer.drawing.places import angles, mean_beam
+from nanobragg.inspection.pictures.drawing import round_levels
 from nanobragg.prediction.table import Reflections
 
 Array = NDArray[np.float64]
 _AZIMUTHS = 181
 """Points of a ring."""
-_LABELS = 250
-"""Reflections that get a label, the brightest."""
+_RADII = 400
+"""Points from the beam to the farthest corner, between which the angle is taken to grow evenly: on a bent panel it nearly does."""
+_LABELS = 3000
+"""Reflections that are told, the brightest; the page names those of them for which there is room."""
+_FAINTEST = 1e-4
+"""Of the photons of the brightest one: of what has less nothing is seen."""
 
 
 def marks(layout: Layout) -> dict[str, Any]:
     """Rings, beam center and borders as polylines on the picture, plain data."""
-    geometry = layout.geometry
-    found: dict[str, Any] = {"rings": [], "center": [], "borders": [], "obstacle": layout.obstacle}
-    if geometry is None:
-        return found
-    levels: list[float] = []
-    if geometry.wavelength is not None and geometry.beam is not None:
-        spans = [_span(panel, geometry.beam, geometry.wavelength) for panel in geometry.panels]
-        levels = round_levels(min(low for low, _ in spans), max(high for _, high in spans))
-    for i, panel in enumerate(geometry.panels):
-        f, s = float(panel.n_fast), float(panel.n_slow)
+    found: dict[str, Any] = {"rings": [], "center": [], "borders": []}
+    spans = [_span(scene) for scene in layout.scenes]
+    levels = round_levels(min(low for low, _ in spans), max(high for _, high in spans))
+    for i, (scene, span) in enumerate(zip(layout.scenes, spans, strict=True)):
+        f, s = float(scene.n_fast), float(scene.n_slow)
         border = layout.places(i, np.array([0, f, f, 0, 0]), np.array([0, 0, s, s, 0]))
-        found["borders"].append({"line": _line(*border), "name": panel.name})
-        if geometry.beam is None:
-            continue
-        center = beam_center(panel, geometry.beam)
-        if (center >= 0).all() and center[0] <= f and center[1] <= s:
+        found["borders"].append({"line": _line(*border), "name": layout.name(i)})
+        center = _center(scene)
+        inside = bool((center >= 0).all() and center[0] <= f and center[1] <= s)
+        if inside:
             (x,), (y,) = layout.places(i, center[:1], center[1:])
             found["center"].append([round(float(x), 2), round(float(y), 2)])
         for d in levels:
-            for part in _ring(panel, geometry.beam, float(geometry.wavelength or 1.0), d):
+            if d < span[0] or (d > span[1] and not inside):
+                continue
+            for part in _ring(scene, d):
                 found["rings"].append({"d": d, "line": _line(*layout.places(i, part[:, 0], part[:, 1]))})
     return found
 
 
 def labels(layout: Layout, spots: Reflections) -> list[list[Any]]:
-    """[column, row, "h k l"] of the brightest reflections."""
+    """[column, row, "h k l", crystal] of the brightest reflections, the brightest first."""
     brightest = spots.table[np.argsort(-spots["photons"], kind="stable")[:_LABELS]]
-    found = []
-    for row in brightest:
-        (x,), (y,) = layout.places(int(row["panel"]), np.array([row["fast"]]), np.array([row["slow"]]))
-        found.append([round(float(x), 1), round(float(y), 1), " ".join(str(int(i)) for i in row["hkl"])])
-    return found
+    brightest = brightest[brightest["photons"] >= _FAINTEST * brightest["photons"][:1].sum()]
+    places = np.zeros((len(brightest), 2))
+    for panel in np.unique(brightest["panel"]):
+        here = brightest["panel"] == panel
+        places[here] = np.stack(layout.places(int(panel), brightest["fast"][here], brightest["slow"][here]), axis=-1)
+    return [
+        [round(x, 1), round(y, 1), " ".join(map(str, hkl)), crystal]
+        for (x, y), hkl, crystal in zip(
+            places.tolist(), brightest["hkl"].tolist(), brightest["crystal"].tolist(), strict=True
+        )
+    ]
 
 
 def _line(x: Array, y: Array) -> list[list[float]]:
     return np.round(np.stack([x, y], axis=-1), 2).tolist()
 
 
-def _span(panel: Panel, beam: Array, wavelength: float) -> tuple[float, float]:
-    """Smallest and largest spacing on a panel, by a few places of it."""
-    f, s = np.meshgrid(np.linspace(0, panel.n_fast, 9), np.linspace(0, panel.n_slow, 9))
-    d = resolution(panel, beam, wavelength, f, s)
+def _span(scene: Scene) -> tuple[float, float]:
+    """Smallest and largest spacing on a panel [Angstrom], by a few places of it."""
+    f, s = np.meshgrid(np.linspace(0, scene.n_fast, 9), np.linspace(0, scene.n_slow, 9))
+    d = 1e10 * mean_beam(scene)[0] / (2 * np.maximum(np.sin(angles(scene, f, s) / 2), 1e-6))
     return float(d.min()), float(d.max())
 
 
-def _ring(panel: Panel, beam: Array, wavelength: float, d: float) -> list[Array]:
-    """The parts of the ring of a spacing that lie on a panel, (n, 2) fast and slow: rays of its cone meet the plane."""
-    sine = wavelength / (2 * d)
+def _center(scene: Scene) -> Array:
+    """(fast, slow) where the beam meets the plane of a panel, or where a bent one begins to bend [pixels]; infinite: nowhere."""
+    _, beam = mean_beam(scene)
+    along = float(beam @ scene.normal)
+    if scene.curved:
+        return _pixel(scene, float(scene.distance) * np.asarray(scene.beam, np.float64)[None])[0]
+    if abs(along) < 1e-6:
+        return np.full(2, np.inf)
+    return _pixel(scene, (float(np.asarray(scene.pix0) @ scene.normal) / along * beam)[None])[0]
+
+
+def _pixel(scene: Scene, points: Array) -> Array:
+    """(n, 2) fast and slow [pixels] of places [m] of the plane of a panel, or of their feet on it."""
+    edges = np.asarray(scene.pixel_size, np.float64)
+    axes = np.stack([np.asarray(scene.fast) * edges[0], np.asarray(scene.slow) * edges[1]], axis=1)
+    return np.asarray((points - np.asarray(scene.pix0)) @ np.linalg.pinv(axes).T)
+
+
+def _ring(scene: Scene, d: float) -> list[Array]:
+    """The parts of the ring of a spacing [Angstrom] that lie on a panel, (n, 2) fast and slow."""
+    wavelength, beam = mean_beam(scene)
+    sine = 1e10 * wavelength / (2 * d)
     if not sine < 1:
         return []
     angle = 2 * np.arcsin(sine)
-    across = np.cross(beam, [1.0, 0.0, 0.0] if abs(beam[0]) < 0.9 else [0.0, 1.0, 0.0])
-    across /= np.linalg.norm(across)
-    turn = np.linspace(0, 2 * np.pi, _AZIMUTHS)[:, None]
-    rays = np.cos(angle) * beam + np.sin(angle) * (np.cos(turn) * across + np.sin(turn) * np.cross(beam, across))
-    along = rays @ panel.normal
-    with np.errstate(divide="ignore", invalid="ignore"):
-        points = rays * (panel.distance / along)[:, None] - panel.origin
-        meets = panel.distance / along > 0
-    axes = np.stack([panel.fast * panel.edges_mm[0], panel.slow * panel.edges_mm[1]], axis=1)
-    place = points @ np.linalg.pinv(axes).T
-    inside = meets & np.isfinite(place).all(1)
-    inside &= (place >= 0).all(1) & (place[:, 0] <= panel.n_fast) & (place[:, 1] <= panel.n_slow)
+    place = _bent_ring(scene, angle) if scene.curved else _flat_ring(scene, beam, angle)
+    inside = np.isfinite(place).all(1) & (place >= 0).all(1)
+    inside &= (place[:, 0] <= scene.n_fast) & (place[:, 1] <= scene.n_slow)
     parts, run = [], []
     for point, here in zip(place, inside, strict=True):
         if here:
@@ -94,3 +111,29 @@ def _ring(panel: Panel, beam: Array, wavelength: float, d: float) -> list[Array]
     if run:
         parts.append(np.array(run))
     return [part for part in parts if len(part) > 1]
+
+
+def _flat_ring(scene: Scene, beam: Array, angle: float) -> Array:
+    """Where the rays of a cone about the beam meet the plane; NaN where they do not."""
+    across = np.cross(beam, [1.0, 0.0, 0.0] if abs(beam[0]) < 0.9 else [0.0, 1.0, 0.0])
+    across /= np.linalg.norm(across)
+    turn = np.linspace(0, 2 * np.pi, _AZIMUTHS)[:, None]
+    rays = np.cos(angle) * beam + np.sin(angle) * (np.cos(turn) * across + np.sin(turn) * np.cross(beam, across))
+    normal = np.asarray(scene.normal, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lengths = float(np.asarray(scene.pix0) @ normal) / (rays @ normal)
+        points = np.where(lengths > 0, lengths, np.nan)[:, None] * rays
+    return _pixel(scene, points)
+
+
+def _bent_ring(scene: Scene, angle: float) -> Array:
+    """Outwards from where the beam meets the sphere, along straight lines of pixels, up to the angle."""
+    center, edges = _center(scene), np.asarray(scene.pixel_size, np.float64)
+    corners = np.array([[0, 0], [scene.n_fast, 0], [0, scene.n_slow], [scene.n_fast, scene.n_slow]])
+    farthest = float(np.linalg.norm((corners - center) * edges, axis=1).max())
+    turn = np.linspace(0, 2 * np.pi, _AZIMUTHS)[:, None]
+    radii = np.linspace(0, farthest, _RADII)
+    fast, slow = center[0] + np.cos(turn) * radii / edges[0], center[1] + np.sin(turn) * radii / edges[1]
+    found = angles(scene, fast, slow)
+    reached = np.array([np.interp(angle, row, radii, right=np.nan) for row in found])[:, None]
+    return center + reached * np.concatenate([np.cos(turn), np.sin(turn)], axis=1) / edges

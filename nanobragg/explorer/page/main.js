@@ -3,7 +3,11 @@
 (() => {
   NB.id("map").onchange = NB.repaint;
   for (const name of ["scale", "low", "high"]) NB.id(name).onchange = () => {
-    if (name === "scale") { NB.id("low").value = NB.id("high").value = ""; }
+    if (name === "scale") {
+      NB.id("low").value = NB.id("high").value = "";
+      const percent = NB.id("scale").value === "percentile";
+      NB.id("low").placeholder = percent ? "1" : "auto"; NB.id("high").placeholder = percent ? "99.5" : "auto";
+    }
     NB.askTiles();
   };
 
@@ -56,7 +60,7 @@
     NB.page = message.page;
     if (NB.id("map").options.length) return; // the connection was lost and is there again
     for (const name of Object.keys(NB.maps)) if (name !== "difference") NB.id("map").append(NB.make("option", { value: name, textContent: name }));
-    NB.id("preset").append(...Object.entries(message.presets).map(([group, names]) => NB.make("optgroup", { label: group }, ...names.map((name) => NB.make("option", { value: `${group}/${name}`, textContent: name })))));
+    NB.id("preset").append(...Object.entries(message.presets).map(([group, names]) => NB.make("optgroup", { label: group === "beam" ? "beam line" : group }, ...names.map((name) => NB.make("option", { value: `${group}/${name}`, textContent: name })))));
     NB.id("export").append(...Object.entries(message.exports).map(([value, text]) => NB.make("option", { value, textContent: text })));
   });
   NB.id("preset").onchange = (event) => { NB.say({ do: "preset", name: event.target.value }); event.target.value = ""; };
@@ -83,6 +87,8 @@
       const tools = { t: "turn", p: "pan", l: "line" }, key = event.key.toLowerCase();
       if (tools[key]) { NB.id("tool").value = tools[key]; NB.id("tool").onchange(); }
       else if (event.key === " " && event.target.tagName !== "BUTTON") { event.preventDefault(); play.click(); }
+      else if (key === "/") { event.preventDefault(); NB.id("find").focus(); }
+      else if (key === "i") NB.id("stage").focus();
       else if (key === "n") NB.id("redraw").click();
       else if (key === "x") NB.id("trace").click();
       else if (event.key === "?") NB.tour();

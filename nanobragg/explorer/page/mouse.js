@@ -14,8 +14,15 @@
   NB.zoomAt = (factor, at) => {
     const zoom = Math.min(200, Math.max(0.02, NB.view.zoom * factor));
     NB.view = { zoom, x: at.column - (at.a - at.port.left) / zoom, y: at.row - at.b / zoom };
+    NB.fitted = false;
     NB.draw();
     NB.askTiles();
+  };
+
+  NB.pan = (dx, dy) => {
+    NB.view = { ...NB.view, x: NB.view.x - dx / NB.view.zoom, y: NB.view.y - dy / NB.view.zoom };
+    NB.fitted = false;
+    NB.draw(); NB.askTiles();
   };
 
   stage.addEventListener("wheel", (event) => {
@@ -35,13 +42,12 @@
   stage.addEventListener("pointermove", (event) => {
     const at = place(event);
     NB.cursor = at;
+    if (NB.spot) { NB.spot = null; NB.drawOverlay(); }
     if (!drag) { NB.hover(at); return; }
     const dx = event.clientX - drag.x, dy = event.clientY - drag.y, ratio = NB.size().ratio;
     drag.x = event.clientX; drag.y = event.clientY;
-    if (drag.tool === "pan") {
-      NB.view = { ...NB.view, x: NB.view.x - dx * ratio / NB.view.zoom, y: NB.view.y - dy * ratio / NB.view.zoom };
-      NB.draw(); NB.askTiles();
-    } else if (drag.tool === "line") {
+    if (drag.tool === "pan") NB.pan(dx * ratio, dy * ratio);
+    else if (drag.tool === "line") {
       NB.profileLine = [[drag.start.column, drag.start.row], [at.column, at.row]];
       NB.drawOverlay();
     } else if (drag.tool === "mask") {
@@ -52,7 +58,7 @@
 
   const end = (event) => {
     if (!drag) return;
-    if (drag.tool === "line" && NB.profileLine) NB.say({ do: "profile", line: NB.profileLine });
+    if (drag.tool === "line" && NB.profileLine) NB.say({ do: "profile", line: NB.profileLine, first: true });
     if (drag.tool === "mask") NB.maskDrawn();
     if (drag.tool === "turn" || drag.tool === "roll") NB.turn(0, 0, false, false);
     drag = null;
@@ -82,7 +88,36 @@
     NB.say({ do: "hover", column: at.column, row: at.row });
   };
 
+  // A pixel that is chosen by keys, as the mouse does: from the middle of what is seen.
+  let begun = null;
+  NB.point = (x, y) => {
+    const { height } = NB.size(), { zoom } = NB.view, port = NB.ports()[0], [rows, columns] = NB.shape;
+    const last = NB.spot || [Math.floor(NB.view.x + port.width / 2 / zoom) - x, Math.floor(NB.view.y + height / 2 / zoom) - y];
+    NB.spot = [Math.min(columns - 1, Math.max(0, last[0] + x)), Math.min(rows - 1, Math.max(0, last[1] + y))];
+    const a = (NB.spot[0] + 0.5 - NB.view.x) * zoom, b = (NB.spot[1] + 0.5 - NB.view.y) * zoom;
+    const dx = a < 0 ? 40 - a : a > port.width ? port.width - 40 - a : 0, dy = b < 0 ? 40 - b : b > height ? height - 40 - b : 0;
+    if (dx || dy) NB.pan(dx, dy); // it stays in sight
+    if (begun) NB.profileLine = [begun, [NB.spot[0] + 0.5, NB.spot[1] + 0.5]];
+    NB.cursor = { column: NB.spot[0] + 0.5, row: NB.spot[1] + 0.5 };
+    NB.drawOverlay();
+    NB.hover(NB.cursor);
+  };
+
   stage.addEventListener("keydown", (event) => {
+    const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key], tool = NB.id("tool").value;
+    if (arrow && NB.shape && !event.metaKey && (event.ctrlKey || tool !== "turn")) {
+      event.preventDefault();
+      const [x, y] = arrow.map((one) => one * (event.shiftKey ? 10 : 1));
+      if (tool === "pan" && !event.ctrlKey) NB.pan(-40 * x, -40 * y); else NB.point(x, y);
+      return;
+    }
+    if (event.key === "Enter" && NB.spot) { // begins a profile, and ends it
+      const here = [NB.spot[0] + 0.5, NB.spot[1] + 0.5];
+      if (begun) { NB.profileLine = [begun, here]; begun = null; NB.say({ do: "profile", line: NB.profileLine, first: true }); }
+      else { begun = here; NB.profileLine = [here, here]; }
+      NB.drawOverlay();
+      return;
+    }
     const step = event.shiftKey ? 20 : 2, { width, height } = NB.size();
     const middle = { a: width / 2, b: height / 2, port: NB.ports()[0], column: NB.view.x + width / 2 / NB.view.zoom, row: NB.view.y + height / 2 / NB.view.zoom };
     const actions = {

@@ -23,6 +23,7 @@ NB.fitAll = () => {
   const port = NB.ports()[0], [rows, columns] = NB.shape;
   const zoom = Math.min(port.width / columns, port.height / rows);
   NB.view = { zoom, x: (columns - port.width / zoom) / 2, y: (rows - port.height / zoom) / 2 };
+  NB.fitted = true; // and stays so in a window of another size
 };
 
 NB.number = (name) => { const text = NB.id(name).value.trim(); return text === "" || !isFinite(text) ? null : Number(text); };
@@ -90,6 +91,7 @@ NB.hear("tiles", (header, bytes) => {
   }
   requestAnimationFrame(() => {
     NB.tiles = header.tiles;
+    NB.last = header;
     const first = !NB.shape, changed = first || NB.shape[0] !== header.shape[0] || NB.shape[1] !== header.shape[1];
     NB.shape = header.shape;
     if (changed) { NB.fitAll(); NB.askTiles(); }
@@ -97,7 +99,6 @@ NB.hear("tiles", (header, bytes) => {
     NB.shown(header.event);
     NB.say({ do: "taken" });
     NB.sayQuality(header);
-    NB.last = header;
     for (const action of NB.on.drawn || []) action(header);
   });
 });
@@ -115,9 +116,10 @@ NB.sayQuality = (header) => {
   if (!limits.firstChild) limits.innerHTML = "<span></span><canvas width=128 height=1></canvas><span></span>";
   limits.children[0].textContent = Number(tile.low.toPrecision(3));
   limits.children[2].textContent = Number(tile.high.toPrecision(3));
+  NB.id("limit-unit").textContent = tile.name === "difference" ? "sigma" : NB.id("scale").value === "percentile" ? "%" : header.unit.split(" ").pop();
   const bar = new Uint32Array(128), palette = NB.palette(tile.name === "difference" ? "difference" : NB.id("map").value);
   for (let i = 0; i < 128; i++) bar[i] = palette[2 * i > 254 ? 254 : 2 * i];
   limits.children[1].getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(bar.buffer), 128, 1), 0, 0);
 };
 
-new ResizeObserver(() => { if (NB.shape) { NB.draw(); NB.askTiles(); } }).observe(NB.id("stage"));
+new ResizeObserver(() => { if (NB.shape) { if (NB.fitted) NB.fitAll(); NB.draw(); NB.askTiles(); } }).observe(NB.id("stage"));

@@ -16,9 +16,9 @@ from nanobragg.explorer.comparison.layers import tiles
 from nanobragg.explorer.comparison.measured import Measured
 from nanobragg.explorer.controls import groups, read
 from nanobragg.explorer.drawing.layout import Layout
-from nanobragg.explorer.drawing.looking import histogram, pixel_rows, profile
+from nanobragg.explorer.drawing.looking import histogram, pixel_rows, pixel_value, profile
 from nanobragg.explorer.drawing.overlay import labels, marks
-from nanobragg.explorer.drawing.tiles import View
+from nanobragg.explorer.drawing.tiles import Tile, View
 from nanobragg.explorer.exports.files import MENU, exported
 from nanobragg.explorer.exports.snapshot import GAP, MAPS
 from nanobragg.explorer.presets import menu, with_preset
@@ -72,7 +72,7 @@ class Desk:
         )
         session.tell = self.tell
         session.settled = self._afterwards.take
-        self.screens = Screens(session, lambda picture, view: tiles(picture, view, self.comparing.comparable(picture)))
+        self.screens = Screens(session, self._drawn)
 
     def opened(self, send: Send) -> Page:
         """A page has opened."""
@@ -82,6 +82,8 @@ class Desk:
         page.tell({"kind": "menus", "presets": menu(), "exports": MENU, "colors": MAPS, "gap": GAP, "page": page.name})
         page.tell(self.state())
         page.tell(self.comparing.state())
+        if self._marks[0] is not None:
+            page.tell(self._marks[1])
         self.screens.redraw(page.screen)
         self._afterwards.again()
         return page
@@ -128,9 +130,8 @@ class Desk:
 
     def _settled(self, picture: Picture) -> None:
         """An exact picture is there: what goes with it is told."""
-        counts, said = histogram(picture.layout, picture.layout.picture(picture.values))
-        self.tell({"kind": "histogram", "counts": counts, "said": said})
-        self._tell_marks(picture)
+        counts, ends, said = histogram(picture.layout, picture.layout.picture(picture.values))
+        self.tell({"kind": "histogram", "counts": counts, "ends": ends, "unit": picture.unit, "said": said})
         self.tell(self.state())
         if self.comparing.measured is not None:
             self.tell(self.comparing.state())
@@ -139,12 +140,13 @@ class Desk:
     def _tell_labels(self) -> None:
         picture = self.session.picture
         found: list[list[Any]] = []
-        if self._labels_on and picture is not None and picture.layout.geometry is not None:
+        if self._labels_on and picture is not None:
             try:
                 found = labels(picture.layout, predict(picture.frame.experiment))
             except NanoBraggError as error:
                 self.tell({"kind": "message", "level": "note", "text": f"no labels: {error}"})
-        self.tell({"kind": "labels", "labels": found})
+        number = 0 if picture is None else picture.number
+        self.tell({"kind": "labels", "labels": found, "number": number})
 
     def measure(self, measured: Measured) -> None:
         """Take a measured image.
@@ -157,12 +159,12 @@ class Desk:
         measured.check(self.session.state.experiment)
         self.comparing.take(measured)
 
-    def _tell_marks(self, picture: Picture) -> None:
-        layout, message = self._marks
-        if layout is not picture.layout:
-            message = {"kind": "marks", "marks": marks(picture.layout)}
-            self._marks = (picture.layout, message)
-        self.tell(message)
+    def _drawn(self, picture: Picture, view: View) -> list[tuple[str, Tile]]:
+        """What a view shows; where it shows another detector than before, its rings and borders are told first."""
+        if self._marks[0] is not picture.layout:
+            self._marks = (picture.layout, {"kind": "marks", "marks": marks(picture.layout)})
+            self.tell(self._marks[1])
+        return tiles(picture, view, self.comparing.comparable(picture))
 
     def export(self, name: str, page: str, colors: str) -> tuple[str, str, bytes]:
         """(name, type, content) of a file that is taken home; `page` says whose view a picture has."""
@@ -225,10 +227,11 @@ class Desk:
     def _do_hover(self, page: Page, message: dict[str, Any]) -> None:
         if (picture := self.session.picture) is not None:
             pixel, rows = pixel_rows(picture, float(message["column"]), float(message["row"]))
+            value = None if pixel is None else pixel_value(picture.frame.photons, pixel)
             if pixel is not None and (measured := self.comparing.comparable(picture)) is not None:
                 panel, slow, fast = pixel
                 rows.append(["measured", f"{as_images(measured.counts)[panel][slow, fast]:.6g}"])
-            page.tell({"kind": "hover", "pixel": pixel, "rows": rows})
+            page.tell({"kind": "hover", "pixel": pixel, "rows": rows, "photons": value, "number": picture.number})
 
     def _do_trace(self, page: Page, message: dict[str, Any]) -> None:
         picture = self.session.picture
@@ -237,9 +240,9 @@ class Desk:
         panel, slow, fast = (int(i) for i in message["pixel"])
         at = (panel, slow, fast) if picture.layout.index is not None else (slow, fast)
         found = trace(picture.frame.experiment, at)
-        page.tell(
-            {"kind": "sheet", "title": f"Trace of pixel slow {slow}, fast {fast}", "text": "\n".join(found.lines())}
-        )
+        of = f"panel {panel}, " if picture.layout.index is not None else ""
+        title = f"Trace of {of}pixel slow {slow}, fast {fast}"
+        page.tell({"kind": "sheet", "title": title, "text": "\n".join(found.lines())})
 
     def _do_profile(self, page: Page, message: dict[str, Any]) -> None:
         picture = self.session.picture
@@ -256,7 +259,8 @@ class Desk:
         if (measured := self.comparing.comparable(picture)) is not None:
             found = measured.scaled(found)
             beside = _plain(profile(measured.picture(layout), measured.known(layout), line))
-        page.tell({"kind": "profile", "values": _plain(found), "measured": beside, "said": said})
+        page.tell({"kind": "profile", "values": _plain(found), "measured": beside, "said": said,
+                   "length": float(np.hypot(x1 - x0, y1 - y0)), "first": bool(message.get("first"))})  # fmt: skip
 
     def _do_labels(self, page: Page, message: dict[str, Any]) -> None:
         self._labels_on = bool(message["on"])
