@@ -153,7 +153,13 @@ def _controls(part: Any, path: str, decided: Any) -> Iterator[dict[str, Any]]:
                 yield {"path": f"{here}[{i}]", "kind": "heading", "label": f"{label} {i}", "doc": meta["doc"]}
                 yield from _controls(one, f"{here}[{i}]", None)
         elif meta["part"] is not None and isinstance(value, Config) and _has_controls(value):
-            yield {"path": here, "kind": "heading", "label": label, "doc": meta["doc"], "removable": field.default is None}
+            yield {
+                "path": here,
+                "kind": "heading",
+                "label": label,
+                "doc": meta["doc"],
+                "removable": field.default is None,
+            }
             yield from _controls(value, here, known)
         elif meta["part"] is not None and not value and _can_be_made(meta["part"]):
             yield {"path": here, "kind": "part", "label": label, "doc": meta["doc"], "unit": "", "value": False}
@@ -222,7 +228,12 @@ def _range(path: str, meta: Any, numbers: list[float], default: Any) -> dict[str
     size = max(map(abs, usual))
     if meta["kind"] == "int":
         return _whole_range(passes, size)
-    if meta["kind"].startswith("vector") and meta["unit"] == "" and given and all(v == int(v) >= 1 for v in given + usual):
+    if (
+        meta["kind"].startswith("vector")
+        and meta["unit"] == ""
+        and given
+        and all(v == int(v) >= 1 for v in given + usual)
+    ):
         return {"low": 1, "high": int(_COUNT * size), "log": False, "step": 1}  # counts along the axes
     if meta["unit"] == "degrees":
         if not passes(-1.0):
