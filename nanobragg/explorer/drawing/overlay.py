@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 _AZIMUTHS = 181
 """Points of a ring."""
 _RADII = 400
-"""Points from the beam to the farthest corner, between which the angle is taken to grow evenly: on a bent panel it nearly does."""
+"""Points from the beam to the farthest corner, between which the angle is taken to grow evenly, as it nearly does."""
 _LABELS = 3000
 """Reflections that are told, the brightest; the page names those of them for which there is room."""
 _FAINTEST = 1e-4
@@ -122,7 +122,7 @@ def _flat_ring(scene: Scene, beam: Array, angle: float) -> Array:
     normal = np.asarray(scene.normal, np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         lengths = float(np.asarray(scene.pix0) @ normal) / (rays @ normal)
-        points = np.where(lengths > 0, lengths, np.nan)[:, None] * rays
+        points = np.where(np.isfinite(lengths) & (lengths > 0), lengths, np.nan)[:, None] * rays
     return _pixel(scene, points)
 
 
