@@ -51,8 +51,6 @@ class Explorer:
         except BaseException:
             self._desk.close()
             raise
-        if not _OPEN:
-            atexit.register(_close_all)
         _OPEN.append(self)
 
     @property
@@ -181,6 +179,9 @@ def _close_all() -> None:
     """At the end of the interpreter, while its threads can still be told to end."""
     for one in list(_OPEN):
         one.close()
+
+
+atexit.register(_close_all)
 
 
 def explore(

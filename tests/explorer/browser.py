@@ -63,6 +63,9 @@ class Browser:
         page = next(one for one in json.loads(listed.body) if one["type"] == "page")
         self._wire = await websocket_connect(page["webSocketDebuggerUrl"], max_message_size=1 << 28)
 
+    async def _disconnect(self) -> None:
+        self._wire.close()  # needs the loop that runs
+
     def call(self, method: str, **parameters: Any) -> Any:
         """One command of the developer tools."""
         return self._loop.run_until_complete(self._call(method, parameters))
@@ -137,7 +140,7 @@ class Browser:
     def close(self) -> None:
         """End the browser."""
         if hasattr(self, "_wire"):
-            self._wire.close()
+            self._loop.run_until_complete(self._disconnect())
         self._process.terminate()
         try:
             self._process.wait(10)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+import nanobragg as nb
 
 CELL = """
 import nanobragg as nb
@@ -18,22 +23,38 @@ explorer
 """
 
 
-def test_a_cell_shows_the_page() -> None:
+def test_a_cell_shows_the_page(tmp_path: Path) -> None:
     nbclient = pytest.importorskip("nbclient", reason="runs a notebook: pip install '.[test]'")
     nbformat = pytest.importorskip("nbformat", reason="runs a notebook: pip install '.[test]'")
     pytest.importorskip("ipykernel", reason="runs a notebook: pip install '.[test]'")
     cells = [
         CELL,
         "import numpy as np\nnp.array_equal(explorer.image(60), nb.simulate(explorer.experiment))",
-        "explorer.close()",
+        "nearer = explorer.experiment.replace('detector.distance_mm', 80.0)\nexplorer.experiment = nearer\n"
+        "np.array_equal(explorer.image(60), nb.simulate(nearer))",
+        "explorer.close()\nexplorer",
     ]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(book, timeout=200, kernel_name="python3").execute()
+    nbformat.write(book, tmp_path / "saved.ipynb")
+    book = nbformat.read(tmp_path / "saved.ipynb", 4)  # as it is found again, without a server
     (shown,) = [out for out in book.cells[0].outputs if out.output_type == "execute_result"]
     page = shown.data["text/html"]
     assert re.search(r"<iframe [^>]*src='http://127\.0\.0\.1:\d+/\?token=[0-9a-f]{48}'", page)
     assert shown.data["text/plain"].startswith("<Explorer at http://127.0.0.1:")
-    picture = base64.b64decode(re.search(r"data:image/png;base64,([^']*)", page)[1])
-    assert picture.startswith(b"\x89PNG")
-    assert book.cells[1].outputs[0].data["text/plain"] == "True"
-    assert book.cells[2].outputs == []
+    assert [cell.outputs[0].data["text/plain"] for cell in book.cells[1:3]] == ["True", "True"]
+    kept = re.search(r"<details open>.*data:image/png;base64,([^']*)", page)
+    assert kept and kept[1] == shown.data["image/png"].replace("\n", "")
+    # the picture is the image: 180 rows of 200 pixels, black where the photons are
+    from PIL import Image
+
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(kept[1]))).convert("L"))
+    names: dict[str, nb.Explorer] = {}
+    exec(CELL.rpartition("\n")[0].rpartition("\n")[0], names)  # the same cell here
+    with names["explorer"] as explorer:
+        image = explorer.image(60)
+    assert picture.shape == image.shape == (180, 200)
+    spots = image > 0.1 * image.max()
+    assert picture[spots].max() < picture[image < 1e-4 * image.max()].min()
+    closed = book.cells[3].outputs[0].data
+    assert closed["text/plain"] == "<Explorer, closed>" and "<iframe" not in closed["text/html"]

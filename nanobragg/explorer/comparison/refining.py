@@ -34,8 +34,6 @@ _OF_ALL = {
     "detector_pose.rotation_deg": False,
 }  # fmt: skip
 """What is offered where it can be refined, and whether it is chosen at first."""
-_BAD = 2.0
-"""Chi-squared above which a model does not explain an image."""
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -145,9 +143,9 @@ class Refining:
         def back(experiment: Experiment) -> Experiment:
             return experiment if free or share == 1.0 else experiment.replace(scale, start.get(scale))
 
-        def watch(variables: Any, x: Any, chi2: float | None) -> None:
-            if chi2 is not None:
-                self._costs.append(float(chi2))
+        def watch(variables: Any, x: Any, misfit: float | None) -> None:
+            if misfit is not None:
+                self._costs.append(misfit)
             self._rows = [[name, f"{value:.7g}", "", unit] for name, value, unit in
                           zip(variables.names, variables.values(x), variables.units, strict=True)]  # fmt: skip
             # the domains of a step may be more than those of the experiment
@@ -159,7 +157,9 @@ class Refining:
         self._move(back(found.experiment), free, gain)
         self.found = found
         self._rows = _rows(found)
-        self._say(_told(found), running=False, level="good" if found.converged and found.chi2 < _BAD else "note")
+        self._say(
+            _told(found), running=False, level="good" if found.converged and ";" not in found.message else "doubt"
+        )
 
     _stage = "begins"
 
@@ -199,8 +199,16 @@ class _MovedOn(Exception):
 
 def _rows(found: Refinement) -> list[list[str]]:
     """Name, value, error and unit."""
-    return [[name, f"{value:.7g}", f"{error:.2g}", unit] for name, value, error, unit in
+    return [[name, _rounded(value, error), f"{error:.2g}", unit] for name, value, error, unit in
             zip(found.names, found.estimate, found.errors.values(), found.units, strict=True)]  # fmt: skip
+
+
+def _rounded(value: float, error: float) -> str:
+    """A value with as many digits as its error of two digits says."""
+    if not (np.isfinite(error) and error > 0 and value != 0):
+        return f"{value:.7g}"
+    digits = int(np.floor(np.log10(abs(value))) - np.floor(np.log10(error))) + 2
+    return f"{value:.{min(max(digits, 1), 12)}g}"
 
 
 def _told(found: Refinement) -> str:

@@ -1,7 +1,7 @@
 "use strict";
 // The measured image: layers, scale, mask, refinement.
 (() => {
-  const id = NB.id, shown = (value) => value === null || value === undefined ? "" : Number(value.toPrecision(6));
+  const id = NB.id, shown = (value) => value === null || value === undefined ? "" : Number.isInteger(value) && Math.abs(value) < 1e12 ? value : Number(value.toPrecision(6));
   const typed = (name, action) => { id(name).onkeydown = (event) => { if (event.key === "Enter") action(); }; };
   const load = () => NB.say({ do: "measure", file: id("file").value });
   id("load").onclick = load;
@@ -57,7 +57,7 @@
     id("mask-low").value = shown(message.low);
     id("mask-high").value = shown(message.high);
     id("mask-clear").disabled = !message.masked;
-    if (message.said) id("agreement").textContent = message.said;
+    if (message.said) id(message.fits ? "agreement" : "unfit-said").textContent = message.said;
     const box = id("refine-paths"), names = message.paths.map(([path]) => path).join();
     if (NB.refinePaths !== names) { // of another kind of experiment; what was chosen stays chosen
       const before = new Map([...box.querySelectorAll("input")].map((one) => [one.value, one.checked]));
@@ -77,11 +77,11 @@
     id("refine-start").disabled = message.running;
     id("refine-report").hidden = !message.report;
     id("refine-said").textContent = message.said;
-    id("refine-said").style.color = message.level === "error" ? "#b42318" : message.level === "good" ? "#116329" : "";
+    id("refine-said").style.color = { error: "#b42318", doubt: "#953800", good: "#116329" }[message.level] || "";
     const costs = message.costs, last = costs[costs.length - 1];
     id("refine-plot").hidden = costs.length < 2;
-    id("refine-costs").textContent = costs.length ? `step ${costs.length}, misfit (chi-squared) ${shown(costs[0])} → ${shown(last)}` : "";
-    if (costs.length > 1) NB.plot(id("refine-plot"), [{ values: costs, color: "#0550ae" }], Math.max(...costs) > 20 * Math.min(...costs));
+    id("refine-costs").textContent = costs.length ? `step ${costs.length}, misfit ${costs[0].toPrecision(3)} → ${last.toPrecision(3)}` : "";
+    if (costs.length > 1) NB.plot(id("refine-plot"), [{ values: costs, color: "#0550ae" }], false);
     id("refine-values").replaceChildren(...message.rows.map(([name, value, error, unit]) => NB.make("tr", {}, NB.make("td", { textContent: name.replace("crystal.", "").replace("beam.", "").replace("detector.", ""), title: name }), NB.make("td", { textContent: error ? `${value} ± ${error} ${unit}` : `${value} ${unit}` }))));
   });
 })();

@@ -103,6 +103,7 @@ class Desk:
     def close(self) -> None:
         """End the threads."""
         self.comparing.refining.stop()
+        self.comparing.refining.join(2)
         self._afterwards.close()
         self.session.close()
         self.screens.close()

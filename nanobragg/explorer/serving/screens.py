@@ -102,10 +102,12 @@ class Screens:
         picture = self._session.picture
         assert picture is not None
         tiles = self._draw(picture, view)
+        alone = [name for name, _ in tiles] == ["simulated"]  # also where there is no measured image that fits
         header = {
             "kind": "tiles", "number": picture.number, "event": picture.event, "exact": picture.frame.exact,
-            "said": picture.frame.said, "seconds": picture.frame.seconds, "unit": picture.unit,
-            "shape": picture.layout.shape, "layer": view.layer, "tiles": [_described(name, one) for name, one in tiles],
+            "said": picture.frame.said, "seconds": picture.frame.seconds,
+            "unit": picture.unit if alone else "counts", "shape": picture.layout.shape,
+            "layer": "simulated" if alone else view.layer, "tiles": [_described(name, one) for name, one in tiles],
         }  # fmt: skip
         text = json.dumps(header).encode()
         return b"".join([struct.pack("<I", len(text)), text, *(one.shades.tobytes() for _, one in tiles)])

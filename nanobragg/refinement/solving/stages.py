@@ -74,7 +74,8 @@ class PixelFit:
     progress: Any
     cancel: Callable[[], bool] | None
     watch: Callable[[Variables, Array, float | None], object] | None = None
-    """receives the variables, their values and the mean square residual of every step, None of the places of spots"""
+    """receives the variables, their values and the misfit of every step, None of the places of spots; the misfit is the sum of
+    |measured - modelled| over that of the measured, which goes on from stage to stage as chi-squared with its weights does not"""
 
     def run(self, spots: Any, positions: bool) -> Refinement:
         """All stages."""
@@ -306,7 +307,7 @@ class PixelFit:
             return model.jacobian
 
         def jacobian(x: Array) -> Array:
-            watch(model.parameters, x, self._chi2(model, x))
+            watch(model.parameters, x, _misfit(model, x))
             return model.jacobian(x)
 
         return jacobian
@@ -325,11 +326,10 @@ class PixelFit:
     def _note(self, model: Model, x: Array, evaluations: int) -> None:
         domains = model.parameters.n_domains
         name = f"pixels, {domains} domains" if domains > 1 else "pixels"
-        chi2 = self._chi2(model, x)
-        self._steps.append(Step(name, evaluations, chi2))
+        self._steps.append(Step(name, evaluations, self._chi2(model, x)))
         self._steps_of_pixels += 1
         if self.watch is not None:
-            self.watch(model.parameters, x, chi2)
+            self.watch(model.parameters, x, _misfit(model, x))
         check_progress(self.progress, "pixels", min(1 + self._steps_of_pixels, _STAGES), _STAGES)
 
     @staticmethod
@@ -419,6 +419,11 @@ class PixelFit:
         if ratio < _SAMPLED or model.parameters.n_domains >= self.max_domains:
             return model
         return model.with_parameters(self.parameters.with_domains(self.max_domains))
+
+
+def _misfit(model: Model, x: Array) -> float:
+    measured = model.boxes.photons
+    return float(np.abs(measured - model.fitted(x)).sum() / max(float(np.abs(measured).sum()), 1e-300))
 
 
 def _moves_spots(parameters: Variables) -> bool:
