@@ -16,6 +16,13 @@ _MOST_STEP = 8
 """Every so many-th pixel along each axis at most, whatever the work."""
 
 
+_LOOPS = {
+    "sub-pixels": lambda scene: scene.oversample**2, "sources": lambda scene: scene.n_sources,
+    "phi steps": lambda scene: scene.n_phi, "domains": lambda scene: scene.n_domains,
+}  # fmt: skip
+"""Loops of a pixel that can be made shorter, and how long they are; of equal ones the first is."""
+
+
 @dataclass(frozen=True)
 class Coarse:
     """Scenes of one detector that are rendered in place of others."""
@@ -38,7 +45,6 @@ def coarser(scenes: Sequence[Sequence[Scene]], most: float) -> Coarse:
 
     Sub-pixels, sources, phi steps and domains are halved, the longest of these loops first; then pixels are left out.
     """
-    whole = scenes[0][0]
     found = tuple(tuple(own) for own in scenes)
     while evaluations(found) > most:
         shorter = tuple(tuple(_shorter(scene) or scene for scene in own) for own in found)
@@ -46,7 +52,7 @@ def coarser(scenes: Sequence[Sequence[Scene]], most: float) -> Coarse:
             break
         found = shorter
     step = min(_MOST_STEP, max(1, int(np.ceil(np.sqrt(evaluations(found) / max(most, 1.0))))))
-    said = list(_left_out(whole, found[0][0]))
+    said = _left_out([s for own in scenes for s in own], [s for own in found for s in own])
     if step > 1:
         found = tuple(tuple(_thinned(scene, step) for scene in own) for own in found)
         said.append(f"1 pixel of {step} x {step}")
@@ -66,36 +72,36 @@ def spread(image: NDArray[np.float64], step: int) -> NDArray[np.float64]:
     return image
 
 
-def _left_out(whole: Scene, part: Scene) -> list[str]:
-    counts = (
-        ("sub-pixels", whole.oversample**2, part.oversample**2), ("sources", whole.n_sources, part.n_sources),
-        ("phi steps", whole.n_phi, part.n_phi), ("domains", whole.n_domains, part.n_domains),
-    )  # fmt: skip
-    return [f"{few} of {many} {name}" for name, many, few in counts if few < many]
+def _left_out(whole: Sequence[Scene], part: Sequence[Scene]) -> list[str]:
+    """What of each loop is left, of the scene that lost most of it."""
+    found = []
+    for name, count in _LOOPS.items():
+        few, many = min(
+            ((count(b), count(a)) for a, b in zip(whole, part, strict=True)), key=lambda two: two[0] / two[1]
+        )
+        if few < many:
+            found.append(f"{few} of {many} {name}")
+    return found
 
 
 def _shorter(scene: Scene) -> Scene | None:
     """The scene with its longest loop halved, on the same scale; None: no loop is left."""
-    loops = {
-        "oversample": scene.oversample**2,
-        "sources": scene.n_sources,
-        "phi": scene.n_phi,
-        "domains": scene.n_domains,
-    }
-    longest = max(loops, key=lambda name: loops[name])
-    if loops[longest] == 1:
+    longest = max(_LOOPS, key=lambda name: _LOOPS[name](scene))
+    if _LOOPS[longest](scene) == 1:
         return None
     before = scene.steps_alone
-    if longest == "oversample":
+    if longest == "sub-pixels":
         part = replace(scene, oversample=scene.oversample // 2)
     elif longest == "sources":
-        part = scene.with_sources(slice(1, None, 2))
-    elif longest == "phi":
-        part = replace(scene, orientations=_half(scene.orientations))
+        part = scene.with_sources(_half_of_sources(scene.weight))
+    elif longest == "phi steps":
+        part = replace(scene, orientations=np.ascontiguousarray(scene.orientations[1::2]))
     else:
-        weight = None if scene.domain_weight is None else _half(scene.domain_weight)
-        orientations = np.ascontiguousarray(scene.orientations[:, 1::2])
-        part = replace(scene, orientations=orientations, domain_weight=weight)
+        chosen = _half(scene.n_domains)
+        weight = None if scene.domain_weight is None else scene.domain_weight[chosen]
+        if weight is not None and weight.sum() > 0:
+            weight = weight / weight.mean()
+        part = replace(scene, orientations=np.ascontiguousarray(scene.orientations[:, chosen]), domain_weight=weight)
     scale = part.steps_alone / before
     return replace(
         part, steps=scene.steps * scale, background=scene.background * scale, first_pass=(0, 0),
@@ -103,9 +109,21 @@ def _shorter(scene: Scene) -> Scene | None:
     )  # fmt: skip
 
 
-def _half(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Every second one, from the second on: of two the later, of many spread over all of them."""
-    return np.ascontiguousarray(values[1::2])
+def _half(n: int) -> NDArray[np.int64]:
+    """One of every two that stand beside each other, n/2 of n >= 2: the later and the earlier by the sequence of Thue and Morse,
+    which prefers none of the places of a loop within the loop, as directions times wavelengths are.
+    """
+    pairs = np.arange(n // 2)
+    parity = np.zeros(len(pairs), np.int64)
+    for bit in range(max(1, int(n).bit_length())):
+        parity ^= (pairs >> bit) & 1
+    return 2 * pairs + 1 - parity
+
+
+def _half_of_sources(weight: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Half of the sources that shine, or the one that does."""
+    shining = np.flatnonzero(weight)
+    return shining[_half(len(shining))] if len(shining) > 1 else (shining if len(shining) else np.array([0]))
 
 
 def _thinned(scene: Scene, step: int) -> Scene:

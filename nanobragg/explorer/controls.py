@@ -269,14 +269,16 @@ def _whole_range(passes: Any, size: float) -> dict[str, Any]:
 def read(kind: str, value: Any) -> Any:
     """A value as it comes from the page: numbers, lists of numbers, words, true and false; an empty text is None."""
     if isinstance(value, str):
-        text = value.strip()
+        text = value.strip().replace("\N{MINUS SIGN}", "-")
         if not text:
             return None
+        if kind == "scalar" and "," in text:
+            return text  # a decimal comma, which no number has here: not two numbers
         if kind in ("enum", "symbol"):
             return text
         parts = [item for item in re.split(r"[,\s()\[\]]+", text) if item]
         try:
-            numbers = [int(item) if re.fullmatch(r"[-+]?\d+", item) else float(item) for item in parts]
+            numbers = [int(item) if re.fullmatch(r"[-+]?\d{1,18}", item) else float(item) for item in parts]
         except ValueError:
             return text
         return numbers[0] if len(numbers) == 1 else tuple(numbers)

@@ -6,7 +6,6 @@ import atexit
 import base64
 import html
 import os
-import webbrowser
 from collections.abc import Iterable
 from dataclasses import replace
 from os import PathLike, fspath
@@ -21,6 +20,7 @@ from nanobragg.errors import ConfigError, NanoBraggError
 from nanobragg.explorer.comparison.measured import Measured, read_measured
 from nanobragg.explorer.exports.still import still
 from nanobragg.explorer.serving.desk import Desk
+from nanobragg.explorer.serving.opening import Opening
 from nanobragg.explorer.serving.server import Server
 from nanobragg.explorer.session import Session
 
@@ -41,6 +41,7 @@ class Explorer:
     def __init__(self, experiment: Experiment, readout: Readout | None, measured: Any, host: str, port: int) -> None:
         image = _measured(measured)
         self._process, self._closed = os.getpid(), False
+        self._opening: Opening | None = None
         self._session = Session(experiment, readout)
         self._desk = Desk(self._session)
         try:
@@ -62,6 +63,11 @@ class Explorer:
     def port(self) -> int:
         """On which the server listens."""
         return self._server.port
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it listens to this machine alone."""
+        return self._server.is_local
 
     @property
     def experiment(self) -> Experiment:
@@ -117,8 +123,15 @@ class Explorer:
         self._closed = True
         if self in _OPEN:
             _OPEN.remove(self)
+        self._desk.close()  # exports that wait for an image end with it
         self._server.close()
-        self._desk.close()
+        if self._opening is not None:
+            self._opening.close()
+
+    def open(self) -> None:
+        """Open the page in the browser of this machine."""
+        self._opening = self._opening or Opening(self.url)
+        self._opening.show()
 
     def __enter__(self) -> Explorer:
         return self
@@ -240,7 +253,7 @@ def explore(
     """
     explorer = Explorer(experiment, readout, measured, host, port)
     if browser:
-        webbrowser.open(explorer.url)
+        explorer.open()
     return explorer
 
 

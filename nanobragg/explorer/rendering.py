@@ -31,8 +31,12 @@ _DIRECT_SECONDS = 0.08
 """An exact image that takes no longer is rendered at once."""
 ASKED_SECONDS = 60.0
 """Beyond, an exact image is rendered when it is asked for."""
-_MOST_BYTES = 4 * 2**30
-"""Of one kind; orientations of so many bytes take some ten seconds to derive, in which nothing can be cancelled."""
+_MOST_BYTES = 2**30
+"""Of one kind; orientations of so many bytes take some seconds to derive, in which nothing can be cancelled."""
+_FIXED_SECONDS, _PIXEL_SECONDS = 0.003, 4e-9
+"""Of an image, and of each of its pixels: what is no evaluation."""
+_FACTORS = (0.02, 50.0)
+"""How much quicker and slower than the table says a machine may be."""
 
 
 class Superseded(Exception):
@@ -77,7 +81,7 @@ class Renderer:
 
     def __init__(self) -> None:
         self._engine = engine(DEFAULT_BACKEND, RenderOptions())
-        self._rate: float | None = None  # seconds an evaluation, measured
+        self._factor: float | None = None  # measured seconds, by those of the estimate
 
     def plan(self, experiment: Experiment) -> Prepared:
         """Decide and derive.
@@ -88,11 +92,7 @@ class Renderer:
             For an experiment that cannot be simulated, or that takes more memory than a page should.
         """
         decided = decide(experiment)
-        for one in (one for part in decided for one in part):
-            for path, needed in needed_bytes(one.experiment).items():
-                if needed > _MOST_BYTES:
-                    gib = f"needs {needed / 2**30:.1f} GiB of memory, of {_MOST_BYTES / 2**30:.0f} GiB that the explorer takes"
-                    raise ConfigError(path, one.experiment.get(path), gib, "lower it")
+        _check_memory(decided)
         derived = [[self._engine.derivation(one) for one in part] for part in decided]
         scenes = [[list(d.scenes) for d in part] for part in derived]
         pairs = [
@@ -101,12 +101,13 @@ class Renderer:
             for one, d in zip(part, own, strict=True)
             for s in d
         ]
-        found = estimate([one for one, _ in pairs], [s for _, s in pairs], self._engine)
+        probe = None if self._factor is None else False  # which takes time, and is known already
+        found = estimate([one for one, _ in pairs], [s for _, s in pairs], self._engine, probe=probe)
         return Prepared(experiment, decided, scenes, found)
 
     def seconds(self, plan: Prepared) -> float:
         """What the exact image is expected to take."""
-        return plan.estimate.seconds if self._rate is None else self._rate * plan.evaluations
+        return plan.estimate.seconds * (1.0 if self._factor is None else self._factor)
 
     def is_quick(self, plan: Prepared) -> bool:
         """Whether the exact image is as quick as a coarse one needs to be."""
@@ -137,8 +138,8 @@ class Renderer:
     def coarse(self, plan: Prepared, ended: Callable[[], bool]) -> Shot:
         """An image within `COARSE_SECONDS` or so."""
         began = time.perf_counter()
-        rate = self._rate or plan.estimate.seconds / max(plan.evaluations, 1)
-        share = COARSE_SECONDS / max(rate, 1e-12) / len(plan.scenes)
+        rate = max(self.seconds(plan) / max(plan.evaluations, 1), 1e-12)
+        share = COARSE_SECONDS / rate / len(plan.scenes)
         parts = [coarser(own, share) for own in plan.scenes]
         scenes = [part.scenes for part in parts]
         photons = self._photons(plan, scenes, ended)
@@ -146,16 +147,27 @@ class Renderer:
         for image, part in zip(list(photons) if several else [photons], parts, strict=True):
             spread(image, part.step)
         said = next((part.said for part in parts if part.said), "")
-        return Shot(plan.experiment, photons, not said, said, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        if said:
+            done = sum(evaluations(part.scenes) for part in parts) / max(plan.evaluations, 1)
+            self._learn(plan.estimate.seconds * done, seconds, plan)
+        return Shot(plan.experiment, photons, not said, said, seconds)
 
     def exact(self, plan: Prepared, ended: Callable[[], bool], progress: Progress | None = None) -> Shot:
         """The image that `nanobragg.simulate` gives, bit for bit."""
         began = time.perf_counter()
         photons = self._photons(plan, plan.scenes, ended, progress)
         seconds = time.perf_counter() - began
-        rate = seconds / max(plan.evaluations, 1)
-        self._rate = rate if self._rate is None else 0.5 * (self._rate + rate)
+        self._learn(plan.estimate.seconds, seconds, plan)
         return Shot(plan.experiment, photons, True, "", seconds)
+
+    def _learn(self, expected: float, seconds: float, plan: Prepared) -> None:
+        """Compare what an image took with what it was expected to take; a small one says nothing about a large one."""
+        fixed = _FIXED_SECONDS + _PIXEL_SECONDS * sum(own[0][0].n_fast * own[0][0].n_slow for own in plan.scenes)
+        if expected < fixed:
+            return
+        factor = float(np.clip((seconds - fixed) / expected, *_FACTORS))
+        self._factor = factor if self._factor is None else 0.5 * (self._factor + factor)
 
     def _photons(self, plan: Prepared, scenes: Any, ended: Callable[[], bool], progress: Progress | None = None) -> Any:
         request = Request(None, None, False, None, progress, ended)
@@ -165,6 +177,19 @@ class Renderer:
             if error.status == CANCELLED:
                 raise Superseded from None
             raise
+
+
+def _check_memory(decided: list[list[Decided]]) -> None:
+    """Refuse what takes more memory than a page should; all panels have their image at once."""
+    most: dict[str, int] = {}
+    for part in decided:
+        for path, needed in needed_bytes(part[0].experiment).items():
+            before = most.get(path, 0)
+            most[path] = before + needed if path == "detector.n_fast" else max(before, needed)
+    for path, needed in most.items():
+        if needed > _MOST_BYTES:
+            gib = f"needs {needed / 2**30:.1f} GiB of memory, of {_MOST_BYTES / 2**30:.0f} GiB that the explorer takes"
+            raise ConfigError(path, decided[0][0].experiment.get(path), gib, "lower it")
 
 
 def without_background(experiment: Experiment) -> Experiment:

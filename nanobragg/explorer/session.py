@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from nanobragg.arrays import detached
 from nanobragg.config import Experiment
 from nanobragg.config.experiment import check_experiment
@@ -21,6 +23,7 @@ from nanobragg.explorer.rendering import (
     Shot,
     Superseded,
     TooLong,
+    as_images,
     doubts,
     without_background,
 )  # fmt: skip
@@ -36,6 +39,9 @@ _TOGETHER_SECONDS = 1.0
 """Changes of one value that follow each other within are one step of the history."""
 _MOST_STEPS = 200
 SWITCHES = ("background", "spread", "noise")
+_READ_OUT = {"spread": "point spread", "noise": "noise"}
+_READOUT_SECONDS = 0.12
+"""A response that takes no longer is that of pictures while values move, too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +85,7 @@ class Session:
         self._insisted = self._ended = self._cancelled = 0
         self._closed = False
         self._renderer = Renderer()
+        self._readout_rate = 5e-8  # seconds a pixel
         self._layouts: dict[Any, Layout] = {}
         self.picture: Picture | None = None
         self.exact: Picture | None = None
@@ -200,8 +207,10 @@ class Session:
             self._wake()
 
     def insist(self) -> None:
-        """Render what was held back because it takes long."""
+        """Render what was held back because it takes long, or what was ended."""
         with self.lock:
+            if self._ended == self._revision and self._cancelled == self._revision:
+                self._wake()
             self._insisted, self._ended = self._revision, 0
             self._changed.notify_all()
 
@@ -262,13 +271,13 @@ class Session:
                     return
                 done, event, state, switches = self._revision, self._event, self.state, self.switches
             try:
-                self._render(state, switches, done, event)
+                with np.errstate(all="ignore"):  # what is not finite is drawn as such
+                    self._render(state, switches, done, event)
             except Superseded:
-                with self.lock:
-                    if self._cancelled == done:  # whoever waits for it need not wait any longer
-                        self.trouble, self._ended = "the rendering was canceled", done
-                        self._changed.notify_all()
-                self.tell({"kind": "progress", "part": None})
+                if self._cancelled == done and not self._closed:
+                    self._fail(done, "the rendering was canceled", "ask")  # whoever waits for it need not any longer
+                else:
+                    self.tell({"kind": "progress", "part": None})
             except NanoBraggError as error:
                 self._fail(done, str(error))
             except ArithmeticError:
@@ -298,9 +307,9 @@ class Session:
         experiment = state.experiment if switches["background"] else without_background(state.experiment)
         plan = self._renderer.plan(experiment)
         told = False
-        quick = self._renderer.is_quick(plan)
+        quick = self._renderer.is_quick(plan) and self._readout_is_quick(plan, switches)
         if not quick:
-            self._show(self._renderer.coarse(plan, gone), plan, state, number, event)
+            self._show(self._renderer.coarse(plan, gone), plan, state, number, event, coarse=True)
             self._until_still(ended)
             try:
                 self._renderer.check(plan)
@@ -337,10 +346,17 @@ class Session:
                     raise Superseded
                 self._changed.wait()
 
-    def _show(self, frame: Shot, plan: Prepared, state: State, number: int, event: int) -> None:
+    def _show(
+        self, frame: Shot, plan: Prepared, state: State, number: int, event: int, *, coarse: bool = False
+    ) -> None:
         layout = self._layout(plan)
         values, unit = frame.photons, "photons"
-        if frame.exact and (self.switches["spread"] or self.switches["noise"]):
+        names = [_READ_OUT[name] for name in _READ_OUT if self.switches[name]]
+        if names and coarse and not self._readout_is_quick(plan, self.switches):
+            frame = replace(
+                frame, exact=False, said=", ".join([frame.said, *(f"no {name}" for name in names)]).lstrip(", ")
+            )
+        elif names:
             values, unit = self._read_out(frame, state.readout)
         picture = Picture(frame, plan, layout, values, unit, number, event)
         with self.lock:
@@ -352,10 +368,18 @@ class Session:
 
     def _read_out(self, frame: Shot, readout: Readout) -> tuple[Any, str]:
         own = readout if self.switches["spread"] else _with(readout, "psf", Psf())
+        began = time.perf_counter()
         exposure = expose(frame.experiment, own, photons=frame.photons, seed=1, frame=self.noise_frame)
-        if self.switches["noise"]:
-            return exposure.counts, "counts"
-        return exposure.expected, "expected counts"
+        found = (exposure.counts, "counts") if self.switches["noise"] else (exposure.expected, "expected counts")
+        self._readout_rate = (time.perf_counter() - began) / max(sum(map(np.size, as_images(frame.photons))), 1)
+        return found
+
+    def _readout_is_quick(self, plan: Prepared, switches: dict[str, bool]) -> bool:
+        """Whether the detector's response is quick enough for pictures while values move."""
+        if not any(switches[name] for name in _READ_OUT):
+            return True
+        pixels = sum(own[0][0].n_fast * own[0][0].n_slow for own in plan.scenes)
+        return self._readout_rate * pixels <= _READOUT_SECONDS
 
     def _layout(self, plan: Prepared) -> Layout:
         """The layout of a plan; the same object as long as detector and beam stay as they are."""

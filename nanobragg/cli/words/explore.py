@@ -8,7 +8,6 @@ import os
 import socket
 import sys
 import threading
-import webbrowser
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +18,6 @@ from nanobragg.exchange.toml import read_toml
 from nanobragg.explorer.explore import explore
 from nanobragg.explorer.presets import example
 from nanobragg.io.images.image_file import image_format
-
-_LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def run_explore(args: Sequence[str]) -> int:
@@ -48,10 +45,12 @@ def _explore(typed: Any) -> int:
     readout = read_toml(typed.file, typed.changes).readout if (typed.file or "").endswith(".toml") else None
     measured = typed.measured or _image(typed.file)
     with explore(experiment, readout=readout, measured=measured, host=typed.host, port=typed.port) as explorer:
-        sys.stdout.write("".join(f"{line}\n" for line in _greeting(explorer.url, explorer.port, typed.host)))
+        sys.stdout.write(
+            "".join(f"{line}\n" for line in _greeting(explorer.url, explorer.port, typed.host, explorer.is_local))
+        )
         sys.stdout.flush()
         if not typed.no_browser and _has_screen():
-            webbrowser.open(explorer.url)
+            explorer.open()
         with contextlib.suppress(KeyboardInterrupt):  # which is how it is meant to end
             threading.Event().wait()
     return 0
@@ -64,13 +63,14 @@ def _image(path: str | None) -> str | None:
     return path if image_format(path) in ("nxmx", "cbf", "smv") else None
 
 
-def _greeting(url: str, port: int, host: str) -> list[str]:
+def _greeting(url: str, port: int, host: str, is_local: bool) -> list[str]:
     lines = [f"open {url}"]
-    if host in _LOCAL:
+    if is_local:
         lines.append(f"from another machine, type there: ssh -N -L {port}:127.0.0.1:{port} {_login()}")
         lines.append("then open the same address there; Ctrl-C ends")
     else:
-        lines.append(f"listening on {host}: whoever has this address can use the page; Ctrl-C ends")
+        lines.append(f"warning: open to the network, unencrypted, on {host or 'every address'}: whoever has this address can "
+                     "use the page and reads image files with your rights; Ctrl-C ends")  # fmt: skip
     return lines
 
 

@@ -11,12 +11,17 @@ from nanobragg.explorer.drawing.tiles import Tile, View, tile
 from nanobragg.explorer.session import Picture
 
 
-def tiles(picture: Picture, view: View, measured: Measured | None) -> list[tuple[str, Tile]]:
-    """Names and tiles of what a view shows; both images of a pair have the same shades for the same counts."""
+def tiles(
+    picture: Picture, view: View, measured: Measured | None, last: tuple[float, float] | None = None
+) -> list[tuple[str, Tile]]:
+    """Names and tiles of what a view shows; both images of a pair have the same shades for the same counts.
+
+    `last`: limits of the first tile of the picture before, which stay where they are near.
+    """
     layout = picture.layout
     simulated = layout.picture(picture.values)
     if measured is None or view.layer == "simulated":
-        return [("simulated", tile(simulated, layout.known, view))]
+        return [("simulated", tile(simulated, layout.known, view, last=last))]
     known = measured.known(layout)
     if view.layer == "difference":
         return [

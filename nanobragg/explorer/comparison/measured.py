@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from nanobragg.config import Experiment
 from nanobragg.config.image_chain.mask import Mask
 from nanobragg.derivation.panels import experiments
-from nanobragg.errors import ConfigError
+from nanobragg.errors import ConfigError, FileFormatError
+from nanobragg.explorer.comparison.files import check_file
 from nanobragg.explorer.drawing.layout import Layout
 from nanobragg.explorer.rendering import as_images
 from nanobragg.io.images.image_file import stored_image
@@ -188,7 +189,11 @@ def read_measured(path: str, image: int = 1) -> Measured:
     if not path.strip():
         raise ConfigError("measured image", path, "must be the name of a file", "NXmx, CBF, SMV, TIFF ...")
     name = os.path.expanduser(path.strip())
-    found = stored_image(name, image)
+    check_file(name)
+    try:
+        found = stored_image(name, image)
+    except MemoryError:
+        raise FileFormatError(name, "does not fit into memory") from None
     largest = found.largest
     kinds: set[np.dtype[Any]] = {np.asarray(one).dtype for one in as_images(found.pixels)}
     if all(

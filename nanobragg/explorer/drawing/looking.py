@@ -77,7 +77,7 @@ def profile(values: NDArray[Any], known: NDArray[np.bool_] | None, line: list[li
 def histogram(layout: Layout, values: NDArray[Any]) -> tuple[list[int], tuple[float, float], str]:
     """Pixels in equal steps of the logarithm of their value, the first and last of these values, and what is said in words."""
     every = np.asarray(values if layout.known is None else values[layout.known], np.float64)
-    lit = every[every > 0]
+    lit = every[(every > 0) & np.isfinite(every)]
     if lit.size == 0:
         return [], (0.0, 0.0), "no pixel is above 0"
     top = float(lit.max())
@@ -85,7 +85,8 @@ def histogram(layout: Layout, values: NDArray[Any]) -> tuple[list[int], tuple[fl
     if low >= top:
         return [int(lit.size)], (top, top), f"{lit.size} pixels of {top:.4g}"
     # single precision and natural logarithms: quick, and the ends are those of the values
-    logs = np.log(np.maximum(lit, low).astype(np.float32))
+    scaled = lit if 1e-30 < low and top < 1e30 else lit / top  # which single precision holds
+    logs = np.log(np.maximum(scaled, low * (scaled.max() / top)).astype(np.float32))
     counts, _ = np.histogram(logs, _BINS, (float(logs.min()), float(logs.max())))
     dark = every.size - lit.size
     said = f"pixels of {low:.3g} to {top:.4g}{f', {dark} of 0 or less' if dark else ''}; sum {float(every.sum()):.6g}"

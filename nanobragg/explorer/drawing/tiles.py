@@ -20,6 +20,9 @@ _DECADES = 4.0
 _SAMPLE = 1 << 16
 """Pixels from which limits are found."""
 _LARGEST_SCREEN = 8192
+_HUGE = 1e300
+_NEAR = 2.6
+"""Limits that differ less stay as they were, or shades would flicker from picture to picture."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,14 @@ class Tile:
     high: float
 
 
-def tile(image: NDArray[Any], known: NDArray[np.bool_] | None, view: View, *, about_zero: bool = False) -> Tile:
+def tile(
+    image: NDArray[Any],
+    known: NDArray[np.bool_] | None,
+    view: View,
+    *,
+    about_zero: bool = False,
+    last: tuple[float, float] | None = None,
+) -> Tile:
     """A part of an image at the size of a screen: pixels as they are where they are magnified, else the brightest of each place,
     of a difference the mean.
 
@@ -83,6 +93,8 @@ def tile(image: NDArray[Any], known: NDArray[np.bool_] | None, view: View, *, ab
     view : View
     about_zero : bool
         A difference: shades about the middle one, linear.
+    last : (low, high), optional
+        Limits of the picture before, which stay where those of this one are near.
     """
     n_slow, n_fast = image.shape
     rows, columns = _covered(view.slow, n_slow), _covered(view.fast, n_fast)
@@ -91,7 +103,8 @@ def tile(image: NDArray[Any], known: NDArray[np.bool_] | None, view: View, *, ab
         return Tile(np.zeros((0, 0), np.uint8), (columns.start, columns.stop), (rows.start, rows.stop), 0.0, 1.0)
     height = _places(part.shape[0], view.slow, view.height)
     width = _places(part.shape[1], view.fast, view.width)
-    low, high = _limits(image, known, view, about_zero)
+    low, high = _kept(_limits(image, known, view, about_zero), last)
+    low, high = (float(np.nan_to_num(value, nan=0.0, posinf=_HUGE, neginf=-_HUGE)) for value in (low, high))
     values = _mean(part, height, width) if about_zero else _reduced(part, height, width)
     shades = _shaded(values, low, high, "linear" if about_zero else view.scale)
     if known is not None:
@@ -169,6 +182,14 @@ def _limits(image: NDArray[Any], known: NDArray[np.bool_] | None, view: View, ab
     return min(low, top / 1.001), top
 
 
+def _kept(found: tuple[float, float], last: tuple[float, float] | None) -> tuple[float, float]:
+    """The limits of the last picture, unless those of this one are further off than a step of the rounding."""
+    if last is None:
+        return found
+    near = all(a == b or (a * b > 0 and max(a / b, b / a) <= _NEAR) for a, b in zip(found, last, strict=True))
+    return last if near else found
+
+
 def _round_up(value: float) -> float:
     """The next of 1, 2, 5, 10 ..., so that shades stand still while a crystal turns."""
     if not (value > 0 and np.isfinite(value)):
@@ -178,8 +199,8 @@ def _round_up(value: float) -> float:
 
 
 def _shaded(values: NDArray[Any], low: float, high: float, scale: str) -> NDArray[np.uint8]:
-    small = np.asarray(values, np.float32)
     with np.errstate(all="ignore"):
+        small = np.asarray(values, np.float32)
         if scale == "log":
             small = np.log(np.maximum(small, np.float32(max(low, 1e-37))))
             first, last = np.log(max(low, 1e-37)), np.log(max(high, 1e-37))

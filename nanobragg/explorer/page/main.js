@@ -70,7 +70,9 @@
     if (name) NB.take(name);
   };
   NB.take = async (name) => { // as a file; a mistake is told on the page
-    const answer = await fetch(`/export/${name}?token=${NB.token}&page=${NB.page}&colors=${encodeURIComponent(NB.id("map").value)}`);
+    let answer;
+    try { answer = await fetch(`/export/${name}?token=${NB.token}&page=${NB.page}&colors=${encodeURIComponent(NB.id("map").value)}`); }
+    catch { NB.message("the server does not answer; nothing was exported"); return; }
     if (!answer.ok) { NB.message(await answer.text()); return; }
     const link = NB.make("a", { href: URL.createObjectURL(await answer.blob()), download: /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition"))[1] });
     link.click();
@@ -96,6 +98,11 @@
   });
 
   NB.hear("open", () => { NB.askTiles(); });
-  NB.hear("closed", () => { NB.id("quality").className = "coarse"; NB.id("quality").textContent = "the server does not answer; the last picture stays"; });
+  NB.hear("closed", () => {
+    NB.id("quality").className = "coarse";
+    NB.id("quality").textContent = "the server does not answer; the last picture stays";
+    NB.id("quality").title = "trying again; a server that was started anew prints another address";
+    clearTimeout(soon); soon = null; NB.id("busy").hidden = true;
+  });
   NB.connect();
 })();

@@ -4,8 +4,13 @@ const NB = window.NB = { token: document.querySelector("meta[name=token]").conte
 
 NB.hear = (kind, action) => { (NB.on[kind] = NB.on[kind] || []).push(action); };
 
+// Whether it could be said.
 NB.say = (message) => {
-  if (NB.socket && NB.socket.readyState === WebSocket.OPEN) NB.socket.send(JSON.stringify(message));
+  if (!NB.socket || NB.socket.readyState !== WebSocket.OPEN) return false;
+  const text = JSON.stringify(message);
+  if (text.length > 20000) { NB.message("this is too long"); return false; } // the server takes 65536 bytes
+  NB.socket.send(text);
+  return true;
 };
 
 // A change of a value while it moves: at most one a frame of the screen, the last one counts.
@@ -16,10 +21,11 @@ NB.move = (message) => {
   NB.waiting = message;
 };
 
+// Numbers of changes grow with time, also from one page to the next that shows the same experiment.
 NB.change = (message) => {
-  NB.event += 1;
-  NB.events.set(NB.event, performance.now());
-  NB.say({ ...message, event: NB.event });
+  NB.event = Math.max(NB.event + 1, Date.now());
+  const began = performance.now();
+  if (NB.say({ ...message, event: NB.event })) NB.events.set(NB.event, began);
 };
 
 // The picture shows the change of this number: how long did it take?
@@ -48,6 +54,7 @@ NB.connect = () => {
   };
   NB.socket.onopen = () => { NB.delay = 500; for (const action of NB.on.open || []) action(); };
   NB.socket.onclose = () => {
+    NB.events.clear();
     for (const action of NB.on.closed || []) action();
     NB.delay = Math.min(10000, 2 * (NB.delay || 500));
     setTimeout(NB.connect, NB.delay);

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import numpy as np
+
 from nanobragg.explorer.session import Picture
 
 
@@ -33,10 +35,11 @@ class Afterwards:
             self._changed.notify()
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, after what it does."""
         with self._changed:
             self._closed = True
             self._changed.notify()
+        self._thread.join(5)
 
     def _work(self) -> None:
         while True:
@@ -48,6 +51,7 @@ class Afterwards:
                 picture, self._waiting = self._waiting, None
             assert picture is not None
             try:
-                self._action(picture)
+                with np.errstate(all="ignore"):  # what is not finite is drawn as such
+                    self._action(picture)
             except Exception as error:  # the thread goes on: the next picture may be one that works
                 self._failed(f"{type(error).__name__}: {error}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -24,12 +25,18 @@ from nanobragg.explorer.exports.snapshot import GAP, MAPS
 from nanobragg.explorer.presets import menu, with_preset
 from nanobragg.explorer.rendering import as_images
 from nanobragg.explorer.serving.afterwards import Afterwards
-from nanobragg.explorer.serving.screens import Screen, Screens
+from nanobragg.explorer.serving.bench import Bench
+from nanobragg.explorer.serving.messages import as_text, mistake
+from nanobragg.explorer.serving.screens import Limits, Screen, Screens
 from nanobragg.explorer.session import Picture, Session
 from nanobragg.inspection.tracing.trace import trace
 from nanobragg.prediction.predict import predict
 
 Send = Callable[[Any], None]
+_SLOW = ("trace", "profile")
+"""What goes over all terms of a pixel, or all pixels: done aside, as all that has to do with the measured image."""
+_NEWEST = ("measure", "comparison", "fit", "trace", "profile")
+"""Of several that wait, the last one counts."""
 
 
 class Page:
@@ -42,20 +49,29 @@ class Page:
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send a message."""
-        self.send(json.dumps(message))
+        self.send(as_text(message))
 
     def take(self, text: str | bytes) -> None:
         """Do what a message asks for; a mistake is told."""
-        try:
+        with self.telling():
             message = json.loads(text)
             if not isinstance(message, dict):
                 raise ConfigError("message", type(message).__name__, "must be an object")
             self._desk.do(self, message)
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Tell a mistake."""
+        try:
+            with np.errstate(all="ignore"):  # what is not finite is shown as such
+                yield
         except (NanoBraggError, OSError) as error:
-            self.tell({"kind": "message", "level": "error", "text": str(error)})
+            self.tell(mistake(str(error)))
             self.tell(self._desk.state())
+        except MemoryError:
+            self.tell(mistake("not enough memory"))
         except Exception as error:  # whatever a page sends, the others go on
-            self.tell({"kind": "message", "level": "error", "text": f"not understood: {type(error).__name__}: {error}"})
+            self.tell(mistake(f"not understood: {type(error).__name__}: {error}"))
 
 
 class Desk:
@@ -67,9 +83,8 @@ class Desk:
         self._labels_on = False
         self._marks: tuple[Layout | None, dict[str, Any]] = (None, {})
         self.comparing = Comparing(session, self.tell, lambda: self.screens.redraw())
-        self._afterwards = Afterwards(
-            self._settled, lambda text: self.tell({"kind": "message", "level": "error", "text": text})
-        )
+        self.bench = Bench()
+        self._afterwards = Afterwards(self._settled, lambda text: self.tell(mistake(text)))
         session.tell = self.tell
         session.settled = self._afterwards.take
         self.screens = Screens(session, self._drawn)
@@ -81,7 +96,7 @@ class Desk:
         self.screens.add(page.screen)
         page.tell({"kind": "menus", "presets": menu(), "exports": MENU, "colors": MAPS, "gap": GAP, "page": page.name})
         page.tell(self.state())
-        page.tell(self.comparing.state())
+        page.tell(self.comparing.state(said=False))  # that follows: it goes over all pixels
         if self._marks[0] is not None:
             page.tell(self._marks[1])
         self.screens.redraw(page.screen)
@@ -96,7 +111,7 @@ class Desk:
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send a message to every page."""
-        text = json.dumps(message)
+        text = as_text(message)
         for page in list(self._pages):
             page.send(text)
 
@@ -104,6 +119,7 @@ class Desk:
         """End the threads."""
         self.comparing.refining.stop()
         self.comparing.refining.join(2)
+        self.bench.close()
         self._afterwards.close()
         self.session.close()
         self.screens.close()
@@ -121,13 +137,19 @@ class Desk:
     def do(self, page: Page, message: dict[str, Any]) -> None:
         """Do what a message asks for."""
         name = message.get("do")
-        if name in Comparing.ACTIONS:
-            getattr(self.comparing, name)(message)
-            return
+        compares = name in Comparing.ACTIONS
         action = getattr(self, f"_do_{name}", None) if isinstance(name, str) and name.isidentifier() else None
-        if action is None:
+        if action is None and not compares:
             raise ConfigError("do", name, "is nothing that can be done")
-        action(page, message)
+
+        def job() -> None:
+            with page.telling():
+                getattr(self.comparing, name)(message) if compares else action(page, message)
+
+        if name != "stop" and (compares or name in _SLOW):
+            self.bench.put((page.name, name if name in _NEWEST else id(message)), job)
+        else:
+            job()
 
     def _settled(self, picture: Picture) -> None:
         """An exact picture is there: what goes with it is told."""
@@ -160,12 +182,12 @@ class Desk:
         measured.check(self.session.state.experiment)
         self.comparing.take(measured)
 
-    def _drawn(self, picture: Picture, view: View) -> list[tuple[str, Tile]]:
+    def _drawn(self, picture: Picture, view: View, last: Limits | None) -> list[tuple[str, Tile]]:
         """What a view shows; where it shows another detector than before, its rings and borders are told first."""
         if self._marks[0] is not picture.layout:
             self._marks = (picture.layout, {"kind": "marks", "marks": marks(picture.layout)})
             self.tell(self._marks[1])
-        return tiles(picture, view, self.comparing.comparable(picture))
+        return tiles(picture, view, self.comparing.comparable(picture), last)
 
     def export(self, name: str, page: str, colors: str) -> tuple[str, str, bytes]:
         """(name, type, content) of a file that is taken home; `page` says whose view a picture has."""

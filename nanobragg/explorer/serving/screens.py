@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import struct
 import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from nanobragg.explorer.drawing.tiles import Tile, View
+from nanobragg.explorer.serving.messages import as_text, mistake
 from nanobragg.explorer.session import Picture, Session
 
-Draw = Callable[[Picture, View], list[tuple[str, Tile]]]
-"""Names and tiles of what a view shows."""
+Limits = tuple[float, float]
+Draw = Callable[[Picture, View, Limits | None], list[tuple[str, Tile]]]
+"""Names and tiles of what a view shows, with the limits of the first tile before."""
 
 _MOST_PENDING = 2
 """Tiles on their way to a screen, so that a slow one gets the newest picture and no queue."""
@@ -26,6 +29,8 @@ class Screen:
         self.view = View()
         self.pending = 0
         self.dirty = False
+        self.limits: tuple[Any, Limits] | None = None
+        """of the last picture, and what they depend on beside its values"""
 
 
 class Screens:
@@ -84,24 +89,27 @@ class Screens:
                 assert screen is not None
                 screen.dirty = False
                 screen.pending += 1
-                view = screen.view
             try:
-                screen.send(self._drawn(view))
+                screen.send(self._drawn(screen))
             except Exception as error:  # a page that has gone, or a view of another detector: the others go on
                 self.taken(screen)
-                self._session.tell(
-                    {"kind": "message", "level": "error", "text": f"the picture cannot be drawn: {error}"}
-                )
+                self._session.tell(mistake(f"the picture cannot be drawn: {error}"))
 
     def _next(self) -> Screen | None:
         if self._session.picture is None:
             return None
         return next((s for s in self._screens if s.dirty and s.pending < _MOST_PENDING), None)
 
-    def _drawn(self, view: View) -> bytes:
-        picture = self._session.picture
+    def _drawn(self, screen: Screen) -> bytes:
+        picture, view = self._session.picture, screen.view
         assert picture is not None
-        tiles = self._draw(picture, view)
+        key = (view.scale, view.low, view.high, view.layer, picture.unit, picture.layout.shape)
+        last = screen.limits[1] if screen.limits is not None and screen.limits[0] == key else None
+        if view.scale == "percentile" and picture.frame.exact:
+            last = None  # they are what was asked for
+        with np.errstate(all="ignore"):
+            tiles = self._draw(picture, view, last)
+        screen.limits = (key, (tiles[0][1].low, tiles[0][1].high)) if tiles and tiles[0][1].shades.size else None
         alone = [name for name, _ in tiles] == ["simulated"]  # also where there is no measured image that fits
         header = {
             "kind": "tiles", "number": picture.number, "event": picture.event, "exact": picture.frame.exact,
@@ -109,7 +117,7 @@ class Screens:
             "unit": picture.unit if alone else "counts", "shape": picture.layout.shape,
             "layer": "simulated" if alone else view.layer, "tiles": [_described(name, one) for name, one in tiles],
         }  # fmt: skip
-        text = json.dumps(header).encode()
+        text = as_text(header).encode()
         return b"".join([struct.pack("<I", len(text)), text, *(one.shades.tobytes() for _, one in tiles)])
 
 

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
+import ipaddress
 import os
 import secrets
 import socket
 import threading
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
+from nanobragg.errors import ConfigError
 from nanobragg.explorer.serving.desk import Desk, Page
 from nanobragg.io.optional import needed
 
 PAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "page")
-_LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
-_EVERY = ("", "0.0.0.0", "::")
-"""Listen on every address of the machine."""
+_LOCAL = ("127.0.0.1", "localhost", "::1")
 _LARGEST_MESSAGE = 1 << 16
+_MOST_CONNECTIONS = 128
+"""Of everybody together: whoever is logged in on this machine can open them, with or without a token."""
+_MOST_PAGES = 32
+_IDLE_SECONDS, _BODY_SECONDS = 60, 20
+"""That a connection may wait for a request, and for the rest of one."""
 _PING_SECONDS = 30
+_MOST_UNSENT = 64 << 20
+"""Bytes on their way to a page that takes none; its connection is ended, and it opens another when it is awake."""
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'"
 )
 """Nothing from elsewhere. A notebook of any address may frame the page: who can do so has the token."""
@@ -41,14 +50,18 @@ class Server:
 
     def __init__(self, desk: Desk, host: str = "127.0.0.1", port: int = 0) -> None:
         needed("tornado.web", "explore")
-        self.desk, self.host = desk, host
+        if not 0 <= port < 65536:
+            raise ConfigError("port", port, "must be within 0 and 65535", "0: a free one")
+        self.desk, self.host = desk, host.strip("[]")
         self.token = secrets.token_hex(24)
         self.port = port
         self._ready = threading.Event()
         self._error: OSError | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="nanobragg-server", daemon=True)
+        self._streams: WeakSet[Any] = WeakSet()
+        self.is_local, self._is_every = True, False
+        self._thread = threading.Thread(target=self._run, name="nanobragg-server", daemon=True)
         self._thread.start()
         self._ready.wait()
         if self._error is not None:
@@ -57,7 +70,7 @@ class Server:
     @property
     def url(self) -> str:
         """Address of the page, with its token."""
-        shown = socket.gethostname() if self.host in _EVERY else self.host
+        shown = socket.gethostname() if self._is_every else self.host
         return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}/?token={self.token}"
 
     def close(self) -> None:
@@ -65,6 +78,12 @@ class Server:
         if self._loop is not None and self._end is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join(5)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        finally:
+            self._ready.set()
 
     async def _serve(self) -> None:
         from tornado import httpserver, netutil
@@ -74,10 +93,25 @@ class Server:
             sockets = netutil.bind_sockets(self.port, self.host or None)
         except (OSError, ValueError) as error:  # a name that is none is no ValueError of the caller's
             self._error = error if isinstance(error, OSError) else OSError(f"{self.host}: {error}")
-            self._ready.set()
             return
         self.port = sockets[0].getsockname()[1]
-        server = httpserver.HTTPServer(self._application(), max_body_size=_LARGEST_MESSAGE)
+        addresses = [ipaddress.ip_address(one.getsockname()[0].partition("%")[0]) for one in sockets]
+        self.is_local = all(one.is_loopback for one in addresses)
+        self._is_every = any(one.is_unspecified for one in addresses)
+        streams = self._streams
+
+        class Counted(httpserver.HTTPServer):
+            """Takes so many connections and no more."""
+
+            def handle_stream(self, stream: Any, address: Any) -> None:
+                streams.add(stream)
+                if sum(not one.closed() for one in streams) > _MOST_CONNECTIONS:
+                    stream.close()
+                else:
+                    super().handle_stream(stream, address)
+
+        server = Counted(self._application(), max_body_size=_LARGEST_MESSAGE, max_header_size=_LARGEST_MESSAGE,
+                         idle_connection_timeout=_IDLE_SECONDS, body_timeout=_BODY_SECONDS)  # fmt: skip
         server.add_sockets(sockets)
         self._ready.set()
         await self._end.wait()
@@ -85,7 +119,7 @@ class Server:
         await server.close_all_connections()
 
     def _application(self) -> Any:
-        from tornado import web, websocket
+        from tornado import log, web, websocket
 
         server = self
 
@@ -99,6 +133,10 @@ class Server:
                 if not hmac.compare_digest(given.encode(), server.token.encode()):
                     raise web.HTTPError(403, reason="the token is missing or wrong, open the address that was printed")
 
+            def log_exception(self, *what: Any) -> None:
+                if not isinstance(what[1], web.HTTPError):  # as tornado does it, without the token
+                    log.app_log.error("%s %s", self.request.method, self.request.path, exc_info=what)
+
             def set_default_headers(self) -> None:
                 self.set_header("Content-Security-Policy", _POLICY)
                 self.set_header("Referrer-Policy", "no-referrer")
@@ -109,6 +147,13 @@ class Server:
             def write_error(self, status_code: int, **_: Any) -> None:
                 self.set_header("Content-Type", "text/plain; charset=utf-8")
                 self.finish(f"{status_code}: {self._reason}\n")
+
+        class Nothing(Guarded):
+            """What is at no other place."""
+
+            def prepare(self) -> None:
+                super().prepare()
+                raise web.HTTPError(404)
 
         class Static(Guarded):
             """Files of the page."""
@@ -138,17 +183,18 @@ class Server:
                 self.set_header("Content-Disposition", f'attachment; filename="{file_name}"')
                 self.finish(content)
 
-        class Wire(websocket.WebSocketHandler):
+        class Wire(Guarded, websocket.WebSocketHandler):
             """Messages to and from a page; tornado compares the origin with the name by which it was addressed."""
 
             page: Page | None = None
-
-            def prepare(self) -> None:
-                Guarded.prepare(self)  # type: ignore[arg-type]
+            unsent = 0
 
             def open(self, *_: str, **__: str) -> None:
                 self.set_nodelay(True)
-                self.page = server.desk.opened(self._send)
+                if len(server.desk.screens) >= _MOST_PAGES:
+                    self.close(1013, f"{_MOST_PAGES} pages are open")
+                else:
+                    self.page = server.desk.opened(self._send)
 
             def on_message(self, message: str | bytes) -> None:
                 if self.page is not None:
@@ -160,25 +206,33 @@ class Server:
 
             def _send(self, content: str | bytes) -> None:
                 assert server._loop is not None
-                server._loop.call_soon_threadsafe(self._write, content)
+                with contextlib.suppress(RuntimeError):  # the server has ended
+                    server._loop.call_soon_threadsafe(self._write, content)
 
             def _write(self, content: str | bytes) -> None:
-                if self.ws_connection is not None:
-                    self.write_message(content, binary=isinstance(content, bytes)).add_done_callback(_forget)
+                if self.ws_connection is None:
+                    return
+                if self.unsent > _MOST_UNSENT:
+                    self.close()
+                    return
+                size = len(content)
+                self.unsent += size
+
+                def done(future: Any) -> None:
+                    future.exception()  # a page may be gone before it was told
+                    self.unsent -= size
+
+                self.write_message(content, binary=isinstance(content, bytes)).add_done_callback(done)
 
         return web.Application(
-            [(r"/wire", Wire), (r"/export/([a-z]+)", Export), (r"/([\w.]*)", Static)],
+            [(r"/wire", Wire), (r"/export/([a-z]+)", Export), (r"/([\w.]*)", Static)], default_handler_class=Nothing,
             websocket_max_message_size=_LARGEST_MESSAGE, websocket_ping_interval=_PING_SECONDS, log_function=_silent,
         )  # fmt: skip
 
     def knows_host(self, name: str) -> bool:
         """Whether a page may address the server by a name: any other was made to point here (DNS rebinding)."""
-        return name in _LOCAL or name == self.host or self.host in _EVERY
-
-
-def _forget(done: Any) -> None:
-    """A page may be gone before it was told."""
-    done.exception()
+        name = name.lower().strip("[]")
+        return name in _LOCAL or name == self.host.lower().strip("[]") or self._is_every
 
 
 _silent: Callable[[Any], None] = lambda handler: None  # noqa: E731
