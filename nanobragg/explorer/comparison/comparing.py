@@ -17,6 +17,7 @@ from nanobragg.api import decide
 from nanobragg.arrays import detached
 from nanobragg.errors import ConfigError
 from nanobragg.exchange.geometry_files import read_geometry
+from nanobragg.explorer.comparison.files import check_file
 from nanobragg.explorer.comparison.measured import (
     Measured,
     agreement,
@@ -153,7 +154,10 @@ class Comparing:
         """A mask from a file."""
         masked = "zero" if message.get("zero") else "nonzero"
         shapes = shapes_of(self._session.state.experiment)
-        self.take(self._there().with_mask(str(message["file"]), shapes, masked))
+        measured, name = self._there(), str(message["file"])
+        if name.strip():
+            check_file(os.path.expanduser(name.strip()), image=False)
+        self.take(measured.with_mask(name, shapes, masked))
 
     def mask_draw(self, message: Message) -> None:
         """Mask by hand what lies between two places of the picture, or have it count again."""

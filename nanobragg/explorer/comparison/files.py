@@ -15,8 +15,14 @@ _MOST_BYTES = 2**30
 """Of one image; the largest detectors have a tenth of it."""
 
 
-def check_file(name: str) -> None:
+def check_file(name: str, *, image: bool = True) -> None:
     """Refuse what is no file, or larger than any image: a pipe never ends, and a device may have no end.
+
+    Parameters
+    ----------
+    name : str
+    image : bool
+        Whether it is to hold an image: of a file of HDF5 the size of one counts, not that of the file.
 
     Raises
     ------
@@ -31,7 +37,9 @@ def check_file(name: str) -> None:
         raise FileFormatError(name, "is no file but a folder, a pipe or a device")
     if not os.access(name, os.R_OK):
         raise FileFormatError(name, "cannot be read: no permission")
-    if image_format(name) == "nxmx":  # which may hold many images, and may be larger than they are when it is packed
+    if (
+        image and image_format(name) == "nxmx"
+    ):  # which may hold many images, and may be larger than they are when it is packed
         with open_hdf5(name) as file:
             data = find_data(name, file)
             sizes = [

@@ -61,7 +61,7 @@
     const box = id("refine-paths"), names = message.paths.map(([path]) => path).join();
     if (NB.refinePaths !== names) { // of another kind of experiment; what was chosen stays chosen
       const before = new Map([...box.querySelectorAll("input")].map((one) => [one.value, one.checked]));
-      box.replaceChildren(...message.paths.map(([path, on]) => NB.make("label", { style: "display:block" }, NB.make("input", { type: "checkbox", value: path, checked: before.has(path) ? before.get(path) : on }), ` ${path}`)));
+      box.replaceChildren(...message.paths.map(([path, on]) => NB.make("label", { className: "line" }, NB.make("input", { type: "checkbox", value: path, checked: before.has(path) ? before.get(path) : on }), ` ${path}`)));
       NB.refinePaths = names;
     }
   });

@@ -137,14 +137,16 @@ class Desk:
     def do(self, page: Page, message: dict[str, Any]) -> None:
         """Do what a message asks for."""
         name = message.get("do")
+        if not isinstance(name, str):
+            raise ConfigError("do", name, "is nothing that can be done")
         compares = name in Comparing.ACTIONS
-        action = getattr(self, f"_do_{name}", None) if isinstance(name, str) and name.isidentifier() else None
-        if action is None and not compares:
+        action = getattr(self.comparing, name) if compares else getattr(self, f"_do_{name}", None)
+        if action is None:
             raise ConfigError("do", name, "is nothing that can be done")
 
         def job() -> None:
             with page.telling():
-                getattr(self.comparing, name)(message) if compares else action(page, message)
+                action(message) if compares else action(page, message)
 
         if name != "stop" and (compares or name in _SLOW):
             self.bench.put((page.name, name if name in _NEWEST else id(message)), job)
