@@ -28,6 +28,8 @@ FIELDS = (
 CELL = (79.1, 79.1, 37.9, 90.0, 90.0, 90.0)
 N_CELLS = 15
 N_PIXELS = 660
+ROOM = 2**13
+"""pixels whose derivatives are worked on together"""
 
 
 @dataclass(frozen=True)
@@ -120,15 +122,20 @@ class Model:
         self.module = nb.ExperimentModule(experiment, FIELDS, kernel="core")
         self.square = square
         self.photons = torch.from_numpy(photons[square, square].astype(np.float64))
+        self.counted = self.photons.nonzero(as_tuple=True)
+        self.counts = self.photons[self.counted]
+        self.perfect = torch.xlogy(self.counts, self.counts).sum() - self.counts.sum()
         self.gain = 1.0
-        empty = experiment.replace("crystal.structure_factors", nb.StructureFactors.constant(1e-12))
-        self.background = torch.from_numpy(nb.simulate(empty))[square, square]
+        self.background = None
+        if stage.shape == "gauss":
+            empty = experiment.replace("crystal.structure_factors", nb.StructureFactors.constant(1e-12))
+            self.background = torch.from_numpy(nb.simulate(empty))[square, square]
 
+    @torch.no_grad()
     def image(self, values: torch.Tensor) -> torch.Tensor:
         """Expected photons in the square; the Bragg part is scaled by `gain`."""
         self.move(values)
-        with torch.no_grad():
-            return self.scaled(self.module())
+        return self.scaled(self.module()[self.square, self.square])
 
     @torch.no_grad()
     def move(self, values: torch.Tensor) -> None:
@@ -137,28 +144,34 @@ class Model:
             parameter.copy_(part)
 
     def scaled(self, image: torch.Tensor) -> torch.Tensor:
-        """The square of an image, its Bragg part times `gain`."""
-        return (image[self.square, self.square] - self.background) * self.gain + self.background
+        """An image, its Bragg part times `gain`."""
+        return image if self.background is None else torch.lerp(self.background, image, self.gain)
 
     def balance(self, values: torch.Tensor) -> None:
         """Scale the Bragg photons of a broadened model to those that were counted."""
+        if self.background is None:
+            return
         bragg = (self.image(values) - self.background).sum() / self.gain
         self.gain = float((self.photons - self.background).sum() / bragg)
 
     def deviance(self, image: torch.Tensor) -> float:
         """Minus twice the logarithm of the Poisson likelihood ratio to the perfect model."""
-        n = self.photons
-        return float(2 * (torch.xlogy(n, n / image) - n + image).sum())
+        return float(2 * (self.perfect - self.counts @ image[self.counted].log() + image.sum()))
 
     def normal_equations(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Fisher information, score and image."""
         self.move(values)
-        whole, slopes = self.module.jacobian()
-        image = self.scaled(whole)
+        image, slopes = self.module.jacobian(cropped=True)
+        image = self.scaled(image)
         each = [one for slope in slopes.values() for one in (slope.unbind(-1) if slope.ndim == 3 else [slope])]
-        jacobian = torch.stack([one[self.square, self.square].reshape(-1) for one in each]) * self.gain
-        weighted = jacobian / image.reshape(-1)
-        return weighted @ jacobian.T, weighted @ (self.photons - image).reshape(-1), image
+        rows = [one.numpy().reshape(-1) for one in (*each, self.photons - image)]
+        sums, weight = np.zeros((len(each) + 1, len(each))), 1 / image.numpy().reshape(-1)
+        for begin in range(0, len(weight), ROOM):
+            part = slice(begin, begin + ROOM)
+            jacobian = np.stack([row[part] for row in rows])
+            sums += jacobian @ (jacobian[:-1] * weight[part]).T
+        information, score = torch.from_numpy(sums[:-1] * self.gain**2), torch.from_numpy(sums[-1] * self.gain)
+        return information, score, image
 
 
 def refine(experiment: nb.Experiment, photons: np.ndarray, start: np.ndarray, verbose: bool = True) -> Refinement:
@@ -166,12 +179,11 @@ def refine(experiment: nb.Experiment, photons: np.ndarray, start: np.ndarray, ve
     values = torch.from_numpy(start)
     for number, stage in enumerate(STAGES, 1):
         model = Model(set_parameters(experiment, start), stage, photons)
-        if stage.shape == "gauss":
-            model.balance(values)
-        damping = 1e-3
+        model.balance(values)
+        damping, before = 1e-3, None
         for iteration in range(stage.iterations):
             information, score, image = model.normal_equations(values)
-            before = model.deviance(image)
+            before = model.deviance(image) if before is None else before
             for _ in range(6):
                 ridge = torch.diag(damping * information.diag())
                 step = torch.linalg.solve(information + ridge, score)
@@ -187,7 +199,8 @@ def refine(experiment: nb.Experiment, photons: np.ndarray, start: np.ndarray, ve
                     f"  stage {number}.{iteration + 1:<2d} N = {stage.n_cells:<4g} deviance {after:12.1f}  damping {damping:.0e}",
                     flush=True,
                 )
-            if before - after < (0.001 if stage.shape == "square" else 1.0):
+            gained, before = before - after, after
+            if gained < (0.001 if stage.shape == "square" else 1.0):
                 break
     covariance = torch.linalg.inv(model.normal_equations(values)[0])  # of the last stage, whose model is the true one
     return Refinement(start, values.numpy(), covariance.numpy())

@@ -228,18 +228,24 @@ class TorchEngine(Engine):
             pushed: Tensor = torch.func.vmap(along)(*tangents.values())
         return pushed
 
-    def jacobian(self, scene: Scene) -> tuple[Tensor, list[Tensor], tuple[Tensor, ...]] | None:
-        """The image of a scene by kernel "core", and its derivatives by what it was derived from, in one sweep.
+    def jacobian(self, scene: Scene) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+        """Pixels (1 + K, n_pixels) of a scene by kernel "core", and K derivatives by what it was derived from, in one sweep.
 
-        These are K images, one for each element of the parameters, which come last. None where that does not serve (see
-        `derived.moved_by`).
+        These are by the elements of the parameters, which come last. None where that does not serve (see `derived.moved_by`).
         """
         moved = moved_by(scene)
         if moved is None or not self._takes_core(scene):
             return None
-        point, of = tuple(tensor.detach() for tensor in continuous(scene)), self._core_sum(scene)
-        rows = [_spread(scene, row) for row in of.push_forward(point, moved[0])]
-        return _spread(scene, of.photons(point, None)), rows, moved[1]
+        # the image is proportional to the fluence: along the fluence itself its derivative is the image
+        point = tuple(tensor.detach() for tensor in continuous(scene))
+        still = torch.zeros(len(next(iter(moved[0].values()))), dtype=torch.float64)
+        along = {
+            name: torch.cat(
+                [scene.fluence.detach()[None] if name == "fluence" else torch.zeros_like(column[:1]), column]
+            )
+            for name, column in {"fluence": still, **moved[0]}.items()
+        }
+        return self._core_sum(scene).push_forward(point, along), moved[1]
 
     def tracer(self, scene: Scene) -> Callable[[int], tuple[list[Record], float]]:
         """See `Engine.tracer`; in float64 on the CPU."""
@@ -336,8 +342,23 @@ def chosen_kernel(kernel: str) -> str:
     return kernel
 
 
+def spread(scene: Scene, rows: Tensor) -> Tensor:
+    """Rendered pixels (K, n_pixels) that no autograd follows as images (K, n_slow, n_fast)."""
+    if scene.n_pixels != scene.n_slow * scene.n_fast:
+        images, part = _zeros(len(rows) * scene.n_slow * scene.n_fast, rows).view(len(rows), -1), scene.rectangle
+        if part is None:
+            rows = images.index_copy_(1, pixels_on(scene.pixels, rows.device), rows)
+        else:
+            inside = images.view(-1, scene.n_slow, scene.n_fast)[:, *part]
+            inside.copy_(rows.view(inside.shape))
+            rows = images
+    return rows.view(-1, scene.n_slow, scene.n_fast)
+
+
 def _spread(scene: Scene, values: Tensor) -> Tensor:
     """Rendered pixels (n_pixels,) as an image."""
+    if not watched(values):
+        return spread(scene, values[None])[0]
     if scene.n_pixels != scene.n_slow * scene.n_fast:
         pixels = pixels_on(scene.pixels, values.device)
         image = _zeros(scene.n_slow * scene.n_fast, values)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import torch
 from nanobragg.torch_backend.core import with_entries
-from nanobragg.torch_backend.engine import TorchEngine
+from nanobragg.torch_backend.engine import TorchEngine, spread
 from nanobragg.torch_backend.ops import TORCH_OPS
 from nanobragg.torch_backend.simulate import simulate
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from nanobragg.config.table_checks import index_array
 from nanobragg.derivation import panels
 from nanobragg.derivation.background import background_scene
 from nanobragg.derivation.crystals import lattices
+from nanobragg.derivation.derive import rectangle
 from nanobragg.derivation.orientations import seeded
 from nanobragg.derivation.resolve import resolve
 from nanobragg.engines.c import beneath
@@ -233,32 +235,52 @@ class ExperimentModule(nn.Module):
         joined: Tensor = panels.joined(images) if several else images[0]
         return joined
 
-    def jacobian(self, roi: tuple[slice, slice] | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def jacobian(
+        self, roi: tuple[slice, slice] | None = None, *, cropped: bool = False
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The image, and its derivatives by the parameters, for a step of Gauss and Newton.
 
         The derivatives are those of ``torch.func.jacfwd``, which is taken where panels, several lattices, bounds, reflections,
-        quirks, diffuse scattering or amorphous bodies are involved. Else kernel "core" has all of them in one sweep, without
-        the tens of milliseconds that a transform of the derivation takes.
+        quirks, diffuse scattering or amorphous bodies are involved. Else kernel "core" has image and derivatives in one sweep,
+        without the tens of milliseconds that a transform of the derivation takes.
+
+        Parameters
+        ----------
+        roi : tuple of slice, optional
+            (slow, fast), half-open; only these pixels are computed.
+        cropped : bool
+            Return the rectangle of `roi`, and of the experiment's own, alone: nothing of the size of the detector is made.
 
         Returns
         -------
         image : Tensor, shape (n_slow, n_fast)
         derivatives : dict of Tensor, shape (n_slow, n_fast, *shape of the parameter)
             By path. None of them keeps a connection to the parameters.
+
+        Raises
+        ------
+        ConfigError
+            For a crop of several panels.
         """
-        found = self._jacobian_by_core(roi)
+        if cropped and panels.several(self._start):
+            raise ConfigError("cropped", True, "is not for several panels", "leave it out, and cut the images")
+        part = rectangle(self._start.detector, self._start.sampling.roi, roi) if cropped else None
+        found = self._jacobian_by_core(roi, part)
         if found is not None:
             return found
 
         def image(parameters: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             rendered: Tensor = torch.func.functional_call(self, parameters, kwargs={"roi": roi})
+            rendered = rendered if part is None else rendered[part]
             return rendered, rendered
 
         point = {name: parameter.detach() for name, parameter in self.named_parameters()}
         slopes, rendered = torch.func.jacfwd(image, has_aux=True)(point)
         return rendered, {path: slopes[name] for path, name in self._names.items()}
 
-    def _jacobian_by_core(self, roi: tuple[slice, slice] | None) -> tuple[Tensor, dict[str, Tensor]] | None:
+    def _jacobian_by_core(
+        self, roi: tuple[slice, slice] | None, part: tuple[slice, slice] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]] | None:
         """`jacobian` in one sweep; None where that does not serve."""
         if self._decided is None or self._bounded or self._reflections is not None:
             return None
@@ -274,16 +296,21 @@ class ExperimentModule(nn.Module):
             found = engine.jacobian(scenes[0])
         if found is None:
             return None
-        image, rows, parameters = found
-        own = {id(leaf): [next(each) for _ in range(leaf.numel())] for each in [iter(rows)] for leaf in parameters}
-        if not all(id(leaf) in own for leaf in leaves.values()):
+        rows, parameters = found
+        ends = dict(zip(map(id, parameters), accumulate(leaf.numel() for leaf in parameters), strict=True))
+        if not all(id(leaf) in ends for leaf in leaves.values()):
             return None
+        if part is not None and scenes[0].rectangle == part:
+            images = rows.view(len(rows), part[0].stop - part[0].start, -1)
+        else:
+            images = spread(scenes[0], rows)
+            images = images if part is None else images[:, *part]
         slopes = {}
         for path, leaf in leaves.items():
-            images = own[id(leaf)]
-            slope = images[0] if len(images) == 1 else torch.stack(images).movedim(0, -1)
-            slopes[path] = slope.reshape(*image.shape, *leaf.shape)
-        return image, slopes
+            end = 1 + ends[id(leaf)]
+            own = images[end - leaf.numel() : end].movedim(0, -1)
+            slopes[path] = own.reshape(*own.shape[:-1], *leaf.shape)
+        return images[0], slopes
 
     def extra_repr(self) -> str:
         """The refined paths with their values."""

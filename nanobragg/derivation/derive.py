@@ -209,13 +209,19 @@ def rendered_pixels(det: Detector, *rois: Any) -> NDArray[np.int64]:
     ConfigError
         For a ROI that is empty or reaches outside the detector.
     """
+    slow, fast = rectangle(det, *rois)
+    pixels = _block(slow.start, slow.stop, fast.start, fast.stop, det.n_fast)
+    return pixels if det.mask is None else pixels[det.mask.ravel()[pixels]]
+
+
+def rectangle(det: Detector, *rois: Any) -> tuple[slice, slice]:
+    """Rows and columns that lie inside every ROI; raises as `rendered_pixels` does."""
     slow, fast = (0, det.n_slow), (0, det.n_fast)
     for roi in rois:
         if roi is not None:
             slow = _overlap(slow, roi, 0, det.n_slow)
             fast = _overlap(fast, roi, 1, det.n_fast)
-    pixels = _block(*slow, *fast, det.n_fast)
-    return pixels if det.mask is None else pixels[det.mask.ravel()[pixels]]
+    return slice(*slow), slice(*fast)
 
 
 @lru_cache(2)

@@ -178,6 +178,21 @@ class Scene:
         return len(self.pixels)
 
     @property
+    def rectangle(self) -> tuple[slice, slice] | None:
+        """Rows and columns of the rendered pixels, where these are all pixels of a rectangle."""
+        if self.n_pixels == 0:
+            return None
+        (slow, fast), (last_slow, last_fast) = (divmod(int(self.pixels[i]), self.n_fast) for i in (0, -1))
+        n_slow, n_fast = last_slow + 1 - slow, last_fast + 1 - fast
+        if self.n_pixels != n_slow * n_fast:
+            return None
+        begins = self.pixels[::n_fast]
+        ends = self.pixels[n_fast - 1 :: n_fast]  # they ascend: what lies between the two is a row
+        if (begins != begins[0] + self.n_fast * np.arange(n_slow)).any() or (ends - begins != n_fast - 1).any():
+            return None
+        return slice(slow, last_slow + 1), slice(fast, last_fast + 1)
+
+    @property
     def n_sources(self) -> int:
         """Sources."""
         return int(self.incident.shape[0])
