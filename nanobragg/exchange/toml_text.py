@@ -11,6 +11,7 @@ import numpy as np
 from nanobragg import config
 from nanobragg.arrays import is_tensor
 from nanobragg.config.fields import Config
+from nanobragg.config.image_chain.readout import Readout
 from nanobragg.config.serialize import plain
 from nanobragg.exchange.toml import TABLES, value_text
 from nanobragg.exchange.toml_source import Source
@@ -50,6 +51,11 @@ def experiment_toml(
                 source = sources[i] if sources else {"default_F": plain(one.structure_factors.default_F)}
                 lines += ["", f"[{Source._path}]", *(f"{key} = {value_text(value)}" for key, value in source.items())]
     return "\n".join(lines) + "\n"
+
+
+def readout_toml(readout: Readout) -> str:
+    """The table of a readout in an experiment file: the values that are not the defaults."""
+    return "\n".join(_tables("[readout]", readout, True, {})) + "\n"
 
 
 def _head(path: str, value: Any) -> str:

@@ -38,6 +38,8 @@ _STILL_SECONDS = 0.2
 _TOGETHER_SECONDS = 1.0
 """Changes of one value that follow each other within are one step of the history."""
 _MOST_STEPS = 200
+SEED = 1
+"""Of the noise; other noise is that of another frame."""
 SWITCHES = ("background", "spread", "noise")
 _READ_OUT = {"spread": "point spread", "noise": "noise"}
 _READOUT_SECONDS = 0.12
@@ -175,6 +177,13 @@ class Session:
         with self.lock:
             experiment = self.state.experiment
             return experiment if self.switches["background"] else without_background(experiment)
+
+    @property
+    def shown_readout(self) -> Readout:
+        """The readout that makes the counts: without point spread, where that is switched off."""
+        with self.lock:
+            readout = self.state.readout
+            return readout if self.switches["spread"] else _with(readout, "psf", Psf())
 
     @property
     def can_undo(self) -> tuple[bool, bool]:
@@ -369,7 +378,7 @@ class Session:
     def _read_out(self, frame: Shot, readout: Readout) -> tuple[Any, str]:
         own = readout if self.switches["spread"] else _with(readout, "psf", Psf())
         began = time.perf_counter()
-        exposure = expose(frame.experiment, own, photons=frame.photons, seed=1, frame=self.noise_frame)
+        exposure = expose(frame.experiment, own, photons=frame.photons, seed=SEED, frame=self.noise_frame)
         found = (exposure.counts, "counts") if self.switches["noise"] else (exposure.expected, "expected counts")
         self._readout_rate = (time.perf_counter() - began) / max(sum(map(np.size, as_images(frame.photons))), 1)
         return found

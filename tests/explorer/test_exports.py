@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shlex
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +15,20 @@ import numpy as np
 import pytest
 
 import nanobragg as nb
+from nanobragg.api import decide
+from nanobragg.cli.main import main
+from nanobragg.config.serialize import plain
+from nanobragg.exchange.images.provenance import read_provenance
+from nanobragg.exchange.toml import read_toml
 from nanobragg.explorer.comparison.measured import Measured
 from nanobragg.explorer.drawing.tiles import View
 from nanobragg.explorer.exports.command_text import CommandText
 from nanobragg.explorer.exports.files import MENU, exported
 from nanobragg.explorer.exports.python_text import PythonText
+from nanobragg.explorer.rendering import as_images
 from nanobragg.explorer.session import Session
 
+pytestmark = pytest.mark.filterwarnings("ignore::nanobragg.PlausibilityWarning")  # few wavelengths, far apart
 CELL = nb.UnitCell(50, 60, 40, 90, 95, 90)
 
 
@@ -99,8 +107,24 @@ def test_python_makes_the_experiment(parts: dict[str, Any], tmp_path: Path, monk
                                  twotheta_deg=10.0)},
         {"detector": nb.Detector(n_fast=80, n_slow=70, pixel_size_mm=0.5, distance_mm=60.0,
                                  beam_center_convention_mm=(18.0, 19.0))},
+        {"detector": nb.Detector(n_fast=80, n_slow=70, pixel_size_mm=0.5, distance_mm=60.0, mask=MASK,
+                                 sensor=nb.Sensor(material="Si", thickness_um=320.0, n_layers=3))},
+        {"beam": nb.Beam(fluence_per_m2=1e26, sources=nb.Sources(
+            direction=np.array([[-1, 0, 0], [-1, 0.001, 0.0]]), wavelength_angstrom=np.array([1.1, 1.11]),
+            weight=np.array([1.0, 2.0])))},
+        {"beam": nb.Beam(wavelength_angstrom=1.1, fluence_per_m2=1e26,
+                         divergence=nb.Divergence(h_mrad=1.0, v_mrad=2.0, n_h=3, n_v=3),
+                         spectrum=nb.Spectrum(kind="gaussian", fwhm_percent=1.0, n_wavelengths=5))},
+        {"beam": nb.Beam(fluence_per_m2=1e26, spectrum=nb.Spectrum(
+            kind="given", wavelength_angstrom=np.linspace(1.0, 1.2, 7), weight=np.arange(1.0, 8.0)))},
+        {"beam": nb.Beam(wavelength_angstrom=1.1, fluence_per_m2=1e26, spectrum=nb.Spectrum(
+            kind="sase", fwhm_ev=20.0, duration_fs=10.0, n_wavelengths=12, shot=3))},
+        {"beam": nb.Beam(energy_ev=11000.0, fluence_per_m2=1e26),
+         "crystal": nb.Crystal(a_star_matrix=np.array([[0.02, 0.001, 0], [0, 0.017, 0.002], [0.001, 0, 0.025]]),
+                               n_cells=(9, 8, 7), misset_deg=(1, 2, 3), structure_factors=table())},
     ],
-    ids=["table", "random", "beam", "region", "xds", "beam center"],
+    ids=["table", "random", "beam", "region", "xds", "beam center", "mask and sensor", "sources", "divergence and spectrum",
+         "given spectrum", "pulse", "energy and matrix"],
 )  # fmt: skip
 def test_the_command_line_means_the_experiment(
     parts: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -124,13 +148,142 @@ def test_what_a_command_line_cannot_hold_is_told() -> None:
     made = CommandText(experiment(crystal=crystal))
     assert made.lost == ["crystal.mosaic.model"]
     assert made.text.startswith("# not on this command line, which has no flag for it: crystal.mosaic.model\n")
-    with pytest.raises(nb.ConfigError, match="several crystals"):
-        CommandText(experiment(crystal=(crystal, crystal)))
+    assert "# with it: nanoBragg run experiment.toml" in made.text and not made.whole
 
 
 def opened(content: bytes, folder: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         archive.extractall(folder)
+
+
+def by_energy() -> nb.StructureFactors:
+    hkl = np.stack(np.meshgrid(*[np.arange(-9, 10)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    sizes = {10500.0: 40.0, 11500.0: 60.0}
+    return nb.StructureFactors.by_energy(
+        {energy: nb.StructureFactors.from_arrays(hkl, np.full(len(hkl), size)) for energy, size in sizes.items()}
+    )
+
+
+def panel(shift: float, **fields: Any) -> nb.Detector:
+    return nb.Detector(n_fast=40, n_slow=30, pixel_size_mm=0.5, pix0_mm=(60.0, shift, 10.0), **fields)
+
+
+KINDS = {
+    "panels": {"detector": (panel(-21.0, name="low"), panel(3.0, name="high", mask=np.arange(1200).reshape(30, 40) % 7 > 0))},
+    "two crystals": {"crystal": tuple(
+        nb.Crystal(unit_cell=CELL, n_cells=(5, 5, 5), misset_deg=(i, 2, 3), structure_factors=table()) for i in range(2)
+    )},
+    "by energy": {"crystal": nb.Crystal(unit_cell=CELL, n_cells=(5, 5, 5), structure_factors=by_energy()),
+                  "beam": nb.Beam(fluence_per_m2=1e26, spectrum=nb.Spectrum(
+                      kind="given", wavelength_angstrom=np.linspace(1.05, 1.2, 5)))},
+    "mosaic": {"crystal": nb.Crystal(unit_cell=CELL, n_cells=(5, 5, 5), structure_factors=table(),
+                                     mosaic=nb.Mosaic(spread_deg=(0.3, 0.1, 0.2), n_domains=4, model="gaussian"))},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_make_what_flags_cannot_say(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TOML, Python and the command of several panels, crystals, tables: the same image; the command's to its float32."""
+    one = Session(experiment(**KINDS[kind]))
+    one.begin()
+    image = nb.simulate(one.state.experiment)
+    images = as_images(image)
+    for name in ("toml", "python", "command"):
+        opened(exported(name, one, View(), None, "viridis")[2], tmp_path / name)
+    back = nb.simulate(nb.Experiment.from_toml(tmp_path / "toml" / "experiment.toml"))
+    assert all(np.array_equal(a, b) for a, b in zip(as_images(back), images, strict=True))
+    monkeypatch.chdir(tmp_path / "python")
+    names: dict[str, Any] = {}
+    exec(compile(Path("experiment.py").read_text(), "experiment.py", "exec"), names)
+    assert all(np.array_equal(a, b) for a, b in zip(as_images(names["image"]), images, strict=True))
+    monkeypatch.chdir(tmp_path / "command")
+    lines = Path("run.sh").read_text().splitlines()
+    word = next(line for line in lines if "nanoBragg run" in line).removeprefix("# with it: ")
+    assert main(shlex.split(word)[1:]) == 0
+    found = as_images(nb.io.read_image("image.nxs"))
+    assert all(np.array_equal(a, np.float32(b)) for a, b in zip(found, images, strict=True))
+    one.close()
+
+
+def test_what_is_switched_on_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point spread and noise: the counts in the files, and those that the Python makes, are those that are shown."""
+    readout = nb.Readout(gain_adu_per_photon=2.0, noise_adu=1.5, offset_adu=40.0,
+                         psf=nb.Psf(kind="gauss", fwhm_um=700.0), bits=20)  # fmt: skip
+    detector = nb.Detector(n_fast=80, n_slow=70, pixel_size_mm=0.5, distance_mm=60.0, mask=MASK)
+    one = Session(experiment(detector=detector), readout)
+    one.begin()
+    one.switch("spread", True)
+    one.switch("noise", True)
+    one.draw_again()
+    shown = one.wait(60).values
+    names: dict[str, Any] = {}
+    opened(exported("python", one, View(), None, "viridis")[2], tmp_path / "python")
+    monkeypatch.chdir(tmp_path / "python")
+    exec(compile(Path("experiment.py").read_text(), "experiment.py", "exec"), names)
+    assert np.array_equal(names["counts"], shown)
+    for name in ("cbf", "counts"):
+        file, _, content = exported(name, one, View(), None, "viridis")
+        (tmp_path / file).write_bytes(content)
+        read = nb.io.read_image(tmp_path / file)
+        assert np.array_equal(read[MASK], shown[MASK]) and (read[~MASK] < 0).all()
+        record = read_provenance(tmp_path / file)
+        assert (record["noise_seed"], record["frame"], record["adc_offset"]) == (1, 1, 40.0)
+        assert record["readout"]["psf"]["fwhm_um"] == 700.0
+        geometry = nb.read_geometry(tmp_path / file, template=one.state.experiment)
+        ours, theirs = (decide(e)[0][0].placement for e in (one.state.experiment, geometry))
+        # measured: 2e-16 m in NXmx; the header of a CBF has the beam center in 1e-6 pixels of 0.5 mm
+        assert np.allclose(ours.pix0, theirs.pix0, rtol=0, atol=1e-9)
+        if name == "counts":
+            assert np.array_equal(geometry.detector.mask, MASK)
+    opened(exported("toml", one, View(), None, "viridis")[2], tmp_path / "toml")
+    plan = read_toml(tmp_path / "toml" / "experiment.toml")
+    assert plan.readout is not None and plain(plan.readout) == plain(readout)
+    assert np.array_equal(nb.expose(plan.experiment, plan.readout, seed=1, frame=1).counts, shown)
+    one.close()
+
+
+def test_without_background_it_is_not_exported(tmp_path: Path) -> None:
+    one = Session(experiment())
+    one.begin()
+    one.switch("background", False)
+    opened(exported("toml", one, View(), None, "viridis")[2], tmp_path)
+    back = nb.Experiment.from_toml(tmp_path / "experiment.toml")
+    assert np.array_equal(nb.simulate(back), one.wait(60).frame.photons)
+    one.close()
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [({"rotation_deg": (0, 5, 0)}, "take counts as NXmx"), ({"curved": True}, r"picture \(PNG\), or Python")],
+)
+def test_a_format_that_cannot_hold_it_names_another(fields: dict[str, Any], said: str) -> None:
+    one = Session(experiment(detector=nb.Detector(n_fast=80, n_slow=70, pixel_size_mm=0.5, **fields)))
+    one.begin()
+    with pytest.raises(nb.ConfigError, match=said):
+        exported("cbf", one, View(), None, "viridis")
+    one.close()
+
+
+def test_exports_while_values_move(session: Session) -> None:
+    """A play button that goes on does not keep an export waiting: it gets the image of the moment, or of a later one."""
+    end = threading.Event()
+
+    def play() -> None:
+        phi = 0.0
+        while not end.is_set():
+            phi += 0.5
+            session.set("goniometer.phi_start_deg", phi, moving=True)
+            session.picture_shown.wait(1)
+
+    session.picture_shown = threading.Event()
+    session.redraw = session.picture_shown.set
+    player = threading.Thread(target=play)
+    player.start()
+    try:
+        assert exported("png", session, View(), None, "viridis")[2].startswith(b"\x89PNG")
+    finally:
+        end.set()
+        player.join()
 
 
 def test_every_file_of_the_menu(session: Session, tmp_path: Path) -> None:
@@ -150,6 +303,7 @@ def test_every_file_of_the_menu(session: Session, tmp_path: Path) -> None:
     cbf = tmp_path / got["cbf"][0]
     cbf.write_bytes(got["cbf"][2])
     assert np.array_equal(nb.io.read_image(cbf), nb.expose(ours, seed=1).counts)
+    assert got["counts"][0] == "counts.nxs" and got["nxmx"][0] == "photons.nxs"
     assert got["png"][2].startswith(b"\x89PNG")
     with pytest.raises(nb.ConfigError, match="export"):
         exported("elf", session, View(), None, "viridis")
@@ -162,7 +316,8 @@ def test_the_snapshot_has_no_links(session: Session) -> None:
     assert "data:image/png;base64," in page and "nanoBragg" in page and "experiment = nb.Experiment(" in page
     sources = re.findall(r"(?:src|href)\s*=\s*['\"]([^'\"]*)", page)
     assert sources and all(source.startswith("data:") for source in sources)
-    assert "http" not in re.sub(r"base64,[^'\"]*", "", page)
+    assert "://" not in re.sub(r"base64,[^'\"]*", "", page)
+    assert "reads crystal_structure_factors.hkl" in page and "experiment.hkl" in page  # what goes along with the texts
     assert "<script" not in page
 
 

@@ -357,7 +357,8 @@ def test_exports_are_taken_home(browser: Browser, explorer: nb.Explorer, tmp_pat
     browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     typed(browser, "detector.distance_mm", "90")
     for name, file in (("toml", "experiment.toml"), ("python", "experiment.py"), ("command", "run.sh"), ("png", "image.png"),
-                       ("cbf", "image_00001.cbf"), ("nxmx", "image.nxs"), ("html", "snapshot.html")):  # fmt: skip
+                       ("cbf", "image_00001.cbf"), ("nxmx", "photons.nxs"), ("counts", "counts.nxs"),
+                       ("html", "snapshot.html")):  # fmt: skip
         browser.run(f"NB.taken = null; NB.take('{name}').then(() => true)")
         assert browser.run("NB.taken") == file
         end = time.monotonic() + 60
@@ -366,8 +367,17 @@ def test_exports_are_taken_home(browser: Browser, explorer: nb.Explorer, tmp_pat
             time.sleep(0.05)
     assert nb.Experiment.from_toml(tmp_path / "experiment.toml").equals(explorer.experiment)
     assert "-distance 90" in (tmp_path / "run.sh").read_text()
-    browser.open((tmp_path / "snapshot.html").as_uri())
+    browser.responses.clear()
+    page = (tmp_path / "snapshot.html").as_uri()
+    browser.open(page)
     assert browser.run("document.images.length === 1 && document.images[0].naturalWidth") == 300
+    assert [url for url in browser.responses if not url.startswith("data:")] == [page]  # nothing is fetched
+    assert browser.console == []
+    assert browser.run("document.querySelectorAll('a, script, link, iframe, form').length") == 0
+    assert "300 x 280 pixels" in browser.run("document.images[0].alt")
+    assert "distance_mm" in browser.run("document.querySelector('table').textContent")
+    headings = browser.run("[...document.querySelectorAll('h1, h2, h3')].map(one => one.textContent)")
+    assert headings == ["Diffraction image", "Experiment", "To make it again", "Python", "TOML", "Command line"]
     browser.responses.clear()
 
 

@@ -6,18 +6,25 @@ import os
 import shlex
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from nanobragg.api import decide
-from nanobragg.arrays import detached, elements
-from nanobragg.config import Experiment
-from nanobragg.derivation.sources import wavelength_m
-from nanobragg.derivation.vectors import FLOAT_OPS
-from nanobragg.errors import ConfigError, NanoBraggError
-from nanobragg.io.matrix import write_matrix
+import numpy as np
 
-TABLE, MATRIX = "experiment.hkl", "experiment.mat"
+from nanobragg.api import decide
+from nanobragg.arrays import detached, elements, is_tensor
+from nanobragg.config import Experiment
+from nanobragg.config.structure_factors import StructureFactors
+from nanobragg.derivation.decisions.decided import Decided
+from nanobragg.derivation.sources import source_list, wavelength_m
+from nanobragg.derivation.vectors import FLOAT_OPS
+from nanobragg.errors import NanoBraggError
+from nanobragg.io.atomic import write_bytes
+from nanobragg.io.images.smv import save_smv
+from nanobragg.io.sourcefile import write_sourcefile
+
+TABLE, MATRIX, SOURCES, MASK = "experiment.hkl", "experiment.mat", "experiment_sources.txt", "experiment_mask.img"
+EXPERIMENT = "experiment.toml"
 _NUMBERS = (
     ("-fudge", "crystal.fudge"), ("-mosaic", "crystal.mosaic.spread_deg"), ("-mosaic_domains", "crystal.mosaic.n_domains"),
     ("-mosaic_seed", "crystal.mosaic.seed"), ("--blocks", "crystal.n_blocks"), ("--volume-mm3", "crystal.volume_mm3"),
@@ -40,6 +47,7 @@ _NUMBERS = (
     ("-hdivstep", "beam.divergence.h_step_mrad"), ("-vdivstep", "beam.divergence.v_step_mrad"),
 )  # fmt: skip
 """Flags whose values are those of a field as they stand."""
+_SPREAD = ("beam.divergence.", "beam.dispersion_percent", "beam.n_wavelengths")
 _EACH = (
     (("-Na", "-Nb", "-Nc"), "crystal.n_cells"), (("-detector_rotx", "-detector_roty", "-detector_rotz"), "detector.rotation_deg"),
     (("-Xbeam", "-Ybeam"), "detector.beam_center_convention_mm"), (("-ORGX", "-ORGY"), "detector.org_px"),
@@ -50,49 +58,90 @@ _SHAPES = {"square": "-square_xtal", "round": "-round_xtal", "gauss": "-gauss_xt
 
 
 class CommandText:
-    """The command line of an experiment, the files that it reads, and the fields that it does not hold."""
+    """The command line of an experiment, the files that it reads, and the fields that it does not hold.
+
+    What flags cannot say is said by an experiment file: ``nanoBragg run experiment.toml``.
+    """
 
     def __init__(self, experiment: Experiment) -> None:
-        if isinstance(experiment.crystal, tuple) or isinstance(experiment.detector, tuple):
-            raise ConfigError(
-                "experiment", "several crystals or panels", "are more than a command line holds", "export TOML"
-            )
         self.experiment = experiment
-        self.needs_table = self.needs_matrix = False
-        self.flags = list(self._flags())
-        self.lost = self._lost()
+        self._beyond = _beyond(experiment)
+        self.files: dict[str, Callable[[str], object]] = {}
+        """what the command reads, by name: writes it to a path"""
+        self.flags: list[str] = []
+        self.lost: list[str] = []
+        if not self._beyond:
+            self._decided = decide(experiment)[0][0]
+            self.flags = list(self._flags())
+            self.lost = self._lost()
+
+    @property
+    def whole(self) -> bool:
+        """Whether the flags say all of it."""
+        return not (self._beyond or self.lost)
 
     @property
     def text(self) -> str:
         """As it is typed, with a remark on what is lost."""
         line = shlex.join(["nanoBragg", *self.flags]).replace(" -", " \\\n  -")
+        run = f"nanoBragg run {EXPERIMENT} --set run.noise=false"
+        if self._beyond:
+            return f"# {self._beyond}, for which there are no flags\n{run}\n"
         if not self.lost:
             return f"{line}\n"
-        return f"# not on this command line, which has no flag for it: {', '.join(self.lost)}\n{line}\n"
+        return (
+            f"# not on this command line, which has no flag for it: {', '.join(self.lost)}\n# with it: {run}\n{line}\n"
+        )
 
     def write_files(self, folder: str) -> list[str]:
         """Write what the command reads; returns the names."""
-        crystal, names = self.experiment.crystal, []
-        if self.needs_table:
-            crystal.structure_factors.to_hkl(os.path.join(folder, TABLE))
-            names.append(TABLE)
-        if self.needs_matrix:
-            wavelength = detached(self.experiment.beam.wavelength_angstrom or 1.0)
-            write_matrix(os.path.join(folder, MATRIX), crystal.a_star_matrix, wavelength)
-            names.append(MATRIX)
-        return names
+        for name, write in self.files.items():
+            write(os.path.join(folder, name))
+        return list(self.files)
+
+    def _table(self, path: str) -> None:
+        self.experiment.crystal.structure_factors.to_hkl(path)
+
+    def _matrix(self, path: str) -> None:
+        matrix = self.experiment.crystal.a_star_matrix
+        rows = np.asarray(matrix.detach() if is_tensor(matrix) else matrix, np.float64).T * self._wavelength
+        lines = [" ".join(map(repr, row)) for row in rows.tolist()]  # MOSFLM's eight decimals would move spots
+        write_bytes(path, ["\n".join([*lines, ""]).encode()])
+
+    def _sources(self, path: str) -> None:
+        found = _sources_of(self._decided)
+        write_sourcefile(path, found[0], found[1], found[2])
+
+    def _mask(self, path: str) -> None:
+        save_smv(path, np.asarray(self.experiment.detector.mask, np.uint16), ())
+
+    @property
+    def _pulse(self) -> float:
+        """Energy of this pulse over that of the mean one, which a file of sources does not hold."""
+        spectrum = self.experiment.beam.spectrum
+        if spectrum is None or spectrum.kind != "sase":
+            return 1.0
+        return float(source_list(self._decided.experiment, self._decided.placement, FLOAT_OPS).energy)
+
+    @property
+    def _wavelength(self) -> float:
+        """The central one [Angstrom]."""
+        return float(1e10 * wavelength_m(self._decided.experiment, FLOAT_OPS))
 
     def _flags(self) -> Iterator[str]:
         experiment, crystal = self.experiment, self.experiment.crystal
         yield from ("--fidelity", "reference" if experiment.fidelity == "reference" else "corrected")
         table = crystal.structure_factors
+        if experiment.detector.mask is not None:
+            self.files[MASK] = self._mask
+            yield from ("-mask", MASK)
         if table.has_table:
-            self.needs_table = True
+            self.files[TABLE] = self._table
             yield from ("-hkl", TABLE)
         if detached(table.default_F) != 0 or not table.has_table:
             yield from ("-default_F", _number(table.default_F))
         if crystal.a_star_matrix is not None:
-            self.needs_matrix = True
+            self.files[MATRIX] = self._matrix
             yield from ("-mat", MATRIX)
         elif crystal.unit_cell is not None:
             cell = crystal.unit_cell
@@ -103,8 +152,16 @@ class CommandText:
             yield from ("-misset", *map(_number, elements(crystal.misset_deg)))
         yield _SHAPES[crystal.shape]
         yield f"-{experiment.detector.convention}" if experiment.detector.convention != "custom" else "-mosflm"
+        beam = experiment.beam
+        listed = beam.sources is not None or beam.spectrum is not None
+        if listed:
+            self.files[SOURCES] = self._sources
+            yield from ("-sourcefile", SOURCES)
+        if beam.wavelength_angstrom is None and beam.energy_ev is None:
+            yield from ("-lambda", _number(self._wavelength))
         for flag, path in _NUMBERS:
-            yield from self._valued(flag, path)
+            if not (listed and path.startswith(_SPREAD)):  # the directions and wavelengths are in the file
+                yield from self._valued(flag, path)
         for flags, path in _EACH:
             value = self._at(path)
             for flag, item in zip(flags, () if value is None else elements(value), strict=False):
@@ -116,7 +173,7 @@ class CommandText:
             "-interpolate": sampling.interpolate == "tricubic", "-nointerpolate": sampling.interpolate == "nearest",
             "-oversample_thick": sampling.oversample_thick, "-oversample_polar": sampling.oversample_polar,
             "-oversample_omega": sampling.oversample_omega,
-            "-square_div": experiment.beam.divergence is not None and not experiment.beam.divergence.round,
+            "-square_div": not listed and beam.divergence is not None and not beam.divergence.round,
         }  # fmt: skip
         yield from (flag for flag, on in switches.items() if on)
         if sampling.roi is not None:
@@ -135,6 +192,10 @@ class CommandText:
 
     def _valued(self, flag: str, path: str) -> Iterator[str]:
         value = self._at(path)
+        if value is None and path == "detector.sensor.attenuation_um" and self.experiment.detector.sensor is not None:
+            value = self._decided.experiment.detector.sensor.attenuation_um  # of the material, at this energy
+        if path in ("beam.fluence_per_m2", "beam.flux_per_s") and value is not None:
+            value = detached(value) * self._pulse
         decides = self.experiment.beam.flux_decides
         if value is None or (path == "beam.fluence_per_m2" and decides) or (path == "beam.exposure_s" and not decides):
             return
@@ -148,30 +209,76 @@ class CommandText:
     def _lost(self) -> list[str]:
         """Fields whose value is another one when the line is read."""
         with tempfile.TemporaryDirectory() as folder:
-            names = self.write_files(folder)
+            names = [name for name in self.files if name != TABLE]  # it may be large, and tells nothing of the flags
+            for name in names:
+                self.files[name](os.path.join(folder, name))
             flags = [os.path.join(folder, token) if token in names else token for token in self.flags]
+            if TABLE in self.files:
+                where = flags.index(TABLE) - 1
+                flags[where : where + 2] = ["-default_F", "1"] if "-default_F" not in flags else []
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    read = Experiment.from_nanobragg_args(flags)
-                    theirs, ours = (_decided(one) for one in (read, self.experiment))
+                    theirs = decide(Experiment.from_nanobragg_args(flags))[0][0]
+                    return list(self._differing(theirs))
             except NanoBraggError as error:
                 return [str(error)]
-        return [
-            path
-            for path in _differing(ours, theirs, "")
-            if path not in ("crystal.structure_factors", "crystal.space_group")
-        ]
+
+    def _differing(self, theirs: Decided) -> Iterator[str]:
+        """Paths of what is another value; what stands in a file is compared as numbers."""
+        ours = self._decided
+        known = ["crystal.structure_factors", "crystal.space_group", "detector.name", "fidelity"]
+        if all(_near(a, b) for a, b in zip(_sources_of(ours), _sources_of(theirs), strict=True)):
+            known += ["beam.sources", "beam.spectrum", "beam.n_wavelengths", "beam.wavelength_angstrom", "beam.divergence",
+                      "beam.dispersion_percent"]  # fmt: skip
+        axes = [(one.cell.a_star, one.cell.b_star, one.cell.c_star) for one in (ours, theirs)]
+        if _near(*axes):
+            known += ["crystal.a_star_matrix", "crystal.unit_cell", "crystal.misset_deg"]
+        if _near(ours.size.n_cells, theirs.size.n_cells):
+            known += ["crystal.size_mm", "crystal.n_cells"]
+        if self._pulse != 1.0:
+            known += ["beam.fluence_per_m2", "beam.flux_per_s"]
+        sensors = [one.experiment.detector.sensor for one in (ours, theirs)]
+        if None not in sensors and _near(*(detached(one.attenuation_um) for one in sensors)):
+            known.append("detector.sensor.material")
+        masks = [np.asarray(one.experiment.detector.mask) for one in (ours, theirs)]
+        if np.array_equal(masks[0], masks[1]):
+            known.append("detector.mask")
+        for path in _differing(_plain(ours.experiment), _plain(theirs.experiment), ""):
+            if not any(path == one or path.startswith(f"{one}.") for one in known):
+                yield path
 
 
-def _decided(experiment: Experiment) -> dict[str, Any]:
-    """Plain data of the decided experiment, with an energy as the wavelength that a command line makes of it."""
-    decided = decide(experiment)[0][0].experiment
-    if decided.beam.energy_ev is not None:
-        wavelength = 1e10 * wavelength_m(decided, FLOAT_OPS)
-        beam = decided.beam.with_value("energy_ev", None).with_value("wavelength_angstrom", wavelength)
-        decided = decided.replace(beam=beam)
-    return decided.to_dict()
+def _beyond(experiment: Experiment) -> str:
+    """What no flags begin to say; empty: nothing."""
+    if isinstance(experiment.detector, tuple):
+        return f"{len(experiment.detector)} panels"
+    if isinstance(experiment.crystal, tuple):
+        return f"{len(experiment.crystal)} crystals"
+    return "structure factors by energy" if experiment.crystal.structure_factors.energy_ev is not None else ""
+
+
+def _sources_of(decided: Decided) -> tuple[Any, Any, Any]:
+    """Directions (n, 3) from the sample to the sources, weights (n,), wavelengths (n,) [m]."""
+    found = source_list(decided.experiment, decided.placement, FLOAT_OPS)
+    position = -np.asarray(found.incident(FLOAT_OPS), np.float64)
+    weight = np.broadcast_to(np.asarray(found.weight, np.float64), len(position))
+    return position, weight / weight.mean(), np.asarray(found.wavelength, np.float64)
+
+
+def _near(a: Any, b: Any) -> bool:
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    return a.shape == b.shape and bool(np.abs(a - b).max(initial=0.0) <= 1e-9 * np.abs(a).max(initial=0.0))
+
+
+def _plain(experiment: Experiment) -> dict[str, Any]:
+    """Plain data, with an energy as the wavelength that a command line makes of it; without tables and masks."""
+    if experiment.beam.energy_ev is not None:
+        wavelength = 1e10 * wavelength_m(experiment, FLOAT_OPS)
+        beam = experiment.beam.with_value("energy_ev", None).with_value("wavelength_angstrom", wavelength)
+        experiment = experiment.replace(beam=beam)
+    light = StructureFactors.constant(1.0)
+    return experiment.replace("crystal.structure_factors", light).to_dict()
 
 
 def _number(value: Any) -> str:
@@ -180,8 +287,6 @@ def _number(value: Any) -> str:
 
 
 def _differing(a: Any, b: Any, path: str) -> Iterator[str]:
-    if path == "crystal.structure_factors":
-        return
     if isinstance(a, dict) and isinstance(b, dict):
         for key in a:
             yield from _differing(a[key], b.get(key), f"{path}.{key}".strip("."))

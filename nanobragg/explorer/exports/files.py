@@ -8,32 +8,38 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from nanobragg.config.image_chain.readout import Psf
+from nanobragg.arrays import detached
+from nanobragg.config.image_chain.readout import Readout
+from nanobragg.config.serialize import plain
+from nanobragg.config.spoken.speaks import told
 from nanobragg.config.structure_factors import StructureFactors
-from nanobragg.errors import ConfigError, NanoBraggError
+from nanobragg.errors import ConfigError
 from nanobragg.exchange.images.writers import write_cbf, write_nxmx
-from nanobragg.exchange.toml_text import experiment_toml
+from nanobragg.exchange.toml_text import experiment_toml, readout_toml
 from nanobragg.explorer.comparison.layers import tiles
-from nanobragg.explorer.comparison.measured import Measured
-from nanobragg.explorer.drawing.tiles import View
-from nanobragg.explorer.exports.command_text import CommandText
+from nanobragg.explorer.comparison.measured import Measured, agreement
+from nanobragg.explorer.drawing.tiles import Tile, View
+from nanobragg.explorer.exports.command_text import EXPERIMENT, CommandText
 from nanobragg.explorer.exports.python_text import PythonText
-from nanobragg.explorer.exports.snapshot import colored, snapshot
-from nanobragg.explorer.session import Picture, Session
+from nanobragg.explorer.exports.snapshot import Seen, colored, snapshot
+from nanobragg.explorer.session import SEED, Picture, Session
 from nanobragg.exposure import expose
 from nanobragg.io.images.png import encode_png
 
+Found = list[tuple[str, Tile]]
 Taken = tuple[str, str, bytes]
 """Name, type, content."""
 MENU = {
     "toml": "experiment (TOML)", "python": "Python", "command": "command line", "png": "picture (PNG)", "cbf": "counts (CBF)",
-    "nxmx": "photons (NXmx)", "html": "page to send (HTML)",
+    "counts": "counts (NXmx)", "nxmx": "expected photons (NXmx)", "html": "page to send (HTML)",
 }  # fmt: skip
 _WAIT = 120.0
 """Seconds for the exact image."""
+_NO_FILE = "take the picture (PNG), or Python"
 _ZIP = "application/zip"
 
 
@@ -48,7 +54,8 @@ def exported(name: str, session: Session, view: View, measured: Measured | None,
     makers: dict[str, Callable[[], Taken]] = {
         "toml": lambda: _toml(session), "python": lambda: _python(session), "command": lambda: _command(session),
         "png": lambda: _png(session.wait(_WAIT), view, measured, colors), "cbf": lambda: _cbf(session),
-        "nxmx": lambda: _nxmx(session), "html": lambda: _html(session, view, measured, colors),
+        "nxmx": lambda: _nxmx(session), "counts": lambda: _nxmx_counts(session),
+        "html": lambda: _html(session, view, measured, colors),
     }  # fmt: skip
     if name not in makers:
         raise ConfigError("export", name, f"must be one of {', '.join(makers)}")
@@ -56,16 +63,22 @@ def exported(name: str, session: Session, view: View, measured: Measured | None,
 
 
 def _toml(session: Session) -> Taken:
-    experiment = session.state.experiment
     with tempfile.TemporaryDirectory() as folder:
-        written = experiment.to_toml(os.path.join(folder, "experiment.toml"))
-        return _packed(
-            folder, [os.path.basename(path) for path in written], "experiment.toml", "application/toml", "experiment"
-        )
+        return _packed(folder, _write_toml(folder, session), "application/toml", "experiment")
+
+
+def _write_toml(folder: str, session: Session) -> list[str]:
+    """Names of the experiment file, with the readout where there is one, and of what it reads."""
+    path, readout = os.path.join(folder, EXPERIMENT), session.state.readout
+    written = session.shown.to_toml(path)
+    if next(told(readout), None) is not None:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(readout_toml(readout))
+    return [os.path.basename(name) for name in written]
 
 
 def _python(session: Session) -> Taken:
-    made = PythonText(session.state.experiment)
+    made = python_of(session)
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, "experiment.py"), "w", encoding="utf-8") as file:
             file.write(made.text)
@@ -75,22 +88,34 @@ def _python(session: Session) -> Taken:
                 value.to_hkl(path)
             else:
                 np.save(path, value)
-        return _packed(folder, ["experiment.py", *made.files], "experiment.py", "text/x-python", "experiment_python")
+        return _packed(folder, ["experiment.py", *made.files], "text/x-python", "experiment_python")
+
+
+def python_of(session: Session) -> PythonText:
+    """The Python of what is shown, with the readout where spread or noise is switched on."""
+    with session.lock:
+        readout = session.shown_readout
+        noise = session.noise_frame if session.switches["noise"] else None
+        on = session.switches["noise"] or session.switches["spread"]
+    return PythonText(session.shown, readout if on else None, noise)
 
 
 def _command(session: Session) -> Taken:
-    made = CommandText(session.state.experiment)
+    made = CommandText(session.shown)
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, "run.sh"), "w", encoding="utf-8") as file:
             file.write(made.text)
-        return _packed(folder, ["run.sh", *made.write_files(folder)], "run.sh", "application/x-sh", "command")
+        names = ["run.sh", *made.write_files(folder)]
+        if not made.whole:
+            names += _write_toml(folder, session)
+        return _packed(folder, names, "application/x-sh", "command")
 
 
-def _packed(folder: str, names: list[str], single: str, kind: str, together: str) -> Taken:
+def _packed(folder: str, names: list[str], kind: str, together: str) -> Taken:
     """One file as it is, several as a zip."""
     if len(names) == 1:
         with open(os.path.join(folder, names[0]), "rb") as file:
-            return single, kind, file.read()
+            return names[0], kind, file.read()
     room = io.BytesIO()
     with zipfile.ZipFile(room, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in names:
@@ -115,36 +140,97 @@ def _png(picture: Picture, view: View, measured: Measured | None, colors: str) -
     return "image.png", "image/png", encode_png(np.concatenate(images, axis=1))
 
 
+def _counts(session: Session) -> tuple[Picture, Any, Readout, dict[str, Any]]:
+    """The picture, its counts as the detector of the readout makes them, and what is recorded of that."""
+    with session.lock:
+        readout, frame = session.shown_readout, session.noise_frame
+    picture = session.wait(_WAIT)
+    counts = expose(picture.frame.experiment, readout, photons=picture.frame.photons, seed=SEED, frame=frame).counts
+    more = {"noise_seed": SEED, "frame": frame, "adc_offset": detached(readout.offset_adu), "readout": plain(readout)}
+    return picture, counts, readout, more
+
+
 def _cbf(session: Session) -> Taken:
-    picture, readout = session.wait(_WAIT), session.state.readout
-    own = readout if session.switches["spread"] else readout.with_value("psf", Psf())
-    counts = expose(
-        picture.frame.experiment, own, photons=picture.frame.photons, seed=1, frame=session.noise_frame
-    ).counts
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "image_00001.cbf")
-        write_cbf(path, counts, picture.frame.experiment, saturation=readout.saturation)
-        with open(path, "rb") as file:
-            return "image_00001.cbf", "application/octet-stream", file.read()
+    picture, counts, readout, more = _counts(session)
+
+    def write(path: str) -> None:
+        write_cbf(path, counts, picture.frame.experiment, saturation=readout.saturation, provenance=more)
+
+    return "image_00001.cbf", "application/octet-stream", _written("image_00001.cbf", write, _remedy(picture))
+
+
+def _nxmx_counts(session: Session) -> Taken:
+    picture, counts, readout, more = _counts(session)
+
+    def write(path: str) -> None:
+        write_nxmx(path, _as_one(counts), picture.frame.experiment, saturation=readout.saturation, provenance=more)
+
+    return "counts.nxs", "application/x-hdf5", _written("counts.nxs", write, _NO_FILE)
 
 
 def _nxmx(session: Session) -> Taken:
     picture = session.wait(_WAIT)
-    photons = picture.frame.photons
+
+    def write(path: str) -> None:
+        write_nxmx(path, _as_one(picture.frame.photons), picture.frame.experiment)
+
+    return "photons.nxs", "application/x-hdf5", _written("photons.nxs", write, _NO_FILE)
+
+
+def _remedy(picture: Picture) -> str:
+    """For what a CBF header does not hold."""
+    details = [part[0].experiment.detector for part in picture.plan.decided]
+    return _NO_FILE if any(one.curved for one in details) else "take counts as NXmx"
+
+
+def _as_one(images: Any) -> Any:
+    """A series of one image."""
+    return images if isinstance(images, list) else [images]
+
+
+def _written(name: str, write: Callable[[str], None], remedy: str) -> bytes:
+    """The bytes of a file; what the format cannot hold is told with what can be taken from the page."""
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "image.nxs")
-        write_nxmx(path, photons if isinstance(photons, list) else [photons], picture.frame.experiment)
+        path = os.path.join(folder, name)
+        try:
+            write(path)
+        except ConfigError as error:
+            raise ConfigError("export", name, str(error).partition(";")[0], remedy) from None
         with open(path, "rb") as file:
-            return "image.nxs", "application/x-hdf5", file.read()
+            return file.read()
 
 
 def _html(session: Session, view: View, measured: Measured | None, colors: str) -> Taken:
     picture = session.wait(_WAIT)
-    experiment = session.state.experiment
-    texts = {"Python": PythonText(experiment).text, "TOML": experiment_toml(experiment)}
-    try:
-        texts["Command line"] = CommandText(experiment).text
-    except NanoBraggError as error:
-        texts["Command line"] = str(error)
-    page = snapshot(experiment, tiles(picture, _whole(picture, view), measured), colors, picture.unit, texts)
+    experiment = picture.frame.experiment
+    made, line = python_of(session), CommandText(experiment)
+    readout = session.state.readout
+    more = readout_toml(readout) if next(told(readout), None) is not None else ""
+    texts = {"Python": made.text, "TOML": experiment_toml(experiment) + more, "Command line": line.text}
+    beside = sorted({*made.files, *line.files})
+    found = tiles(picture, _whole(picture, view), measured)
+    seen = Seen(
+        found,
+        colors,
+        view.scale,
+        picture.unit if len(found) < 2 else "counts",
+        _said(session, picture, measured, found),
+    )
+    page = snapshot(experiment, seen, texts, beside)
     return "snapshot.html", "text/html; charset=utf-8", page.encode()
+
+
+def _said(session: Session, picture: Picture, measured: Measured | None, found: Found) -> str:
+    """What the pictures show."""
+    rows, columns = picture.layout.shape
+    with session.lock:
+        on, frame = session.switches, session.noise_frame
+    parts = [f"{columns} x {rows} pixels, {picture.unit}"]
+    parts += ["without background"] if not on["background"] else []
+    parts += ["with point spread"] if on["spread"] else []
+    parts += [f"with noise (seed {SEED}, frame {frame})"] if on["noise"] else []
+    if measured is not None and [name for name, _ in found] != ["simulated"]:
+        values = np.asarray(picture.layout.picture(picture.values), np.float64)
+        parts.append(f"measured: {os.path.basename(measured.name)}, counts = {measured.factor:.6g} x photons + "
+                     f"{measured.offset:.6g}; {agreement(measured, picture.layout, values)}")  # fmt: skip
+    return "; ".join(parts) + "."

@@ -9,9 +9,11 @@ import numpy as np
 from nanobragg.arrays import detached, is_tensor
 from nanobragg.config import Experiment
 from nanobragg.config.fields import Config
+from nanobragg.config.image_chain.readout import Readout
 from nanobragg.config.quirks import FIDELITIES
 from nanobragg.config.spoken.speaks import told
 from nanobragg.config.structure_factors import StructureFactors
+from nanobragg.explorer.session import SEED
 
 _SMALL = 64
 """Arrays of at most so many numbers are written out."""
@@ -19,15 +21,26 @@ _READERS = {"hkl", "fdump", "mtz", "cif", "model"}
 
 
 class PythonText:
-    """The text of an experiment, and the arrays that it reads from files beside it."""
+    """The text of an experiment, and the arrays that it reads from files beside it.
 
-    def __init__(self, experiment: Experiment) -> None:
+    With a readout also what the detector makes of the image: expected values, or the counts of a frame of noise.
+    """
+
+    def __init__(self, experiment: Experiment, readout: Readout | None = None, frame: int | None = None) -> None:
         self.files: dict[str, Any] = {}
         """by name: arrays, or structure factors"""
-        body = self._made(experiment, "")
-        head = ["import numpy as np", ""] if "np." in body else []
+        body = [f"experiment = {self._made(experiment, '')}", "image = nb.simulate(experiment)"]
+        if readout is not None:
+            what = "expected" if frame is None else "counts"
+            body += [
+                f"readout = {self._made(readout, 'readout')}",
+                f"exposure = nb.expose(experiment, readout, photons=image, seed={SEED}, frame={frame or 0})",
+                f"{what} = exposure.{what}",
+            ]
+        head = ["import numpy as np", ""] if any("np." in line for line in body) else []
+        beside = [f"# reads {', '.join(self.files)} from this folder", ""] if self.files else []
         lines = ['"""An experiment of nanobragg, as it stood in the explorer."""', "", *head, "import nanobragg as nb", "",
-                 f"experiment = {body}", "image = nb.simulate(experiment)", ""]  # fmt: skip
+                 *beside, *body, ""]  # fmt: skip
         self.text = "\n".join(lines)
 
     def _made(self, part: Config, path: str) -> str:
@@ -77,8 +90,16 @@ class PythonText:
         if origin is not None and origin.format in _READERS and origin.checksum() is not None:
             options = "".join(f", {name}={value!r}" for name, value in origin.options.items())
             return f"nb.StructureFactors.from_{origin.format}({origin.path!r}{options})"
+        if table.energy_ev is not None:
+            each = [(energy, table.at(energy)) for energy in table.energy_ev]
+            items = [f"{energy!r}: {self._factors(one, f'{path}_{energy:g}eV')},\n" for energy, one in each]
+            return "nb.StructureFactors.by_energy({\n" + "".join(map(_indented_line, items)) + "})"
         self.files[f"{path}.hkl"] = table
         return f'nb.StructureFactors.from_hkl("{path}.hkl", default_F={float(detached(table.default_F))!r})'
+
+
+def _indented_line(text: str) -> str:
+    return f"    {text}"
 
 
 def _indented(text: str) -> str:

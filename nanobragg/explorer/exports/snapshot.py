@@ -12,6 +12,8 @@ from nanobragg.config import Experiment
 from nanobragg.exchange.notebook.page import part_html
 from nanobragg.explorer.drawing.tiles import NO_PIXEL, Tile
 from nanobragg.io.images.png import encode_png
+from nanobragg.lazy import dataclass
+from nanobragg.version import installed_version
 
 MAPS = {
     "ink on paper": ("#ffffff", "#d8d8d8", "#9a9a9a", "#4e4e4e", "#000000"),
@@ -45,9 +47,30 @@ MAPS = {
 """Colors by name, from the first shade to the last, straight lines between; the page gets them from here."""
 GAP = "#cad4de"
 """Color of what is no pixel."""
-_STYLE = """body{font:14px/1.45 system-ui,'DejaVu Sans',sans-serif;max-width:1100px;margin:1.5em auto;padding:0 1em;color:#1b1f24}
-img{max-width:100%;image-rendering:pixelated;border:1px solid #8c959f}table{border-collapse:collapse}td{padding:1px 10px}
-thead td{font-weight:600;border-bottom:1px solid #8c959f}pre{background:#f4f6f8;padding:10px;overflow:auto;font-size:12px}"""
+_STYLE = """body{font:14px/1.45 system-ui,'DejaVu Sans',sans-serif;max-width:1100px;margin:1.5em auto;padding:0 1em}
+body{color:#1b1f24;background:#fff}
+figure{margin:0 0 1em}img{max-width:100%;image-rendering:pixelated;border:1px solid #8c959f}
+.bar{display:inline-block;width:160px;height:12px;border:1px solid #57606a;vertical-align:middle;margin:0 8px}
+table{border-collapse:collapse}td{padding:1px 10px;vertical-align:top}thead td{font-weight:600;border-bottom:1px solid #8c959f}
+tbody tr:nth-child(odd){background:#f6f8fa}pre{background:#f4f6f8;padding:10px;overflow:auto;font-size:12px}"""
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""Nothing is fetched, whatever stands in a name."""
+_RUN = {"Python": "python experiment.py", "TOML": "nanoBragg run experiment.toml", "Command line": "sh run.sh"}
+_WORDS = {"log": "logarithmic", "linear": "linear", "percentile": "percentiles, linear"}
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Pictures, and how they are shown."""
+
+    tiles: list[tuple[str, Tile]]
+    """by name"""
+    colors: str
+    """name of the color map"""
+    scale: str
+    unit: str
+    said: str
+    """what they show, in words"""
 
 
 def colored(tile: Tile, colors: str) -> NDArray[np.uint8]:
@@ -68,31 +91,52 @@ def palette(name: str) -> NDArray[np.uint8]:
     return found
 
 
-def snapshot(
-    experiment: Experiment, tiles: list[tuple[str, Tile]], colors: str, said: str, texts: dict[str, str]
-) -> str:
+def snapshot(experiment: Experiment, seen: Seen, texts: dict[str, str], beside: list[str]) -> str:
     """The page.
 
     Parameters
     ----------
     experiment : Experiment
         Its values are listed.
-    tiles : list of (str, Tile)
-        Pictures by name.
-    colors : str
-        Name of the color map.
-    said : str
-        What the pictures show, in words.
+    seen : Seen
+        The pictures.
     texts : dict
-        Blocks of text by title.
+        Blocks of text by title: what makes the image again.
+    beside : list of str
+        Files that they read, which are not part of the page.
     """
-    head = f"<!doctype html><html lang='en'><meta charset='utf-8'><title>nanobragg</title><style>{_STYLE}</style>"
-    parts = [head, "<h1>nanobragg</h1>"]
-    for name, tile in tiles:
-        data = base64.b64encode(encode_png(colored(tile, "difference" if name == "difference" else colors))).decode()
-        parts.append(f"<p>{html.escape(name)}: {tile.low:.4g} to {tile.high:.4g}, {html.escape(said)}</p>"
-                     f"<img alt='{html.escape(name)}' src='data:image/png;base64,{data}'>")  # fmt: skip
-    parts.append(f"<h2>Experiment</h2>{part_html(experiment)}")
+    parts = [
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"><title>nanobragg: a diffraction image</title>'
+        f"<style>{_STYLE}</style></head><body><main>",
+        f"<h1>Diffraction image</h1><p>nanobragg {installed_version()}. {html.escape(seen.said)}</p>",
+        *(_figure(name, tile, seen) for name, tile in seen.tiles),
+        f"<h2>Experiment</h2>{part_html(experiment)}<h2>To make it again</h2>",
+    ]
+    if beside:
+        parts.append(
+            f"<p>These texts read {html.escape(', '.join(beside))}: the explorer exports them together, in one file.</p>"
+        )
     for title, text in texts.items():
-        parts.append(f"<h2>{html.escape(title)}</h2><pre>{html.escape(text)}</pre>")
-    return "\n".join([*parts, "</html>", ""])
+        parts.append(f"<h3>{html.escape(title)}</h3><p><code>{html.escape(_RUN.get(title, ''))}</code></p>"
+                     f"<pre tabindex='0' aria-label='{html.escape(title)}'>{html.escape(text)}</pre>")  # fmt: skip
+    return "\n".join([*parts, "</main></body></html>", ""])
+
+
+def _figure(name: str, tile: Tile, seen: Seen) -> str:
+    """A picture with its scale of colors, in words too."""
+    signed = name == "difference"
+    colors = "difference" if signed else seen.colors
+    unit = "(measured - simulated)/sigma" if signed else seen.unit
+    scale = "linear" if signed else _WORDS.get(seen.scale, seen.scale)
+    rows, columns = tile.shades.shape
+    limits = f"{tile.low:.4g} to {tile.high:.4g} {unit}, {scale}"
+    data = base64.b64encode(encode_png(colored(tile, colors))).decode()
+    shades = ",".join(MAPS.get(colors, MAPS["ink on paper"]))
+    alt = f"{name} image of {columns} x {rows} pixels, colors from {limits}"
+    return (
+        f"<figure><img width='{columns}' height='{rows}' style='height:auto' alt='{html.escape(alt)}' "
+        f"src='data:image/png;base64,{data}'><figcaption>{html.escape(name)}: {tile.low:.4g}"
+        f"<span class='bar' aria-hidden='true' style='background:linear-gradient(to right,{shades})'></span>"
+        f"{tile.high:.4g} {html.escape(unit)}, {html.escape(scale)}</figcaption></figure>"
+    )
