@@ -3,47 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Browser, executable
+from browser import Browser
+from explored import small_experiment
 
 import nanobragg as nb
-
-pytestmark = pytest.mark.skipif(
-    executable() is None, reason="no browser of the Chromium family: apt install chromium, or brew install chromium"
-)
-
-
-def small_experiment() -> nb.Experiment:
-    """A still that renders in milliseconds."""
-    return nb.Experiment(
-        crystal=nb.Crystal(unit_cell=nb.UnitCell(74, 74, 36, 90, 90, 90), n_cells=(12, 12, 12), misset_deg=(10, 20, 30),
-                           structure_factors=nb.StructureFactors.constant(100.0)),
-        beam=nb.Beam(wavelength_angstrom=1.0, fluence_per_m2=1e27),
-        detector=nb.Detector(n_fast=300, n_slow=280, pixel_size_mm=0.3),
-        background=nb.Background(water_um=2.0), sampling=nb.Sampling(oversample=1),
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with Browser() as one:
-        yield one
-
-
-@pytest.fixture
-def explorer(browser: Browser) -> Iterator[nb.Explorer]:
-    with nb.explore(small_experiment()) as one:
-        browser.console.clear()
-        browser.responses.clear()
-        browser.open(one.url)
-        browser.until("window.NB && NB.last && NB.last.exact && NB.values")
-        yield one
-        assert browser.console == []
-        assert all(url.startswith((f"http://127.0.0.1:{one.port}/", "data:", "blob:")) for url in browser.responses)
 
 
 def typed(browser: Browser, path: str, text: str) -> None:

@@ -16,7 +16,7 @@ from nanobragg.prediction.table import Reflections
 Array = NDArray[np.float64]
 _AZIMUTHS = 181
 """Points of a ring."""
-_RADII = 400
+_RADII = 120
 """Points from the beam to the farthest corner, between which the angle is taken to grow evenly, as it nearly does."""
 _LABELS = 3000
 """Reflections that are told, the brightest; the page names those of them for which there is room."""
@@ -38,10 +38,9 @@ def marks(layout: Layout) -> dict[str, Any]:
         if inside:
             (x,), (y,) = layout.places(i, center[:1], center[1:])
             found["center"].append([round(float(x), 2), round(float(y), 2)])
-        for d in levels:
-            if d < span[0] or (d > span[1] and not inside):
-                continue
-            for part in _ring(scene, d):
+        here = [d for d in levels if d >= span[0] and (d <= span[1] or inside)]
+        for d, line in zip(here, _rings(scene, here), strict=True):
+            for part in _parts(scene, line):
                 found["rings"].append({"d": d, "line": _line(*layout.places(i, part[:, 0], part[:, 1]))})
     return found
 
@@ -60,6 +59,11 @@ def labels(layout: Layout, spots: Reflections) -> list[list[Any]]:
             places.tolist(), brightest["hkl"].tolist(), brightest["crystal"].tolist(), strict=True
         )
     ]
+
+
+def smallest_spacing(layout: Layout) -> float:
+    """On the whole detector [Angstrom]."""
+    return min(_span(scene)[0] for scene in layout.scenes)
 
 
 def _line(x: Array, y: Array) -> list[list[float]]:
@@ -91,14 +95,15 @@ def _pixel(scene: Scene, points: Array) -> Array:
     return np.asarray((points - np.asarray(scene.pix0)) @ np.linalg.pinv(axes).T)
 
 
-def _ring(scene: Scene, d: float) -> list[Array]:
-    """The parts of the ring of a spacing [Angstrom] that lie on a panel, (n, 2) fast and slow."""
+def _rings(scene: Scene, spacings: list[float]) -> list[Array]:
+    """The rings of spacings [Angstrom], each (n, 2) fast and slow, on the panel and beyond; NaN where they do not meet it."""
     wavelength, beam = mean_beam(scene)
-    sine = 1e10 * wavelength / (2 * d)
-    if not sine < 1:
-        return []
-    angle = 2 * np.arcsin(sine)
-    place = _bent_ring(scene, angle) if scene.curved else _flat_ring(scene, beam, angle)
+    angles_of = [2 * float(np.arcsin(min(1.0, 1e10 * wavelength / (2 * d)))) for d in spacings]
+    return _bent_rings(scene, angles_of) if scene.curved else [_flat_ring(scene, beam, angle) for angle in angles_of]
+
+
+def _parts(scene: Scene, place: Array) -> list[Array]:
+    """The parts of a line that lie on a panel."""
     inside = np.isfinite(place).all(1) & (place >= 0).all(1)
     inside &= (place[:, 0] <= scene.n_fast) & (place[:, 1] <= scene.n_slow)
     parts, run = [], []
@@ -126,14 +131,14 @@ def _flat_ring(scene: Scene, beam: Array, angle: float) -> Array:
     return _pixel(scene, points)
 
 
-def _bent_ring(scene: Scene, angle: float) -> Array:
-    """Outwards from where the beam meets the sphere, along straight lines of pixels, up to the angle."""
+def _bent_rings(scene: Scene, wanted: list[float]) -> list[Array]:
+    """Outwards from where the beam meets the sphere, along straight lines of pixels, up to the angles."""
     center, edges = _center(scene), np.asarray(scene.pixel_size, np.float64)
     corners = np.array([[0, 0], [scene.n_fast, 0], [0, scene.n_slow], [scene.n_fast, scene.n_slow]])
     farthest = float(np.linalg.norm((corners - center) * edges, axis=1).max())
     turn = np.linspace(0, 2 * np.pi, _AZIMUTHS)[:, None]
     radii = np.linspace(0, farthest, _RADII)
-    fast, slow = center[0] + np.cos(turn) * radii / edges[0], center[1] + np.sin(turn) * radii / edges[1]
-    found = angles(scene, fast, slow)
-    reached = np.array([np.interp(angle, row, radii, right=np.nan) for row in found])[:, None]
-    return center + reached * np.concatenate([np.cos(turn), np.sin(turn)], axis=1) / edges
+    found = angles(scene, center[0] + np.cos(turn) * radii / edges[0], center[1] + np.sin(turn) * radii / edges[1])
+    reached = [np.interp(wanted, row, radii, right=np.nan) for row in found]
+    outwards = np.concatenate([np.cos(turn), np.sin(turn)], axis=1) / edges
+    return [center + np.array(lengths)[:, None] * outwards for lengths in zip(*reached, strict=True)]

@@ -18,3 +18,9 @@ NB.palette = (name) => {
   packed[255] = (255 << 24) | (b << 16) | (g << 8) | r;
   return packed;
 };
+
+// Whether few photons are shown dark.
+NB.isDark = (name) => {
+  const [r, g, b] = NB.channels((NB.maps[name] || NB.maps["ink on paper"])[0]);
+  return 0.3 * r + 0.6 * g + 0.1 * b < 110 && name !== "difference";
+};

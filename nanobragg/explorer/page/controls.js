@@ -53,7 +53,7 @@
       say(Number(number.value), false);
     };
     return { node, show: (value, decided) => {
-      if (document.activeElement !== number || !document.hasFocus()) { number.value = shown(value); exact = typeof value === "number" ? value : null; }
+      if (document.activeElement !== number) { number.value = shown(value); exact = typeof value === "number" ? value : null; }
       number.placeholder = decided === null || decided === undefined ? (control.optional ? "auto" : "") : shown(decided);
       const at = typeof value === "number" ? value : typeof decided === "number" ? decided : null;
       slider.disabled = at === null;
@@ -82,8 +82,9 @@
 
   // What is known of a field stands below the controls while it is pointed at or has the focus.
   const help = (c) => [
-    `${c.path}${c.unit ? ` [${c.unit}]` : ""}: ${c.doc || "no description"}`,
-    [c.default && `default ${c.default}`, c.range && `values ${c.range}`, c.flags && `flags ${c.flags}`].filter(Boolean).join("; "),
+    `${c.path}${c.unit ? ` [${c.unit}]` : ""}`,
+    [c.default && `default ${c.default}`, c.range && `values ${c.range}`].filter(Boolean).join("; "),
+    c.doc, c.flags && `flags ${c.flags}`,
   ].filter(Boolean).join("\n");
   const told = (node, control) => { node.dataset.help = help(control); return node; };
   for (const kind of ["mouseover", "focusin"]) nav.addEventListener(kind, (event) => {

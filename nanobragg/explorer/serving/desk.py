@@ -18,7 +18,7 @@ from nanobragg.explorer.comparison.measured import Measured
 from nanobragg.explorer.controls import groups, read
 from nanobragg.explorer.drawing.layout import Layout
 from nanobragg.explorer.drawing.looking import histogram, pixel_rows, pixel_value, profile
-from nanobragg.explorer.drawing.overlay import labels, marks
+from nanobragg.explorer.drawing.overlay import marks
 from nanobragg.explorer.drawing.tiles import Tile, View
 from nanobragg.explorer.exports.files import MENU, exported
 from nanobragg.explorer.exports.snapshot import GAP, MAPS
@@ -26,11 +26,11 @@ from nanobragg.explorer.presets import menu, with_preset
 from nanobragg.explorer.rendering import as_images
 from nanobragg.explorer.serving.afterwards import Afterwards
 from nanobragg.explorer.serving.bench import Bench
+from nanobragg.explorer.serving.labelling import Labelling
 from nanobragg.explorer.serving.messages import as_text, mistake
 from nanobragg.explorer.serving.screens import Limits, Screen, Screens
 from nanobragg.explorer.session import Picture, Session
 from nanobragg.inspection.tracing.trace import trace
-from nanobragg.prediction.predict import predict
 
 Send = Callable[[Any], None]
 _SLOW = ("trace", "profile")
@@ -80,13 +80,13 @@ class Desk:
     def __init__(self, session: Session) -> None:
         self.session = session
         self._pages: list[Page] = []
-        self._labels_on = False
+        self._labels = Labelling(self.tell)
         self._marks: tuple[Layout | None, dict[str, Any]] = (None, {})
         self.comparing = Comparing(session, self.tell, lambda: self.screens.redraw())
         self.bench = Bench()
         self._afterwards = Afterwards(self._settled, lambda text: self.tell(mistake(text)))
         session.tell = self.tell
-        session.settled = self._afterwards.take
+        session.settled = self._settle
         self.screens = Screens(session, self._drawn)
 
     def opened(self, send: Send) -> Page:
@@ -101,6 +101,7 @@ class Desk:
             page.tell(self._marks[1])
         self.screens.redraw(page.screen)
         self._afterwards.again()
+        self._labels.again()
         return page
 
     def gone(self, page: Page) -> None:
@@ -121,6 +122,7 @@ class Desk:
         self.comparing.refining.join(2)
         self.bench.close()
         self._afterwards.close()
+        self._labels.close()
         self.session.close()
         self.screens.close()
 
@@ -153,6 +155,10 @@ class Desk:
         else:
             job()
 
+    def _settle(self, picture: Picture) -> None:
+        self._afterwards.take(picture)
+        self._labels.take(picture)
+
     def _settled(self, picture: Picture) -> None:
         """An exact picture is there: what goes with it is told."""
         counts, ends, said = histogram(picture.layout, picture.layout.picture(picture.values))
@@ -160,18 +166,6 @@ class Desk:
         self.tell(self.state())
         if self.comparing.measured is not None:
             self.tell(self.comparing.state())
-        self._tell_labels()
-
-    def _tell_labels(self) -> None:
-        picture = self.session.picture
-        found: list[list[Any]] = []
-        if self._labels_on and picture is not None:
-            try:
-                found = labels(picture.layout, predict(picture.frame.experiment))
-            except NanoBraggError as error:
-                self.tell({"kind": "message", "level": "note", "text": f"no labels: {error}"})
-        number = 0 if picture is None else picture.number
-        self.tell({"kind": "labels", "labels": found, "number": number})
 
     def measure(self, measured: Measured) -> None:
         """Take a measured image.
@@ -277,7 +271,7 @@ class Desk:
         layout = picture.layout
         found = profile(layout.picture(picture.values), layout.known, line)
         (x0, y0), (x1, y1) = line
-        said = f"({x0:.0f}, {y0:.0f}) to ({x1:.0f}, {y1:.0f}), {len(found)} pixels"
+        said = f"fast {x0 // 1:.0f}, slow {y0 // 1:.0f} to fast {x1 // 1:.0f}, slow {y1 // 1:.0f}; {len(found)} pixels"
         if np.isfinite(found).any():
             said += f"; {np.nanmin(found):.4g} to {np.nanmax(found):.4g} {picture.unit}"
         beside = None
@@ -288,8 +282,7 @@ class Desk:
                    "length": float(np.hypot(x1 - x0, y1 - y0)), "first": bool(message.get("first"))})  # fmt: skip
 
     def _do_labels(self, page: Page, message: dict[str, Any]) -> None:
-        self._labels_on = bool(message["on"])
-        self._afterwards.again()
+        self._labels.switch(bool(message["on"]))
 
     def _do_again(self, page: Page, message: dict[str, Any]) -> None:
         self.session.draw_again()

@@ -1,0 +1,68 @@
+"""The indices of predicted reflections: on a thread of their own, because with many sources they take seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nanobragg.errors import ConfigError, NanoBraggError
+from nanobragg.explorer.drawing.overlay import labels, smallest_spacing
+from nanobragg.explorer.serving.afterwards import Afterwards
+from nanobragg.explorer.session import Picture
+from nanobragg.prediction.predict import predict
+from nanobragg.prediction.table import Reflections
+
+_COARSER = 2.0
+"""How many times a larger smallest spacing is tried where there would be too many reflections."""
+_TRIES = 6
+
+
+class Labelling:
+    """Tells the labels of the newest picture, while they are wanted."""
+
+    def __init__(self, tell: Callable[[dict[str, Any]], None]) -> None:
+        self._tell = tell
+        self._on = False
+        self._thread = Afterwards(self._label, lambda text: self._say([], 0, f"no labels: {text}"))
+        self.take, self.close = self._thread.take, self._thread.close
+
+    def switch(self, on: bool) -> None:
+        """Whether they are wanted."""
+        self._on = on
+        self._thread.again()
+
+    def again(self) -> None:
+        """Tell them once more: a page has opened."""
+        if self._on:
+            self._thread.again()
+
+    def _say(self, found: list[list[Any]], number: int, said: str) -> None:
+        self._tell({"kind": "labels", "labels": found, "number": number, "said": said})
+
+    def _label(self, picture: Picture) -> None:
+        if not self._on:
+            self._say([], picture.number, "")
+        elif picture.layout.scenes[0].curved:
+            self._say([], picture.number, "on a bent detector reflections are not predicted")
+        else:
+            self._say([], picture.number, "reflections are being predicted")
+            try:
+                spots, spacing = _predicted(picture)
+            except NanoBraggError as error:
+                self._say([], picture.number, f"no labels: {error}")
+                return
+            said = "" if spacing is None else f"of so large a cell, reflections to {spacing:.2g} Å alone"
+            self._say(labels(picture.layout, spots), picture.number, said)
+
+
+def _predicted(picture: Picture) -> tuple[Reflections, float | None]:
+    """The reflections, and down to which spacing [Angstrom]; None: all of the picture."""
+    experiment, spacing = picture.frame.experiment, None
+    for _ in range(_TRIES):
+        try:
+            return predict(experiment, d_min=spacing), spacing
+        except ConfigError as error:
+            if error.path != "d_min":
+                raise
+        spacing = _COARSER * (spacing or smallest_spacing(picture.layout))
+    raise ConfigError("crystal.unit_cell", "this cell", "has too many reflections to be named")

@@ -1,0 +1,227 @@
+"""The page as it is used: values that move, pixels that are asked for, geometries as files have them."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from browser import Browser
+from explored import READY, STILL, small_experiment
+
+import nanobragg as nb
+
+
+def hovered(browser: Browser) -> dict[str, str]:
+    return dict(browser.run("[...NB.id('hover').rows].map(row => [...row.cells].map(cell => cell.textContent))"))
+
+
+MOVED = {
+    "crystal.misset_deg[0]": "ArrowRight", "crystal.misset_deg[2]": "ArrowLeft", "detector.distance_mm": "ArrowRight",
+    "beam.wavelength_angstrom": "ArrowRight", "crystal.mosaic.spread_deg": "ArrowRight",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", MOVED)
+def test_what_a_slider_moves_is_what_the_engine_renders(browser: Browser, explorer: nb.Explorer, path: str) -> None:
+    """The image of the server, hover in full precision, and the float image that is taken home: all that of `simulate`."""
+    before = np.array(explorer.image(60))
+    browser.run("document.querySelectorAll('details.group').forEach(one => { one.open = true; })")
+    browser.run(
+        f"[...document.querySelectorAll('.control')].find(c => c.dataset.path === '{path}')"
+        ".querySelector('input[type=range]').focus()"
+    )
+    for _ in range(25):
+        browser.key(MOVED[path])
+    browser.until(f"{STILL} && NB.state.undo")
+    image = explorer.image(60)
+    assert np.array_equal(image, nb.simulate(explorer.experiment))
+    assert np.abs(image - before).max() > 20  # photons; 58 at least, measured
+    assert explorer.experiment.get(path) != small_experiment().get(path)
+    assert float(browser.run(f"NB.id('c-{path}').value")) == pytest.approx(explorer.experiment.get(path), rel=1e-6)
+    browser.run("NB.told = null; NB.hear('hover', (message) => { NB.told = message; })")
+    for x, y in ((500, 300), (700, 520)):
+        browser.mouse("mouseMoved", x, y)
+        told = browser.until("NB.told && NB.told.pixel && NB.told")
+        browser.run("NB.told = null")
+        _, slow, fast = told["pixel"]
+        assert told["photons"] == image[slow, fast]
+    taken = browser.run(
+        "fetch(`/export/nxmx?token=${NB.token}&page=${NB.page}&colors=`).then(answer => answer.arrayBuffer())"
+        ".then(content => btoa([...new Uint8Array(content)].map(one => String.fromCharCode(one)).join('')))"
+    )
+    assert np.array_equal(of_nxmx(base64.b64decode(taken)), image.astype(np.float32))
+
+
+def of_nxmx(content: bytes) -> np.ndarray:
+    """The image of a file, which holds it in single precision."""
+
+    h5py = pytest.importorskip("h5py", reason="h5py reads the file: pip install 'nanobragg[files]'")
+    pytest.importorskip("hdf5plugin", reason="hdf5plugin unpacks the file: pip install 'nanobragg[files]'")
+    with h5py.File(io.BytesIO(content)) as file:
+        return np.squeeze(file["entry/data"][next(name for name in file["entry/data"] if name.startswith("data"))][()])
+
+
+def test_what_is_asked_of_the_picture_is_asked_of_the_next_one(browser: Browser, explorer: nb.Explorer) -> None:
+    """The cursor stands still: a typed value changes the photons under it and the profile, which had stayed otherwise."""
+    browser.run("NB.told = null; NB.hear('hover', (message) => { NB.told = message; })")
+    browser.run("NB.shownProfile = null; NB.hear('profile', (message) => { NB.shownProfile = message; })")
+    browser.mouse("mouseMoved", 640, 300)
+    browser.until("NB.told")
+    browser.run(
+        "NB.profileLine = [[20.5, 30.5], [200.5, 30.5]]; NB.say({ do: 'profile', line: NB.profileLine, first: true })"
+    )
+    browser.until("NB.shownProfile")
+    browser.run("(() => { const box = NB.id('c-beam.fluence_per_m2'); box.value = '3e27'; box.onchange(); })()")
+    browser.until(f"{STILL} && NB.told.number === NB.last.number && NB.values['beam.fluence_per_m2'].value === 3e27")
+    _, slow, fast = browser.run("NB.told.pixel")
+    image = explorer.image(60)
+    assert browser.run("NB.told.photons") == image[slow, fast]
+    browser.until(f"NB.shownProfile.values[50] === {float(image[30, 70])!r}")
+    assert browser.run("NB.shownProfile.values") == image[30, 20:201].tolist()
+
+
+def test_rings_move_with_the_picture(browser: Browser, explorer: nb.Explorer) -> None:
+    """While the distance moves, not only afterwards: the rings are those of the tile that is shown."""
+    browser.run(
+        "NB.pairs = []; NB.hear('drawn', (header) => { const ring = NB.marks.rings[0];"
+        " NB.pairs.push([header.event, ring.d, Math.hypot(ring.line[0][0] - 150, ring.line[0][1] - 140) * 0.3]); })"
+    )
+    values = {}
+    for distance in (110, 125, 140, 155):
+        browser.run(f"NB.change({{ do: 'set', path: 'detector.distance_mm', value: {distance}, moving: true }})")
+        values[browser.run("NB.event")] = distance
+        browser.until("NB.events.size === 0")
+    pairs = [(values[event], d, radius) for event, d, radius in browser.run("NB.pairs") if event in values]
+    assert len(pairs) >= 4
+    for distance, d, radius in pairs:
+        # places are rounded to 0.01 pixels
+        assert 1 / (2 * np.sin(np.arctan2(radius, distance) / 2)) == pytest.approx(d, rel=2e-3)
+
+
+def test_labels_go_while_the_crystal_turns_and_come_back(browser: Browser, explorer: nb.Explorer) -> None:
+    browser.run("NB.id('o-labels').click()")
+    browser.until("NB.labels.length && NB.labelsOf === NB.last.number && NB.named.length > 30")
+    boxes = browser.run("NB.named.length")
+    browser.run("NB.change({ do: 'turn', degrees: [5, 0, 0], moving: true })")
+    browser.until("NB.events.size === 0")
+    browser.run("NB.drawOverlay()")
+    assert browser.run("NB.named.length") == 0 < boxes
+    browser.run("NB.change({ do: 'turn', degrees: [0, 0, 0], moving: false })")
+    browser.until("NB.labels.length && NB.labelsOf === NB.last.number && NB.named.length > 30")
+    spots = nb.predict(explorer.experiment)
+    brightest = spots.table[np.argmax(spots["photons"])]
+    assert browser.run("NB.labels[0]")[2] == " ".join(map(str, brightest["hkl"]))
+
+
+def test_a_closer_look_names_more_reflections(browser: Browser, explorer: nb.Explorer) -> None:
+    """Of what is seen the 250 brightest have squares, so that after zooming in weaker ones are named."""
+    browser.run("NB.id('o-labels').click()")
+    browser.until("NB.labels.length && NB.labelsOf === NB.last.number && NB.named.length")
+    far = set(browser.run("NB.named"))
+    browser.run("NB.zoomAt(6, { a: 300, b: 300, column: 60, row: 60, port: NB.ports()[0] })")
+    browser.until("NB.named.length")
+    assert set(browser.run("NB.named")) - far
+
+
+def test_a_slider_stays_where_it_is_let_go(browser: Browser, explorer: nb.Explorer) -> None:
+    """It keeps its ends while the value lies between them; beyond, it takes others."""
+    browser.run(
+        "window.slider = [...document.querySelectorAll('.control')].find(c => c.dataset.path === 'detector.distance_mm')"
+        ".querySelector('input[type=range]')"
+    )
+    browser.run("slider.scrollIntoView()")
+    box = browser.run(
+        "(() => { const b = slider.getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; })()"
+    )
+    x, y = box[0] + 0.5 * box[2], box[1] + box[3] / 2
+    browser.drag((x, y), (box[0] + 0.7 * box[2], y))
+    browser.until(f"{STILL} && NB.state.undo")
+    place = browser.run("Number(slider.value)")
+    assert 650 < place < 750
+    distance = explorer.experiment.detector.distance_mm
+    assert distance > 200
+    browser.run("(() => { const box = NB.id('c-detector.distance_mm'); box.value = '5000'; box.onchange(); })()")
+    browser.until(f"{STILL} && NB.values['detector.distance_mm'].value === 5000")
+    assert 100 < browser.run("Number(slider.value)") < 900
+    assert explorer.experiment.detector.distance_mm == 5000
+
+
+def test_all_digits_of_what_is_counted_are_shown(browser: Browser, explorer: nb.Explorer) -> None:
+    assert browser.run("NB.id('c-crystal.mosaic.seed').value") == str(explorer.experiment.crystal.mosaic.seed)
+    browser.run("(() => { const box = NB.id('c-crystal.volume_mm3'); box.value = '8e-6'; box.onchange(); })()")
+    browser.until(f"{STILL} && NB.values['crystal.volume_mm3'].value === 8e-6")
+    assert browser.run("NB.id('c-crystal.volume_mm3').value") == "8e-6"
+
+
+@pytest.mark.parametrize("panels", [1, 2])
+def test_a_geometry_of_a_file_moves_by_distance_and_center(browser: Browser, panels: int) -> None:
+    """The corner of its panels is given, and the distance is not: typed all the same, it moves them."""
+    one = nb.Detector(n_fast=120, n_slow=100, pixel_size_mm=0.5, fast_axis=(0, 0, 1), slow_axis=(0, -1, 0), normal_axis=(1, 0, 0),
+                      pix0_mm=(100.0, 25.0, -30.0))  # fmt: skip
+    several = (one, one.with_value("pix0_mm", (100.0, -26.0, -30.0)))
+    experiment = small_experiment().replace(detector=one if panels == 1 else several)
+    path = "detector" if panels == 1 else "detector[1]"
+    with nb.explore(experiment) as explorer:
+        browser.console.clear()
+        browser.open(explorer.url)
+        browser.until(READY)
+        before = np.array(explorer.image(60))
+        browser.run(f"(() => {{ const box = NB.id('c-{path}.distance_mm'); box.value = '140'; box.onchange(); }})()")
+        browser.until(f"{STILL} && NB.state.undo")
+        assert explorer.experiment.get(f"{path}.pix0_mm")[0] == pytest.approx(140, abs=1e-8)
+        assert np.array_equal(explorer.image(60), nb.simulate(explorer.experiment))
+        assert np.abs(explorer.image(60) - before).max() > 0.01 * before.max()
+        if panels == 1:
+            assert float(browser.until("NB.id('c-detector.distance_mm').placeholder === '140' && '140'")) == 140
+            browser.run(
+                "(() => { const box = NB.id('c-detector.beam_center_mm[0]'); box.value = '20'; box.onchange(); })()"
+            )
+            browser.until(f"{STILL} && NB.marks.center.length && Math.abs(NB.marks.center[0][0] - 40) < 0.011")
+            assert np.array_equal(explorer.image(60), nb.simulate(explorer.experiment))
+        browser.run("NB.id('undo').click()")
+        if panels == 1:
+            browser.run("NB.id('undo').click()")
+        browser.until("!NB.state.undo")
+        assert np.array_equal(explorer.image(60), before)
+        assert browser.console == []
+
+
+def test_a_bent_detector_has_rings_hover_and_says_why_there_are_no_labels(browser: Browser) -> None:
+    experiment = small_experiment().replace("detector.curved", True)
+    with nb.explore(experiment) as explorer:
+        browser.console.clear()
+        browser.open(explorer.url)
+        browser.until(READY)
+        assert len({ring["d"] for ring in browser.run("NB.marks.rings")}) >= 3
+        assert browser.run("NB.marks.center") == [[150.0, 140.0]]
+        browser.mouse("mouseMoved", 500, 300)
+        browser.until("NB.pixel")
+        _, slow, fast = browser.run("NB.pixel")
+        found = hovered(browser)
+        expected = nb.trace(explorer.experiment, (slow, fast)).last("hkl")
+        assert [float(x) for x in found["h k l"].split()] == pytest.approx(list(expected), abs=0.0051)
+        browser.run("NB.id('o-labels').click()")
+        browser.until("NB.id('labels-said').textContent.includes('bent detector')")
+        assert browser.run("NB.id('message').hidden")
+        assert browser.console == []
+
+
+def test_presets_of_all_three_kinds(browser: Browser, explorer: nb.Explorer) -> None:
+    groups = browser.run("[...NB.id('preset').querySelectorAll('optgroup')].map(one => one.label)")
+    assert groups == ["crystal", "detector", "beam line"]
+    for value, path, expected in (
+        ("crystal/insulin, cubic", "crystal.unit_cell.c", 78.9), ("detector/pilatus_1m", "detector.n_fast", 981),
+        ("beam/synchrotron, selenium edge", "beam.wavelength_angstrom", 0.9793),
+    ):  # fmt: skip
+        browser.run(
+            f"(() => {{ const list = NB.id('preset'); list.value = '{value}'; list.onchange({{ target: list }}); }})()"
+        )
+        browser.until(f"{STILL} && NB.values['{path}'] && NB.values['{path}'].value === {expected}")
+        assert explorer.experiment.get(path) == expected
+    assert np.array_equal(explorer.image(60), nb.simulate(explorer.experiment))
+    for _ in range(3):
+        browser.run("NB.id('undo').click()")
+    browser.until("!NB.state.undo")
+    assert explorer.experiment.equals(small_experiment())
