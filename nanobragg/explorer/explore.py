@@ -79,7 +79,7 @@ class Explorer:
         self._check_open()
         check_experiment(value)
         self._session.take(replace(self._session.state, experiment=value), "")
-        self._desk.tell(self._desk.state())
+        self._desk.tell_state()
 
     @property
     def refinement(self) -> Any:

@@ -314,8 +314,8 @@ def test_a_flood_of_questions_is_answered_with_the_newest(explorer: nb.Explorer)
                 await page.say({"do": "profile", "line": [[0, 0], [i % 50, 40]]})
                 await page.say({"do": "hover", "column": i % 60, "row": i % 50})
             await page.say({"do": "profile", "line": [[0, 0], [7, 7]]})
-            found = await page.hear("profile", "(7, 7)")
-            assert found["said"].startswith("(0, 0) to (7, 7)")
+            found = await page.hear("profile", "to fast 7, slow 7")
+            assert found["said"].startswith("fast 0, slow 0 to fast 7, slow 7")
             assert sum(one["kind"] == "profile" for one in page.heard) <= 2001
 
     asyncio.run(play())

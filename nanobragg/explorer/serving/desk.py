@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -80,6 +81,7 @@ class Desk:
     def __init__(self, session: Session) -> None:
         self.session = session
         self._pages: list[Page] = []
+        self._telling = threading.Lock()
         self._labels = Labelling(self.tell)
         self._marks: tuple[Layout | None, dict[str, Any]] = (None, {})
         self.comparing = Comparing(session, self.tell, lambda: self.screens.redraw())
@@ -136,6 +138,11 @@ class Desk:
         return {"kind": "state", "groups": groups(state, session.start, decided), "undo": undo, "redo": redo,
                 "switches": session.switches}  # fmt: skip
 
+    def tell_state(self) -> None:
+        """Tell all values; of two threads that do, the one that looked last tells last."""
+        with self._telling:
+            self.tell(self.state())
+
     def do(self, page: Page, message: dict[str, Any]) -> None:
         """Do what a message asks for."""
         name = message.get("do")
@@ -163,7 +170,7 @@ class Desk:
         """An exact picture is there: what goes with it is told."""
         counts, ends, said = histogram(picture.layout, picture.layout.picture(picture.values))
         self.tell({"kind": "histogram", "counts": counts, "ends": ends, "unit": picture.unit, "said": said})
-        self.tell(self.state())
+        self.tell_state()
         if self.comparing.measured is not None:
             self.tell(self.comparing.state())
 
@@ -204,7 +211,7 @@ class Desk:
         value = read(str(message.get("type", "")), message["value"])
         self.session.set(str(message["path"]), value, moving=moving, event=int(message.get("event", 0)))
         if not moving:
-            self.tell(self.state())
+            self.tell_state()
 
     def _do_view(self, page: Page, message: dict[str, Any]) -> None:
         known: dict[str, Any] = {
@@ -218,30 +225,30 @@ class Desk:
 
     def _do_undo(self, page: Page, message: dict[str, Any]) -> None:
         self.session.undo(1)
-        self.tell(self.state())
+        self.tell_state()
 
     def _do_redo(self, page: Page, message: dict[str, Any]) -> None:
         self.session.undo(-1)
-        self.tell(self.state())
+        self.tell_state()
 
     def _do_reset(self, page: Page, message: dict[str, Any]) -> None:
         self.session.reset()
-        self.tell(self.state())
+        self.tell_state()
 
     def _do_switch(self, page: Page, message: dict[str, Any]) -> None:
         self.session.switch(str(message["name"]), bool(message["on"]))
-        self.tell(self.state())
+        self.tell_state()
 
     def _do_turn(self, page: Page, message: dict[str, Any]) -> None:
         x, y, roll = (float(value) for value in message["degrees"])
         moving = bool(message.get("moving"))
         self.session.turn(x, y, roll, moving=moving, event=int(message.get("event", 0)))
         if not moving:
-            self.tell(self.state())
+            self.tell_state()
 
     def _do_add(self, page: Page, message: dict[str, Any]) -> None:
         self.session.add(str(message["path"]))
-        self.tell(self.state())
+        self.tell_state()
 
     def _do_hover(self, page: Page, message: dict[str, Any]) -> None:
         if (picture := self.session.picture) is not None:
@@ -297,7 +304,7 @@ class Desk:
         group, _, name = str(message["name"]).partition("/")
         state = self.session.state
         self.session.take(replace(state, experiment=with_preset(state.experiment, group, name)), "")
-        self.tell(self.state())
+        self.tell_state()
 
 
 def _plain(values: Any) -> list[float | None]:
