@@ -258,8 +258,8 @@ def explore(
 
 
 def _measured(given: Any) -> Measured | None:
-    if given is None:
-        return None
+    if given is None or isinstance(given, Measured):
+        return given
     if isinstance(given, str | PathLike):
         return read_measured(fspath(given))
     return Measured("an array", _counts(getattr(given, "counts", given)))

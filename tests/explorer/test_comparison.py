@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import nanobragg as nb
-from nanobragg.explorer.comparison.measured import Measured, agreement, fitted
-from nanobragg.explorer.comparison.refining import Refining
+from nanobragg.explorer.comparison.comparing import Comparing
+from nanobragg.explorer.comparison.measured import Measured, agreement, fitted, read_measured
+from nanobragg.explorer.comparison.refining import Refining, offered
 from nanobragg.explorer.session import Session
+from nanobragg.refinement.variables.several import variables_of
 
 
 def truth() -> nb.Experiment:
@@ -81,3 +88,265 @@ def test_a_refinement_moves_the_experiment_and_can_be_undone() -> None:
     refining._thread.join(120)
     assert "no spots where they are predicted" in heard[-1]["said"] and not heard[-1]["running"]
     session.close()
+
+
+def poisson(experiment: nb.Experiment, background: float = 1.0, seed: int = 1) -> Any:
+    """Counts of every panel."""
+    photons = nb.simulate(experiment)
+    return np.random.default_rng(seed).poisson(photons + background).astype(np.int32)
+
+
+@contextmanager
+def compared(
+    experiment: nb.Experiment, readout: nb.Readout | None = None
+) -> Iterator[tuple[Session, Comparing, list[Any]]]:
+    """A session with what pages ask of the measured image, and what they were told."""
+    session, heard = Session(experiment, readout), []
+    comparing = Comparing(session, heard.append, lambda: None)
+    session.begin()
+    session.wait(60)
+    yield session, comparing, heard
+    comparing.refining.stop()
+    comparing.refining.join(60)
+    session.close()
+
+
+def panels() -> nb.Experiment:
+    """Two panels, one above the other."""
+    place = {"n_fast": 120, "n_slow": 80, "pixel_size_mm": 0.2}
+    both = [nb.Detector(**place, pix0_mm=(60.0, -12.0, z), name=name) for z, name in ((18.0, "up"), (-2.0, "down"))]
+    return truth().replace(detector=tuple(both))
+
+
+def test_what_the_file_says_decides_which_pixels_count(tmp_path: Path) -> None:
+    mask = np.ones((300, 300), bool)
+    mask[100:110] = False
+    masked = truth().replace("detector.mask", mask)
+    counts = poisson(masked)
+    counts[5, 5], counts[7, 7] = -1, 900
+    nb.io.write_nxmx(tmp_path / "one.nxs", [counts], masked, saturation=800)
+    nb.io.write_cbf(tmp_path / "one_00001.cbf", np.where(mask, counts, -1), truth(), saturation=800)
+    unsigned = np.clip(counts, 0, None).astype(np.uint16)
+    unsigned[7, 7] = 65535
+    nb.io.write_smv(tmp_path / "one.img", unsigned, truth())
+    strong = int((counts > 800)[mask].sum())
+    with compared(truth()) as (session, _, _):
+        layout = session.wait(60).layout
+        for name in ("one.nxs", "one_00001.cbf"):
+            found = read_measured(str(tmp_path / name))
+            known = found.known(layout)
+            assert not known[~mask].any() and not known[5, 5] and not known[7, 7]
+            assert found.high == 800 and known.sum() == mask.sum() - 1 - strong
+        found = read_measured(str(tmp_path / "one.img"))
+        assert found.high == 65534 and found.known(layout).sum() == 300 * 300 - 1
+        low = Measured("low", counts, low=0.0)
+        assert low.known(layout).sum() == 300 * 300 - 1 and low.counted(layout.shapes)[0].sum() == 300 * 300 - 1
+
+
+def test_masks_come_from_files_and_from_the_mouse(tmp_path: Path) -> None:
+    bad = np.zeros((300, 300), np.uint8)
+    bad[:20] = 1
+    np.save(tmp_path / "bad.npy", bad)
+    np.save(tmp_path / "small.npy", bad[:50])
+    with compared(truth()) as (session, comparing, heard):
+        layout = session.wait(60).layout
+        comparing.take(Measured("counts", poisson(truth())))
+
+        def known() -> Any:
+            return comparing.measured.known(layout)
+
+        comparing.mask_file({"file": str(tmp_path / "bad.npy")})
+        assert np.array_equal(known(), bad == 0)
+        with pytest.raises(nb.ConfigError, match="shape of the detector"):
+            comparing.mask_file({"file": str(tmp_path / "small.npy")})
+        comparing.mask_file({"file": str(tmp_path / "bad.npy"), "zero": True})
+        assert np.array_equal(known(), bad == 1)
+        comparing.mask_file({"file": ""})
+        assert known().all()
+        comparing.mask_draw({"shape": "circle", "line": [[150, 150], [160, 150]]})
+        rows, columns = np.mgrid[:300, :300] + 0.5
+        disk = (rows - 150) ** 2 + (columns - 150) ** 2 <= 100
+        assert np.array_equal(known(), ~disk) and heard[-1]["masked"]
+        comparing.mask_draw({"line": [[150, 0], [300, 300]], "counts": True})  # a rectangle, in which all counts again
+        assert np.array_equal(known(), ~(disk & (columns < 150)))
+        (tmp_path / "saved.npy").write_bytes(comparing.mask_bytes())
+        assert np.array_equal(nb.Mask.from_file(tmp_path / "saved.npy"), known())
+        before = session.state.experiment
+        kept = known()
+        comparing.mask_detector({})
+        assert np.array_equal(session.state.experiment.detector.mask, kept)
+        assert (session.wait(60).values[~kept] == 0).all()
+        session.undo()
+        assert session.state.experiment is before
+        comparing.mask_clear({})
+        assert known().all() and not heard[-1]["masked"]
+        with pytest.raises(nb.ConfigError, match="rectangle, circle"):
+            comparing.mask_draw({"shape": "star", "line": [[0, 0], [1, 1]]})
+
+
+def test_panels_below_each_other_are_an_image_of_several_panels() -> None:
+    counts = poisson(panels())
+    with compared(panels()) as (session, comparing, _):
+        picture = session.wait(60)
+        comparing.take(Measured("stacked", counts.reshape(160, 120)))
+        measured = comparing.measured
+        assert measured.fits(picture.layout)
+        assert np.array_equal(measured.picture(picture.layout), Measured("two", counts).picture(picture.layout))
+        column, row = picture.layout.places(1, np.array([60.5]), np.array([40.5]))
+        comparing.mask_draw({"shape": "circle", "line": [[column[0], row[0]], [column[0] + 3, row[0]]]})
+        first, second = comparing.measured.counted(picture.layout.shapes)
+        assert first.all() and not second[40, 60] and 20 < (~second).sum() < 40  # a disk of 28 pixels
+        saved = np.load(io.BytesIO(comparing.mask_bytes()))
+        assert np.array_equal(saved, ~np.concatenate([first, second]))
+        comparing.mask_detector({})
+        assert np.array_equal(session.state.experiment.detector[1].mask, second)
+
+
+def test_another_image_of_the_same_file_or_the_next_file(tmp_path: Path) -> None:
+    first, second = poisson(truth(), seed=1), poisson(truth(), seed=2)
+    nb.io.write_nxmx(tmp_path / "two.nxs", [first, second], truth().replace("goniometer.osc_deg", 0.1))
+    for i, counts in enumerate((first, second), 1):
+        nb.io.write_cbf(tmp_path / f"one_{i:05d}.cbf", counts, truth())
+    with compared(truth()) as (_, comparing, heard):
+        for file in ("two.nxs", "one_00001.cbf"):
+            comparing.measure({"file": str(tmp_path / file)})
+            comparing.comparison({"factor": 2.0, "offset": 1.0, "low": None, "high": 500.0})
+            assert np.array_equal(comparing.measured.counts, first)
+            comparing.frame({"by": 1})
+            assert np.array_equal(comparing.measured.counts, second)
+            assert (comparing.measured.factor, comparing.measured.high) == (2.0, 500.0)  # the scale stays
+            with pytest.raises(nb.ConfigError, match=r"holds images 1 to 2|there is no such file"):
+                comparing.frame({"by": 1})
+        comparing.measure({"file": str(tmp_path / "two.nxs"), "image": 2})
+        assert np.array_equal(comparing.measured.counts, second) and heard[-1]["n_images"] == 2
+        comparing.frame({"image": 1})
+        assert np.array_equal(comparing.measured.counts, first)
+        with pytest.raises(nb.FileFormatError, match="images 1 to 2"):
+            comparing.measure({"file": str(tmp_path / "two.nxs"), "image": 3})
+        comparing.measure({"file": ""})
+        assert comparing.measured is None and heard[-1] == {"kind": "measured", "name": ""}
+
+
+def test_an_image_of_another_detector_brings_its_geometry(tmp_path: Path) -> None:
+    counts = poisson(truth())
+    nb.io.write_cbf(tmp_path / "one_00001.cbf", counts, truth())
+    other = truth().replace(
+        detector=nb.Detector(n_fast=200, n_slow=100), sampling=nb.Sampling(oversample=1, roi=(slice(5), slice(5)))
+    )
+    with compared(other) as (session, comparing, heard):
+        with pytest.raises(nb.ConfigError, match=r"shape of the detector, \[\(100, 200\)\]"):
+            comparing.measure({"file": str(tmp_path / "one_00001.cbf")})
+        assert not heard[-1]["fits"] and "(300, 300)" in heard[-1]["said"]
+        comparing.geometry({})
+        image = session.wait(60).values
+        # measured: 3e-8 of the maximum, by the decimals of the header
+        assert np.abs(image - nb.simulate(truth())).max() < 1e-6 * image.max()
+        assert comparing.state()["fits"] and "90000 pixels count" in comparing.state()["said"]
+        session.undo()
+        assert session.state.experiment is other
+
+
+def test_the_scale_goes_into_the_flux() -> None:
+    dim = truth().replace("beam.fluence_per_m2", 1e25)
+    for start in (dim, dim.replace(beam=nb.Beam(flux_per_s=1e17, exposure_s=1.0, size_mm=0.1))):
+        with compared(start) as (session, comparing, _):
+            before = session.wait(60).values
+            comparing.take(Measured("counts", poisson(truth(), background=0.0), factor=10.0))
+            comparing.light({})
+            assert np.allclose(session.wait(60).values, 10.0 * before, rtol=1e-12)
+            assert comparing.measured.factor == 1.0
+            session.undo()
+            assert session.state.experiment is start
+
+
+def test_whatever_is_offered_can_be_refined() -> None:
+    matrix = np.array([[0.02, 0.001, 0], [0, 0.017, 0.002], [0.001, 0, 0.025]])
+    one = truth()
+    two = one.replace(crystal=(one.crystal, one.crystal.with_value("misset_deg", (1.0, 2.0, 3.0))))
+    spread = one.replace("crystal.mosaic", nb.Mosaic(spread_deg=0.2, n_domains=5))
+    turned = one.replace(
+        crystal=nb.Crystal(a_star_matrix=matrix, structure_factors=one.crystal.structure_factors, n_cells=(9, 9, 9))
+    )
+    lit = one.replace(beam=nb.Beam(flux_per_s=1e17, exposure_s=1.0, size_mm=0.1, wavelength_angstrom=1.0))
+    found = {name: dict(offered(e)) for name, e in
+             {"one": one, "two": two, "spread": spread, "turned": turned, "lit": lit, "panels": panels()}.items()}  # fmt: skip
+    for name, e in (
+        ("one", one),
+        ("two", two),
+        ("spread", spread),
+        ("turned", turned),
+        ("lit", lit),
+        ("panels", panels()),
+    ):
+        for path in found[name]:
+            assert variables_of(e, [path]).size > 0, (name, path)
+    assert found["one"]["crystal.misset_deg"] and found["one"]["beam.fluence_per_m2"]
+    assert not any("mosaic" in path for path in found["one"]) and "crystal.mosaic.spread_deg" in found["spread"]
+    assert {"crystal[0].misset_deg", "crystal[1].misset_deg"} < found["two"].keys()
+    assert "beam.flux_per_s" in found["lit"] and "beam.fluence_per_m2" not in found["lit"]
+
+
+@pytest.mark.parametrize("free", [True, False], ids=["scale refined", "scale held"])
+def test_a_refinement_knows_gain_offset_and_scale(free: bool) -> None:
+    """Counts of 2.5 numbers a photon above a pedestal, from a model that is three times too dim; four times the stated errors."""
+    readout = nb.Readout(gain_adu_per_photon=2.5, offset_adu=30.0, noise_adu=3.0)
+    counts = nb.expose(truth().replace(background=nb.Background(water_um=1.0)), readout, seed=4).counts
+    start = truth().replace("crystal.misset_deg", (10.1, 20.05, 30.05)).replace("beam.fluence_per_m2", 1e26 / 3)
+    with compared(start, readout) as (session, comparing, _):
+        comparing.take(Measured("counts", counts, factor=7.5, offset=30.0))
+        comparing.refine({"paths": ["crystal.misset_deg", *(["beam.fluence_per_m2"] if free else [])]})
+        comparing.refining.join(120)
+        found = comparing.refining.found
+        assert found is not None and found.chi2 == pytest.approx(1.0, abs=0.1)  # measured: 1.02
+        errors = np.array(list(found.errors.values()))
+        assert (np.abs(found.estimate[:3] - (10, 20, 30)) < 4 * errors[:3]).all()
+        if free:  # the factor has gone into the fluence, and is that of the detector
+            assert abs(found.estimate[3] - 1e26) < 4 * errors[3]
+            assert session.state.experiment.beam.fluence_per_m2 == found.estimate[3]
+            assert comparing.measured.factor == 2.5
+        else:
+            assert session.state.experiment.beam.fluence_per_m2 == 1e26 / 3 and comparing.measured.factor == 7.5
+        assert b"<html" in comparing.report_bytes()
+        session.undo()
+        assert session.state.experiment is start
+
+
+@pytest.mark.parametrize(("end", "said"), [("stop", "stopped; undo"), ("undo", "changed meanwhile")])
+def test_a_refinement_of_two_panels_ends_when_it_is_told_to(end: str, said: str) -> None:
+    start = panels().replace("crystal.misset_deg", (10.1, 20.1, 30.1))
+    with compared(start) as (session, comparing, heard):
+        refining = comparing.refining
+        comparing.take(Measured("counts", poisson(panels())))
+        moved, told, tell, ended = threading.Event(), threading.Event(), refining._tell, refining._ended
+
+        def telling(message: Any) -> None:
+            tell(message)
+            if message["rows"]:
+                moved.set()
+
+        def ending() -> bool:  # it waits in the middle
+            if moved.is_set():
+                assert told.wait(60)
+            return ended()
+
+        refining._tell, refining._ended = telling, ending
+        comparing.refine({"paths": ["crystal.misset_deg"]})
+        assert moved.wait(60)
+        comparing.stop({}) if end == "stop" else session.undo()
+        told.set()
+        refining.join(60)
+        last = [one for one in heard if one["kind"] == "refinement"][-1]
+        assert said in last["said"] and not last["running"]
+        if end == "undo":
+            assert session.state.experiment is start
+
+
+def test_a_poor_model_is_told() -> None:
+    other = truth().replace("crystal.misset_deg", (40.0, 10.0, 5.0))
+    with compared(other) as (_, comparing, heard):
+        comparing.take(Measured("counts", poisson(truth(), background=50.0)))
+        comparing.refine({"paths": ["crystal.misset_deg", "beam.fluence_per_m2"]})
+        comparing.refining.join(120)
+        last = [one for one in heard if one["kind"] == "refinement"][-1]
+        assert last["level"] == "doubt" and not last["running"]
+        assert "anything of this pattern" in last["said"]

@@ -15,6 +15,7 @@ from nanobragg.cli.words.common.experiment_file import add_experiment, experimen
 from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.errors import UsageError
 from nanobragg.exchange.toml import read_toml
+from nanobragg.explorer.comparison.measured import read_measured
 from nanobragg.explorer.explore import explore
 from nanobragg.explorer.presets import example
 from nanobragg.io.images.image_file import image_format
@@ -43,7 +44,9 @@ def _explore(typed: Any) -> int:
         raise UsageError(f"explore: --port {typed.port}: must be within 0 and 65535")
     experiment = example() if typed.file is None else experiment_of(typed)
     readout = read_toml(typed.file, typed.changes).readout if (typed.file or "").endswith(".toml") else None
-    measured = typed.measured or _image(typed.file)
+    path = typed.measured or _image(typed.file)
+    # the number of an image of a scan is that of the geometry and of the pixels
+    measured = None if path is None else read_measured(path, (typed.image if not typed.measured else None) or 1)
     with explore(experiment, readout=readout, measured=measured, host=typed.host, port=typed.port) as explorer:
         sys.stdout.write(
             "".join(f"{line}\n" for line in _greeting(explorer.url, explorer.port, typed.host, explorer.is_local))

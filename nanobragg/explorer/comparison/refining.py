@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -34,6 +33,10 @@ _OF_ALL = {
     "detector_pose.rotation_deg": False,
 }  # fmt: skip
 """What is offered where it can be refined, and whether it is chosen at first."""
+_SCALES = ("beam.fluence_per_m2", "beam.flux_per_s")
+_SEEN = 5.0
+"""Standard errors that the flux must be above 0."""
+_CHANGED = "stopped: the experiment was changed meanwhile"
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -43,8 +46,7 @@ def offered(experiment: Experiment) -> list[tuple[str, bool]]:
     heads = [f"crystal[{i}]" for i in range(len(experiment.crystal))] if several else ["crystal"]
     paths = {f"{head}.{name}": on for head in heads for name, on in _OF_CRYSTALS.items()} | _OF_ALL
     scale = fluence_path(experiment)
-    scales = ("beam.fluence_per_m2", "beam.flux_per_s")
-    return [(path, on) for path, on in paths.items() if path not in scales or path == scale if _can(experiment, path)]
+    return [(path, on) for path, on in paths.items() if path not in _SCALES or path == scale if _can(experiment, path)]
 
 
 def _can(experiment: Experiment, path: str) -> bool:
@@ -69,7 +71,7 @@ class Refining:
         self._costs: list[float] = []
         self._rows: list[list[str]] = []
         self._mine: Experiment | None = None
-        self._number = 0
+        self._number, self._stage = 0, ""
         self.found: Refinement | None = None
         self.explained: Callable[[float], None] = lambda gain: None
         """is told when the scale has gone into the flux: counts are `gain` times the photons now"""
@@ -109,13 +111,19 @@ class Refining:
             self._thread.join(seconds)
 
     def _run(self, measured: Measured, paths: list[str]) -> None:
-        self._say("begins", running=True)
+        self._stage = "begins"
+        self._say(self._stage, running=True)
         try:
             self._refined(measured, paths)
         except _MovedOn:
-            self._say("stopped: the experiment was changed meanwhile", running=False)
-        except CoreError as error:
-            self._say("stopped; undo brings back the start" if self._stop.is_set() else str(error), running=False)
+            self._say(_CHANGED, running=False)
+        except CoreError as error:  # what a canceled refinement ends with
+            if self._stop.is_set():
+                self._say("stopped; undo brings back the start", running=False)
+            elif self._ended():
+                self._say(_CHANGED, running=False)
+            else:
+                self._say(str(error), running=False, level="error")
         except NanoBraggError as error:
             self._say(str(error), running=False, level="error")
         except MemoryError:
@@ -157,11 +165,8 @@ class Refining:
         self._move(back(found.experiment), free, gain)
         self.found = found
         self._rows = _rows(found)
-        self._say(
-            _told(found), running=False, level="good" if found.converged and ";" not in found.message else "doubt"
-        )
-
-    _stage = "begins"
+        text, doubted = _told(found)
+        self._say(text, running=False, level="doubt" if doubted else "good")
 
     def _report(self, stage: str, done: int, total: int) -> None:
         self._stage = f"{stage}, stage {done} of {total} at most" if done < total else stage
@@ -182,13 +187,6 @@ class Refining:
             self.explained(gain)
 
     def _say(self, text: str, *, running: bool, level: str = "note") -> None:
-        if (
-            not running
-            and self._session.state.experiment is not self._mine
-            and self._mine is not None
-            and level == "note"
-        ):
-            text = "stopped: the experiment was changed meanwhile"
         self._tell({"kind": "refinement", "said": text, "running": running, "level": level, "costs": self._costs,
                     "rows": self._rows, "report": not running and self.found is not None})  # fmt: skip
 
@@ -211,7 +209,12 @@ def _rounded(value: float, error: float) -> str:
     return f"{value:.{min(max(digits, 1), 12)}g}"
 
 
-def _told(found: Refinement) -> str:
-    """What is to be known beside the values."""
-    message = re.sub(r"; ", "\n", found.message)
-    return f"{message}\nchi-squared {found.chi2:.3f}, {len(found.spots)} shoeboxes, {found.rejected} left out"
+def _told(found: Refinement) -> tuple[str, bool]:
+    """What is to be known beside the values, and whether it throws doubt on them."""
+    remarks = found.message.split("; ")
+    for name, value, error in zip(found.names, found.estimate, found.errors.values(), strict=True):
+        if name in _SCALES and value < _SEEN * error:
+            remarks.append("the flux is hardly more than its error: is there anything of this pattern in the image?")
+    doubted = len(remarks) > 1 or not found.converged
+    text = "\n".join(remarks)
+    return f"{text}\nchi-squared {found.chi2:.3f}, {len(found.spots)} shoeboxes, {found.rejected} left out", doubted

@@ -209,13 +209,8 @@ def _html(session: Session, view: View, measured: Measured | None, colors: str) 
     texts = {"Python": made.text, "TOML": experiment_toml(experiment) + more, "Command line": line.text}
     beside = sorted({*made.files, *line.files})
     found = tiles(picture, _whole(picture, view), measured)
-    seen = Seen(
-        found,
-        colors,
-        view.scale,
-        picture.unit if len(found) < 2 else "counts",
-        _said(session, picture, measured, found),
-    )
+    unit = picture.unit if _alone(found) else "counts"
+    seen = Seen(found, colors, view.scale, unit, _said(session, picture, measured, found))
     page = snapshot(experiment, seen, texts, beside)
     return "snapshot.html", "text/html; charset=utf-8", page.encode()
 
@@ -229,8 +224,13 @@ def _said(session: Session, picture: Picture, measured: Measured | None, found: 
     parts += ["without background"] if not on["background"] else []
     parts += ["with point spread"] if on["spread"] else []
     parts += [f"with noise (seed {SEED}, frame {frame})"] if on["noise"] else []
-    if measured is not None and [name for name, _ in found] != ["simulated"]:
+    if measured is not None and not _alone(found):
         values = np.asarray(picture.layout.picture(picture.values), np.float64)
         parts.append(f"measured: {os.path.basename(measured.name)}, counts = {measured.factor:.6g} x photons + "
                      f"{measured.offset:.6g}; {agreement(measured, picture.layout, values)}")  # fmt: skip
     return "; ".join(parts) + "."
+
+
+def _alone(found: Found) -> bool:
+    """Whether the simulated image stands alone, in its own unit."""
+    return [name for name, _ in found] == ["simulated"]
