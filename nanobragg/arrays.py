@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,16 @@ def is_transformed(value: Any) -> bool:
     """True for a tensor inside a transform of `torch.func` (vmap, grad, jvp): its numbers cannot be looked at."""
     if not is_tensor(value):
         return False
+    kind, wrapped = _transforms()
+    return isinstance(value, kind) and bool(wrapped(value))
+
+
+@cache
+def _transforms() -> tuple[type, Callable[[Any], bool]]:
     from torch import Tensor
     from torch._C._functorch import is_functorch_wrapped_tensor
 
-    return isinstance(value, Tensor) and bool(is_functorch_wrapped_tensor(value))
+    return Tensor, is_functorch_wrapped_tensor
 
 
 def detached(value: Any) -> float:

@@ -5,7 +5,7 @@ A few hundred operations of torch on single numbers cost more than a small image
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import is_dataclass, replace
 from itertools import accumulate
 from typing import Any
@@ -24,7 +24,7 @@ from nanobragg.derivation.derive import Derivation, derivation
 from nanobragg.derivation.scene import CONTINUOUS, Scene
 from nanobragg.derivation.vectors import FLOAT_OPS
 
-_PLAIN = (float, int, str, type(None), np.ndarray)
+_PLAIN = frozenset({float, int, bool, str, type(None), np.ndarray, slice, frozenset})
 """What holds no tensor: the most of an experiment, which is walked through for every image."""
 _MOST_PARAMETERS = 64
 _MOST_BYTES = 64 << 20
@@ -64,9 +64,16 @@ def derived(decided: Decided, *, roi: Any = None, twice_differentiable: bool = F
     experiment = decided.experiment
     if moving:
         experiment = _mapped(experiment, lambda tensor: moving.get(id(tensor), tensor))
-    found = derivation(decided.carried(experiment, set()), DUAL_OPS, roi=roi)
+    found = derivation(decided.carried(experiment, _still(decided, moving)), DUAL_OPS, roi=roi)
     scene = _with_tensors(found.scene, tuple(parameters.values()))
     return replace(found, decided=decided, scene=scene, scenes=(scene,))
+
+
+def _still(decided: Decided, moving: Collection[int]) -> set[str]:
+    """What of a decided experiment is the same for its numbers and for the moving ones, whose tensors have these ids."""
+    one = decided.experiment
+    causes = {"placement": (one.beam, one.detector, one.detector_pose, one.goniometer), "cell": (one.crystal,)}
+    return {name for name, parts in causes.items() if not any(id(tensor) in moving for tensor in tensors_of(parts))}
 
 
 def _beyond_numbers(crystal: Crystal) -> bool:
@@ -78,22 +85,24 @@ def _beyond_numbers(crystal: Crystal) -> bool:
 
 def tensors_of(node: Any) -> Iterator[Tensor]:
     """All tensors in a config object."""
-    for value in vars(node).values() if is_dataclass(node) else node:
-        if isinstance(value, _PLAIN):
+    for value in node if isinstance(node, tuple | list) else vars(node).values():
+        if type(value) in _PLAIN:
             continue
         if isinstance(value, Tensor):
             yield value
-        elif is_dataclass(value) or isinstance(value, tuple | list):
+        elif isinstance(value, tuple | list) or is_dataclass(value):
             yield from tensors_of(value)
 
 
 def _mapped(node: Any, change: Callable[[Tensor], Any]) -> Any:
     """A config object with its tensors changed; it was checked when it was built, and is not checked again."""
+    if type(node) in _PLAIN:
+        return node
     if isinstance(node, Tensor):
         return change(node)
     if isinstance(node, tuple | list):
         return type(node)([_mapped(item, change) for item in node])
-    if isinstance(node, _PLAIN) or not is_dataclass(node):
+    if not is_dataclass(node):
         return node
     other = object.__new__(type(node))
     vars(other).update({name: _mapped(value, change) for name, value in vars(node).items()})

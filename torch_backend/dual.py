@@ -84,6 +84,8 @@ class Dual:
         x = self.value
         if type(other) is Dual:
             y = other.value
+            if type(x) is float and type(y) is float:  # most of them
+                return Dual(x * y, self.slope * y + other.slope * x)
             return Dual(x * y, self.slope * _column(y) + other.slope * _column(x))
         return Dual(x * other, self.slope * _column(other))
 
@@ -129,7 +131,7 @@ class DualOps:
     """Twin of `nanobragg.derivation.vectors.FloatOps` for numbers with derivatives by K parameters, and plain ones among
     them; see `nanobragg.derivation.vectors.Ops` for what each member means."""
 
-    is_float = False
+    is_float, takes_floats = False, True
     sin = staticmethod(_function(FLOAT_OPS.sin, lambda x, y: FLOAT_OPS.cos(x)))
     cos = staticmethod(_function(FLOAT_OPS.cos, lambda x, y: -FLOAT_OPS.sin(x)))
     sqrt = staticmethod(_function(FLOAT_OPS.sqrt, lambda x, y: 0.5 / y))

@@ -27,7 +27,7 @@ def _lifting(function: Callable[[Tensor], Tensor]) -> Callable[[Any], Tensor]:
 class TorchOps:
     """Twin of `nanobragg.derivation.vectors.FloatOps`; see `nanobragg.derivation.vectors.Ops` for what each member means."""
 
-    is_float = False
+    is_float = takes_floats = False
     sin = staticmethod(_lifting(torch.sin))
     cos = staticmethod(_lifting(torch.cos))
     sqrt = staticmethod(_lifting(torch.sqrt))

@@ -10,7 +10,7 @@ import dataclasses
 import math
 import operator
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -119,9 +119,14 @@ class Config(Speaks):
 
     def with_value(self, name: str, value: Any) -> Self:
         """A copy with one field replaced: as `dataclasses.replace`, without checking the other fields one by one again."""
+        return self.with_values({name: value})
+
+    def with_values(self, values: Mapping[str, Any]) -> Self:
+        """The same for several fields, which are checked together."""
         other = object.__new__(type(self))
         vars(other).update(vars(self))
-        other._take(self.__dataclass_fields__[name], value)  # type: ignore[attr-defined]
+        for name, value in values.items():
+            other._take(self.__dataclass_fields__[name], value)  # type: ignore[attr-defined]
         other._check()
         return other
 

@@ -6,6 +6,8 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping
+from functools import cache
+from itertools import groupby
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -156,6 +158,25 @@ def replaced(experiment: E, path: str | None, value: Any, parts: dict[str, Any])
     return cast(E, _with(result, names, index, value, path, ""))
 
 
+def all_replaced(experiment: E, values: Mapping[str, Any]) -> E:
+    """The experiment with values replaced by path, one after the other; those of one part are checked together."""
+    for parent, part in groupby(values.items(), key=lambda item: _parent(item[0])):
+        own = dict(part)
+        if parent is not None and len(own) > 1 and isinstance(node := value_at(experiment, parent), Config):
+            named = {path.rpartition(".")[2]: (path, value) for path, value in own.items()}
+            for name, (path, _) in named.items():
+                _known_field(node, name, path)
+            own = {parent: node.with_values({name: value for name, (_, value) in named.items()})}
+        for path, value in own.items():
+            experiment = replaced(experiment, path, value, {})
+    return experiment
+
+
+def _parent(path: Any) -> str | None:
+    """Path of the part that holds a value; None where the path has an index, or no dot."""
+    return path.rpartition(".")[0] or None if isinstance(path, str) and "[" not in path else None
+
+
 _PANEL = r"detector\[(\d+)\]\.(.+)"
 """Path of a value of one panel."""
 
@@ -230,6 +251,11 @@ def _required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
+@cache
+def _names(kind: type[Config]) -> frozenset[str]:
+    return frozenset(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+
+
 def _parsed(path: str) -> tuple[list[str], int | None]:
     match = re.fullmatch(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:\[(-?\d+)\])?", path)
     if not match:
@@ -238,6 +264,8 @@ def _parsed(path: str) -> tuple[list[str], int | None]:
 
 
 def _known_field(node: Any, name: str, path: str) -> None:
+    if isinstance(node, Config) and name in _names(type(node)):
+        return
     if isinstance(node, tuple) and node and dataclasses.is_dataclass(node[0]):
         head, _, rest = path.partition(f".{name}")
         raise ConfigError(path, f"{len(node)} parts", "says not which of them", f"write {head}[0].{name}{rest}")

@@ -125,8 +125,9 @@ def derivation(decided: Decided, ops: Ops = FLOAT_OPS, *, roi: Any = None, glanc
 def _derivation(decided: Decided, ops: Ops, roi: Any, glance: bool) -> Derivation:
     experiment = decided.experiment
     crystal, det, quirks = experiment.crystal, experiment.detector, experiment.quirks
-    cell = decided.cell if ops.is_float else oriented_cell(experiment, ops)
-    placement = decided.placement if ops.is_float else place(experiment, ops)
+    known = {"cell", "placement"} if ops.is_float else vars(decided).keys() if ops.takes_floats else set()
+    cell = decided.cell if "cell" in known else oriented_cell(experiment, ops)
+    placement = decided.placement if "placement" in known else place(experiment, ops)
     sources = source_list(experiment, placement, ops)
     layers = _layers(experiment, ops)
     rotation = sampled_rotation(experiment, ops)

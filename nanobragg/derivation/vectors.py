@@ -23,6 +23,8 @@ class Ops(Protocol):
     """The array namespace that the derivation is given: elementary functions, and `lift`, the only way in."""
 
     is_float: bool
+    takes_floats: bool
+    """whether plain numbers stand among those of this namespace, where nothing moves them"""
 
     def lift(self, value: Any) -> Any:
         """A number or tensor as a float64 scalar or array of this namespace."""
@@ -79,7 +81,7 @@ def whole(x: float, rounding: Callable[[float], int] = math.ceil) -> int:
 class FloatOps:
     """The namespace of the C engine: floats and numpy arrays; tensors are detached."""
 
-    is_float = True
+    is_float = takes_floats = True
     sin = staticmethod(_elementwise(math.sin))
     cos = staticmethod(_elementwise(math.cos))
     sqrt = staticmethod(_elementwise(math.sqrt))

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from nanobragg.config import Experiment
+from nanobragg.config.serialize import all_replaced
 from nanobragg.derivation.cell import Cell, oriented_cell
 from nanobragg.derivation.decisions.notes import Notes
 from nanobragg.derivation.decisions.size import CrystalSize, crystal_size, recommended_oversample
@@ -50,9 +51,7 @@ class Decided:
 
     def with_values(self, values: Mapping[str, Any]) -> Decided:
         """The same decisions with some continuous values replaced, by dotted path as in `Experiment.replace`."""
-        experiment = self.experiment
-        for path, value in values.items():
-            experiment = experiment.replace(path, value)
+        experiment = all_replaced(self.experiment, values)
         kept = set()
         if all(path.startswith("crystal.") for path in values):
             kept.add("placement")
