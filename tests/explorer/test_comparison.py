@@ -139,6 +139,8 @@ def test_what_the_file_says_decides_which_pixels_count(tmp_path: Path) -> None:
             assert found.high == 800 and known.sum() == mask.sum() - 1 - strong
         found = read_measured(str(tmp_path / "one.img"))
         assert found.high == 65534 and found.known(layout).sum() == 300 * 300 - 1
+        nb.io.write_cbf(tmp_path / "two_00001.cbf", counts, truth())
+        assert read_measured(str(tmp_path / "two_00001.cbf")).high is None  # the end of the type is no statement
         low = Measured("low", counts, low=0.0)
         assert low.known(layout).sum() == 300 * 300 - 1 and low.counted(layout.shapes)[0].sum() == 300 * 300 - 1
 
@@ -194,6 +196,12 @@ def test_panels_below_each_other_are_an_image_of_several_panels() -> None:
         assert np.array_equal(measured.picture(picture.layout), Measured("two", counts).picture(picture.layout))
         column, row = picture.layout.places(1, np.array([60.5]), np.array([40.5]))
         comparing.mask_draw({"shape": "circle", "line": [[column[0], row[0]], [column[0] + 3, row[0]]]})
+        assert comparing.rows(picture, (1, 40, 60)) == [["measured", f"{counts[1, 40, 60]} (does not count)"]]
+        expected = (counts[1, 5, 6] - picture.values[1, 5, 6]) / np.sqrt(max(picture.values[1, 5, 6], 1.0))
+        assert comparing.rows(picture, (1, 5, 6)) == [
+            ["measured", f"{counts[1, 5, 6]}"],
+            ["difference", f"{expected:+.2f} sigma"],
+        ]
         first, second = comparing.measured.counted(picture.layout.shapes)
         assert first.all() and not second[40, 60] and 20 < (~second).sum() < 40  # a disk of 28 pixels
         saved = np.load(io.BytesIO(comparing.mask_bytes()))

@@ -297,6 +297,16 @@ def test_a_measured_image_is_compared_fitted_and_refined(browser: Browser, tmp_p
             browser.until(f"NB.last.layer === '{layer}'")
             names = browser.run("NB.tiles.map(tile => tile.name)")
             assert names == (["simulated", "measured"] if layer in ("beside", "blend") else [layer])
+        counted = browser.run("parseInt(NB.id('agreement').textContent)")
+        browser.run("NB.id('masking').open = true; NB.id('mask-circle').click()")
+        browser.drag((640, 400), (690, 400))  # a disk about the beam, as of a beam stop
+        browser.until(f"parseInt(NB.id('agreement').textContent) < {counted}")
+        zoom = browser.run("NB.view.zoom")
+        masked = counted - browser.run("parseInt(NB.id('agreement').textContent)")
+        assert masked == pytest.approx(np.pi * (50 / zoom) ** 2, rel=0.05)  # pixels at the rim
+        assert browser.run("NB.id('mask-circle').getAttribute('aria-pressed')") == "true"
+        browser.run("NB.id('mask-clear').click(); NB.id('masking').open = false")
+        browser.until(f"parseInt(NB.id('agreement').textContent) === {counted} && NB.id('tool').value === 'turn'")
         browser.run("NB.id('fit').click()")
         browser.until("NB.id('factor').value !== '1'")
         assert 1.0 < float(browser.run("NB.id('factor').value")) < 1.6  # by the background: the spots are elsewhere

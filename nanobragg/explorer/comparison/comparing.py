@@ -28,6 +28,7 @@ from nanobragg.explorer.comparison.measured import (
     shapes_of,
 )
 from nanobragg.explorer.comparison.refining import Refining, offered
+from nanobragg.explorer.rendering import as_images
 from nanobragg.explorer.session import Picture, Session
 from nanobragg.refinement.variables.parameters import fluence_path
 
@@ -58,6 +59,20 @@ class Comparing:
         """The measured image, where it is one of the detector of the picture."""
         found = self.measured
         return found if found is not None and found.fits(picture.layout) else None
+
+    def rows(self, picture: Picture, pixel: tuple[int, int, int]) -> list[list[str]]:
+        """What is said of a pixel (panel, slow, fast) under the cursor."""
+        measured = self.comparable(picture)
+        if measured is None:
+            return []
+        panel, *place = pixel
+        shapes = picture.layout.shapes
+        count = float((by_panel(measured.counts, shapes) or [])[panel][tuple(place)])
+        if not measured.counts_at(shapes, pixel):
+            return [["measured", f"{count:.6g} (does not count)"]]
+        model = float(measured.scaled(as_images(picture.values)[panel][tuple(place)]))
+        apart = (count - model) / np.sqrt(max(model, 1.0))
+        return [["measured", f"{count:.6g}"], ["difference", f"{apart:+.2f} sigma"]]
 
     def state(self, *, said: bool = True) -> Message:
         """The measured image as the page shows it; `said`: with how well it agrees, which goes over all pixels."""

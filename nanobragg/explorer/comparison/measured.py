@@ -114,6 +114,17 @@ class Measured:
             found.append(fine)
         return found
 
+    def counts_at(self, shapes: Shapes, pixel: tuple[int, int, int]) -> bool:
+        """Whether a pixel (panel, slow, fast) counts."""
+        panel, *place = pixel
+        values = by_panel(self.counts, shapes)
+        masks = [by_panel(mask, shapes) for mask in (self.good, self.drawn)]
+        return bool(
+            values is not None
+            and self._within(np.asarray(values[panel][tuple(place)], np.float64))
+            and all(mask is None or mask[panel][tuple(place)] for mask in masks)
+        )
+
     def _within(self, counts: Array) -> Bools:
         fine = np.isfinite(counts) & (counts >= (0.0 if self.low is None else self.low))
         return fine if self.high is None else fine & (counts <= self.high)
@@ -196,9 +207,9 @@ def read_measured(path: str, image: int = 1) -> Measured:
         raise FileFormatError(name, "does not fit into memory") from None
     largest = found.largest
     kinds: set[np.dtype[Any]] = {np.asarray(one).dtype for one in as_images(found.pixels)}
-    if all(
-        kind.kind == "u" for kind in kinds
-    ):  # the last number of the type stands for overloads, or for what is no pixel
+    if largest is not None and largest >= np.iinfo(np.int32).max:  # the end of the type says nothing of the detector
+        largest = None
+    if all(kind.kind == "u" for kind in kinds):  # its last number stands for overloads, or for what is no pixel
         most = float(min(int(np.iinfo(kind).max) for kind in kinds)) - 1
         largest = most if largest is None else min(largest, most)
     return Measured(name, found.pixels, high=largest, good=found.good, image=image, n_images=found.n_images)

@@ -165,7 +165,8 @@ class Refining:
         self._move(back(found.experiment), free, gain)
         self.found = found
         self._rows = _rows(found)
-        text, doubted = _told(found)
+        spread = self._session.switches["spread"] and readout.psf.kind != "none"
+        text, doubted = _told(found, ["point spread is not in the model of a refinement"] if spread else [])
         self._say(text, running=False, level="doubt" if doubted else "good")
 
     def _report(self, stage: str, done: int, total: int) -> None:
@@ -209,9 +210,9 @@ def _rounded(value: float, error: float) -> str:
     return f"{value:.{min(max(digits, 1), 12)}g}"
 
 
-def _told(found: Refinement) -> tuple[str, bool]:
+def _told(found: Refinement, more: list[str]) -> tuple[str, bool]:
     """What is to be known beside the values, and whether it throws doubt on them."""
-    remarks = found.message.split("; ")
+    remarks = [*found.message.split("; "), *more]
     for name, value, error in zip(found.names, found.estimate, found.errors.values(), strict=True):
         if name in _SCALES and value < _SEEN * error:
             remarks.append("the flux is hardly more than its error: is there anything of this pattern in the image?")

@@ -3,7 +3,8 @@
 (() => {
   const id = NB.id, shown = (value) => value === null || value === undefined ? "" : Number.isInteger(value) && Math.abs(value) < 1e12 ? value : Number(value.toPrecision(6));
   const typed = (name, action) => { id(name).onkeydown = (event) => { if (event.key === "Enter") action(); }; };
-  const load = () => NB.say({ do: "measure", file: id("file").value });
+  const load = () => { id("load").textContent = "…"; NB.say({ do: "measure", file: id("file").value }); };
+  for (const kind of ["measured", "message"]) NB.hear(kind, () => { id("load").textContent = "Read"; });
   id("load").onclick = load;
   typed("file", load);
   id("frame-back").onclick = () => NB.say({ do: "frame", by: -1 });
@@ -17,6 +18,7 @@
     NB.fitAll(); NB.draw(); NB.askTiles();
   };
   id("opacity").oninput = () => NB.draw();
+  id("opacity").onchange = () => NB.askTiles(); // the server keeps it for exports
   const settings = () => NB.say({ do: "comparison", factor: NB.number("factor"), offset: NB.number("offset"), low: NB.number("mask-low"), high: NB.number("mask-high") });
   for (const name of ["factor", "offset", "mask-low", "mask-high"]) id(name).onchange = settings;
   id("fit").onclick = () => NB.say({ do: "fit" });
@@ -28,18 +30,24 @@
   id("mask-clear").onclick = () => NB.say({ do: "mask_clear" });
   id("mask-save").onclick = () => NB.take("mask");
   id("mask-detector").onclick = () => NB.say({ do: "mask_detector" });
-  id("mask-tool").onchange = () => { NB.maskShape = id("mask-tool").value; if (NB.maskShape) id("stage").style.cursor = "crosshair"; else id("tool").onchange(); };
+  // Masking is one of the tools for dragging: chosen at the top, or here.
+  const tool = id("tool"), maskShapes = ["rectangle", "circle"];
+  const choose = (name) => { tool.value = name; tool.dispatchEvent(new Event("change")); };
+  tool.addEventListener("change", () => { for (const name of maskShapes) id(`mask-${name}`).setAttribute("aria-pressed", String(tool.value === name)); });
+  for (const name of maskShapes) id(`mask-${name}`).onclick = () => choose(tool.value === name ? "turn" : name);
+  id("masking").addEventListener("toggle", () => { if (!id("masking").open && maskShapes.includes(tool.value)) choose("turn"); });
   // What is being masked: from the first place to the second.
   NB.maskLine = null;
   NB.maskDrawn = () => {
     const line = NB.maskLine;
     NB.maskLine = null;
     NB.drawOverlay();
-    if (line && (line[0][0] !== line[1][0] || line[0][1] !== line[1][1])) NB.say({ do: "mask_draw", shape: NB.maskShape, line, counts: id("mask-counts").checked });
+    if (line && (line[0][0] !== line[1][0] || line[0][1] !== line[1][1])) NB.say({ do: "mask_draw", shape: tool.value, line, counts: id("mask-counts").checked });
   };
 
   NB.hear("measured", (message) => {
     id("with-measured").hidden = !message.name;
+    for (const name of maskShapes) tool.querySelector(`[value=${name}]`).hidden = !message.name || !message.fits;
     if (!message.name) {
       if (NB.layer !== "simulated") { id("layer").value = "simulated"; id("layer").onchange(); }
       return;

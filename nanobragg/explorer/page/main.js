@@ -16,7 +16,7 @@
   NB.id("reset").onclick = () => NB.say({ do: "reset" });
   NB.id("redraw").onclick = () => NB.say({ do: "again" });
   for (const name of ["background", "spread", "noise"]) NB.id(`s-${name}`).onchange = (event) => NB.say({ do: "switch", name, on: event.target.checked });
-  NB.id("tool").onchange = () => { NB.id("stage").style.cursor = { turn: "grab", pan: "move", line: "crosshair" }[NB.id("tool").value]; };
+  NB.id("tool").onchange = () => { NB.id("stage").style.cursor = { turn: "grab", pan: "move", line: "crosshair" }[NB.id("tool").value] || "crosshair"; };
 
   const play = NB.id("play");
   const frame = () => { // the next angle when the last one is seen
@@ -71,13 +71,16 @@
   };
   NB.take = async (name) => { // as a file; a mistake is told on the page
     let answer;
+    const long = setTimeout(() => NB.message("the file is being made …", "note"), 1500); // an exact image may take a minute
     try { answer = await fetch(`/export/${name}?token=${NB.token}&page=${NB.page}&colors=${encodeURIComponent(NB.id("map").value)}`); }
     catch { NB.message("the server does not answer; nothing was exported"); return; }
+    finally { clearTimeout(long); }
     if (!answer.ok) { NB.message(await answer.text()); return; }
     const link = NB.make("a", { href: URL.createObjectURL(await answer.blob()), download: /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition"))[1] });
     link.click();
     URL.revokeObjectURL(link.href);
     NB.taken = link.download;
+    if (NB.id("message").textContent.startsWith("the file is being made")) NB.message("");
   };
 
   document.addEventListener("keydown", (event) => {
@@ -87,7 +90,7 @@
     else if (event.key === "Escape") { NB.message(""); NB.endTour(); if (!NB.id("busy").hidden) NB.id("cancel").click(); }
     else if (!typing && !event.ctrlKey && !event.metaKey && !event.altKey && !NB.id("sheet").open) {
       const tools = { t: "turn", p: "pan", l: "line" }, key = event.key.toLowerCase();
-      if (tools[key]) { NB.id("tool").value = tools[key]; NB.id("tool").onchange(); }
+      if (tools[key]) { NB.id("tool").value = tools[key]; NB.id("tool").dispatchEvent(new Event("change")); }
       else if (event.key === " " && event.target.tagName !== "BUTTON") { event.preventDefault(); play.click(); }
       else if (key === "/") { event.preventDefault(); NB.id("find").focus(); }
       else if (key === "i") NB.id("stage").focus();

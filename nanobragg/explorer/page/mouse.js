@@ -35,7 +35,7 @@
   stage.addEventListener("pointerdown", (event) => {
     if (!NB.shape) return;
     stage.setPointerCapture(event.pointerId);
-    const tool = event.button !== 0 ? "pan" : event.shiftKey ? "line" : event.altKey ? "roll" : NB.maskShape ? "mask" : NB.id("tool").value;
+    const tool = event.button !== 0 ? "pan" : event.shiftKey ? "line" : event.altKey ? "roll" : NB.id("tool").value;
     drag = { tool, x: event.clientX, y: event.clientY, start: place(event), dx: 0, dy: 0 };
   });
 
@@ -50,7 +50,7 @@
     else if (drag.tool === "line") {
       NB.profileLine = [[drag.start.column, drag.start.row], [at.column, at.row]];
       NB.drawOverlay();
-    } else if (drag.tool === "mask") {
+    } else if (drag.tool === "rectangle" || drag.tool === "circle") {
       NB.maskLine = [[drag.start.column, drag.start.row], [at.column, at.row]];
       NB.drawOverlay();
     } else NB.turn(dx, dy, drag.tool === "roll", true, event.ctrlKey);
@@ -59,7 +59,7 @@
   const end = (event) => {
     if (!drag) return;
     if (drag.tool === "line" && NB.profileLine) NB.say({ do: "profile", line: NB.profileLine, first: true });
-    if (drag.tool === "mask") NB.maskDrawn();
+    if (NB.maskLine) NB.maskDrawn();
     if (drag.tool === "turn" || drag.tool === "roll") NB.turn(0, 0, false, false);
     drag = null;
   };

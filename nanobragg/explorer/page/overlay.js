@@ -107,7 +107,7 @@ NB.drawMarks = (pen, port, ratio) => {
     const [[x0, y0], [x1, y1]] = NB.maskLine.map(place);
     outlined(() => {
       pen.beginPath();
-      if (NB.maskShape === "circle") pen.arc(x0, y0, Math.hypot(x1 - x0, y1 - y0), 0, 2 * Math.PI); else pen.rect(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0));
+      if (NB.id("tool").value === "circle") pen.arc(x0, y0, Math.hypot(x1 - x0, y1 - y0), 0, 2 * Math.PI); else pen.rect(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0));
       pen.stroke();
     }, ink.line, 2 * ratio);
   }

@@ -24,7 +24,6 @@ from nanobragg.explorer.drawing.tiles import Tile, View
 from nanobragg.explorer.exports.files import MENU, exported
 from nanobragg.explorer.exports.snapshot import GAP, MAPS
 from nanobragg.explorer.presets import menu, with_preset
-from nanobragg.explorer.rendering import as_images
 from nanobragg.explorer.serving.afterwards import Afterwards
 from nanobragg.explorer.serving.bench import Bench
 from nanobragg.explorer.serving.labelling import Labelling
@@ -254,9 +253,8 @@ class Desk:
         if (picture := self.session.picture) is not None:
             pixel, rows = pixel_rows(picture, float(message["column"]), float(message["row"]))
             value = None if pixel is None else pixel_value(picture.frame.photons, pixel)
-            if pixel is not None and (measured := self.comparing.comparable(picture)) is not None:
-                panel, slow, fast = pixel
-                rows.append(["measured", f"{as_images(measured.counts)[panel][slow, fast]:.6g}"])
+            if pixel is not None:
+                rows += self.comparing.rows(picture, pixel)
             page.tell({"kind": "hover", "pixel": pixel, "rows": rows, "photons": value, "number": picture.number})
 
     def _do_trace(self, page: Page, message: dict[str, Any]) -> None:
