@@ -139,3 +139,27 @@ def made(experiment: Experiment, path: str) -> Config:
     if kind is None:
         raise ConfigError(path, None, "is no part that can be added")
     return kind()
+
+
+def emptied(whole: Any, path: str) -> Any:
+    """What an empty box stands for: the default of its field; None: it is decided, or has to be given.
+
+    Parameters
+    ----------
+    whole : Experiment or Readout
+    path : str
+        In it; what is no path is None.
+    """
+    above, _, last = path.rpartition(".")
+    name, _, index = last.partition("[")
+    owner = whole
+    for part in filter(None, re.split(r"[.\[\]]+", above)):
+        owner = owner[int(part)] if part.isdigit() and isinstance(owner, tuple) else getattr(owner, part, None)
+    field = getattr(owner, "__dataclass_fields__", {}).get(name)
+    if field is None:
+        return None
+    default = None if field.default is dataclasses.MISSING else field.default
+    if index and isinstance(default, tuple):
+        number = int(index.rstrip("]"))
+        return default[number] if number < len(default) else None
+    return default

@@ -15,7 +15,7 @@ from nanobragg.config import Experiment
 from nanobragg.config.experiment import check_experiment
 from nanobragg.config.image_chain.readout import Psf, Readout
 from nanobragg.errors import ConfigError, NanoBraggError
-from nanobragg.explorer.changes import fixed, made, replaced, turned
+from nanobragg.explorer.changes import emptied, fixed, made, replaced, turned
 from nanobragg.explorer.drawing.layout import Layout
 from nanobragg.explorer.rendering import (
     Prepared,
@@ -104,7 +104,7 @@ class Session:
     # what is changed
 
     def set(self, path: str, value: Any, *, moving: bool = False, event: int = 0) -> None:
-        """Put a value at a path of the experiment, or of the readout.
+        """Put a value at a path of the experiment, or of the readout; None stands for the default of the field.
 
         Raises
         ------
@@ -113,6 +113,8 @@ class Session:
         """
         with self.lock:
             state = self.state
+            if value is None:
+                value = emptied(state, path) if path.startswith("readout") else emptied(state.experiment, path)
             if path == "readout" or path.startswith("readout."):
                 new = replace(
                     state, readout=_with(state.readout, path.removeprefix("readout").removeprefix("."), value)

@@ -225,3 +225,93 @@ def test_presets_of_all_three_kinds(browser: Browser, explorer: nb.Explorer) -> 
         browser.run("NB.id('undo').click()")
     browser.until("!NB.state.undo")
     assert explorer.experiment.equals(small_experiment())
+
+
+def test_an_empty_box_stands_for_the_default(browser: Browser, explorer: nb.Explorer) -> None:
+    """Of one element where all have one, of the whole where the vector is decided; what has to be given is told."""
+    for path, text, expected in (
+        ("crystal.misset_deg[1]", "", (10.0, 0.0, 30.0)), ("crystal.n_cells[2]", "", (12.0, 12.0, 1.0)),
+        ("detector.pixel_size_mm", "", 0.1), ("beam.wavelength_angstrom", "", None), ("beam.direction[0]", "1", (1.0, 0.0, 0.0)),
+        ("beam.direction[2]", "", None),
+    ):  # fmt: skip
+        whole = path.split("[")[0]
+        put(browser, path, text)
+        browser.until(f"{STILL} && JSON.stringify(NB.values['{whole}'].value) === '{json(expected)}'")
+        assert explorer.experiment.get(whole) == expected
+    assert np.array_equal(explorer.image(60), nb.simulate(explorer.experiment))
+    put(browser, "crystal.unit_cell.a", "")
+    browser.until("!NB.id('message').hidden")
+    assert "crystal.unit_cell.a" in browser.run("NB.id('message').textContent")
+    assert browser.run("NB.id('c-crystal.unit_cell.a').value") == "74"
+
+
+def put(browser: Browser, path: str, text: str) -> None:
+    browser.run(f"(() => {{ const box = NB.id('c-{path}'); box.value = '{text}'; box.onchange(); }})()")
+
+
+def json(value: object) -> str:
+    """As the page writes it: whole numbers without a point."""
+    if isinstance(value, tuple):
+        return f"[{','.join(f'{x:g}' for x in value)}]"
+    return "null" if value is None else f"{value:g}"
+
+
+def test_of_wavelength_and_energy_the_last_one_typed_counts(browser: Browser, explorer: nb.Explorer) -> None:
+    """hc = 12398.42 eV Angstrom; the other box shows what follows, and a value in keV is told."""
+    put(browser, "beam.energy_ev", "12660")
+    browser.until(
+        f"{STILL} && NB.values['beam.wavelength_angstrom'].decided && NB.values['beam.energy_ev'].value === 12660"
+    )
+    assert explorer.experiment.beam.wavelength_angstrom is None
+    shown = browser.until("NB.id('c-beam.wavelength_angstrom').placeholder.startsWith('0.97') && "
+                          "NB.id('c-beam.wavelength_angstrom').placeholder")  # fmt: skip
+    assert float(shown) == pytest.approx(12398.42 / 12660, rel=1e-6)
+    put(browser, "beam.energy_ev", "12.66")
+    browser.until("!NB.id('message').hidden")
+    assert "12660" in browser.run("NB.id('message').textContent")
+    put(browser, "beam.wavelength_angstrom", "1.1")
+    browser.until(f"{STILL} && NB.values['beam.wavelength_angstrom'].value === 1.1 && NB.id('message').hidden")
+    assert explorer.experiment.beam.energy_ev is None
+    assert np.array_equal(explorer.image(60), nb.simulate(explorer.experiment))
+
+
+def test_a_preset_stays_legible_after_several_panels(browser: Browser) -> None:
+    """Two crystals on two panels: hover and labels say which crystal and panel; a preset puts one in their place."""
+    first = small_experiment().crystal
+    panels = tuple(
+        nb.Detector(n_fast=200, n_slow=100, pixel_size_mm=0.4, name=name, fast_axis=(0, 0, 1), slow_axis=(0, -1, 0),
+                    normal_axis=(1, 0, 0), pix0_mm=(100.0, up, -40.0))
+        for name, up in (("upper", 41.0), ("lower", -1.0))
+    )  # fmt: skip
+    experiment = small_experiment().replace(
+        crystal=(first, first.with_value("misset_deg", (50, 60, 70))), detector=panels
+    )
+    with nb.explore(experiment) as explorer:
+        browser.console.clear()
+        browser.open(explorer.url)
+        browser.until(READY)
+        browser.run("NB.id('o-labels').click()")
+        browser.until("NB.named && NB.named.length > 20 && NB.labels.some(one => one[3] === 1)")
+        browser.mouse("mouseMoved", 640, 600)
+        browser.until("NB.pixel && NB.pixel[0] === 1")
+        _, slow, fast = browser.run("NB.pixel")
+        rows = hovered(browser)
+        assert rows["panel"] == "1 (lower)"
+        traced = nb.trace(explorer.experiment, (1, slow, fast)).values("hkl")
+        for i in range(2):
+            found = [float(x) for x in rows[f"h k l, crystal {i}"].split()]
+            assert found == pytest.approx(list(traced[i]), abs=0.0051)
+        assert float(rows["photons"]) == pytest.approx(explorer.image(60)[1][slow, fast], rel=1e-5)
+        browser.run("NB.id('trace').click()")
+        browser.until("NB.id('sheet').open")
+        assert browser.run("NB.id('sheet-title').textContent") == f"Trace of panel 1, pixel slow {slow}, fast {fast}"
+        browser.run("NB.id('sheet').close()")
+        for value in ("detector/pilatus_1m", "crystal/thaumatin"):
+            browser.run(
+                f"(() => {{ const list = NB.id('preset'); list.value = '{value}'; list.onchange({{ target: list }}); }})()"
+            )
+        browser.until(
+            f"{STILL} && NB.values['crystal.unit_cell.c'] && NB.values['crystal.unit_cell.c'].value === 151.5"
+        )
+        assert explorer.experiment.detector.distance_mm == pytest.approx(100)
+        assert browser.console == []

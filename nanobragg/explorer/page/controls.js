@@ -1,7 +1,7 @@
 "use strict";
 // Controls of the values, made from what the server says of the fields.
 (() => {
-  const nav = NB.id("groups"), open = new Set(["crystal", "detector"]), built = new Map();
+  const nav = NB.id("groups"), open = new Set(["crystal", "crystal[0]", "detector", "detector[0]"]), built = new Map();
   let signature = "";
 
   const make = (tag, fields = {}, ...inside) => {
@@ -67,6 +67,7 @@
   const whole = (control, index, value) => {
     if (index === null) return { path: control.path, value, type: control.kind };
     const now = control.value;
+    if (Array.isArray(now) && !control.optional && typeof value === "string" && value.trim() === "") return { path: `${control.path}[${index}]`, value, type: "scalar" };
     if (Array.isArray(now) && !(typeof value === "string" && (value.trim() === "" || isNaN(value)))) return { path: `${control.path}[${index}]`, value, type: "scalar" };
     if (typeof value === "string" && (value.trim() === "" || isNaN(value))) return { path: control.path, value, type: control.kind };
     const all = (Array.isArray(control.decided) ? control.decided : control.default_vector || [0, 0, 0].slice(0, control.size)).slice();
@@ -175,8 +176,8 @@
       const one = built.get(control.path);
       // a slider keeps its ends as long as the value lies between them, or it would jump to the middle whenever it is let go
       const at = [control.value, control.decided].flat().filter((v) => typeof v === "number"), { low, high } = one.control;
-      const kept = at.length && low !== null && low !== undefined && at.every((v) => v >= low && v < high) && one.control.log === control.log;
-      if (!kept) Object.assign(one.control, { low: control.low, high: control.high, log: control.log, step: control.step });
+      const kept = one.control.ranged && at.length && low !== null && low !== undefined && at.every((v) => v >= low && v < high) && one.control.log === control.log;
+      if (!kept) Object.assign(one.control, { ranged: at.length > 0, low: control.low, high: control.high, log: control.log, step: control.step });
       one.show(control.value, control.decided, control);
       if (control.default !== undefined) one.node.classList.toggle("changed", control.changed === true);
     }

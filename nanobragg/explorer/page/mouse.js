@@ -40,6 +40,7 @@
   });
 
   stage.addEventListener("pointermove", (event) => {
+    if (NB.spot && !drag && !event.movementX && !event.movementY) return; // the page moved below a mouse that rests
     const at = place(event);
     NB.cursor = at;
     if (NB.spot) { NB.spot = null; NB.drawOverlay(); }
