@@ -17,6 +17,7 @@
 #include "vector.h"
 
 #include <stddef.h>
+#include <string.h>
 
 /* Why a scene has no gradient here.
  *
@@ -158,6 +159,19 @@ static int pull_pixels(const nb_scene *scene, int64_t pixel_begin, int64_t pixel
     return NB_OK;
 }
 
+/* By integers, which compilers turn into vectors: where all bits of the exponent are set, 1 more of it sets the sign.
+ */
+static int all_finite(const double *values, int64_t n) {
+    const uint64_t exponent = UINT64_C(0x7ff) << 52, one = UINT64_C(1) << 52;
+    uint64_t signs = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t bits;
+        memcpy(&bits, values + i, sizeof bits);
+        signs |= (bits & exponent) + one;
+    }
+    return signs >> 63 == 0;
+}
+
 /* Add the gradients of SUM over the pixels [pixel_begin, pixel_end) of cotangent x photons.
  *
  * Given:
@@ -177,9 +191,7 @@ NB_WARN_UNUSED int nb_pull_back(const nb_scene *scene, nb_kernel kernel, int64_t
         return NB_ERR_NULL_ARGUMENT;
     if (pixel_begin < 0 || pixel_end < pixel_begin || pixel_end > scene->n_pixels) return NB_ERR_PIXEL_RANGE;
     if (!nb_kernel_available(kernel) || nb_adjoint_obstacle(scene) != NULL) return NB_ERR_KERNEL;
-    for (int64_t i = 0; i < pixel_end - pixel_begin; i++) {
-        if (!isfinite(cotangent[i])) return NB_ERR_NOT_FINITE;
-    }
+    if (!all_finite(cotangent, pixel_end - pixel_begin)) return NB_ERR_NOT_FINITE;
     double scratch[NB_LARGEST_SMALL_FIELD] = {0.0}, weight_sum = 0.0;
     const nb_gradient g = nb_gradient_complete(gradient, scratch);
     for (int64_t source = 0; source < scene->n_sources; source++)

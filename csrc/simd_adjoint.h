@@ -124,10 +124,11 @@ static void pull_groups(const nb_scene *scene, const nb_model *model, nb_pull *p
 /* The derivatives of the loss by each term of a pass. */
 static void weigh_terms(const nb_scene *scene, nb_pull *pull, double weight) {
     const nb_block *block = &pull->block;
-    const int some = scene->d_min > 0.0;
-    for (int i = 0; i < block->row.n; i += LANES) {
-        vd w = vd_all(pull->sums->scale * weight) * vd_load(pull->cotangent + i) * geometric(scene, block, i);
-        if (scene->polarized) w = w * vd_load(block->polarization + i);
+    const int some = scene->d_min > 0.0, polarized = scene->polarized, sensor = scene->has_sensor, n = block->row.n;
+    const vd strength = vd_all(pull->sums->scale * weight);
+    for (int i = 0; i < n; i += LANES) {
+        vd w = strength * vd_load(pull->cotangent + i) * geometric(block, sensor, i);
+        if (polarized) w = w * vd_load(block->polarization + i);
         if (some) w = vd_select(vd_load(block->kept + i) != vd_all(0.0), w, vd_all(0.0));
         vd_store(pull->weight + i, w);
     }
@@ -203,29 +204,33 @@ static void pull_tilt(nb_pull *pull, const nb_polarizer *polarizer, double matri
     }
 }
 
-/* What the factor of a pass gets: the weight of its source, background, polarization, solid angle, capture fraction. */
+/* What the factor of a pass gets: the weight of its source, background, polarization, solid angle, capture fraction;
+ * and the structure factor that all reflections share. */
 static void pull_factors(const nb_scene *scene, nb_pull *pull, int64_t source) {
     const nb_block *block = &pull->block;
     const nb_gradient *g = &pull->gradient;
     const double weight = scene->weight[source], power = scene->point_pixel ? 2.0 : 3.0;
-    const int some = scene->d_min > 0.0;
-    const vd behind = vd_all(scene->background * pull->sums->share), strength = vd_all(pull->sums->scale * weight);
+    const double share = scene->background * pull->sums->share;
+    const int some = scene->d_min > 0.0, polarized = scene->polarized, curved = scene->curved;
+    const int sensor = scene->has_sensor, n = block->row.n;
+    const vd behind = vd_all(share), strength = vd_all(pull->sums->scale * weight);
+    const vd of_angle = vd_all(power), of_both = vd_all(power + 2.0);
     row_sum terms = ROW_SUM_ZERO, background = ROW_SUM_ZERO;
     row_sum tilts[3] = {ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO};
     nb_polarizer polarizer;
-    for (int i = 0; i < block->row.n; i += SUM_LANES) {
+    for (int i = 0; i < n; i += SUM_LANES) {
         for (int v = 0; v < SUM_LANES / LANES; v++) {
             const int at = i + v * LANES;
-            const vd cotangent = vd_load(pull->cotangent + at), factor = geometric(scene, block, at);
+            const vd cotangent = vd_load(pull->cotangent + at), factor = geometric(block, sensor, at);
             vd sum = vd_load(block->pass_sum + at);
             if (some) sum = vd_select(vd_load(block->kept + at) != vd_all(0.0), sum, vd_all(0.0));
             const vd photons = cotangent * (sum + behind), tilt = strength * photons * factor;
             vd polarization = vd_all(1.0), logarithmic = vd_load(pull->logarithmic + at);
-            if (scene->polarized && scene->curved) {
+            if (polarized && curved) {
                 polarization = vd_load(block->polarization + at);
-                logarithmic = vd_fma(tilt, vd_all(power) * polarization, logarithmic);
+                logarithmic = vd_fma(tilt, of_angle * polarization, logarithmic);
                 vd_store(pull->tilt + at, tilt);
-            } else if (scene->polarized) {
+            } else if (polarized) {
                 const vd inverse = vd_load(block->inverse + at), along = vd_load(block->along + at);
                 polarization = vd_load(block->polarization + at);
                 const vd part = tilt * inverse * inverse;
@@ -233,24 +238,27 @@ static void pull_factors(const nb_scene *scene, nb_pull *pull, int64_t source) {
                 tilts[1].lanes[v] = vd_fma(part, along, tilts[1].lanes[v]);
                 tilts[2].lanes[v] = vd_fma(part * along, along, tilts[2].lanes[v]);
                 /* the polarization is (1 + D.M.D)/2, the solid angle goes with inverse^power */
-                logarithmic = vd_fma(tilt, vd_fma(vd_all(power + 2.0), polarization, vd_all(-1.0)), logarithmic);
+                logarithmic = vd_fma(tilt, vd_fma(of_both, polarization, vd_all(-1.0)), logarithmic);
             } else {
-                logarithmic = vd_fma(tilt, vd_all(power), logarithmic);
+                logarithmic = vd_fma(tilt, of_angle, logarithmic);
             }
             vd_store(pull->logarithmic + at, logarithmic);
-            if (scene->has_sensor) {
+            if (sensor) {
                 const vd before = vd_load(pull->by_capture + at);
                 const vd solid_angle = strength * photons * vd_load(block->solid_angle + at);
                 vd_store(pull->by_capture + at, vd_fma(solid_angle, polarization, before));
             }
-            const vd unit = polarization * factor;
-            terms.lanes[v] = vd_fma(photons, unit, terms.lanes[v]);
-            background.lanes[v] = vd_fma(cotangent, unit, background.lanes[v]);
+            const vd unit = cotangent * polarization * factor;
+            terms.lanes[v] = vd_fma(unit, sum, terms.lanes[v]);
+            background.lanes[v] = background.lanes[v] + unit;
         }
     }
-    const double photons = row_total(&terms), energy = pull->sums->scale * weight * photons;
+    const double spots = row_total(&terms), even = row_total(&background), photons = spots + share * even;
+    const double energy = pull->sums->scale * weight * photons;
     pull->sums->intensity += weight * photons;
-    pull->sums->background += weight * pull->sums->share * row_total(&background);
+    pull->sums->background += weight * pull->sums->share * even;
+    if (scene->f_table == NULL && scene->default_F != 0.0)
+        *g->default_F += 2.0 * pull->sums->scale * weight * spots / scene->default_F;
     *g->pixel_area += energy / scene->pixel_area;
     if (!scene->point_pixel) *g->close_distance += energy / scene->close_distance;
     if (g->weight != NULL) g->weight[source] += pull->sums->scale * photons;
@@ -400,14 +408,6 @@ static void pull_source(const nb_scene *scene, nb_model *model, nb_pull *pull, i
         weigh_terms(scene, pull, scene->weight[source]);
         pull_terms(scene, model, pull, source);
         if (scene->shape != NB_SQUARE) pull_spot(scene, model, pull);
-        if (scene->f_table == NULL && scene->default_F != 0.0) {
-            row_sum terms = ROW_SUM_ZERO;
-            for (int i = 0; i < block->row.n; i += LANES) {
-                vd *sum = terms.lanes + i / LANES % (SUM_LANES / LANES);
-                *sum = vd_fma(vd_load(pull->weight + i), vd_load(block->pass_sum + i), *sum);
-            }
-            *g->default_F += 2.0 * row_total(&terms) / scene->default_F;
-        }
     }
     pull_factors(scene, pull, source);
     if (g->incident != NULL) add_scaled(1.0, pull->by_incident, g->incident + 3 * source);
@@ -436,14 +436,14 @@ static int pull_point(const nb_scene *scene, nb_model *model, nb_pull *pull, int
 static int pull_block(const nb_scene *scene, nb_model *model, nb_pull *pull, const double *cotangent,
                       const volatile int *cancel) {
     nb_block *block = &pull->block;
-    int any = 0;
     block->row.n = (block->n + NB_SIMD_PAD - 1) / NB_SIMD_PAD * NB_SIMD_PAD;
     take_indices(scene, block);
-    for (int i = 0; i < block->row.n; i++) {
-        pull->cotangent[i] = i < block->n ? cotangent[i] : 0.0;
-        any |= pull->cotangent[i] != 0.0;
-    }
-    if (!any) return NB_OK;
+    memcpy(pull->cotangent, cotangent, (size_t)block->n * sizeof *cotangent);
+    memset(pull->cotangent + block->n, 0, (size_t)(block->row.n - block->n) * sizeof *cotangent);
+    vi any = vi_all(0);
+    for (int i = 0; i < block->row.n; i += LANES)
+        any |= vd_load(pull->cotangent + i) != vd_all(0.0);
+    if (!vi_any(any)) return NB_OK;
     if (scene->d_min > 0.0) fill(block->seen, block->row.n, 0.0);
     for (int32_t layer = 0; layer < scene->n_layers; layer++) {
         for (int32_t sub_slow = 0; sub_slow < scene->oversample; sub_slow++) {

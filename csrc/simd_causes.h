@@ -222,7 +222,7 @@ NB_INLINE vd find_causes(const nb_scene *scene, const nb_push *push, double weig
                          int32_t layer, int moments, int alone, int i, vd causes[N_CAUSES], const int curved) {
     const nb_block *block = &push->block;
     const double power = scene->point_pixel ? 2.0 : 3.0;
-    const vd geometry = geometric(scene, block, i), strength = vd_all(push->directions->scale * weight);
+    const vd geometry = geometric(block, scene->has_sensor, i), strength = vd_all(push->directions->scale * weight);
     const vd polarization = scene->polarized ? vd_load(block->polarization + i) : vd_all(1.0);
     const vd unit = polarization * geometry, behind = vd_all(scene->background * push->directions->share);
     vd sum = vd_load(block->pass_sum + i), terms = strength * unit;

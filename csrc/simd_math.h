@@ -64,41 +64,42 @@ NB_INLINE vd vd_exp(vd x) {
     return vd_select(x == x, value, x);
 }
 
-/* How well a sine and cosine are known; the leading coefficients are always exact, so that what cancels near 0 does.
- * Largest errors of the sine (relative) and the cosine: 6.9e-14 and 8.2e-13; 2.4e-11 and 8.2e-13; 6.3e-11 and 6.6e-10,
- * but 4e-12 and 4e-11 within 1/10 of a spot, for what only counts there. */
-enum { FINE, PLAIN, NEAR_SPOTS };
+/* x^4 + ... with two multiplications, which take longer than additions do (Knuth, The Art of Computer Programming 2,
+ * section 4.6.4). */
+NB_INLINE vd quartic(const double a[4], vd x) {
+    const vd u = vd_fma(x + vd_all(a[0]), x, vd_all(a[1]));
+    return vd_fma(u + (x + vd_all(a[2])), u, vd_all(a[3]));
+}
 
-/* sin(pi x) + nudge and times cos(pi x) for |x| <= 1/2; group: vectors in use. */
-NB_INLINE void sincospi(const vd x[GROUP], vd nudge, const double times, const int how, const int group, vd sine[GROUP],
-                        vd cosine[GROUP]) {
-    static const double S[3][7] = {{3.14159265358979324, -5.16771277999972061, 2.5501640361298043,
-                                    -0.599264435342760941, 0.0821447952625194407, -0.00736398449162243941,
-                                    0.000447442954284567459},
-                                   {3.14159265358979324, -5.16771276748674757, 2.5501633590601228,
-                                    -0.599252398874862771, 0.0820506920884899416, -0.00702821378845763182, 0.0},
-                                   {3.14159265358979324, -5.16771277635929282, 2.55016371613943863,
-                                    -0.599256799542542694, 0.0820719124229548099, -0.00706334734055153654, 0.0}};
-    static const double C[3][7] = {{1.0, -4.93480220034120843, 4.05871211056823916, -1.33526235770815407,
-                                    0.235325723539175347, -0.0257772439310938816, 0.00184113969636277665},
-                                   {1.0, -4.93480220034120843, 4.05871211056823916, -1.33526235770815407,
-                                    0.235325723539175347, -0.0257772439310938816, 0.00184113969636277665},
-                                   {1.0, -4.93480218780796501, 4.05871094744408144, -1.33523337511551874,
-                                    0.235039679640258394, -0.024565945011968095, 0.0}};
-    const int s_last = how == FINE ? 6 : 5, c_last = how == NEAR_SPOTS ? 5 : 6;
-    vd sqr[GROUP];
-    for (int v = 0; v < group; v++) {
-        sqr[v] = x[v] * x[v];
-        sine[v] = vd_all(S[how][s_last]), cosine[v] = vd_all(times * C[how][c_last]);
+/* How well sines are known: half a sine is a quartic or a quintic. */
+enum { FINE, QUICK };
+
+/* The leading coefficients of the polynomials in x^2 that are sin(pi x/2)/x and cos(pi x/2). */
+#define HALF_SINE(how) ((how) == FINE ? -3.55620657412391837e-6 : 0.000158195074284148717)
+#define HALF_COSINE -0.0000248459784120444685
+
+/* What sincospi gives sine and cosine in. */
+#define SINE_UNIT(how) (2.0 * HALF_SINE(how) * HALF_COSINE)
+#define COSINE_UNIT(how) (2.0 * HALF_SINE(how) * HALF_SINE(how))
+
+/* sin(pi x)/SINE_UNIT + nudge and cos(pi x)/COSINE_UNIT for |x| <= 1/2, by the sine and cosine of pi x/2. Largest
+ * errors of the sine (relative) and the cosine: FINE 1e-13 and 2e-14; QUICK 5e-12 and 9e-12, nearly all of which are
+ * functions of x that vary slowly. For SLOPE_GROUP vectors. */
+NB_INLINE void sincospi(const vd x[GROUP], vd nudge, const int how, vd sine[GROUP], vd cosine[GROUP]) {
+    static const double S[2][5] = {
+        {-23.05621955078991401641, -3780.741481318063505498, 8369.4517814806287873, 17530371.52114311938536,
+         -441705.5910712553862859},
+        {-15.2958482549394461538, 277.4208309144844978777, -269.7473257894874270223, 7800.699317857343435099, 0.0}};
+    static const double C[5] = {-18.99713037342945799922, -752.5632628597324139259, 2002.94473744204809895,
+                                990645.0954407907227543, -40247.96220201048889224};
+    for (int v = 0; v < SLOPE_GROUP; v++) {
+        const vd sqr = x[v] * x[v];
+        vd half = quartic(S[how], sqr);
+        if (how == FINE) half = vd_fma(half, sqr, vd_all(S[how][4]));
+        half = x[v] * half;
+        sine[v] = vd_fma(half, vd_fma(quartic(C, sqr), sqr, vd_all(C[4])), nudge);
+        cosine[v] = vd_fnma(half, half, vd_all(1.0 / COSINE_UNIT(how)));
     }
-    for (int term = 5; term >= 0; term--) {
-        for (int v = 0; v < group; v++) {
-            if (term < s_last) sine[v] = vd_fma(sine[v], sqr[v], vd_all(S[how][term]));
-            if (term < c_last) cosine[v] = vd_fma(cosine[v], sqr[v], vd_all(times * C[how][term]));
-        }
-    }
-    for (int v = 0; v < group; v++)
-        sine[v] = vd_fma(x[v], sine[v], nudge);
 }
 
 #endif

@@ -74,10 +74,10 @@ static void sparse_give(const nb_sparse *sparse, const nb_slope_row *whole, int 
     }
 }
 
-/* Capture fraction x solid angle of a vector. */
-NB_INLINE vd geometric(const nb_scene *scene, const nb_block *block, int i) {
+/* Capture fraction x solid angle of a vector; sensor: whether there is the first of these. */
+NB_INLINE vd geometric(const nb_block *block, const int sensor, int i) {
     vd factor = vd_load(block->solid_angle + i);
-    if (scene->has_sensor) factor = factor * vd_load(block->capture + i);
+    if (sensor) factor = factor * vd_load(block->capture + i);
     return factor;
 }
 

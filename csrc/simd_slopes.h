@@ -1,6 +1,6 @@
 /* One term of the sum with its derivatives by the three indices, for all pixels of a block.
  *
- * The counterpart of simd_terms.h for the adjoint: good to some 1e-12 of the largest slope.
+ * The counterpart of simd_terms.h for the adjoint: good to some 1e-10 of the largest slope.
  */
 #ifndef NB_SIMD_SLOPES_H
 #define NB_SIMD_SLOPES_H
@@ -25,10 +25,14 @@ typedef void nb_slope_term(const nb_model *model, const nb_slope_row *row, const
 /* n times the offset below which a slope takes its limit. */
 #define CLOSE (1e-4 / NB_PI)
 
-/* The product of the sines below which some offset may be that close. */
+/* The unit of the slopes of gratings: that of the slope of sin(pi f)/SINE_UNIT in cos(pi f)/COSINE_UNIT, twice. */
+#define SLOPE_UNIT(how) (2.0 * NB_PI * COSINE_UNIT(how) / SINE_UNIT(how))
+
+/* The product of the sines, in SINE_UNIT, below which some offset may be that close. */
 static double close_product(const nb_model *model) {
     const double least = fmin(model->n[0], fmin(model->n[1], model->n[2]));
-    return least > 1.0 ? NB_PI * CLOSE * (1.0 + 1e-6) / least : 2.0;
+    const double sines = least > 1.0 ? NB_PI * CLOSE * (1.0 + 1e-6) / least : 2.0;
+    return sines / fabs(SINE_UNIT(QUICK) * SINE_UNIT(QUICK) * SINE_UNIT(QUICK));
 }
 
 /* (prod sin(pi N f)/sin(pi f))^2 for any N, and its slopes times a weight.
@@ -45,8 +49,8 @@ NB_INLINE void grating_slopes(const nb_model *model, const double close, const v
         vd rest[GROUP];
         for (int v = 0; v < SLOPE_GROUP; v++)
             rest[v] = vd_offset(n * f[k][v]);
-        sincospi(f[k], vd_all(TINY), 2.0 * NB_PI, NEAR_SPOTS, SLOPE_GROUP, below[k], cosine[k]);
-        sincospi(rest, n * vd_all(TINY), 2.0 * NB_PI * model->n[k], PLAIN, SLOPE_GROUP, above[k], sway[k]);
+        sincospi(f[k], vd_all(TINY), QUICK, below[k], cosine[k]);
+        sincospi(rest, n * vd_all(TINY), QUICK, above[k], sway[k]);
     }
     for (int v = 0; v < SLOPE_GROUP; v++) {
         const vd part = below[1][v] * below[2][v], product = below[0][v] * part, inverse = vd_all(1.0) / product;
@@ -55,13 +59,13 @@ NB_INLINE void grating_slopes(const nb_model *model, const double close, const v
         vd ratio[3], rate[3];
         for (int k = 0; k < 3; k++) {
             ratio[k] = above[k][v] * reciprocal[k];
-            rate[k] = vd_fnma(cosine[k][v], ratio[k], sway[k][v]) * reciprocal[k];
+            rate[k] = vd_fnma(cosine[k][v], ratio[k], vd_all(model->n[k]) * sway[k][v]) * reciprocal[k];
         }
         if (vd_any_within(product, vd_all(close))) {
             for (int k = 0; k < 3; k++) {
                 const double n = model->n[k], near = n > 1.0 ? CLOSE / n : 1.0;
-                rate[k] = vd_select(f[k][v] * f[k][v] < vd_all(near * near),
-                                    f[k][v] * vd_all(-2.0 * NB_PI * n * (n * n - 1.0) * NB_PI / 3.0), rate[k]);
+                const double limit = -2.0 * NB_PI * n * (n * n - 1.0) * NB_PI / 3.0 / SLOPE_UNIT(QUICK);
+                rate[k] = vd_select(f[k][v] * f[k][v] < vd_all(near * near), f[k][v] * vd_all(limit), rate[k]);
             }
         }
         const vd last = ratio[1] * ratio[2], all = ratio[0] * last;
@@ -73,24 +77,32 @@ NB_INLINE void grating_slopes(const nb_model *model, const double close, const v
     }
 }
 
-/* The same for N <= SMALL_CELLS: with s = sin^2(pi f), r^2 = p(s)^2 (1 - parity s) and ds/df = 2 pi sin cos. */
+/* The same for N <= SMALL_CELLS: r = p(s), times cos(pi f) for even N, with s = sin^2(pi f). */
 NB_INLINE void grating_slopes_small(const nb_model *model, const vd f[3][GROUP], const vd weight[GROUP], vd out[GROUP],
                                     vd slope[3][GROUP]) {
+    const double unit = SINE_UNIT(FINE) * SINE_UNIT(FINE), tilt = unit / (COSINE_UNIT(FINE) * COSINE_UNIT(FINE));
     vd sqr[3][GROUP], rate[3][GROUP];
     for (int k = 0; k < 3; k++) {
-        const double *p = model->polynomial[k];
-        const vd parity = vd_all(model->parity[k]);
+        const int even = model->parity[k] != 0.0, cubic = model->polynomial[k][3] != 0.0;
+        const double factor = even ? COSINE_UNIT(FINE) : 1.0, *given = model->polynomial[k];
+        const double p[4] = {factor * given[0], factor * unit * given[1], factor * unit * unit * given[2],
+                             factor * unit * unit * unit * given[3]};
         vd sine[GROUP], cosine[GROUP];
-        sincospi(f[k], vd_all(0.0), 1.0, FINE, SLOPE_GROUP, sine, cosine);
+        sincospi(f[k], vd_all(0.0), FINE, sine, cosine);
         for (int v = 0; v < SLOPE_GROUP; v++) {
-            vd s = sine[v] * sine[v];
-            vd value = vd_fma(vd_fma(vd_fma(vd_all(p[3]), s, vd_all(p[2])), s, vd_all(p[1])), s, vd_all(p[0]));
-            vd growth = vd_fma(vd_fma(vd_all(3.0 * p[3]), s, vd_all(2.0 * p[2])), s, vd_all(p[1]));
-            vd rest = vd_fnma(parity, s, vd_all(1.0));
-            rest = vd_select(rest > vd_all(0.0), rest, vd_all(0.0)); /* rounding may push it below 0 */
-            sqr[k][v] = value * value * rest;
-            rate[k][v] = value * vd_fnma(parity, value, vd_all(2.0) * growth * rest);
-            rate[k][v] = rate[k][v] * (vd_all(2.0 * NB_PI) * sine[v] * cosine[v]);
+            const vd s = sine[v] * sine[v];
+            vd r = vd_all(p[2]), twice = vd_all(4.0 * p[2]); /* the slope of p */
+            if (cubic) r = vd_fma(vd_all(p[3]), s, r), twice = vd_fma(vd_all(6.0 * p[3]), s, twice);
+            r = vd_fma(vd_fma(r, s, vd_all(p[1])), s, vd_all(p[0]));
+            twice = vd_fma(twice, s, vd_all(2.0 * p[1]));
+            if (even) {
+                twice = vd_fnma(vd_all(tilt), r, twice * (cosine[v] * cosine[v]));
+                r = r * cosine[v];
+                rate[k][v] = r * sine[v] * twice;
+            } else {
+                rate[k][v] = r * twice * (sine[v] * cosine[v]);
+            }
+            sqr[k][v] = r * r;
         }
     }
     for (int v = 0; v < SLOPE_GROUP; v++) {
@@ -149,6 +161,9 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
     const nb_slope_row row = *given_row;
     const line_lanes lines[3] = {line_spread(hkl), line_spread(hkl + 1), line_spread(hkl + 2)};
     const double close = lattice == SQUARE_ANY ? close_product(&model) : 0.0;
+    const vd unit = vd_all(lattice == SQUARE_ANY     ? SLOPE_UNIT(QUICK)
+                           : lattice == SQUARE_SMALL ? SLOPE_UNIT(FINE)
+                                                     : 1.0);
     for (int i = 0; i < row.row.n; i += SLOPE_GROUP * LANES) {
         vd t[3][GROUP], h[3][GROUP], nearest[3][GROUP], f[3][GROUP], f_cell_sqr[GROUP], form[GROUP];
         vd weight[GROUP], slope[3][GROUP]; /* the slopes times the weight */
@@ -172,7 +187,7 @@ NB_INLINE void add_slopes(const nb_model *given, const nb_slope_row *given_row, 
             structure_factor_sqr(&model, h, nearest, f_cell_sqr, lookup, SLOPE_GROUP);
         }
         for (int v = 0; v < SLOPE_GROUP; v++)
-            weight[v] = vd_load(row.weight + i + v * LANES) * f_cell_sqr[v];
+            weight[v] = vd_load(row.weight + i + v * LANES) * (unit * f_cell_sqr[v]);
         if (lattice == SQUARE_ANY)
             grating_slopes(&model, close, f, weight, form, slope);
         else if (lattice == SQUARE_SMALL)

@@ -79,12 +79,13 @@ NB_INLINE void sinc3_slopes(const vd y_sqr[GROUP], vd out[GROUP], vd rate[GROUP]
         y[v] = vd_sqrt(y_sqr[v]);
         r[v] = y[v] - vd_round(y[v]); /* sine and cosine change sign together with the parity of round(y) */
     }
-    sincospi(r, vd_all(0.0), 1.0, FINE, SLOPE_GROUP, sine, cosine);
+    sincospi(r, vd_all(0.0), FINE, sine, cosine);
     for (int v = 0; v < SLOPE_GROUP; v++) {
         const vd x_sqr = vd_all(NB_PI * NB_PI) * y_sqr[v];
         const vi close = x_sqr < vd_all(1.0);
-        vd sinc = sine[v] / (vd_all(NB_PI) * y[v]);
-        vd form = vd_all(3.0) * (sinc - cosine[v]) / x_sqr, slope = vd_all(1.5) * (sinc - form) / x_sqr;
+        vd sinc = sine[v] / (vd_all(NB_PI / SINE_UNIT(FINE)) * y[v]);
+        vd form = vd_all(3.0) * vd_fnma(vd_all(COSINE_UNIT(FINE)), cosine[v], sinc) / x_sqr,
+           slope = vd_all(1.5) * (sinc - form) / x_sqr;
         form = vd_select(close, sinc3_series(x_sqr), form);
         slope = vd_select(close, sinc3_series_slope(x_sqr), slope);
         out[v] = form * form;
