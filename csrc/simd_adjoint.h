@@ -33,6 +33,9 @@ typedef struct {
     nb_pull_sums *sums;
     double by_base[3], by_fast[3];        /* of the point: position = base + along fast */
     double by_incident[3], by_wavenumber; /* of the source */
+    int64_t polarized_by;                 /* source of the polarizer, over blocks; -1 for none */
+    nb_polarizer polarizer;
+    double by_matrix[3][3]; /* of the polarizer */
 } nb_pull;
 
 static void add_scaled(double factor, const double x[3], double sum[3]) {
@@ -204,6 +207,23 @@ static void pull_tilt(nb_pull *pull, const nb_polarizer *polarizer, double matri
     }
 }
 
+/* What a source gets through its polarizer, from all blocks since it was taken. */
+static void give_polarizer(const nb_scene *scene, nb_pull *pull) {
+    const nb_gradient *g = &pull->gradient;
+    double by_incident[3] = {0.0, 0.0, 0.0};
+    if (pull->polarized_by < 0) return;
+    nb_pull_polarizer(scene, &pull->polarizer, pull->by_matrix, by_incident, g);
+    if (g->incident != NULL) add_scaled(1.0, by_incident, g->incident + 3 * pull->polarized_by);
+}
+
+static void take_polarizer(const nb_scene *scene, nb_pull *pull, int64_t source) {
+    if (pull->polarized_by == source) return;
+    give_polarizer(scene, pull);
+    nb_polarizer_make(scene, scene->incident + 3 * source, &pull->polarizer);
+    memset(pull->by_matrix, 0, sizeof pull->by_matrix);
+    pull->polarized_by = source;
+}
+
 /* What the factor of a pass gets: the weight of its source, background, polarization, solid angle, capture fraction;
  * and the structure factor that all reflections share. */
 static void pull_factors(const nb_scene *scene, nb_pull *pull, int64_t source) {
@@ -217,7 +237,6 @@ static void pull_factors(const nb_scene *scene, nb_pull *pull, int64_t source) {
     const vd of_angle = vd_all(power), of_both = vd_all(power + 2.0);
     row_sum terms = ROW_SUM_ZERO, background = ROW_SUM_ZERO;
     row_sum tilts[3] = {ROW_SUM_ZERO, ROW_SUM_ZERO, ROW_SUM_ZERO};
-    nb_polarizer polarizer;
     for (int i = 0; i < n; i += SUM_LANES) {
         for (int v = 0; v < SUM_LANES / LANES; v++) {
             const int at = i + v * LANES;
@@ -267,20 +286,20 @@ static void pull_factors(const nb_scene *scene, nb_pull *pull, int64_t source) {
     double matrix[3][3], by_base[3], by_fast[3];
     const double *base = block->base, *fast = scene->fast;
     const double t[3] = {row_total(tilts), row_total(tilts + 1), row_total(tilts + 2)};
-    nb_polarizer_make(scene, scene->incident + 3 * source, &polarizer);
-    if (scene->curved) pull_tilt(pull, &polarizer, matrix);
-    for (int i = 0; !scene->curved && i < 3; i++) {
+    take_polarizer(scene, pull, source);
+    if (curved) pull_tilt(pull, &pull->polarizer, matrix);
+    for (int i = 0; !curved && i < 3; i++) {
         by_base[i] = t[0] * base[i] + t[1] * fast[i];
         by_fast[i] = t[1] * base[i] + t[2] * fast[i];
         for (int k = 0; k < 3; k++)
             matrix[i][k] = 0.5 * (t[0] * base[i] * base[k] + t[1] * (base[i] * fast[k] + fast[i] * base[k]) +
                                   t[2] * fast[i] * fast[k]);
     }
-    for (int i = 0; !scene->curved && i < 3; i++) {
-        pull->by_base[i] += dot(polarizer.matrix[i], by_base);
-        pull->by_fast[i] += dot(polarizer.matrix[i], by_fast);
+    for (int i = 0; i < 3; i++) {
+        if (!curved) pull->by_base[i] += dot(pull->polarizer.matrix[i], by_base);
+        if (!curved) pull->by_fast[i] += dot(pull->polarizer.matrix[i], by_fast);
+        add_scaled(1.0, matrix[i], pull->by_matrix[i]);
     }
-    nb_pull_polarizer(scene, &polarizer, matrix, pull->by_incident, g);
 }
 
 /* What the positions of the points, base + along fast, and the sensor get on a curved detector. */
@@ -467,11 +486,13 @@ int NB_SIMD_PULL(NB_SIMD_ISA)(const nb_scene *scene, int64_t pixel_begin, int64_
     nb_model_make(scene, 0, groups, &model);
     pull.gradient = *gradient;
     pull.sums = sums;
+    pull.polarized_by = -1;
     for (int64_t begin = pixel_begin; begin < pixel_end; begin += pull.block.n) {
         next_block(scene, begin, pixel_end, &pull.block);
         int status = pull_block(scene, &model, &pull, cotangent + (begin - pixel_begin), cancel);
         if (status != NB_OK) return status;
     }
+    give_polarizer(scene, &pull);
     return NB_OK;
 }
 

@@ -46,8 +46,9 @@ typedef struct {
     int64_t first; /* where the table of the source begins */
     const nb_directions *directions;
     nb_motion motion[NB_TOGETHER];
-    nb_polarizer polarizer; /* of the source */
-    nb_bending bending;     /* of the point, on a curved detector */
+    int64_t polarized_by; /* source of the polarizer, over blocks; -1 for none */
+    nb_polarizer polarizer;
+    nb_bending bending; /* of the point, on a curved detector */
 } nb_push;
 
 static int is_zero(const double *x, int n) {
@@ -138,8 +139,8 @@ static void move_polarization(const nb_scene *scene, const nb_push *push, const 
 static void move_source(const nb_scene *scene, nb_push *push, int64_t source) {
     static const double STILL[3] = {0.0, 0.0, 0.0};
     const double wavelength = scene->wavelength[source];
-    nb_polarizer *polarizer = &push->polarizer;
-    nb_polarizer_make(scene, scene->incident + 3 * source, polarizer);
+    if (push->polarized_by != source) nb_polarizer_make(scene, scene->incident + 3 * source, &push->polarizer);
+    push->polarized_by = source;
     for (int k = 0; k < push->directions->n; k++) {
         const nb_gradient *t = push->directions->tangent + k;
         const double *incident = t->incident == NULL ? STILL : t->incident + 3 * source;

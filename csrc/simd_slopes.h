@@ -266,20 +266,14 @@ typedef struct {
         { {0.0} }                                                                                                      \
     }
 
-/* The lanes together, in the same order for every instruction set. */
-static double row_total(const row_sum *sum) {
-    double x[LANES] __attribute__((aligned(64)));
+/* The lanes together, in the same order for every instruction set: by halves. */
+NB_INLINE double row_total(const row_sum *sum) {
     row_sum rest = *sum;
     for (int half = SUM_LANES / LANES / 2; half > 0; half /= 2) {
         for (int v = 0; v < half; v++)
             rest.lanes[v] += rest.lanes[v + half];
     }
-    vd_store(x, rest.lanes[0]);
-    for (int half = LANES / 2; half > 0; half /= 2) {
-        for (int i = 0; i < half; i++)
-            x[i] += x[i + half];
-    }
-    return x[0];
+    return vd_total(rest.lanes[0]);
 }
 
 /* Add a vector of slopes times two factors and times 1. */

@@ -348,6 +348,7 @@ int NB_SIMD_PUSH(NB_SIMD_ISA)(const nb_scene *scene, int64_t pixel_begin, int64_
     nb_model_make(scene, 0, groups, &model);
     const int past_cache = directions->n * (pixel_end - pixel_begin) > LARGE;
     push.directions = directions;
+    push.polarized_by = -1;
     for (int64_t begin = pixel_begin; begin < pixel_end; begin += push.block.n) {
         next_block(scene, begin, pixel_end, &push.block);
         int status = push_block(scene, &model, &push, cancel);

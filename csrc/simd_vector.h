@@ -202,6 +202,20 @@ NB_INLINE vd vd_offset(vd x) {
 #endif
 }
 
+/* The lanes together, by halves. */
+NB_INLINE double vd_total(vd x) {
+#if LANES == 8
+    const __m256d four = _mm512_castpd512_pd256((__m512d)x) + _mm512_extractf64x4_pd((__m512d)x, 1);
+    const __m128d two = _mm256_castpd256_pd128(four) + _mm256_extractf128_pd(four, 1);
+    return two[0] + two[1];
+#elif LANES == 4
+    const __m128d two = _mm256_castpd256_pd128((__m256d)x) + _mm256_extractf128_pd((__m256d)x, 1);
+    return two[0] + two[1];
+#else
+    return x[0] + x[1];
+#endif
+}
+
 /* Whether the bits of the mask are set in every lane of x. */
 NB_INLINE int vi_all_have(vi x, int64_t mask) {
 #if LANES == 8
