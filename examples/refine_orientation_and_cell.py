@@ -100,6 +100,11 @@ def displaced(truth: np.ndarray, seed: int) -> np.ndarray:
     return start
 
 
+def without_spots(experiment: nb.Experiment) -> nb.Experiment:
+    """The experiment with nothing but its background."""
+    return experiment.replace("crystal.structure_factors", nb.StructureFactors.constant(1e-12))
+
+
 def set_parameters(experiment: nb.Experiment, values: np.ndarray) -> nb.Experiment:
     """The experiment with orientation and cell replaced."""
     misset, cell = (tuple(float(x) for x in part) for part in (values[:3], values[3:]))
@@ -109,33 +114,24 @@ def set_parameters(experiment: nb.Experiment, values: np.ndarray) -> nb.Experime
 class Model:
     """The image of one stage, and its Jacobian, as a function of the nine parameters."""
 
-    def __init__(self, experiment: nb.Experiment, stage: Stage, photons: np.ndarray) -> None:
+    def __init__(self, experiment: nb.Experiment, stage: Stage, photons: np.ndarray, background: np.ndarray) -> None:
         middle = N_PIXELS // 2
         square = slice(middle - stage.half_width, middle + stage.half_width)
-        crystal = {"crystal.shape": stage.shape, "crystal.n_cells": (stage.n_cells,) * 3}
+        self.square = square, square
         for path, value in {
-            **crystal,
+            "crystal.shape": stage.shape,
+            "crystal.n_cells": (stage.n_cells,) * 3,
             "sampling.oversample": stage.oversample,
-            "sampling.roi": (square, square),
+            "sampling.roi": self.square,
         }.items():
             experiment = experiment.replace(path, value)
         self.module = nb.ExperimentModule(experiment, FIELDS, kernel="core")
-        self.square = square
-        self.photons = torch.from_numpy(photons[square, square].astype(np.float64))
-        self.counted = self.photons.nonzero(as_tuple=True)
-        self.counts = self.photons[self.counted]
-        self.perfect = torch.xlogy(self.counts, self.counts).sum() - self.counts.sum()
-        self.gain = 1.0
-        self.background = None
-        if stage.shape == "gauss":
-            empty = experiment.replace("crystal.structure_factors", nb.StructureFactors.constant(1e-12))
-            self.background = torch.from_numpy(nb.simulate(empty))[square, square]
-
-    @torch.no_grad()
-    def image(self, values: torch.Tensor) -> torch.Tensor:
-        """Expected photons in the square; the Bragg part is scaled by `gain`."""
-        self.move(values)
-        return self.scaled(self.module()[self.square, self.square])
+        self.photons = torch.from_numpy(photons[self.square].astype(np.float64)).flatten()
+        self.background = torch.from_numpy(background[self.square]).flatten()
+        self.lit = self.photons.nonzero()[:, 0]
+        self.counts = self.photons[self.lit]
+        self.perfect = float((torch.xlogy(self.counts, self.counts) - self.counts).sum())
+        self.gain = None if stage.shape == "gauss" else 1.0
 
     @torch.no_grad()
     def move(self, values: torch.Tensor) -> None:
@@ -143,43 +139,44 @@ class Model:
         for parameter, part in zip(self.module.parameters(), [values[:3], *values[3:].unbind()], strict=True):
             parameter.copy_(part)
 
-    def scaled(self, image: torch.Tensor) -> torch.Tensor:
-        """An image, its Bragg part times `gain`."""
-        return image if self.background is None else torch.lerp(self.background, image, self.gain)
+    @torch.no_grad()
+    def image(self, values: torch.Tensor) -> torch.Tensor:
+        """Expected photons in the square."""
+        self.move(values)
+        return self.balanced(self.module()[self.square].flatten())
 
-    def balance(self, values: torch.Tensor) -> None:
-        """Scale the Bragg photons of a broadened model to those that were counted."""
-        if self.background is None:
-            return
-        bragg = (self.image(values) - self.background).sum() / self.gain
-        self.gain = float((self.photons - self.background).sum() / bragg)
+    def balanced(self, image: torch.Tensor) -> torch.Tensor:
+        """The Bragg photons of a broadened model scaled to those that were counted, by what the first image takes."""
+        if self.gain is None:
+            self.gain = float((self.photons - self.background).sum() / (image - self.background).sum())
+        return image if self.gain == 1.0 else torch.lerp(self.background, image, self.gain)
 
     def deviance(self, image: torch.Tensor) -> float:
         """Minus twice the logarithm of the Poisson likelihood ratio to the perfect model."""
-        return float(2 * (self.perfect - self.counts @ image[self.counted].log() + image.sum()))
+        return 2 * float(self.perfect - self.counts @ image.index_select(0, self.lit).log() + image.sum())
 
     def normal_equations(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Fisher information, score and image."""
         self.move(values)
         image, slopes = self.module.jacobian(cropped=True)
-        image = self.scaled(image)
+        image = self.balanced(image.flatten())
         each = [one for slope in slopes.values() for one in (slope.unbind(-1) if slope.ndim == 3 else [slope])]
-        rows = [one.numpy().reshape(-1) for one in (*each, self.photons - image)]
-        sums, weight = np.zeros((len(each) + 1, len(each))), 1 / image.numpy().reshape(-1)
+        rows = [one.flatten().numpy() for one in (*each, self.photons - image)]
+        sums, weight = np.zeros((len(each) + 1, len(each))), 1 / image.numpy()
         for begin in range(0, len(weight), ROOM):
             part = slice(begin, begin + ROOM)
             jacobian = np.stack([row[part] for row in rows])
             sums += jacobian @ (jacobian[:-1] * weight[part]).T
-        information, score = torch.from_numpy(sums[:-1] * self.gain**2), torch.from_numpy(sums[-1] * self.gain)
-        return information, score, image
+        return torch.from_numpy(sums[:-1] * self.gain**2), torch.from_numpy(sums[-1] * self.gain), image
 
 
 def refine(experiment: nb.Experiment, photons: np.ndarray, start: np.ndarray, verbose: bool = True) -> Refinement:
     """Fisher scoring through all stages."""
     values = torch.from_numpy(start)
+    experiment = set_parameters(experiment, start)
+    background = nb.simulate(without_spots(experiment).replace("sampling.oversample", 1))
     for number, stage in enumerate(STAGES, 1):
-        model = Model(set_parameters(experiment, start), stage, photons)
-        model.balance(values)
+        model = Model(experiment, stage, photons, background)
         damping, before = 1e-3, None
         for iteration in range(stage.iterations):
             information, score, image = model.normal_equations(values)
@@ -202,8 +199,8 @@ def refine(experiment: nb.Experiment, photons: np.ndarray, start: np.ndarray, ve
             gained, before = before - after, after
             if gained < (0.001 if stage.shape == "square" else 1.0):
                 break
-    covariance = torch.linalg.inv(model.normal_equations(values)[0])  # of the last stage, whose model is the true one
-    return Refinement(start, values.numpy(), covariance.numpy())
+    # of the last stage, whose model is the true one; its last step, if there was one, is a few hundredths of an error at most
+    return Refinement(start, values.numpy(), torch.linalg.inv(information).numpy())
 
 
 def draw(path: str, experiment: nb.Experiment, photons: np.ndarray, result: Refinement) -> None:
@@ -232,7 +229,7 @@ def run(seed: int, verbose: bool = True) -> tuple[Refinement, np.ndarray, nb.Exp
     expected = nb.simulate(experiment)
     photons = np.random.default_rng(seed + 2000).poisson(expected)
     if verbose:
-        water = nb.simulate(experiment.replace("crystal.structure_factors", nb.StructureFactors.constant(1e-12)))
+        water = nb.simulate(without_spots(experiment))
         print(f"{(expected - water).sum():.0f} photons in the spots, {water.mean():.2f} of background in a pixel")
     return refine(experiment, photons, displaced(truth, seed), verbose), truth, experiment, photons
 

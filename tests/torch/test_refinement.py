@@ -21,7 +21,6 @@ def example():
     return module
 
 
-@pytest.mark.slow
 def test_recovers_orientation_and_cell(example):
     """Start 0.5 degrees and 0.5 % away; `--seeds 20` of the example pools more of them."""
     result, truth, _, _ = example.run(1, verbose=False)
