@@ -116,6 +116,26 @@ class Explorer:
         self._check_process()
         return self._session.wait(timeout).values
 
+    def compare(self, measured: Any) -> None:
+        """Compare with another image on the page.
+
+        Parameters
+        ----------
+        measured : path, array, list of panels or Exposure
+            As for `explore`; None: with none.
+
+        Raises
+        ------
+        ConfigError, FileFormatError
+            As `explore`.
+        """
+        self._check_open()
+        image = _measured(measured)
+        if image is None:
+            self._desk.comparing.take(None)
+        else:
+            self._desk.measure(image)
+
     def close(self) -> None:
         """End the server; the page stays with its last picture. What was rendered last can still be asked for."""
         if self._closed or self._process != os.getpid():  # the threads of another process are not here

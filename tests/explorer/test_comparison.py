@@ -349,6 +349,34 @@ def test_a_refinement_of_two_panels_ends_when_it_is_told_to(end: str, said: str)
             assert session.state.experiment is start
 
 
+def test_structure_factors_need_not_be_known() -> None:
+    """Spots of unlike intensities, a model with all alike: with a factor for each spot the orientation is found."""
+    hkl = np.stack(np.meshgrid(*[np.arange(-20, 21)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    sizes = 300.0 * np.random.default_rng(8).uniform(0.5, 1.5, len(hkl))
+    real = truth().replace("crystal.structure_factors", nb.StructureFactors.from_arrays(hkl, sizes))
+    start = truth().replace("crystal.misset_deg", (10.15, 19.9, 30.1))
+    with compared(start) as (session, comparing, _):
+        comparing.take(Measured("counts", poisson(real)))
+        assert comparing.state()["free"]  # what is offered where all structure factors are alike
+        with pytest.raises(nb.ConfigError, match="beside the flux"):
+            comparing.refine({"paths": ["beam.fluence_per_m2"], "free": True})
+        comparing.refine({"paths": ["crystal.misset_deg", "beam.fluence_per_m2"], "free": True})
+        comparing.refining.join(120)
+        found = comparing.refining.found
+        assert found is not None and len(found.names) == 3 and found.chi2 < 1.3
+        assert (np.abs(found.estimate - (10, 20, 30)) < 4 * np.array(list(found.errors.values()))).all()
+        assert session.state.experiment.beam.fluence_per_m2 == 1e26
+
+
+def test_a_real_image_counts_where_it_was_measured(real: Path) -> None:
+    """A Pilatus image: gaps and dead pixels are negative, and its header names the largest count."""
+    found = read_measured(str(real / "thau_3_2_0010.cbf.bz2"))
+    pixels = np.asarray(found.counts)
+    assert pixels.shape == (2527, 2463) and found.high == 115897
+    (known,) = found.counted([pixels.shape])
+    assert np.array_equal(known, (pixels >= 0) & (pixels <= 115897)) and 0.9 < known.mean() < 0.92
+
+
 def test_a_poor_model_is_told() -> None:
     other = truth().replace("crystal.misset_deg", (40.0, 10.0, 5.0))
     with compared(other) as (_, comparing, heard):

@@ -75,6 +75,12 @@ def test_what_is_measured_must_be_an_image() -> None:
     exposure = nb.expose(experiment(), seed=1)
     with nb.explore(experiment(), measured=exposure) as explorer:
         assert explorer._desk.comparing.measured.counts is exposure.counts
+        explorer.compare(exposure.counts + 1)
+        assert np.array_equal(explorer._desk.comparing.measured.counts, exposure.counts + 1)
+        with pytest.raises(nb.ConfigError, match="shape of the detector"):
+            explorer.compare(np.zeros((3, 4)))
+        explorer.compare(None)
+        assert explorer._desk.comparing.measured is None
 
 
 def test_who_waits_for_an_image_that_is_ended_is_told() -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import re
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import Browser, executable
 
 import nanobragg as nb
 
@@ -58,3 +62,34 @@ def test_a_cell_shows_the_page(tmp_path: Path) -> None:
     assert picture[spots].max() < picture[image < 1e-4 * image.max()].min()
     closed = book.cells[3].outputs[0].data
     assert closed["text/plain"] == "<Explorer, closed>" and "<iframe" not in closed["text/html"]
+
+
+@pytest.mark.skipif(executable() is None, reason="no browser of the Chromium family: apt install chromium")
+def test_a_notebook_of_another_address_shows_the_page(tmp_path: Path) -> None:
+    """The page in the output's frame is served by another port than the notebook, and is answered all the same."""
+    names: dict[str, nb.Explorer] = {}
+    exec(CELL.rpartition("\n")[0].rpartition("\n")[0], names)
+    with names["explorer"] as explorer:
+        (tmp_path / "book.html").write_text(
+            f"<!doctype html><link rel=icon href='data:,'>{explorer._repr_html_()}", encoding="utf-8"
+        )
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(tmp_path)))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Browser() as browser:
+            browser.open(f"http://127.0.0.1:{server.server_port}/book.html")
+            browser.until("document.images.length === 1 && document.images[0].naturalWidth === 200")
+            for _ in range(3000):  # until the page in the frame asks for tiles at the size of its stage
+                if any(page.screen.view.width > 520 for page in explorer._desk._pages):
+                    break
+                browser.run("new Promise((done) => setTimeout(done, 20))")
+            else:
+                pytest.fail("the frame stays empty")
+            assert browser.console == []
+        server.shutdown()
+
+
+class Silent(SimpleHTTPRequestHandler):
+    """Serves a folder."""
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""

@@ -311,7 +311,12 @@ def test_a_measured_image_is_compared_fitted_and_refined(browser: Browser, tmp_p
         browser.until("NB.id('factor').value !== '1'")
         assert 1.0 < float(browser.run("NB.id('factor').value")) < 1.6  # by the background: the spots are elsewhere
         browser.run("NB.id('factor').value = '1'; NB.id('offset').value = '0'; NB.id('factor').onchange()")
-        browser.run("NB.id('refine').open = true; NB.id('refine-start').click()")
+        flux = "document.querySelector('#refine-paths input[value=\"beam.fluence_per_m2\"]').disabled"
+        browser.run("NB.id('refine').open = true")
+        assert browser.run(flux)  # structure factors that are all alike are not those of a crystal: spots have factors
+        browser.run("NB.id('refine-free').click()")
+        assert not browser.run(flux)
+        browser.run("NB.id('refine-start').click()")
         browser.until("!NB.id('refine-stop').hidden")
         browser.until("NB.id('refine-stop').hidden")
         assert "refined 4 parameters" in browser.run("NB.id('refine-said').textContent")

@@ -92,6 +92,7 @@ class Comparing:
             "kind": "measured", "name": measured.name, "factor": measured.factor, "offset": measured.offset,
             "low": measured.low, "high": measured.high, "image": measured.image, "n_images": measured.n_images,
             "fits": fits, "said": text, "masked": measured.drawn is not None, "paths": self._paths(),
+            "free": not any(one.structure_factors.has_table for one in self._crystals()),
         }  # fmt: skip
 
     def _paths(self) -> list[tuple[str, bool]]:
@@ -100,6 +101,10 @@ class Comparing:
         if self._offered[0] is not experiment:
             self._offered = (experiment, offered(experiment))
         return self._offered[1]
+
+    def _crystals(self) -> tuple[Any, ...]:
+        crystal = self._session.state.experiment.crystal
+        return crystal if isinstance(crystal, tuple) else (crystal,)
 
     def _there(self) -> Measured:
         if self.measured is None:
@@ -225,7 +230,7 @@ class Comparing:
 
     def refine(self, message: Message) -> None:
         """Begin a refinement."""
-        self.refining.start(self._there(), [str(path) for path in message["paths"]])
+        self.refining.start(self._there(), [str(path) for path in message["paths"]], bool(message.get("free")))
 
     def stop(self, message: Message) -> None:
         """End it."""

@@ -81,8 +81,8 @@ class Refining:
         """Whether it has not ended yet."""
         return self._thread is not None and self._thread.is_alive()
 
-    def start(self, measured: Measured, paths: Sequence[str]) -> None:
-        """Begin.
+    def start(self, measured: Measured, paths: Sequence[str], free: bool = False) -> None:
+        """Begin; `free`: every spot has a factor of its own, so that structure factors need not be known, nor the flux.
 
         Raises
         ------
@@ -91,13 +91,17 @@ class Refining:
         """
         if self.running:
             raise ConfigError("refine", "a second one", "waits until the first has ended", "stop it")
+        if free:
+            paths = [path for path in paths if path not in _SCALES]
         if not paths:
-            raise ConfigError("refine", [], "needs a path", "choose what may change")
+            raise ConfigError(
+                "refine", [], "needs a path", "choose what may change" + (" beside the flux" if free else "")
+            )
         measured.check(self._session.state.experiment)
         self._stop.clear()
         self._costs, self._rows, self._number = [], [], self._number + 1
         self._thread = threading.Thread(
-            target=self._run, args=(measured, list(paths)), name="nanobragg-refine", daemon=True
+            target=self._run, args=(measured, list(paths), free), name="nanobragg-refine", daemon=True
         )
         self._thread.start()
 
@@ -110,11 +114,11 @@ class Refining:
         if self._thread is not None:
             self._thread.join(seconds)
 
-    def _run(self, measured: Measured, paths: list[str]) -> None:
+    def _run(self, measured: Measured, paths: list[str], free: bool) -> None:
         self._stage = "begins"
         self._say(self._stage, running=True)
         try:
-            self._refined(measured, paths)
+            self._refined(measured, paths, "free" if free else "model")
         except _MovedOn:
             self._say(_CHANGED, running=False)
         except CoreError as error:  # what a canceled refinement ends with
@@ -131,7 +135,7 @@ class Refining:
         except Exception as error:  # whatever goes wrong in there, the page is told that it has ended
             self._say(f"the refinement failed: {type(error).__name__}: {error}", running=False, level="error")
 
-    def _refined(self, measured: Measured, paths: list[str]) -> None:
+    def _refined(self, measured: Measured, paths: list[str], intensities: str) -> None:
         state = self._session.state
         start, readout = state.experiment, state.readout
         self._mine = start
@@ -143,7 +147,7 @@ class Refining:
         lit = start if share == 1.0 else start.replace(scale, brightness * share)
         free = scale in paths
         fit = prepared(by_panel(measured.counts, shapes_of(start)), lit, {
-            **DEFAULTS, "refine": paths, "gain": gain, "offset": float(detached(readout.offset_adu)),
+            **DEFAULTS, "refine": paths, "intensities": intensities, "gain": gain, "offset": float(detached(readout.offset_adu)),
             "read_noise": float(detached(readout.noise_adu)), "mask": measured.counted(shapes_of(start)),
             "progress": self._report, "cancel": self._ended,
         })  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import tempfile
 import warnings
@@ -83,7 +84,7 @@ class CommandText:
     @property
     def text(self) -> str:
         """As it is typed, with a remark on what is lost."""
-        line = shlex.join(["nanoBragg", *self.flags]).replace(" -", " \\\n  -")
+        line = re.sub(r" (?=--?[A-Za-z])", " \\\\\n  ", shlex.join(["nanoBragg", *self.flags]))
         run = f"nanoBragg run {EXPERIMENT} --set run.noise=false"
         if self._beyond:
             return f"# {self._beyond}, for which there are no flags\n{run}\n"

@@ -70,13 +70,17 @@
     if (NB.refinePaths !== names) { // of another kind of experiment; what was chosen stays chosen
       const before = new Map([...box.querySelectorAll("input")].map((one) => [one.value, one.checked]));
       box.replaceChildren(...message.paths.map(([path, on]) => NB.make("label", { className: "line" }, NB.make("input", { type: "checkbox", value: path, checked: before.has(path) ? before.get(path) : on }), ` ${path}`)));
+      if (NB.refinePaths === undefined) id("refine-free").checked = message.free; // all structure factors alike are not those of a crystal
       NB.refinePaths = names;
+      freed();
     }
   });
 
+  const freed = () => { for (const box of id("refine-paths").querySelectorAll("input")) box.disabled = id("refine-free").checked && /flu(x|ence)_/.test(box.value); };
+  id("refine-free").onchange = freed; // then the flux is in the factors of the spots
   id("refine-start").onclick = () => {
     const paths = [...id("refine-paths").querySelectorAll("input:checked")].map((box) => box.value);
-    NB.say({ do: "refine", paths });
+    NB.say({ do: "refine", paths, free: id("refine-free").checked });
   };
   id("refine-stop").onclick = () => NB.say({ do: "stop" });
   id("refine-report").onclick = () => NB.take("report");
