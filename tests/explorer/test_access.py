@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 from browser import Browser
-from explored import STILL
+from explored import STILL, small_experiment
 
 import nanobragg as nb
 
@@ -291,3 +291,39 @@ def test_the_wheel_zooms_about_the_cursor_and_a_double_click_shows_all(browser: 
         for kind in ("mousePressed", "mouseReleased"):
             browser.mouse(kind, 560, 300, button="left", clickCount=count)
     browser.until(f"Math.abs(NB.view.zoom - {zoom}) < 1e-9")
+
+
+def press_space(browser: Browser) -> None:
+    for kind, more in (("keyDown", {"text": " "}), ("keyUp", {})):
+        browser.call("Input.dispatchKeyEvent", type=kind, key=" ", code="Space", windowsVirtualKeyCode=32, **more)
+
+
+def test_the_space_bar_does_what_the_focus_asks_for(browser: Browser, explorer: nb.Explorer) -> None:
+    """It checks boxes, opens groups and presses buttons; elsewhere it plays."""
+    browser.run("NB.id('o-rings').focus()")
+    press_space(browser)
+    assert browser.run("NB.id('o-rings').checked") is False
+    browser.run("window.group = document.querySelector('details.group'); group.querySelector('summary').focus()")
+    was = browser.run("group.open")
+    press_space(browser)
+    browser.until(f"group.open === {str(not was).lower()}")
+    browser.run("NB.id('tour').focus()")
+    press_space(browser)
+    assert browser.run("!NB.id('tour-box').hidden && !NB.playing")
+    browser.key("Escape")
+    browser.run("NB.id('phi-range').focus()")
+    press_space(browser)
+    browser.until("NB.playing")
+    press_space(browser)
+    browser.until(f"!NB.playing && {STILL}")
+
+
+def test_arrows_in_the_menus_take_nothing_by_themselves(browser: Browser, explorer: nb.Explorer) -> None:
+    """The menu of presets opens; the first of them is not applied by the first arrow."""
+    browser.run("NB.id('preset').focus()")
+    for kind in ("rawKeyDown", "keyUp"):
+        browser.call("Input.dispatchKeyEvent", type=kind, key="ArrowDown", code="ArrowDown", windowsVirtualKeyCode=40)
+    browser.run("new Promise((done) => setTimeout(done, 300))")
+    assert not browser.run("NB.state.undo")
+    assert explorer.experiment.equals(small_experiment())
+    browser.key("Escape")

@@ -315,3 +315,59 @@ def test_a_preset_stays_legible_after_several_panels(browser: Browser) -> None:
         )
         assert explorer.experiment.detector.distance_mm == pytest.approx(100)
         assert browser.console == []
+
+
+@pytest.mark.parametrize("scale", ["log", "linear", "percentile"])
+def test_every_scale_and_color_map_shades_the_photons(browser: Browser, explorer: nb.Explorer, scale: str) -> None:
+    """The pixels of the screen have the colors of their shades, and shades follow the photons between the limits told."""
+    browser.run(f"NB.id('scale').value = '{scale}'; NB.id('scale').onchange()")
+    browser.until(f"NB.tiles[0].columns === 300 && NB.tiles[0].low !== undefined && NB.id('scale').value === '{scale}'")
+    browser.run("new Promise((done) => setTimeout(done, 200))")
+    low, high, shades = browser.run("[NB.tiles[0].low, NB.tiles[0].high, Array.from(NB.tiles[0].shades)]")
+    image = explorer.image(60)
+    if scale == "percentile":
+        assert (low, high) == pytest.approx(tuple(np.percentile(image, [1, 99.5])), rel=1e-9)
+    elif scale == "linear":
+        assert low == 0
+    found = np.reshape(shades, image.shape)
+    inner = (
+        (np.log(np.maximum(image, low) / low) / np.log(high / low)) if scale == "log" else (image - low) / (high - low)
+    )
+    assert np.abs(found - np.floor(np.clip(254 * inner, 0, 254))).max() <= 1  # single precision
+    for name in browser.run("[...NB.id('map').options].map(one => one.value)"):
+        browser.run(f"NB.id('map').value = '{name}'; NB.repaint()")
+        colors = browser.run(
+            "(() => { const t = NB.tiles[0], p = NB.palette(NB.id('map').value), found = [];"
+            " const shown = t.canvas.getContext('2d').getImageData(0, 0, 300, 280).data;"
+            " for (let i = 0; i < t.shades.length; i += 997) { const c = p[t.shades[i]];"
+            "  found.push([c & 255, (c >> 8) & 255, (c >> 16) & 255].every((one, k) => one === shown[4 * i + k])); }"
+            " return [found.every(Boolean), new Set(p).size]; })()"
+        )
+        assert colors[0] and colors[1] > 200, name
+
+
+def test_the_histogram_counts_the_pixels(browser: Browser, explorer: nb.Explorer) -> None:
+    image = explorer.image(60)
+    told = browser.run("NB.histogram")
+    assert sum(told["counts"]) == (image > 0).sum()
+    assert told["ends"] == [image.min(), image.max()]
+    drawn = "NB.id('histogram').getContext('2d').getImageData(0, 0, NB.id('histogram').width, NB.id('histogram').height).data"
+    assert browser.run(f"{drawn}.filter((x, i) => i % 4 === 3 && x > 0).length") > 500
+    put(browser, "beam.fluence_per_m2", "2e27")
+    browser.until(f"{STILL} && NB.histogram.ends[1] === {2 * float(image.max())!r}")
+
+
+def test_phi_is_scrubbed(browser: Browser, explorer: nb.Explorer) -> None:
+    """The slider below the image moves phi; each step is shown, and all of them are one step of the history."""
+    for angle in (3, 6.5, 11.25):
+        browser.run(
+            f"(() => {{ const s = NB.id('phi-range'); s.value = {angle}; s.dispatchEvent(new Event('input')); }})()"
+        )
+        browser.until("NB.events.size === 0")
+    browser.run("NB.id('phi-range').dispatchEvent(new Event('change'))")
+    browser.until(f"{STILL} && NB.state.undo")
+    assert explorer.experiment.goniometer.phi_start_deg == 11.25
+    assert browser.run("NB.id('phi-value').value") == "11.25"
+    assert np.array_equal(explorer.image(60), nb.simulate(explorer.experiment))
+    browser.run("NB.id('undo').click()")
+    browser.until("!NB.state.undo && NB.id('phi-value').value === '0'")

@@ -83,9 +83,10 @@ def _center(scene: Scene) -> Array:
     along = float(beam @ scene.normal)
     if scene.curved:
         return _pixel(scene, float(scene.distance) * np.asarray(scene.beam, np.float64)[None])[0]
-    if abs(along) < 1e-6:
+    distance = float(np.asarray(scene.pix0) @ scene.normal) / along if abs(along) > 1e-6 else -1.0
+    if distance <= 0:
         return np.full(2, np.inf)
-    return _pixel(scene, (float(np.asarray(scene.pix0) @ scene.normal) / along * beam)[None])[0]
+    return _pixel(scene, (distance * beam)[None])[0]
 
 
 def _pixel(scene: Scene, points: Array) -> Array:

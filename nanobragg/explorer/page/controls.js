@@ -183,6 +183,7 @@
     }
     NB.id("undo").disabled = !state.undo;
     NB.id("redo").disabled = !state.redo;
+    NB.id("redraw").disabled = !state.switches.noise;
     for (const [name, on] of Object.entries(state.switches)) NB.id(`s-${name}`).checked = on;
     NB.state = state;
     NB.values = Object.fromEntries(all.map((c) => [c.path, c]));

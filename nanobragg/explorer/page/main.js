@@ -9,6 +9,7 @@
       NB.id("low").placeholder = percent ? "1" : "auto"; NB.id("high").placeholder = percent ? "99.5" : "auto";
     }
     NB.askTiles();
+    NB.replot();
   };
 
   NB.id("undo").onclick = () => NB.say({ do: "undo" });
@@ -63,6 +64,12 @@
     NB.id("preset").append(...Object.entries(message.presets).map(([group, names]) => NB.make("optgroup", { label: group === "beam" ? "beam line" : group }, ...names.map((name) => NB.make("option", { value: `${group}/${name}`, textContent: name })))));
     NB.id("export").append(...Object.entries(message.exports).map(([value, text]) => NB.make("option", { value, textContent: text })));
   });
+  // A menu whose choice acts at once opens for arrows, or its first entry would be taken by the first of them.
+  for (const name of ["preset", "export"]) NB.id(name).onkeydown = (event) => {
+    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+    event.preventDefault();
+    event.target.showPicker();
+  };
   NB.id("preset").onchange = (event) => { NB.say({ do: "preset", name: event.target.value }); event.target.value = ""; };
   NB.id("export").onchange = (event) => {
     const name = event.target.value;
@@ -91,7 +98,7 @@
     else if (!typing && !event.ctrlKey && !event.metaKey && !event.altKey && !NB.id("sheet").open) {
       const tools = { t: "turn", p: "pan", l: "line" }, key = event.key.toLowerCase();
       if (tools[key]) { NB.id("tool").value = tools[key]; NB.id("tool").dispatchEvent(new Event("change")); }
-      else if (event.key === " " && event.target.tagName !== "BUTTON") { event.preventDefault(); play.click(); }
+      else if (event.key === " " && (event.target.type === "range" || !/BUTTON|SUMMARY|INPUT|^A$/.test(event.target.tagName))) { event.preventDefault(); play.click(); }
       else if (key === "/") { event.preventDefault(); NB.id("find").focus(); }
       else if (key === "i") NB.id("stage").focus();
       else if (key === "n") NB.id("redraw").click();

@@ -66,10 +66,15 @@
     }
   };
 
+  const drawn = new Map(); // how to draw each again when its room has another size
+  const plotted = (name, draw) => { drawn.set(name, draw); draw(); };
+  NB.replot = () => drawn.forEach((draw) => draw());
+  new ResizeObserver(NB.replot).observe(NB.id("histogram"));
+
   NB.hear("histogram", (message) => {
     const [low, high] = message.ends;
     NB.histogram = message;
-    NB.plot(NB.id("histogram"), [{ values: message.counts, color: "#0550ae", bars: true }], true, high > low ? { low, high, log: true } : null);
+    plotted("histogram", () => NB.plot(NB.id("histogram"), [{ values: message.counts, color: "#0550ae", bars: true }], true, high > low ? { low, high, log: true } : null));
     NB.id("histogram-said").textContent = `${message.unit}: ${message.said}`;
   });
 
@@ -77,7 +82,7 @@
     NB.id("profile-section").hidden = false;
     const series = [{ values: message.values, color: "#8250df" }];
     if (message.measured) series.push({ values: message.measured, color: "#bc4c00" });
-    NB.plot(NB.id("profile"), series, NB.id("scale").value === "log", { low: 0, high: message.length, log: false });
+    plotted("profile", () => NB.plot(NB.id("profile"), series, NB.id("scale").value === "log", { low: 0, high: message.length, log: false }));
     NB.id("profile-said").textContent = message.said;
     if (message.first) NB.id("profile-section").scrollIntoView({ block: "nearest" });
   });
