@@ -151,7 +151,8 @@ static int passes(const nb_scene *scene, nb_model *model, nb_block *block, int w
                     noise.pass.source = source;
                     if (scene->n_tables > 1) model->table = table_of(scene, source);
                     add_all(scene, model, block, incident, scene->wavelength[source],
-                            model->noise > 0.0 ? &noise : NULL);
+                            model->noise > 0.0 ? &noise : NULL, cancel);
+                    if (*cancel) return NB_ERR_CANCELLED;
                     add_pass(scene, block, weight);
                     if (block->channels != NULL) add_to_channels(scene, block, source);
                 }

@@ -33,8 +33,9 @@ static int choose_lookup(const nb_model *model, const nb_block *block, const nb_
 typedef struct {
     const double *incident;
     double inverse_wavelength;
-    double reach;    /* for the rounding of indices */
-    nb_noise *noise; /* NULL: the original has none here */
+    double reach;               /* for the rounding of indices */
+    nb_noise *noise;            /* NULL: the original has none here */
+    const volatile int *cancel; /* looked at now and then; NULL: never */
 } nb_pass;
 
 static void hkl_lines(const nb_scene *scene, const nb_block *block, const nb_pass *pass, const double cell[9],
@@ -64,6 +65,7 @@ static void add_orientations(const nb_scene *scene, const nb_model *model, const
     nb_term *const *terms = TERMS[model->lattice][scene->curved != 0];
     for (int64_t at = begin; at < end; at++) {
         nb_line hkl[3];
+        if (pass->cancel != NULL && (at & 1023) == 0 && *pass->cancel) return; /* the sum is thrown away */
         hkl_lines(scene, block, pass, scene->orientations + 9 * at, hkl);
         int lookup = model->table == NULL ? CONSTANT
                      : scene->curved      ? MIXED
@@ -125,6 +127,7 @@ static void add_groups(const nb_scene *scene, const nb_model *model, nb_block *b
     int kept[BLOCK + 1];
     for (int g = 0; g < model->n_groups; g++) {
         const nb_group *group = model->groups + g;
+        if (pass->cancel != NULL && *pass->cancel) return;
         const int n = find_kept(scene, model, block, pass, group, kept);
         if (n == 0) continue;
         if (2 * n > block->n) {
@@ -171,9 +174,10 @@ static double noise_scale(const nb_scene *scene, const nb_model *model, const nb
 
 /* F_cell^2 F_latt^2 summed over phi steps and mosaic domains; noise: NULL where the original has none. */
 static void add_all(const nb_scene *scene, const nb_model *model, nb_block *block, const double *incident,
-                    double wavelength, nb_noise *noise) {
+                    double wavelength, nb_noise *noise, const volatile int *cancel) {
     const double extent = largest(block->base) + fabs(block->along[block->n - 1]) * largest(scene->fast);
-    const nb_pass pass = {incident, 1.0 / wavelength, 3.0 * (extent * block->inverse_sum + largest(incident)), noise};
+    const nb_pass pass = {incident, 1.0 / wavelength, 3.0 * (extent * block->inverse_sum + largest(incident)), noise,
+                          cancel};
     if (noise != NULL && IS_SQUARE(model->lattice)) noise->scale = noise_scale(scene, model, block, &pass);
     fill(block->pass_sum, block->row.n, 0.0);
     if (model->n_groups > 0)

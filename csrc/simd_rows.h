@@ -92,7 +92,7 @@ static nb_pass pass_of(const nb_scene *scene, const nb_block *block, int64_t sou
     const double *incident = scene->incident + 3 * source;
     const double extent = largest(block->base) + fabs(block->along[block->n - 1]) * largest(scene->fast);
     return (nb_pass){incident, 1.0 / scene->wavelength[source], 3.0 * (extent * block->inverse_sum + largest(incident)),
-                     NULL};
+                     NULL, NULL};
 }
 
 /* The points of a sub-pixel and layer, with their solid angles and capture fractions. */

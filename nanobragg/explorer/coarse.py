@@ -40,10 +40,11 @@ def evaluations(scenes: Sequence[Sequence[Scene]]) -> int:
     return sum(scene.evaluations for own in scenes for scene in own)
 
 
-def coarser(scenes: Sequence[Sequence[Scene]], most: float) -> Coarse:
+def coarser(scenes: Sequence[Sequence[Scene]], most: float, worth: float = 0.0) -> Coarse:
     """The scenes with at most so many evaluations, as far as that can be reached.
 
-    Sub-pixels, sources, phi steps and domains are halved, the longest of these loops first; then pixels are left out.
+    Sub-pixels, sources, phi steps and domains are halved, the longest of these loops first; then pixels are left out, where they
+    have more than `worth` evaluations each: it takes time by itself.
     """
     found = tuple(tuple(own) for own in scenes)
     while evaluations(found) > most:
@@ -51,7 +52,8 @@ def coarser(scenes: Sequence[Sequence[Scene]], most: float) -> Coarse:
         if evaluations(shorter) == evaluations(found):
             break
         found = shorter
-    step = min(_MOST_STEP, max(1, int(np.ceil(np.sqrt(evaluations(found) / max(most, 1.0))))))
+    each = evaluations(found) / max(1, found[0][0].n_pixels)
+    step = 1 if each <= worth else min(_MOST_STEP, max(1, int(np.ceil(np.sqrt(evaluations(found) / max(most, 1.0))))))
     said = _left_out([s for own in scenes for s in own], [s for own in found for s in own])
     if step > 1:
         found = tuple(tuple(_thinned(scene, step) for scene in own) for own in found)

@@ -35,6 +35,8 @@ _MOST_BYTES = 2**30
 """Of one kind; orientations of so many bytes take some seconds to derive, in which nothing can be cancelled."""
 _FIXED_SECONDS, _PIXEL_SECONDS = 0.003, 4e-9
 """Of an image, and of each of its pixels: what is no evaluation."""
+_THINNING_SECONDS = 1.5e-8
+"""A pixel, for leaving out some of them and filling their places."""
 _FACTORS = (0.02, 50.0)
 """How much quicker and slower than the table says a machine may be."""
 
@@ -69,6 +71,11 @@ class Prepared:
     scenes: list[list[list[Scene]]]
     """of every panel, of every lattice"""
     estimate: Estimate
+
+    @property
+    def pixels(self) -> int:
+        """Of all panels, rendered or not."""
+        return sum(own[0][0].n_fast * own[0][0].n_slow for own in self.scenes)
 
     @property
     def evaluations(self) -> int:
@@ -107,7 +114,7 @@ class Renderer:
 
     def seconds(self, plan: Prepared) -> float:
         """What the exact image is expected to take."""
-        return plan.estimate.seconds * (1.0 if self._factor is None else self._factor)
+        return plan.estimate.seconds * (1.0 if self._factor is None else self._factor) + _PIXEL_SECONDS * plan.pixels
 
     def is_quick(self, plan: Prepared) -> bool:
         """Whether the exact image is as quick as a coarse one needs to be."""
@@ -140,7 +147,7 @@ class Renderer:
         began = time.perf_counter()
         rate = max(self.seconds(plan) / max(plan.evaluations, 1), 1e-12)
         share = COARSE_SECONDS / rate / len(plan.scenes)
-        parts = [coarser(own, share) for own in plan.scenes]
+        parts = [coarser(own, share, _THINNING_SECONDS / rate) for own in plan.scenes]
         scenes = [part.scenes for part in parts]
         photons = self._photons(plan, scenes, ended)
         several = panels.several(plan.experiment)
@@ -163,7 +170,7 @@ class Renderer:
 
     def _learn(self, expected: float, seconds: float, plan: Prepared) -> None:
         """Compare what an image took with what it was expected to take; a small one says nothing about a large one."""
-        fixed = _FIXED_SECONDS + _PIXEL_SECONDS * sum(own[0][0].n_fast * own[0][0].n_slow for own in plan.scenes)
+        fixed = _FIXED_SECONDS + _PIXEL_SECONDS * plan.pixels
         if expected < fixed:
             return
         factor = float(np.clip((seconds - fixed) / expected, *_FACTORS))

@@ -135,7 +135,7 @@ class Session:
             self.take(replace(self.state, experiment=turned(self.state.experiment, across, down, about)), "turn", moving=moving,
                       event=event)  # fmt: skip
 
-    def add(self, path: str) -> None:
+    def add(self, path: str, *, event: int = 0) -> None:
         """A part that was not there, with its defaults.
 
         Raises
@@ -143,7 +143,7 @@ class Session:
         ConfigError
             For a path of no such part.
         """
-        self.set(path, made(self.state.experiment, path))
+        self.set(path, made(self.state.experiment, path), event=event)
 
     def take(self, state: State, what: str, *, moving: bool = False, event: int = 0, together: bool = False) -> None:
         """Another state; one step of the history, unless it goes on with the last one (`together`: however long ago)."""
@@ -322,6 +322,9 @@ class Session:
         if not quick:
             self._show(self._renderer.coarse(plan, gone), plan, state, number, event, coarse=True)
             self._until_still(ended)
+            if self.exact is not None and self.exact.number == number:  # nothing was left out
+                self._tell_about(self.exact)
+                return
             try:
                 self._renderer.check(plan)
             except TooLong as held:
@@ -338,8 +341,11 @@ class Session:
         if self._revision != number or (quick and self._moving):
             return  # what goes with a picture is told of pictures that stay
         if self.exact is not None:
-            self.settled(self.exact)
-        self.tell({"kind": "doubts", "texts": doubts(plan)})
+            self._tell_about(self.exact)
+
+    def _tell_about(self, picture: Picture) -> None:
+        self.settled(picture)
+        self.tell({"kind": "doubts", "texts": doubts(picture.plan)})
 
     def _until_still(self, ended: Callable[[], bool]) -> None:
         with self.lock:
@@ -389,8 +395,7 @@ class Session:
         """Whether the detector's response is quick enough for pictures while values move."""
         if not any(switches[name] for name in _READ_OUT):
             return True
-        pixels = sum(own[0][0].n_fast * own[0][0].n_slow for own in plan.scenes)
-        return self._readout_rate * pixels <= _READOUT_SECONDS
+        return self._readout_rate * plan.pixels <= _READOUT_SECONDS
 
     def _layout(self, plan: Prepared) -> Layout:
         """The layout of a plan; the same object as long as detector and beam stay as they are."""

@@ -373,3 +373,14 @@ def test_a_rendering_that_was_cancelled_is_told_and_can_be_asked_for() -> None:
     with nb.explore(slow) as explorer:
         asyncio.run(play(explorer))
         assert np.array_equal(explorer.image(60), nb.simulate(slow))
+
+
+def test_a_change_that_is_refused_is_told_with_its_number(explorer: nb.Explorer) -> None:
+    """Or a page would wait for its picture."""
+
+    async def play() -> None:
+        async with Wire(explorer) as page:
+            await page.say({"do": "set", "path": "detector.distance_mm", "value": -1, "event": 4711})
+            assert (await page.hear("message"))["event"] == 4711
+
+    asyncio.run(play())

@@ -16,27 +16,34 @@ NB.say = (message) => {
 // A change of a value while it moves: at most one a frame of the screen, the last one counts.
 NB.move = (message) => {
   if (!NB.waiting) {
-    requestAnimationFrame(() => { const last = NB.waiting; NB.waiting = null; if (last) NB.change(last); });
+    requestAnimationFrame(() => { const last = NB.waiting; NB.waiting = null; if (last) NB.change(last, NB.moved); });
   }
   NB.waiting = message;
+  NB.moved = performance.now();
 };
 
 // Numbers of changes grow with time, also from one page to the next that shows the same experiment.
-NB.change = (message) => {
+NB.change = (message, began = performance.now()) => {
   NB.event = Math.max(NB.event + 1, Date.now());
-  const began = performance.now();
   if (NB.say({ ...message, event: NB.event })) NB.events.set(NB.event, began);
 };
 
-// The picture shows the change of this number: how long did it take?
+// The picture shows the change of this number: how long did it take, from the event to the end of the frame that shows it?
 NB.shown = (event) => {
-  for (const [number, began] of NB.events) {
-    if (number > event) continue;
-    if (number === event) NB.latencies.push(performance.now() - began);
-    NB.events.delete(number);
-  }
-  if (NB.latencies.length > 5000) NB.latencies.splice(0, 2500);
+  const began = NB.events.get(event);
+  for (const number of NB.events.keys()) if (number <= event) NB.events.delete(number);
+  if (began === undefined) return;
+  const frame = new MessageChannel(); // its message comes when the browser has painted
+  frame.port1.onmessage = () => {
+    frame.port1.close();
+    NB.latencies.push(performance.now() - began);
+    if (NB.latencies.length > 5000) NB.latencies.splice(0, 2500);
+  };
+  frame.port2.postMessage(null);
 };
+
+// A change that was refused is waited for no longer.
+NB.hear("message", (message) => { if (message.event) NB.events.delete(message.event); });
 
 NB.connect = () => {
   const scheme = location.protocol === "https:" ? "wss" : "ws";

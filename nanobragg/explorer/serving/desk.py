@@ -53,25 +53,28 @@ class Page:
 
     def take(self, text: str | bytes) -> None:
         """Do what a message asks for; a mistake is told."""
-        with self.telling():
+        event: dict[str, Any] = {}
+        with self.telling(event):
             message = json.loads(text)
+            if isinstance(message, dict) and "event" in message:
+                event["event"] = message["event"]
             if not isinstance(message, dict):
                 raise ConfigError("message", type(message).__name__, "must be an object")
             self._desk.do(self, message)
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
-        """Tell a mistake."""
+    def telling(self, event: dict[str, Any]) -> Iterator[None]:
+        """Tell a mistake, with the number of the change that was one."""
         try:
             with np.errstate(all="ignore"):  # what is not finite is shown as such
                 yield
         except (NanoBraggError, OSError) as error:
-            self.tell(mistake(str(error)))
+            self.tell(mistake(str(error)) | event)
             self.tell(self._desk.state())
         except MemoryError:
-            self.tell(mistake("not enough memory"))
+            self.tell(mistake("not enough memory") | event)
         except Exception as error:  # whatever a page sends, the others go on
-            self.tell(mistake(f"not understood: {type(error).__name__}: {error}"))
+            self.tell(mistake(f"not understood: {type(error).__name__}: {error}") | event)
 
 
 class Desk:
@@ -152,14 +155,17 @@ class Desk:
         if action is None:
             raise ConfigError("do", name, "is nothing that can be done")
 
+        def act() -> None:
+            action(message) if compares else action(page, message)
+
         def job() -> None:
-            with page.telling():
-                action(message) if compares else action(page, message)
+            with page.telling({}):
+                act()
 
         if name != "stop" and (compares or name in _SLOW):
             self.bench.put((page.name, name if name in _NEWEST else id(message)), job)
         else:
-            job()
+            act()
 
     def _settle(self, picture: Picture) -> None:
         self._afterwards.take(picture)
@@ -246,7 +252,7 @@ class Desk:
             self.tell_state()
 
     def _do_add(self, page: Page, message: dict[str, Any]) -> None:
-        self.session.add(str(message["path"]))
+        self.session.add(str(message["path"]), event=int(message.get("event", 0)))
         self.tell_state()
 
     def _do_hover(self, page: Page, message: dict[str, Any]) -> None:
