@@ -47,15 +47,15 @@ def _explore(typed: Any) -> int:
     path = typed.measured or _image(typed.file)
     # the number of an image of a scan is that of the geometry and of the pixels
     measured = None if path is None else read_measured(path, (typed.image if not typed.measured else None) or 1)
-    with explore(experiment, readout=readout, measured=measured, host=typed.host, port=typed.port) as explorer:
+    opened = explore(experiment, readout=readout, measured=measured, host=typed.host, port=typed.port)
+    with contextlib.suppress(KeyboardInterrupt), opened as explorer:  # which is how it is meant to end
         sys.stdout.write(
             "".join(f"{line}\n" for line in _greeting(explorer.url, explorer.port, typed.host, explorer.is_local))
         )
         sys.stdout.flush()
         if not typed.no_browser and _has_screen():
             explorer.open()
-        with contextlib.suppress(KeyboardInterrupt):  # which is how it is meant to end
-            threading.Event().wait()
+        threading.Event().wait()
     return 0
 
 

@@ -27,6 +27,7 @@ from nanobragg.explorer.presets import menu, with_preset
 from nanobragg.explorer.serving.afterwards import Afterwards
 from nanobragg.explorer.serving.bench import Bench
 from nanobragg.explorer.serving.labelling import Labelling
+from nanobragg.explorer.serving.memory import Memory
 from nanobragg.explorer.serving.messages import as_text, mistake
 from nanobragg.explorer.serving.screens import Limits, Screen, Screens
 from nanobragg.explorer.session import Picture, Session
@@ -87,7 +88,7 @@ class Desk:
         self._labels = Labelling(self.tell)
         self._marks: tuple[Layout | None, dict[str, Any]] = (None, {})
         self.comparing = Comparing(session, self.tell, lambda: self.screens.redraw())
-        self.bench = Bench()
+        self.bench, self._memory = Bench(), Memory()
         self._afterwards = Afterwards(self._settled, lambda text: self.tell(mistake(text)))
         session.tell = self.tell
         session.settled = self._settle
@@ -178,6 +179,7 @@ class Desk:
         self.tell_state()
         if self.comparing.measured is not None:
             self.tell(self.comparing.state())
+        self._memory.give_back()
 
     def measure(self, measured: Measured) -> None:
         """Take a measured image.
