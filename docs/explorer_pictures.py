@@ -64,7 +64,7 @@ def turning(browser: Browser, experiment: nb.Experiment, path: Path) -> None:
 
 
 def comparing(browser: Browser, experiment: nb.Experiment, path: Path) -> None:
-    """A measured image of a crystal that is turned a little, and the difference in the middle of a refinement."""
+    """A measured image of a crystal that is turned a little, beside the simulated one, after a refinement."""
     truth = experiment.replace("crystal.misset_deg", (17.15, 33.1, 51.9)).replace("beam.fluence_per_m2", 2.5e26)
     counts = nb.expose(truth, nb.Readout(kind="counting", bits=32), seed=3).counts.astype(np.int32)
     counts[~truth.detector.mask] = -1
@@ -72,12 +72,15 @@ def comparing(browser: Browser, experiment: nb.Experiment, path: Path) -> None:
         browser.open(explorer.url)
         browser.until(READY)
         browser.run(
-            "NB.id('layer').value = 'difference'; NB.id('layer').onchange(); NB.id('o-rings').click();"
-            "NB.id('refine').open = true"
+            "NB.id('layer').value = 'beside'; NB.id('layer').onchange(); NB.id('o-rings').click();"
+            "NB.id('refine').open = true; NB.id('refine-start').click()"
         )
-        browser.until("NB.last.layer === 'difference'")
-        browser.mouse("mouseMoved", 650, 300)
-        browser.run("new Promise((done) => setTimeout(done, 1500))")
+        browser.until("!NB.id('refine-stop').hidden")
+        browser.until("NB.id('refine-stop').hidden")
+        browser.until(f"{READY} && NB.last.layer === 'beside'")
+        browser.mouse("mouseWheel", 480, 380, deltaX=0, deltaY=-600)
+        browser.mouse("mouseMoved", 500, 300)
+        browser.run("NB.id('compare').scrollIntoView(); new Promise((done) => setTimeout(done, 1500))")
         taken(browser, path)
 
 
@@ -96,7 +99,7 @@ def notebook(browser: Browser, experiment: nb.Experiment, path: Path) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         browser.open(f"http://127.0.0.1:{server.server_port}/index.html")
         browser.run("new Promise((done) => setTimeout(done, 5000))")
-        browser.call("Emulation.setDeviceMetricsOverride", width=1280, height=860, deviceScaleFactor=1, mobile=False)
+        browser.call("Emulation.setDeviceMetricsOverride", width=1280, height=1010, deviceScaleFactor=1, mobile=False)
         browser.run("new Promise((done) => setTimeout(done, 1500))")
         taken(browser, path)
         server.shutdown()

@@ -189,7 +189,9 @@ class Parameters:
         found = self.start
         if self._moves_crystal:
             if self.lattice.named:
-                found = found.replace("crystal.unit_cell", UnitCell(*cell)).replace(_MISSET, self.lattice.misset(turn))
+                found = found.replace(_MISSET, self.lattice.misset(turn))
+                if self._cell_groups:
+                    found = found.replace("crystal.unit_cell", UnitCell(*cell))
             else:
                 found = found.replace("crystal.a_star_matrix", self.lattice.matrix(turn, cell))
                 found = found.replace(_MISSET, (0.0, 0.0, 0.0))
