@@ -220,6 +220,7 @@ def _told(found: Refinement, more: list[str]) -> tuple[str, bool]:
     for name, value, error in zip(found.names, found.estimate, found.errors.values(), strict=True):
         if name in _SCALES and value < _SEEN * error:
             remarks.append("the flux is hardly more than its error: is there anything of this pattern in the image?")
-    doubted = len(remarks) > 1 or not found.converged
+    # that spots were too few for their places to be fitted does not matter to pixels that are
+    doubted = any("places to be fitted" not in remark for remark in remarks[1:]) or not found.converged
     text = "\n".join(remarks)
     return f"{text}\nchi-squared {found.chi2:.3f}, {len(found.spots)} shoeboxes, {found.rejected} left out", doubted
