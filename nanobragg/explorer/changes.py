@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nanobragg.api import decide
 from nanobragg.arrays import detached, elements
-from nanobragg.config import Crystal, Detector, Experiment
+from nanobragg.config import Crystal, Detector, Experiment, Pose
 from nanobragg.config.fields import Config
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.orientations import uniform_rotation
@@ -78,7 +78,8 @@ def _turned(crystal: Crystal, turn: Array) -> Crystal:
 def replaced(experiment: Experiment, path: str, value: Any) -> Experiment:
     """The experiment with a value at a path; another field that says the same is left open.
 
-    Distance and beam center also move a panel whose corner is given, as those of geometry files are.
+    Distance and beam center also move a panel whose corner is given, as those of geometry files are; those of a detector
+    of several panels, which are measured at the first one, move all of them.
 
     Raises
     ------
@@ -88,6 +89,8 @@ def replaced(experiment: Experiment, path: str, value: Any) -> Experiment:
     if value is None:
         return experiment.replace(path, None)
     if (found := re.fullmatch(_PLACES, path)) is not None:
+        if found[1] == "detector" and isinstance(experiment.detector, tuple):
+            return _all_moved(experiment, found[2], found[3], value)
         panel = experiment.get(found[1])
         if isinstance(panel, Detector) and panel.pix0_mm is not None and Quirk.PIX0_IGNORED not in experiment.quirks:
             return _moved(experiment, found[1], found[2], found[3], value)
@@ -98,6 +101,30 @@ def replaced(experiment: Experiment, path: str, value: Any) -> Experiment:
     return experiment.replace(path, value)
 
 
+def _shift(now: Any, name: str, axis: str | None, value: Any, path: str = "detector") -> Array:
+    """What brings a panel from its placement to a distance or beam center [mm, laboratory]."""
+    center = [1000 * float(now.fbeam), 1000 * float(now.sbeam)]
+    if axis is not None:
+        center[int(axis)] = value
+    try:
+        wanted = getattr(Detector().with_value(name, value if axis is None else tuple(center)), name)
+    except ConfigError as error:
+        raise ConfigError(f"{path}.{name}", error.value, error.requirement, error.hint) from None
+    if name == "distance_mm":
+        return (float(wanted) - 1000 * float(now.distance_to_plane)) * np.array(now.beam, np.float64)
+    along = [float(new) - 1000 * float(old) for new, old in zip(wanted, (now.fbeam, now.sbeam), strict=True)]
+    return -along[0] * np.array(now.fast, np.float64) - along[1] * np.array(now.slow, np.float64)
+
+
+def _all_moved(experiment: Experiment, name: str, axis: str | None, value: Any) -> Experiment:
+    """The experiment with all panels moved alike, by the pose."""
+    shift = _shift(decide(experiment)[0][0].placement, name, axis, value)
+    pose = experiment.detector_pose or Pose()
+    before = [float(detached(x)) for x in elements(pose.shift_mm)]
+    moved = tuple(round(old + float(more), 9) for old, more in zip(before, shift, strict=True))
+    return experiment.replace(detector_pose=pose.with_value("shift_mm", moved))
+
+
 def _moved(experiment: Experiment, panel: str, name: str, axis: str | None, value: Any) -> Experiment:
     """The experiment with the corner of a panel moved along the beam, or in the plane of the panel."""
     number = int(panel.partition("[")[2][:-1] or 0)
@@ -105,16 +132,7 @@ def _moved(experiment: Experiment, panel: str, name: str, axis: str | None, valu
     def placement(at: Experiment) -> Any:
         return decide(at)[number][0].placement
 
-    now = placement(experiment)
-    center = [1000 * float(now.fbeam), 1000 * float(now.sbeam)]
-    if name == "beam_center_mm" and axis is not None:
-        center[int(axis)] = value
-    wanted = experiment.replace(f"{panel}.{name}", center if axis is not None else value).get(f"{panel}.{name}")
-    if name == "distance_mm":
-        shift = (float(wanted) - 1000 * float(now.distance_to_plane)) * np.array(now.beam, np.float64)
-    else:
-        along = [float(new) - 1000 * float(old) for new, old in zip(wanted, (now.fbeam, now.sbeam), strict=True)]
-        shift = -along[0] * np.array(now.fast, np.float64) - along[1] * np.array(now.slow, np.float64)
+    shift = _shift(placement(experiment), name, axis, value, path=panel)
     corner = np.array([float(detached(x)) for x in elements(experiment.get(f"{panel}.pix0_mm"))])
     # the panel's own rotations act on the given corner: what they make of one more mm along each axis
     places = [1000 * np.array(placement(experiment.replace(f"{panel}.pix0_mm", tuple(corner + step))).pix0, np.float64)

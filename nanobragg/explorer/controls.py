@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanobragg.arrays import detached
+from nanobragg.config import Detector
 from nanobragg.config.fields import Config
 from nanobragg.config.serialize import plain
 from nanobragg.config.spoken.speaks import default_text
@@ -25,7 +26,7 @@ _SHOWN = ("scalar", "edges", "spreads", "int", "bool", "enum", "vector2", "vecto
 """Kinds of fields that have a control; of the others it is shown what they hold."""
 _PARTS = ("crystal", "beam", "detector", "detector_pose", "goniometer", "sampling", "background")
 _MOST_PANELS = 4
-"""Of a detector of more panels the pose alone has controls."""
+"""Of a detector of more panels, they have no controls of their own: it is moved as a whole."""
 _DECADES = {"Angstrom": 0.5, "mm": 1.0}
 """How far the slider of a number above 0 goes to either side, by its unit."""
 _OTHER_DECADES = 2.0
@@ -57,8 +58,10 @@ def groups(state: State, start: State, decided: Decided | None) -> list[dict[str
     for name in _PARTS:
         part = getattr(experiment, name)
         several = isinstance(part, tuple) and name != "background"
-        if several and name == "detector" and len(part) > _MOST_PANELS:
-            continue
+        if several and name == "detector":
+            found.append(_all_panels(len(part), decided))
+            if len(part) > _MOST_PANELS:
+                continue
         for i, one in enumerate(part if several else [part]):
             path = f"{name}[{i}]" if several else name
             field = experiment.__dataclass_fields__[name]
@@ -78,6 +81,23 @@ def groups(state: State, start: State, decided: Decided | None) -> list[dict[str
             if control["kind"] not in ("heading", "part", "text"):
                 control["changed"] = before.get(control["path"], control["value"]) != control["value"]
     return found
+
+
+def _all_panels(number: int, decided: Decided | None) -> dict[str, Any]:
+    """What moves a detector of several panels as a whole."""
+    known = {} if decided is None else _Known(decided, "detector").placed
+    fields = Detector.__dataclass_fields__
+    controls = [
+        _control(fields[name], f"detector.{name}", None, known.get(name)) for name in ("distance_mm", "beam_center_mm")
+    ]
+    for control in controls:
+        control["doc"] = f"of the first panel, {control['doc']}; the others move with it (detector_pose)"
+    return {
+        "path": "detector",
+        "title": f"Detector, {number} panels",
+        "doc": "all panels together",
+        "controls": controls,
+    }
 
 
 def _values(state: State) -> Iterator[tuple[str, Any]]:
@@ -128,7 +148,7 @@ class _Known:
     def __init__(self, decided: Decided, name: str) -> None:
         self._part = getattr(decided.experiment, name, None)
         placed, wavelength = decided.placement, 1e10 * wavelength_m(decided.experiment, FLOAT_OPS)
-        self._placed: dict[str, Any] = {
+        self.placed: dict[str, Any] = {
             "beam": {"wavelength_angstrom": wavelength, "energy_ev": EV_ANGSTROM / wavelength, "direction": placed.beam,
                      "polarization_axis": placed.polarization_axis},
             "detector": {"distance_mm": 1000 * placed.distance_to_plane, "pivot": placed.pivot, "fast_axis": placed.fast,
@@ -139,7 +159,7 @@ class _Known:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._part, name, None)
-        return self._placed.get(name) if found is None else found
+        return self.placed.get(name) if found is None else found
 
 
 def _controls(part: Any, path: str, decided: Any) -> Iterator[dict[str, Any]]:

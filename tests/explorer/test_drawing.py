@@ -179,6 +179,29 @@ def test_distance_and_center_move_a_panel_whose_corner_is_given(path: str, rotat
         replaced(of, f"{path}.distance_mm", -3.0)
 
 
+@pytest.mark.parametrize("pose", [None, nb.Pose(shift_mm=(1.0, 2.0, 3.0), rotation_deg=(3.0, -4.0, 5.0))])
+def test_several_panels_move_together(pose: nb.Pose | None) -> None:
+    """Distance and center are those of the first panel; the second one goes the same way."""
+    first = FROM_A_FILE.detector
+    of = FROM_A_FILE.replace(detector=(first, first.with_value("pix0_mm", (95.0, -22.0, -25.0))), detector_pose=pose)
+    before = [one[0].placement for one in decide(of)]
+    moves = (
+        ("detector.distance_mm", 140.0),
+        ("detector.beam_center_mm", (20.0, 11.0)),
+        ("detector.beam_center_mm[1]", 7.0),
+    )
+    for path, value in moves:
+        moved = replaced(of, path, value)
+        after = [one[0].placement for one in decide(moved)]
+        found = {"detector.distance_mm": 1000 * after[0].distance_to_plane, "detector.beam_center_mm[1]": 1000 * after[0].sbeam,
+                 "detector.beam_center_mm": (1000 * after[0].fbeam, 1000 * after[0].sbeam)}[path]  # fmt: skip
+        assert found == pytest.approx(value, abs=1e-8)  # shifts are kept to 1e-9 mm
+        ways = [np.subtract(new.pix0, old.pix0) for new, old in zip(after, before, strict=True)]
+        assert ways[0] == pytest.approx(ways[1], abs=1e-14) and np.linalg.norm(ways[0]) > 1e-3
+    with pytest.raises(nb.ConfigError, match=r"detector.distance_mm=-1"):
+        replaced(of, "detector.distance_mm", -1.0)
+
+
 def test_what_would_be_idle_or_contradict_is_left_open() -> None:
     of = (
         experiment(distance_mm=None, close_distance_mm=70.0)

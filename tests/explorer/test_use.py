@@ -180,9 +180,15 @@ def test_a_geometry_of_a_file_moves_by_distance_and_center(browser: Browser, pan
             )
             browser.until(f"{STILL} && NB.marks.center.length && Math.abs(NB.marks.center[0][0] - 40) < 0.011")
             assert np.array_equal(explorer.image(60), nb.simulate(explorer.experiment))
+        else:
+            summary = browser.run("document.querySelector('details[data-path=\"detector\"] summary').textContent")
+            assert summary == "Detector, 2 panels"
+            put(browser, "detector.distance_mm", "120")
+            browser.until(f"{STILL} && NB.values['detector_pose.shift_mm']")
+            assert explorer.experiment.detector_pose.shift_mm == pytest.approx((20, 0, 0), abs=1e-8)
+            assert np.array_equal(explorer.image(60), nb.simulate(explorer.experiment))
         browser.run("NB.id('undo').click()")
-        if panels == 1:
-            browser.run("NB.id('undo').click()")
+        browser.run("NB.id('undo').click()")
         browser.until("!NB.state.undo")
         assert np.array_equal(explorer.image(60), before)
         assert browser.console == []

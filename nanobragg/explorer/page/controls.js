@@ -1,7 +1,7 @@
 "use strict";
 // Controls of the values, made from what the server says of the fields.
 (() => {
-  const nav = NB.id("groups"), open = new Set(["crystal", "crystal[0]", "detector", "detector[0]"]), built = new Map();
+  const nav = NB.id("groups"), open = new Set(["crystal", "crystal[0]", "detector"]), built = new Map();
   let signature = "";
 
   const make = (tag, fields = {}, ...inside) => {
