@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from nanobragg.api import decide
 from nanobragg.arrays import detached, elements
-from nanobragg.config import Crystal, Detector, Experiment, Pose
+from nanobragg.config import Crystal, Detector, Experiment, Pose, UnitCell
 from nanobragg.config.fields import Config
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.orientations import uniform_rotation
 from nanobragg.errors import ConfigError
 from nanobragg.io.geometry.axes import rotation
-from nanobragg.refinement.variables.crystals import angles_of
+from nanobragg.refinement.variables.crystals import angles_of, parameters_of, rotation_between
 
 Array = NDArray[np.float64]
 _REPLACES = {
@@ -142,7 +142,34 @@ def _moved(experiment: Experiment, panel: str, name: str, axis: str | None, valu
     return experiment.replace(f"{panel}.pix0_mm", tuple(round(float(x), 9) for x in new))
 
 
-def made(experiment: Experiment, path: str) -> Config:
+def added(experiment: Experiment, path: str) -> Experiment:
+    """The experiment with a part where there was none: a cell that says what the matrix said, else one with its defaults.
+
+    Raises
+    ------
+    ConfigError
+        For a path of no part.
+    """
+    above, _, name = path.rpartition(".")
+    crystal = experiment.get(above) if name == "unit_cell" else None
+    if crystal is None or crystal.a_star_matrix is None:
+        return experiment.replace(path, _made(experiment, path))
+    a_star = _matrix(experiment, crystal)
+    cell = parameters_of(a_star)
+    named = crystal.with_value("unit_cell", UnitCell(*(round(x, 7) for x in cell))).with_value("a_star_matrix", None)
+    base = _matrix(experiment, named.with_value("misset_deg", (0.0, 0.0, 0.0)))
+    turn = rotation_between(base, a_star)
+    named = named.with_value("misset_deg", tuple(round(angle, 7) for angle in angles_of(turn)))
+    return experiment.replace(above, named) if "[" in above else experiment.replace(crystal=named)
+
+
+def _matrix(experiment: Experiment, crystal: Crystal) -> Array:
+    """Rows a*, b*, c* of a crystal in the experiment, turned by its angles [1/Angstrom]."""
+    cell = decide(experiment.replace(crystal=crystal))[0][0].cell
+    return np.array([cell.a_star, cell.b_star, cell.c_star], np.float64)
+
+
+def _made(experiment: Experiment, path: str) -> Config:
     """A part with its defaults, for a path at which there is none.
 
     Raises

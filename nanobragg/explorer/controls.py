@@ -181,7 +181,7 @@ def _controls(part: Any, path: str, decided: Any) -> Iterator[dict[str, Any]]:
                 "removable": field.default is None,
             }
             yield from _controls(value, here, known)
-        elif meta["part"] is not None and not value and _can_be_made(meta["part"]):
+        elif meta["part"] is not None and not value and (_can_be_made(meta["part"]) or _can_be_named(part, field.name)):
             yield {"path": here, "kind": "part", "label": label, "doc": meta["doc"], "unit": "", "value": False}
         elif meta["kind"] in _SHOWN and meta["part"] is None:
             yield _control(field, here, value, known)
@@ -198,9 +198,16 @@ def _said(value: Any) -> str:
     """What stands in a field without a control, in few words."""
     if isinstance(value, np.ndarray):
         said = f"{int(value.sum())} of {value.size}" if value.dtype == bool else str(value.dtype)
+        if value.shape == (3, 3):
+            return "; ".join(" ".join(f"{x:.5g}" for x in row) for row in value.tolist())
         return f"{' x '.join(map(str, value.shape))}, {said}"
     text = " ".join(str(value).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+
+
+def _can_be_named(part: Any, name: str) -> bool:
+    """A cell in place of a matrix."""
+    return name == "unit_cell" and part.a_star_matrix is not None
 
 
 def _can_be_made(kind: Any) -> bool:

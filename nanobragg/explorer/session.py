@@ -15,7 +15,7 @@ from nanobragg.config import Experiment
 from nanobragg.config.experiment import check_experiment
 from nanobragg.config.image_chain.readout import Psf, Readout
 from nanobragg.errors import ConfigError, NanoBraggError
-from nanobragg.explorer.changes import emptied, fixed, made, replaced, turned
+from nanobragg.explorer.changes import added, emptied, fixed, replaced, turned
 from nanobragg.explorer.drawing.layout import Layout
 from nanobragg.explorer.rendering import (
     Prepared,
@@ -143,7 +143,8 @@ class Session:
         ConfigError
             For a path of no such part.
         """
-        self.set(path, made(self.state.experiment, path), event=event)
+        with self.lock:
+            self.take(replace(self.state, experiment=added(self.state.experiment, path)), path, event=event)
 
     def take(self, state: State, what: str, *, moving: bool = False, event: int = 0, together: bool = False) -> None:
         """Another state; one step of the history, unless it goes on with the last one (`together`: however long ago)."""
@@ -325,6 +326,8 @@ class Session:
             if self.exact is not None and self.exact.number == number:  # nothing was left out
                 self._tell_about(self.exact)
                 return
+            if self.picture is not None:
+                self.settled(self.picture)  # the exact one may take long, or not be wanted
             try:
                 self._renderer.check(plan)
             except TooLong as held:

@@ -377,3 +377,42 @@ def test_phi_is_scrubbed(browser: Browser, explorer: nb.Explorer) -> None:
     assert np.array_equal(explorer.image(60), nb.simulate(explorer.experiment))
     browser.run("NB.id('undo').click()")
     browser.until("!NB.state.undo && NB.id('phi-value').value === '0'")
+
+
+def test_what_is_held_back_has_a_histogram_and_labels_too(browser: Browser, explorer: nb.Explorer) -> None:
+    """Of its coarse picture, and they say so; the page is usable while the exact image is not wanted."""
+    browser.run("NB.id('o-labels').click()")
+    put(browser, "sampling.oversample", "1500")
+    browser.until("!NB.id('message').hidden && !NB.id('insist').hidden")
+    browser.until("NB.histogram.unit === 'photons, coarse' && !NB.last.exact")
+    assert sum(browser.run("NB.histogram.counts")) > 1000
+    browser.until("NB.labelsOf === NB.last.number && NB.labels.length && NB.named.length > 30")
+    browser.mouse("mouseMoved", 640, 300)
+    browser.until("[...NB.id('hover').rows].some(row => row.textContent.includes('coarse'))")
+    put(browser, "sampling.oversample", "1")
+    browser.until(f"{STILL} && NB.histogram.unit === 'photons' && NB.labelsOf === NB.last.number")
+
+
+def test_a_matrix_becomes_a_cell_and_angles(browser: Browser) -> None:
+    """As orientations of geometry files are: ticked, cell and angles have controls, and the image stays."""
+    matrix = ((0.0135, 0.0012, 0.0003), (-0.0011, 0.0132, 0.0021), (0.0004, -0.0033, 0.0271))
+    crystal = small_experiment().crystal.with_value("a_star_matrix", matrix).with_value("unit_cell", None)
+    crystal = crystal.with_value("misset_deg", (0.0, 0.0, 0.0))
+    with nb.explore(small_experiment().replace(crystal=crystal)) as explorer:
+        browser.console.clear()
+        browser.open(explorer.url)
+        browser.until(READY)
+        before = np.array(explorer.image(60))
+        browser.run("NB.id('c-crystal.unit_cell').click()")
+        browser.until(f"{STILL} && NB.values['crystal.unit_cell.a']")
+        image = explorer.image(60)
+        cell = explorer.experiment.crystal.unit_cell
+        real = np.linalg.inv(matrix).T
+        assert [cell.a, cell.b, cell.c] == pytest.approx(
+            np.linalg.norm(real, axis=1), rel=1e-8
+        )  # kept to 1e-7 Angstrom
+        assert explorer.experiment.crystal.a_star_matrix is None
+        # reflections of index 40 with 12 cells move by 1e-6 of their width; 3e-7 of the brightest pixel, measured
+        assert np.abs(image - before).max() < 1e-5 * before.max()
+        assert np.array_equal(image, nb.simulate(explorer.experiment))
+        assert browser.console == []

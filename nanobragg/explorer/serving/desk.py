@@ -175,9 +175,10 @@ class Desk:
     def _settled(self, picture: Picture) -> None:
         """An exact picture is there: what goes with it is told."""
         counts, ends, said = histogram(picture.layout, picture.layout.picture(picture.values))
-        self.tell({"kind": "histogram", "counts": counts, "ends": ends, "unit": picture.unit, "said": said})
+        unit = picture.unit if picture.frame.exact else f"{picture.unit}, coarse"
+        self.tell({"kind": "histogram", "counts": counts, "ends": ends, "unit": unit, "said": said})
         self.tell_state()
-        if self.comparing.measured is not None:
+        if picture.frame.exact and self.comparing.measured is not None:
             self.tell(self.comparing.state())
         self._memory.give_back()
 

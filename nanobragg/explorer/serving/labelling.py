@@ -15,6 +15,8 @@ from nanobragg.prediction.table import Reflections
 _COARSER = 2.0
 """How many times a larger smallest spacing is tried where there would be too many reflections."""
 _TRIES = 6
+_MOST_TERMS = 2000
+"""Orientations and sources of which reflections are predicted before the exact image is there: in some seconds."""
 
 
 class Labelling:
@@ -23,6 +25,7 @@ class Labelling:
     def __init__(self, tell: Callable[[dict[str, Any]], None]) -> None:
         self._tell = tell
         self._on = False
+        self._last: dict[str, Any] = {"number": -1}
         self._thread = Afterwards(self._label, lambda text: self._say([], 0, f"no labels: {text}"))
         self.take, self.close = self._thread.take, self._thread.close
 
@@ -37,11 +40,18 @@ class Labelling:
             self._thread.again()
 
     def _say(self, found: list[list[Any]], number: int, said: str) -> None:
-        self._tell({"kind": "labels", "labels": found, "number": number, "said": said})
+        self._last = {"kind": "labels", "labels": found, "number": number, "said": said}
+        self._tell(self._last)
 
     def _label(self, picture: Picture) -> None:
         if not self._on:
-            self._say([], picture.number, "")
+            self._tell({"kind": "labels", "labels": [], "number": picture.number, "said": ""})
+        elif picture.number == self._last["number"]:  # as of its coarse picture, or a page has opened
+            self._tell(self._last)
+        elif not picture.frame.exact and _terms(picture) > _MOST_TERMS:
+            self._tell(
+                {"kind": "labels", "labels": [], "number": picture.number, "said": "labels come with the exact image"}
+            )
         elif picture.layout.scenes[0].curved:
             self._say([], picture.number, "on a bent detector reflections are not predicted")
         else:
@@ -53,6 +63,10 @@ class Labelling:
                 return
             said = "" if spacing is None else f"of so large a cell, reflections to {spacing:.2g} Å alone"
             self._say(labels(picture.layout, spots), picture.number, said)
+
+
+def _terms(picture: Picture) -> int:
+    return max(scene.n_phi * scene.n_domains * scene.n_sources for scene in picture.plan.scenes[0][0])
 
 
 def _predicted(picture: Picture) -> tuple[Reflections, float | None]:
