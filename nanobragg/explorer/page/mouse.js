@@ -84,7 +84,8 @@
   let asked = 0;
   NB.hover = (at) => {
     const now = performance.now();
-    if (now - asked < 40) { clearTimeout(NB.hoverLater); NB.hoverLater = setTimeout(() => NB.hover(at), 45); return; }
+    clearTimeout(NB.hoverLater); // an older place is not asked for after a newer one
+    if (now - asked < 40) { NB.hoverLater = setTimeout(() => NB.hover(at), 45); return; }
     asked = now;
     NB.say({ do: "hover", column: at.column, row: at.row });
   };
