@@ -23,6 +23,7 @@ from nanobragg.explorer.serving.desk import Desk
 from nanobragg.explorer.serving.opening import Opening
 from nanobragg.explorer.serving.server import Server
 from nanobragg.explorer.session import Session
+from nanobragg.refinement.results.result import Refinement
 
 _NOTEBOOK_SECONDS = 5.0
 """That a cell waits for the exact image, for the picture below the page."""
@@ -82,7 +83,7 @@ class Explorer:
         self._desk.tell_state()
 
     @property
-    def refinement(self) -> Any:
+    def refinement(self) -> Refinement | None:
         """What the last refinement on the page found, a `Refinement`; None: there was none."""
         return self._desk.refinement
 

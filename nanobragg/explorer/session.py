@@ -401,9 +401,10 @@ class Session:
         return self._readout_rate * plan.pixels <= _READOUT_SECONDS
 
     def _layout(self, plan: Prepared) -> Layout:
-        """The layout of a plan; the same object as long as detector and beam stay as they are."""
+        """The layout of a plan; the same object as long as detector, region and beam stay as they are."""
         experiment = plan.experiment
-        key = (experiment.detector, experiment.detector_pose, experiment.beam, experiment.quirks)
+        region = str(experiment.sampling.roi)  # slices have no hash
+        key = (experiment.detector, experiment.detector_pose, experiment.beam, experiment.quirks, region)
         found = self._layouts.get(key)
         if found is None:
             self._layouts = {key: (found := Layout(plan))}

@@ -56,6 +56,30 @@ def test_the_fit_finds_scale_and_offset() -> None:
         fitted(Measured("counts", 1000 - counts / counts.max() * 900), picture.layout, photons)
 
 
+def test_the_agreement_knows_the_readout() -> None:
+    """Counts of 4 numbers a photon, a pedestal and electronic noise: chi-squared of 90000 pixels is 1 within 3 sqrt(2/90000)."""
+    readout = nb.Readout(gain_adu_per_photon=4.0, offset_adu=100.0, noise_adu=6.0, bits=32)
+    bright = truth().replace("beam.fluence_per_m2", 1e27)
+    counts = nb.expose(bright, readout, seed=9).counts
+    with compared(bright, readout) as (session, comparing, _):
+        comparing.take(Measured("counts", counts, factor=4.0, offset=100.0))
+        assert float(comparing.state()["said"].rpartition(" ")[2]) == pytest.approx(1.0, abs=0.015)
+        picture = session.wait(60)
+        apart = comparing.comparable(picture).difference(picture.layout, np.asarray(picture.values))
+        assert apart.std() == pytest.approx(1.0, abs=0.01)
+        comparing.fit({})
+        assert comparing.measured.factor == pytest.approx(4.0, rel=0.01)
+        assert comparing.measured.offset == pytest.approx(100.0, abs=0.1)  # 5 standard errors
+
+
+def test_what_is_not_rendered_does_not_count() -> None:
+    region = nb.Sampling(oversample=1, roi=(slice(50, 150), slice(0, 200)))
+    with compared(truth().replace(sampling=region)) as (session, comparing, _):
+        comparing.take(Measured("counts", poisson(truth())))
+        known = comparing.measured.known(session.wait(60).layout)
+        assert known[50:150, :200].all() and known.sum() == 100 * 200
+
+
 def test_an_image_of_another_detector_is_refused() -> None:
     with pytest.raises(nb.ConfigError, match=r"shape of the detector, \[\(300, 300\)\]"):
         nb.explore(truth(), measured=np.zeros((20, 30)))

@@ -19,11 +19,14 @@ from nanobragg.errors import ConfigError
 from nanobragg.exchange.geometry_files import read_geometry
 from nanobragg.explorer.comparison.files import check_file
 from nanobragg.explorer.comparison.measured import (
+    PLAIN,
     Measured,
+    ReadoutNumbers,
     agreement,
     by_panel,
     fitted,
     neighbor,
+    numbers_of,
     read_measured,
     shapes_of,
 )
@@ -47,6 +50,7 @@ class Comparing:
         self.measured: Measured | None = None
         self.refining = Refining(session, tell)
         self.refining.explained = self._explained
+        self._numbers: tuple[Any, ReadoutNumbers] = (None, PLAIN)
         self._offered: tuple[Any, list[tuple[str, bool]]] = (None, [])
 
     def take(self, measured: Measured | None) -> None:
@@ -58,7 +62,18 @@ class Comparing:
     def comparable(self, picture: Picture) -> Measured | None:
         """The measured image, where it is one of the detector of the picture."""
         found = self.measured
-        return found if found is not None and found.fits(picture.layout) else None
+        return self._with_readout(found) if found is not None and found.fits(picture.layout) else None
+
+    def shown(self) -> Measured | None:
+        """The measured image, where it is one of the detector of the exact picture."""
+        return None if self._session.exact is None else self.comparable(self._session.exact)
+
+    def _with_readout(self, measured: Measured) -> Measured:
+        """With the variance of the counts of the session's readout."""
+        state = self._session.state
+        if self._numbers[0] is not state:
+            self._numbers = (state, numbers_of(state))
+        return replace(measured, readout=self._numbers[1])
 
     def rows(self, picture: Picture, pixel: tuple[int, int, int]) -> list[list[str]]:
         """What is said of a pixel (panel, slow, fast) under the cursor."""
@@ -71,7 +86,7 @@ class Comparing:
         if not measured.counts_at(shapes, pixel):
             return [["measured", f"{count:.6g} (does not count)"]]
         model = float(measured.scaled(as_images(picture.values)[panel][tuple(place)]))
-        apart = (count - model) / np.sqrt(max(model, 1.0))
+        apart = (count - model) / np.sqrt(measured.readout.variance(model))
         return [["measured", f"{count:.6g}"], ["difference", f"{apart:+.2f} sigma"]]
 
     def state(self, *, said: bool = True) -> Message:
@@ -84,7 +99,7 @@ class Comparing:
             fits = measured.fits(picture.layout)
             if fits:
                 values = np.asarray(picture.layout.picture(picture.values), np.float64)
-                text = agreement(measured, picture.layout, values)
+                text = agreement(self._with_readout(measured), picture.layout, values)
             else:
                 found = by_panel_shapes(measured)
                 text = f"not of this detector: {found}, the detector {picture.layout.shapes} (slow, fast)"
@@ -155,7 +170,7 @@ class Comparing:
         measured, picture = self._there(), self._picture()
         measured.check(picture.frame.experiment)
         values = np.asarray(picture.layout.picture(picture.values), np.float64)
-        factor, offset = fitted(measured, picture.layout, values)
+        factor, offset = fitted(self._with_readout(measured), picture.layout, values)
         self.take(replace(measured, factor=factor, offset=offset))
 
     def light(self, message: Message) -> None:

@@ -11,13 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.api import decide
+from nanobragg.arrays import detached
 from nanobragg.config import Experiment
 from nanobragg.config.image_chain.mask import Mask
+from nanobragg.constants import EV_ANGSTROM
 from nanobragg.derivation.panels import experiments
+from nanobragg.derivation.sources import wavelength_m
+from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.explorer.comparison.files import check_file
 from nanobragg.explorer.drawing.layout import Layout
 from nanobragg.explorer.rendering import as_images
+from nanobragg.explorer.session import State
 from nanobragg.io.images.image_file import stored_image
 from nanobragg.lazy import dataclass
 
@@ -28,6 +34,32 @@ _ROUNDS = 6
 """Of the fit of the scale, whose weights come from the one before."""
 _FEWEST = 10
 """Pixels that a fit needs."""
+
+
+@dataclass(frozen=True)
+class ReadoutNumbers:
+    """How a detector makes counts of photons: gain x photons + pedestal, with electronic noise."""
+
+    gain: float = 1.0
+    pedestal: float = 0.0
+    noise: float = 0.0
+    """rms [ADU]"""
+
+    def variance(self, counts: Any) -> Any:
+        """Of counts with this expected value: that of the photons and of the noise, at least that of one photon."""
+        photons = np.maximum((counts - self.pedestal) / self.gain, 0.0)
+        return np.maximum(self.gain**2 * photons + self.noise**2, self.gain**2)
+
+
+PLAIN = ReadoutNumbers()
+
+
+def numbers_of(state: State) -> ReadoutNumbers:
+    """Those of a session's readout, at the central wavelength of its beam."""
+    energy = EV_ANGSTROM / (1e10 * wavelength_m(decide(state.experiment)[0][0].experiment, FLOAT_OPS))
+    readout = state.readout
+    gain, pedestal, noise = (detached(x) for x in (readout.gain(energy / 1000), readout.offset_adu, readout.noise_adu))
+    return ReadoutNumbers(float(gain), float(pedestal), float(noise))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +79,8 @@ class Measured:
     """pixels that count, by the file of the image or by a file of a mask; shaped as the counts"""
     drawn: Any = None
     """pixels that are not masked by hand, one array for each panel of the detector"""
+    readout: ReadoutNumbers = PLAIN
+    """of the detector, for the variance of the counts"""
     image: int = 1
     n_images: int = 1
     """in the file"""
@@ -167,7 +201,7 @@ class Measured:
     def difference(self, layout: Layout, photons: Array) -> Array:
         """(measured - simulated)/sigma, by the counting statistics of what is simulated; 0 where pixels do not count."""
         model = self.scaled(photons)
-        found = (self.picture(layout) - model) / np.sqrt(np.maximum(model, 1.0))
+        found = (self.picture(layout) - model) / np.sqrt(self.readout.variance(model))
         return np.where(self.known(layout), found, 0.0)
 
 
@@ -264,14 +298,14 @@ def fitted(measured: Measured, layout: Layout, photons: Array) -> tuple[float, f
     if not np.ptp(x) > 0:
         raise ConfigError("simulated image", "flat", "has no scale where the measured one counts")
     factor, offset = 1.0, 0.0
-    weight = 1.0 / np.maximum(y, 1.0)
+    weight = 1.0 / measured.readout.variance(y)
     for _ in range(_ROUNDS):
         mean_x, mean_y = weight @ x / weight.sum(), weight @ y / weight.sum()
         factor = float(weight @ ((x - mean_x) * (y - mean_y)) / (weight @ (x - mean_x) ** 2))
         offset = float(mean_y - factor * mean_x)
         if offset < 0:
             factor, offset = float(weight @ (x * y) / (weight @ (x * x))), 0.0
-        weight = 1.0 / np.maximum(factor * x + offset, 1.0)
+        weight = 1.0 / measured.readout.variance(factor * x + offset)
     if not factor > 0:
         raise ConfigError("comparison.factor", factor, "is no scale: the images have nothing in common",
                           "are orientation, cell and geometry those of the image?")  # fmt: skip
@@ -285,7 +319,7 @@ def agreement(measured: Measured, layout: Layout, photons: Array) -> str:
     if count < _FEWEST:
         return f"{count} pixels count"
     x, y = measured.scaled(photons[fine]), measured.picture(layout)[fine]
-    chi2 = float(np.mean((y - x) ** 2 / np.maximum(x, 1.0)))
+    chi2 = float(np.mean((y - x) ** 2 / measured.readout.variance(x)))
     flat = np.ptp(x) == 0 or np.ptp(y) == 0
     correlation = float("nan") if flat else float(np.corrcoef(x, y)[0, 1])
     return f"{count} pixels count; correlation {correlation:.4f}, chi-squared {chi2:.4g}"

@@ -12,11 +12,8 @@ import numpy as np
 from nanobragg.api import decide
 from nanobragg.arrays import detached
 from nanobragg.config import Experiment
-from nanobragg.constants import EV_ANGSTROM
-from nanobragg.derivation.sources import wavelength_m
-from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.errors import ConfigError, CoreError, NanoBraggError
-from nanobragg.explorer.comparison.measured import Measured, by_panel, shapes_of
+from nanobragg.explorer.comparison.measured import Measured, by_panel, numbers_of, shapes_of
 from nanobragg.explorer.session import Session
 from nanobragg.refinement.refine import prepared
 from nanobragg.refinement.results.result import Refinement
@@ -139,16 +136,16 @@ class Refining:
         state = self._session.state
         start, readout = state.experiment, state.readout
         self._mine = start
-        energy = EV_ANGSTROM / (1e10 * wavelength_m(decide(start)[0][0].experiment, FLOAT_OPS))
-        gain = float(detached(readout.gain(energy / 1000)))
+        numbers = numbers_of(state)
+        gain = numbers.gain
         scale, share = fluence_path(start), measured.factor / gain
         # the photons of the page times the factor are counts: those of the model are counts over the gain, or errors were wrong
         brightness = float(detached(start.get(scale) or decide(start)[0][0].experiment.get(scale)))
         lit = start if share == 1.0 else start.replace(scale, brightness * share)
         free = scale in paths
         fit = prepared(by_panel(measured.counts, shapes_of(start)), lit, {
-            **DEFAULTS, "refine": paths, "intensities": intensities, "gain": gain, "offset": float(detached(readout.offset_adu)),
-            "read_noise": float(detached(readout.noise_adu)), "mask": measured.counted(shapes_of(start)),
+            **DEFAULTS, "refine": paths, "intensities": intensities, "gain": gain, "offset": numbers.pedestal,
+            "read_noise": numbers.noise, "mask": measured.counted(shapes_of(start)),
             "progress": self._report, "cancel": self._ended,
         })  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanobragg.config import Experiment
 from nanobragg.errors import ConfigError
 from nanobragg.exchange.geometry import of_decided
 from nanobragg.exchange.notebook.layout import on_plane
@@ -38,22 +39,22 @@ class Layout:
             self.geometry = of_decided([part[0] for part in plan.decided]).along_beam()
         except ConfigError as error:
             self.obstacle = str(error)
-        masks = [
-            np.ones(shape, bool) if one.mask is None else one.mask
-            for one, shape in zip(details, self.shapes, strict=True)
-        ]
+        rendered = [_rendered(part[0].experiment) for part in plan.decided]
         self.index: NDArray[np.int64] | None = None
         self.known: NDArray[np.bool_] | None = None
         self._rows: NDArray[np.int64] | None = None
         if len(details) == 1:
             self.shape = self.shapes[0]
-            self.known = details[0].mask
+            self.known = rendered[0]
             return
         seen = self.geometry is not None and self._assemble(self.geometry)
         if not seen:
             self._stack()
         assert self.index is not None and self.known is not None
-        self.known &= np.concatenate([mask.ravel() for mask in masks])[self.index]
+        masks = [
+            np.ones(n * m, bool) if r is None else r.ravel() for r, (n, m) in zip(rendered, self.shapes, strict=True)
+        ]
+        self.known &= np.concatenate(masks)[self.index]
 
     def _numbers(self) -> list[NDArray[np.float64]]:
         """Of every panel the numbers of its pixels, counted through all panels."""
@@ -118,3 +119,13 @@ class Layout:
     def name(self, panel: int) -> str:
         """Name of a panel; empty: it has none."""
         return self.geometry.panels[panel].name if self.geometry is not None else ""
+
+
+def _rendered(experiment: Experiment) -> NDArray[np.bool_] | None:
+    """Pixels of a panel that are neither masked nor outside the region; None: all."""
+    mask: NDArray[np.bool_] | None = experiment.detector.mask
+    if experiment.sampling.roi is None:
+        return mask
+    inside = np.zeros((experiment.detector.n_slow, experiment.detector.n_fast), bool)
+    inside[experiment.sampling.roi] = True
+    return inside if mask is None else inside & mask

@@ -32,6 +32,7 @@ from nanobragg.explorer.serving.messages import as_text, mistake
 from nanobragg.explorer.serving.screens import Limits, Screen, Screens
 from nanobragg.explorer.session import Picture, Session
 from nanobragg.inspection.tracing.trace import trace
+from nanobragg.refinement.results.result import Refinement
 
 Send = Callable[[Any], None]
 _SLOW = ("trace", "profile")
@@ -207,10 +208,10 @@ class Desk:
             return "mask.npy", "application/octet-stream", self.comparing.mask_bytes()
         if name == "report":
             return "refinement.html", "text/html; charset=utf-8", self.comparing.report_bytes()
-        return exported(name, self.session, view, self.comparing.measured, colors)
+        return exported(name, self.session, view, self.comparing.shown(), colors)
 
     @property
-    def refinement(self) -> Any:
+    def refinement(self) -> Refinement | None:
         """What the last refinement found; None: there was none."""
         return self.comparing.refining.found
 
