@@ -6,7 +6,6 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping
-from functools import cache
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
@@ -251,11 +250,6 @@ def _required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-@cache
-def _names(kind: type[Config]) -> frozenset[str]:
-    return frozenset(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
-
-
 def _parsed(path: str) -> tuple[list[str], int | None]:
     match = re.fullmatch(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:\[(-?\d+)\])?", path)
     if not match:
@@ -264,7 +258,7 @@ def _parsed(path: str) -> tuple[list[str], int | None]:
 
 
 def _known_field(node: Any, name: str, path: str) -> None:
-    if isinstance(node, Config) and name in _names(type(node)):
+    if isinstance(node, Config) and name in node.__dataclass_fields__ and name[0] != "_":  # type: ignore[attr-defined]
         return
     if isinstance(node, tuple) and node and dataclasses.is_dataclass(node[0]):
         head, _, rest = path.partition(f".{name}")

@@ -68,3 +68,19 @@ def test_out_takes_the_image():
 def test_out_of_another_kind_is_refused(out):
     with pytest.raises(nb.ConfigError, match="out="):
         nb.simulate(small(), out=out)
+
+
+def test_values_of_one_part_are_checked_together() -> None:
+    """Three angles on the way between which there is no cell; each alone is refused, and so is what does not exist."""
+    experiment = small().replace("crystal.unit_cell", nb.UnitCell(30, 40, 50, 100, 100, 100))
+    angles = {f"crystal.unit_cell.{name}": angle for name, angle in (("alpha", 30.0), ("beta", 40.0), ("gamma", 50.0))}
+    image = nb.prepare(experiment)({**angles, "crystal.misset_deg": (1, 2, 3), "beam.wavelength_angstrom": 1.1})
+    moved = experiment.replace("crystal.unit_cell", nb.UnitCell(30, 40, 50, 30, 40, 50))
+    moved = moved.replace("crystal.misset_deg", (1, 2, 3)).replace("beam.wavelength_angstrom", 1.1)
+    np.testing.assert_array_equal(image, nb.prepare(experiment)({"crystal": moved.crystal, "beam": moved.beam}))
+    with pytest.raises(nb.ConfigError, match="unit_cell"):
+        experiment.replace("crystal.unit_cell.alpha", 30.0).replace("crystal.unit_cell.beta", 40.0)
+    with pytest.raises(nb.ConfigError, match=r"did you mean alpha\?"):
+        nb.prepare(experiment)({"crystal.unit_cell.a": 31.0, "crystal.unit_cell.alpa": 90.0})
+    with pytest.raises(nb.ConfigError, match="path"):
+        nb.prepare(experiment)({1: 2.0})
