@@ -178,6 +178,12 @@ def test_the_tour_gives_the_focus_back(browser: Browser, explorer: nb.Explorer) 
             " return b.left >= 0 && b.top >= 0 && b.right <= innerWidth && b.bottom <= innerHeight; })()"
         )
         assert inside
+        apart = browser.run(
+            "(() => { const a = NB.id('tour-box').getBoundingClientRect(), b = document.querySelector('.toured')"
+            ".getBoundingClientRect(); return a.right <= b.left || a.left >= b.right || a.bottom <= b.top"
+            " || a.top >= b.bottom; })()"
+        )
+        assert apart or step == "stage"  # what is spoken of is seen
         browser.run("NB.id('tour-next').click()")
     assert browser.run("document.activeElement.id") == "tour"
     browser.key("?")

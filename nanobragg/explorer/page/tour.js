@@ -22,9 +22,14 @@
     NB.id("tour-text").textContent = text;
     NB.id("tour-back").disabled = at === 0;
     NB.id("tour-next").textContent = at === steps.length - 1 ? "Done" : "Next";
-    const spot = place.getBoundingClientRect();
-    box.style.left = `${Math.max(8, Math.min(innerWidth - 360, spot.left + spot.width / 2 - 170))}px`;
-    box.style.top = `${Math.max(48, Math.min(innerHeight - 230, spot.top + (spot.height > 300 ? 80 : spot.height + 10)))}px`;
+    place.scrollIntoView({ block: "nearest" });
+    // beside what it speaks of, where there is room, else below its beginning
+    const spot = place.getBoundingClientRect(), wide = box.offsetWidth + 10, high = box.offsetHeight + 10;
+    const right = innerWidth - spot.right > wide && spot.height > 60, left = !right && spot.left > wide && spot.height > 60;
+    const x = right ? spot.right + 10 : left ? spot.left - wide : spot.left + (spot.width - wide) / 2;
+    const y = right || left ? spot.top + 10 : spot.height > 300 ? spot.top + 80 : spot.bottom + high < innerHeight ? spot.bottom + 10 : spot.top - high;
+    box.style.left = `${Math.max(8, Math.min(innerWidth - wide, x))}px`;
+    box.style.top = `${Math.max(8, Math.min(innerHeight - high, y))}px`;
     NB.id("tour-next").focus();
   };
   NB.tour = () => show(0);
