@@ -50,7 +50,7 @@ pre{font:12.5px/1.4 'DejaVu Sans Mono',monospace;margin:0;white-space:pre-wrap}
 .in{background:#f6f8fa;border:1px solid #d0d7de;padding:8px;width:960px}
 .out{width:975px;overflow:hidden;font-size:12.5px}
 table{border-collapse:collapse;font-size:12px}td{padding:1px 8px;text-align:right}
-tbody tr:nth-child(odd){background:#f6f8fa}thead td{font-weight:600;border-bottom:1px solid #8c959f}
+tbody tr:nth-child(odd){background:#f6f8fa}thead th{font-weight:600;border-bottom:1px solid #8c959f;padding:1px 8px}
 """
 
 

@@ -84,7 +84,7 @@ class Explorer:
 
     @property
     def refinement(self) -> Refinement | None:
-        """What the last refinement on the page found, a `Refinement`; None: there was none."""
+        """What the last refinement on the page found; None: there was none, or it did not come to its end."""
         return self._desk.refinement
 
     def image(self, timeout: float | None = None) -> Any:

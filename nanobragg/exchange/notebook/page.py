@@ -25,6 +25,9 @@ _PICTURES = 4
 """Of many panels, pictures of so many are shown."""
 _LEFT = "<td style='text-align:left'>{}</td>"
 _ROW = f"<tr>{_LEFT}{_LEFT}<td>{{}}</td>{_LEFT}</tr>"
+_HEAD = "".join(
+    f"<th scope='col' style='text-align:left'>{name}</th>" for name in ("field", "value", "unit", "meaning")
+)
 _CELLS = "display:flex;gap:1.5em;align-items:flex-start;flex-wrap:nowrap"
 
 
@@ -44,9 +47,7 @@ def part_html(part: Config) -> str:
     head = f"<b>{type(part).__name__}</b>"
     if not rows:
         return f"{head}: defaults throughout"
-    return (
-        f"{head}<table><thead>{_ROW.format('field', 'value', 'unit', 'meaning')}</thead><tbody>{rows}</tbody></table>"
-    )
+    return f"{head}<table><thead><tr>{_HEAD}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _rows(part: Any, path: str) -> Iterator[str]:

@@ -97,6 +97,7 @@ class Refining:
         measured.check(self._session.state.experiment)
         self._stop.clear()
         self._costs, self._rows, self._number = [], [], self._number + 1
+        self.found = None
         self._thread = threading.Thread(
             target=self._run, args=(measured, list(paths), free), name="nanobragg-refine", daemon=True
         )

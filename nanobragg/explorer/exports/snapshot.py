@@ -51,7 +51,7 @@ _STYLE = """body{font:14px/1.45 system-ui,'DejaVu Sans',sans-serif;max-width:110
 body{color:#1b1f24;background:#fff}
 figure{margin:0 0 1em}img{max-width:100%;image-rendering:pixelated;border:1px solid #8c959f}
 .bar{display:inline-block;width:160px;height:12px;border:1px solid #57606a;vertical-align:middle;margin:0 8px}
-table{border-collapse:collapse}td{padding:1px 10px;vertical-align:top}thead td{font-weight:600;border-bottom:1px solid #8c959f}
+table{border-collapse:collapse}td,th{padding:1px 10px;vertical-align:top}th{border-bottom:1px solid #8c959f}
 tbody tr:nth-child(odd){background:#f6f8fa}pre{background:#f4f6f8;padding:10px;overflow:auto;font-size:12px}"""
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """Nothing is fetched, whatever stands in a name."""
