@@ -276,6 +276,9 @@ def test_an_image_of_another_detector_brings_its_geometry(tmp_path: Path) -> Non
         assert comparing.state()["fits"] and "90000 pixels count" in comparing.state()["said"]
         session.undo()
         assert session.state.experiment is other
+        comparing.take(Measured("an array", counts))
+        with pytest.raises(nb.ConfigError, match="has no header"):
+            comparing.geometry({})
 
 
 def test_the_scale_goes_into_the_flux() -> None:

@@ -230,6 +230,10 @@ class Comparing:
         """Detector, beam and spindle of the header of the measured image; crystal and flux stay."""
         measured, session = self._there(), self._session
         state = session.state
+        if not os.path.isfile(measured.name):
+            raise ConfigError(
+                "measured image", measured.name, "is no file, and has no header", "choose a detector of its size"
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = read_geometry(measured.name, template=state.experiment, image=_frame(measured))
