@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nanobragg.api import decide
 from nanobragg.arrays import detached, elements
-from nanobragg.config import Crystal, Detector, Experiment, Pose, UnitCell
+from nanobragg.config import Crystal, Detector, Experiment, Pose, Spectrum, UnitCell
 from nanobragg.config.fields import Config
 from nanobragg.config.quirks import Quirk
 from nanobragg.derivation.orientations import uniform_rotation
@@ -28,6 +28,11 @@ _REPLACES = {
     "detector.distance_mm": "detector.close_distance_mm", "detector.close_distance_mm": "detector.distance_mm",
 }  # fmt: skip
 """Fields that say the same as another one, or that another one makes idle: that one is left open when they are given."""
+_SPECTRA: dict[str, dict[str, Any]] = {
+    "mono": {}, "tophat": {"fwhm_percent": 1.0}, "gaussian": {"fwhm_percent": 1.0}, "sase": {},
+    "pink": {"sigma_low_ev": 200.0, "sigma_high_ev": 60.0}, "two_color": {"separation_ev": 100.0},
+}  # fmt: skip
+"""Of each kind what it cannot be without, which could not be given before the kind either."""
 _PLACES = r"(detector(?:\[\d+\])?)\.(distance_mm|beam_center_mm)(?:\[([01])\])?"
 
 
@@ -94,6 +99,8 @@ def replaced(experiment: Experiment, path: str, value: Any) -> Experiment:
         panel = experiment.get(found[1])
         if isinstance(panel, Detector) and panel.pix0_mm is not None and Quirk.PIX0_IGNORED not in experiment.quirks:
             return _moved(experiment, found[1], found[2], found[3], value)
+    if path == "beam.spectrum.kind" and value in _SPECTRA and isinstance(experiment.beam.spectrum, Spectrum):
+        return experiment.replace("beam.spectrum", _of_kind(experiment.beam.spectrum, value))
     above, _, name = path.partition(".")
     other = _REPLACES.get(f"{above.partition('[')[0]}.{name.partition('[')[0]}", "").rpartition(".")[2]
     if other and getattr(experiment.get(above), other, None) is not None:
@@ -123,6 +130,17 @@ def _all_moved(experiment: Experiment, name: str, axis: str | None, value: Any) 
     before = [float(detached(x)) for x in elements(pose.shift_mm)]
     moved = tuple(round(old + float(more), 9) for old, more in zip(before, shift, strict=True))
     return experiment.replace(detector_pose=pose.with_value("shift_mm", moved))
+
+
+def _of_kind(spectrum: Spectrum, kind: str) -> Spectrum:
+    """A spectrum of another kind, as wide as before where both have that width."""
+    fields = dict(_SPECTRA[kind])
+    for name in fields:
+        if getattr(spectrum, name) is not None:
+            fields[name] = getattr(spectrum, name)
+    if kind != "mono" and spectrum.n_wavelengths is not None:
+        fields["n_wavelengths"] = spectrum.n_wavelengths
+    return Spectrum(kind=kind, **fields)
 
 
 def _moved(experiment: Experiment, panel: str, name: str, axis: str | None, value: Any) -> Experiment:

@@ -32,6 +32,12 @@ _DECADES = {"Angstrom": 0.5, "mm": 1.0}
 _OTHER_DECADES = 2.0
 _FROM_ZERO = {"mm": 100.0, "um": 100.0, "Angstrom^2": 100.0}
 """Where the slider of a value ends that is 0, by its unit."""
+_ENDS = {
+    "crystal.sizes.width": (0.0, 1.0), "beam.dispersion_percent": (0.0, 5.0), "beam.divergence.h_mrad": (0.0, 10.0),
+    "beam.divergence.v_mrad": (0.0, 10.0), "detector.sensor.thickness_um": (0.0, 1000.0), "goniometer.osc_deg": (0.0, 5.0),
+    "detector.rotation_deg": (-90.0, 90.0), "detector.twotheta_deg": (-90.0, 90.0), "readout.rate.dead_time_s": (0.0, 1e-6),
+}  # fmt: skip
+"""Of sliders whose use is narrower than the check of a single value tells; a value beyond takes a wider one."""
 _ANGLE = 180.0
 _LONGEST = 90
 """Letters that are shown of what has no control."""
@@ -249,10 +255,13 @@ def _numbers(value: Any) -> list[float]:
 def _range(path: str, meta: Any, numbers: list[float], default: Any) -> dict[str, Any]:
     """Ends of the slider, and whether it is logarithmic; a typed value may lie beyond. Ends of None: there is no slider."""
     passes = (lambda v: True) if meta["check"] is None else meta["check"][0]
-    limit = LIMITS.get(re.sub(r"\[\d+\]", "", path))
+    plain_path = re.sub(r"\[\d+\]", "", path)
+    limit = LIMITS.get(plain_path)
     given = _numbers(default) if isinstance(default, int | float | tuple) else []
     usual = numbers or given or [0.0]
     size = max(map(abs, usual))
+    if (ends := _ENDS.get(plain_path)) is not None and size <= ends[1]:
+        return {"low": ends[0], "high": ends[1], "log": False, "step": ends[1] / 1000}
     if meta["kind"] == "int":
         return _whole_range(passes, size)
     if (

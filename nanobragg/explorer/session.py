@@ -115,6 +115,10 @@ class Session:
             state = self.state
             if value is None:
                 value = emptied(state, path) if path.startswith("readout") else emptied(state.experiment, path)
+            psf = state.readout.psf
+            if path == "readout.psf.kind" and value in ("gauss", "fiber") and psf.fwhm_um is None:
+                # neither can be given before the other
+                path, value = "readout.psf", Psf(kind=value, fwhm_um=_spread_um(state.experiment), stage=psf.stage)
             if path == "readout" or path.startswith("readout."):
                 new = replace(
                     state, readout=_with(state.readout, path.removeprefix("readout").removeprefix("."), value)

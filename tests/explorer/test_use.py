@@ -416,3 +416,37 @@ def test_a_matrix_becomes_a_cell_and_angles(browser: Browser) -> None:
         assert np.abs(image - before).max() < 1e-7 * before.max()
         assert np.array_equal(image, nb.simulate(explorer.experiment))
         assert browser.console == []
+
+
+def test_kinds_that_need_a_width_come_with_one(browser: Browser, explorer: nb.Explorer) -> None:
+    """A spectrum is added and becomes one of every kind; neither kind nor width could be given before the other."""
+    browser.run("NB.id('c-beam.spectrum').click()")
+    browser.until(f"{STILL} && NB.values['beam.spectrum.kind']")
+    for kind in ("gaussian", "tophat", "pink", "two_color", "sase", "mono"):
+        browser.run(f"(() => {{ const x = NB.id('c-beam.spectrum.kind'); x.value = '{kind}'; x.onchange(); }})()")
+        browser.until(f"{STILL} && NB.values['beam.spectrum.kind'].value === '{kind}'")
+        assert np.array_equal(explorer.image(60), nb.simulate(explorer.experiment))
+        if kind == "gaussian":
+            assert explorer.experiment.beam.spectrum.fwhm_percent == 1.0
+            put(browser, "beam.spectrum.fwhm_percent", "0.5")
+            browser.until(f"{STILL} && NB.values['beam.spectrum.fwhm_percent'].value === 0.5")
+        elif kind == "tophat":
+            assert explorer.experiment.beam.spectrum.fwhm_percent == 0.5
+    browser.run("(() => { const x = NB.id('c-readout.psf.kind'); x.value = 'fiber'; x.onchange(); })()")
+    browser.until("NB.values['readout.psf.kind'].value === 'fiber'")
+    assert browser.run("NB.values['readout.psf.fwhm_um'].value") == 450.0  # 1.5 pixels
+    assert browser.run("NB.id('message').hidden")
+
+
+def test_a_doubt_that_was_closed_stays_closed(browser: Browser, explorer: nb.Explorer) -> None:
+    """It would come back at every change otherwise; when it has gone meanwhile, it is told anew."""
+    put(browser, "beam.wavelength_angstrom", "12398")
+    browser.until("!NB.id('message').hidden && NB.id('message').className === 'note'")
+    browser.run("NB.id('dismiss').click(); NB.doubts = 0; NB.hear('doubts', () => { NB.doubts += 1; })")
+    put(browser, "beam.wavelength_angstrom", "12400")
+    browser.until("NB.doubts > 0")
+    assert browser.run("NB.id('message').hidden")
+    put(browser, "beam.wavelength_angstrom", "1")
+    browser.until("NB.doubts > 1")
+    put(browser, "beam.wavelength_angstrom", "12398")
+    browser.until("NB.doubts > 2 && !NB.id('message').hidden")

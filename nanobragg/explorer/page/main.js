@@ -43,8 +43,17 @@
     NB.id("insist").hidden = level !== "ask";
   };
   NB.hear("message", (message) => NB.message(message.text, message.level));
-  NB.hear("doubts", (message) => { if (message.texts.length) NB.message(message.texts.join("\n"), "note"); else if (box.className === "note") NB.message(""); });
-  NB.id("dismiss").onclick = () => NB.message("");
+  // A doubt that was closed does not come back with other numbers at every change; another one does.
+  let told = "", closed = "";
+  const kind = (text) => text.replace(/[\d.]+/g, "#");
+  NB.hear("doubts", (message) => {
+    told = message.texts.join("\n");
+    if (told && kind(told) !== closed) NB.message(told, "note");
+    else if (box.className === "note") NB.message("");
+    if (!told) closed = "";
+  });
+  NB.dismiss = () => { if (!box.hidden && told && box.firstElementChild.textContent === told) closed = kind(told); NB.message(""); };
+  NB.id("dismiss").onclick = NB.dismiss;
   NB.id("insist").onclick = () => { NB.message(""); NB.say({ do: "insist" }); };
   NB.id("cancel").onclick = () => NB.say({ do: "cancel" });
   let soon = null; // what takes less than a moment shows no bar
@@ -94,7 +103,7 @@
     const typing = /INPUT|SELECT|TEXTAREA/.test(event.target.tagName) && event.target.type !== "range" && event.target.type !== "checkbox";
     if ((event.ctrlKey || event.metaKey) && !typing && event.key.toLowerCase() === "z") { event.preventDefault(); NB.id(event.shiftKey ? "redo" : "undo").click(); }
     else if ((event.ctrlKey || event.metaKey) && !typing && event.key.toLowerCase() === "y") { event.preventDefault(); NB.id("redo").click(); }
-    else if (event.key === "Escape") { NB.message(""); NB.endTour(); if (!NB.id("busy").hidden) NB.id("cancel").click(); }
+    else if (event.key === "Escape") { NB.dismiss(); NB.endTour(); if (!NB.id("busy").hidden) NB.id("cancel").click(); }
     else if (!typing && !event.ctrlKey && !event.metaKey && !event.altKey && !NB.id("sheet").open) {
       const tools = { t: "turn", p: "pan", l: "line" }, key = event.key.toLowerCase();
       if (tools[key]) { NB.id("tool").value = tools[key]; NB.id("tool").dispatchEvent(new Event("change")); }
