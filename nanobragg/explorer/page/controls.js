@@ -71,7 +71,7 @@
     if (Array.isArray(now) && !(typeof value === "string" && (value.trim() === "" || isNaN(value)))) return { path: `${control.path}[${index}]`, value, type: "scalar" };
     if (typeof value === "string" && (value.trim() === "" || isNaN(value))) return { path: control.path, value, type: control.kind };
     const all = (Array.isArray(control.decided) ? control.decided : control.default_vector || [0, 0, 0].slice(0, control.size)).slice();
-    all[index] = Number(value);
+    all[index] = value; // as it was typed: the server reads numbers
     return { path: control.path, value: all, type: control.kind };
   };
 
