@@ -60,7 +60,8 @@ class Wire:
                 return message
 
     async def until_exact(self) -> dict[str, Any]:
-        """The next exact picture."""
+        """An exact picture."""
+        await self.say({"do": "view", "view": {}})  # once more, where it was sent before a message that was waited for
         while not (found := await self.hear("tiles"))["exact"]:
             pass
         return found
