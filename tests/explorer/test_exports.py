@@ -318,6 +318,7 @@ def test_the_snapshot_has_no_links(session: Session) -> None:
     assert sources and all(source.startswith("data:") for source in sources)
     assert "://" not in re.sub(r"base64,[^'\"]*", "", page)
     assert "reads crystal_structure_factors.hkl" in page and "experiment.hkl" in page  # what goes along with the texts
+    assert "table = &quot;experiment_table.json&quot;" in page
     assert "<script" not in page
 
 

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from nanobragg.arrays import detached
+from nanobragg.config import Experiment
 from nanobragg.config.image_chain.readout import Readout
 from nanobragg.config.serialize import plain
 from nanobragg.config.spoken.speaks import told
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError
 from nanobragg.exchange.images.writers import write_cbf, write_nxmx
-from nanobragg.exchange.toml_text import experiment_toml, readout_toml
+from nanobragg.exchange.toml_text import readout_toml
 from nanobragg.explorer.comparison.layers import tiles
 from nanobragg.explorer.comparison.measured import Measured, agreement
 from nanobragg.explorer.drawing.tiles import Tile, View
@@ -64,13 +65,15 @@ def exported(name: str, session: Session, view: View, measured: Measured | None,
 
 def _toml(session: Session) -> Taken:
     with tempfile.TemporaryDirectory() as folder:
-        return _packed(folder, _write_toml(folder, session), "application/toml", "experiment")
+        return _packed(
+            folder, _write_toml(folder, session.shown, session.state.readout), "application/toml", "experiment"
+        )
 
 
-def _write_toml(folder: str, session: Session) -> list[str]:
+def _write_toml(folder: str, experiment: Experiment, readout: Readout) -> list[str]:
     """Names of the experiment file, with the readout where there is one, and of what it reads."""
-    path, readout = os.path.join(folder, EXPERIMENT), session.state.readout
-    written = session.shown.to_toml(path)
+    path = os.path.join(folder, EXPERIMENT)
+    written = experiment.to_toml(path)
     if next(told(readout), None) is not None:
         with open(path, "a", encoding="utf-8") as file:
             file.write(readout_toml(readout))
@@ -78,7 +81,7 @@ def _write_toml(folder: str, session: Session) -> list[str]:
 
 
 def _python(session: Session) -> Taken:
-    made = python_of(session)
+    made = python_of(session, session.shown)
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, "experiment.py"), "w", encoding="utf-8") as file:
             file.write(made.text)
@@ -91,13 +94,13 @@ def _python(session: Session) -> Taken:
         return _packed(folder, ["experiment.py", *made.files], "text/x-python", "experiment_python")
 
 
-def python_of(session: Session) -> PythonText:
-    """The Python of what is shown, with the readout where spread or noise is switched on."""
+def python_of(session: Session, experiment: Experiment) -> PythonText:
+    """The Python of an experiment that is shown, with the readout where spread or noise is switched on."""
     with session.lock:
         readout = session.shown_readout
         noise = session.noise_frame if session.switches["noise"] else None
         on = session.switches["noise"] or session.switches["spread"]
-    return PythonText(session.shown, readout if on else None, noise)
+    return PythonText(experiment, readout if on else None, noise)
 
 
 def _command(session: Session) -> Taken:
@@ -107,7 +110,7 @@ def _command(session: Session) -> Taken:
             file.write(made.text)
         names = ["run.sh", *made.write_files(folder)]
         if not made.whole:
-            names += _write_toml(folder, session)
+            names += _write_toml(folder, made.experiment, session.state.readout)
         return _packed(folder, names, "application/x-sh", "command")
 
 
@@ -203,11 +206,13 @@ def _written(name: str, write: Callable[[str], None], remedy: str) -> bytes:
 def _html(session: Session, view: View, measured: Measured | None, colors: str) -> Taken:
     picture = session.wait(_WAIT)
     experiment = picture.frame.experiment
-    made, line = python_of(session), CommandText(experiment)
-    readout = session.state.readout
-    more = readout_toml(readout) if next(told(readout), None) is not None else ""
-    texts = {"Python": made.text, "TOML": experiment_toml(experiment) + more, "Command line": line.text}
-    beside = sorted({*made.files, *line.files})
+    made, line = python_of(session, experiment), CommandText(experiment)
+    with tempfile.TemporaryDirectory() as folder:  # as it is exported, with the names of the files that it reads
+        names = _write_toml(folder, experiment, session.state.readout)
+        with open(os.path.join(folder, EXPERIMENT), encoding="utf-8") as file:
+            toml = file.read()
+    texts = {"Python": made.text, "TOML": toml, "Command line": line.text}
+    beside = sorted({*made.files, *line.files, *names} - {EXPERIMENT})
     found = tiles(picture, _whole(picture, view), measured)
     unit = picture.unit if _alone(found) else "counts"
     seen = Seen(found, colors, view.scale, unit, _said(session, picture, measured, found))
