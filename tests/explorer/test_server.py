@@ -192,7 +192,7 @@ def test_the_experiment_can_be_set_from_python(explorer: nb.Explorer) -> None:
 
 
 def test_a_port_that_is_taken_is_an_error(explorer: nb.Explorer) -> None:
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match=rf"127\.0\.0\.1, port {explorer.port}: .*; try another port"):
         nb.explore(explorer.experiment, port=explorer.port)
     with pytest.raises(nb.ConfigError):
         nb.explore(3)  # type: ignore[arg-type]
@@ -208,6 +208,7 @@ def test_the_greeting_has_the_line_for_ssh() -> None:
     local = _greeting("http://127.0.0.1:8123/?token=t", 8123, "127.0.0.1", True)
     assert local[0] == "open http://127.0.0.1:8123/?token=t"
     assert "ssh -N -L 8123:127.0.0.1:8123 " in local[1] and local[1].endswith(f"@{socket.gethostname()}")
+    assert "8123:[::1]:8123" in _greeting("http://[::1]:8123/?token=t", 8123, "::1", True)[1]
     assert "warning: open to the network" in _greeting("u", 8123, "0.0.0.0", False)[1]
 
 

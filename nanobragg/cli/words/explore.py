@@ -69,7 +69,8 @@ def _image(path: str | None) -> str | None:
 def _greeting(url: str, port: int, host: str, is_local: bool) -> list[str]:
     lines = [f"open {url}"]
     if is_local:
-        lines.append(f"from another machine, type there: ssh -N -L {port}:127.0.0.1:{port} {_login()}")
+        here = f"[{host}]" if ":" in host else host
+        lines.append(f"from another machine, type there: ssh -N -L {port}:{here}:{port} {_login()}")
         lines.append("then open the same address there; Ctrl-C ends")
     else:
         lines.append(f"warning: open to the network, unencrypted, on {host or 'every address'}: whoever has this address can "

@@ -11,6 +11,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from weakref import WeakSet
 
@@ -26,6 +27,8 @@ _MOST_CONNECTIONS = 128
 _MOST_PAGES = 32
 _IDLE_SECONDS, _BODY_SECONDS = 60, 20
 """That a connection may wait for a request, and for the rest of one."""
+_EXPORTS = 2
+"""At once; each may hold several copies of the image."""
 _PING_SECONDS = 30
 _MOST_UNSENT = 64 << 20
 """Bytes on their way to a page that takes none; its connection is ended, and it opens another when it is awake."""
@@ -92,8 +95,11 @@ class Server:
         try:
             sockets = netutil.bind_sockets(self.port, self.host or None)
         except (OSError, ValueError) as error:  # a name that is none is no ValueError of the caller's
-            self._error = error if isinstance(error, OSError) else OSError(f"{self.host}: {error}")
+            reason = getattr(error, "strerror", None) or error
+            self._error = OSError(f"cannot listen on {self.host or 'every address'}, port {self.port}: {reason}; "
+                                  "try another port (0: a free one) or host")  # fmt: skip
             return
+        self._loop.set_default_executor(ThreadPoolExecutor(_EXPORTS, thread_name_prefix="nanobragg-exports"))
         self.port = sockets[0].getsockname()[1]
         addresses = [ipaddress.ip_address(one.getsockname()[0].partition("%")[0]) for one in sockets]
         self.is_local = all(one.is_loopback for one in addresses)
