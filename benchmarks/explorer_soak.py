@@ -7,6 +7,7 @@ are loaded again. Every 20 s the page is put back to its beginning, so that what
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import random
@@ -238,6 +239,9 @@ class Soak:
         self.run("NB.id('sheet').open && NB.id('sheet-close').click(); NB.message('')")
         self.run("for (const name of ['noise', 'spread']) NB.say({ do: 'switch', name, on: false })")
         self.run("NB.say({ do: 'switch', name: 'background', on: true }); NB.id('reset').click()")
+        session, end = self.explorer._session, time.monotonic() + 60
+        while session.state.experiment is not session.start.experiment and time.monotonic() < end:
+            time.sleep(0.02)  # until the server has heard of it
         try:
             self.browser.until("NB.last.exact && NB.id('busy').hidden && NB.events.size === 0")
         except AssertionError:
@@ -294,7 +298,7 @@ def figures(browser: Browser) -> dict[str, float]:
     browser.call("HeapProfiler.collectGarbage")
     found = {one["name"]: one["value"] for one in browser.call("Performance.getMetrics")["metrics"]}
     return {
-        "server_mib": resident_mib(os.getpid()), "page_mib": browser.run("performance.memory.usedJSHeapSize") / 2**20,
+        "server_mib": resident_mib(os.getpid()), "live_mib": live_mib(), "page_mib": browser.run("performance.memory.usedJSHeapSize") / 2**20,
         "nodes": found.get("Nodes", 0), "listeners": found.get("JSEventListeners", 0),
         "files": len(os.listdir("/proc/self/fd")), "threads": threading.active_count(),
     }  # fmt: skip
@@ -306,10 +310,27 @@ def summary(rows: list[dict[str, Any]]) -> Iterator[str]:
     if len(late) < 3:
         return
     minutes = np.array([row["s"] for row in late]) / 60
-    for key in ("server_mib", "page_mib", "nodes", "listeners", "files", "threads"):
+    for key in ("server_mib", "live_mib", "page_mib", "nodes", "listeners", "files", "threads"):
         values = np.array([row[key] for row in late], float)
         slope = np.polyfit(minutes, values, 1)[0]
         yield f"{key}: {values.min():.4g} to {values.max():.4g}, slope {slope:+.3g} a minute"
+
+
+class _Heap(ctypes.Structure):
+    """`struct mallinfo2` of the GNU C library."""
+
+    _fields_ = tuple((name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"))  # fmt: skip
+
+
+def live_mib() -> float:
+    """Memory that is in use and not only kept by the C library for what comes; NaN where it does not say."""
+    tell = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if tell is None:
+        return float("nan")
+    tell.restype = _Heap
+    found = tell()
+    return (found.uordblks + found.hblkhd) / 2**20
 
 
 def resident_mib(process: int) -> float:
