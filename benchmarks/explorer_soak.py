@@ -298,7 +298,8 @@ def figures(browser: Browser) -> dict[str, float]:
     browser.call("HeapProfiler.collectGarbage")
     found = {one["name"]: one["value"] for one in browser.call("Performance.getMetrics")["metrics"]}
     return {
-        "server_mib": resident_mib(os.getpid()), "live_mib": live_mib(), "page_mib": browser.run("performance.memory.usedJSHeapSize") / 2**20,
+        "server_mib": resident_mib(os.getpid()), "live_mib": live_mib(),
+        "page_mib": browser.run("performance.memory.usedJSHeapSize") / 2**20,
         "nodes": found.get("Nodes", 0), "listeners": found.get("JSEventListeners", 0),
         "files": len(os.listdir("/proc/self/fd")), "threads": threading.active_count(),
     }  # fmt: skip
