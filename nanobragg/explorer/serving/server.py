@@ -228,7 +228,8 @@ class Server:
                     future.exception()  # a page may be gone before it was told
                     self.unsent -= size
 
-                self.write_message(content, binary=isinstance(content, bytes)).add_done_callback(done)
+                with contextlib.suppress(websocket.WebSocketClosedError):  # it is about to go
+                    self.write_message(content, binary=isinstance(content, bytes)).add_done_callback(done)
 
         return web.Application(
             [(r"/wire", Wire), (r"/export/([a-z]+)", Export), (r"/([\w.]*)", Static)], default_handler_class=Nothing,
