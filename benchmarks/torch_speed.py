@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import resource
 import statistics
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -143,11 +145,24 @@ def one_pixel(experiment: nb.Experiment) -> nb.Experiment:
     return experiment.replace("sampling.roi", (slice(slow, slow + 1), slice(fast, fast + 1)))
 
 
-def cpu_time(call: Callable[[], object]) -> float:
-    """User CPU seconds of a call."""
+LEAST = 0.1
+"""Seconds that a contender runs at least when its turn comes: the system tells user CPU time in steps of some milliseconds."""
+
+
+def cpu_time(call: Callable[[], object], often: int) -> float:
+    """User CPU seconds of a call, out of as many as are asked for."""
     began = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    for _ in range(often):
+        call()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_utime - began) / often
+
+
+def times_at_least(call: Callable[[], object]) -> int:
+    """How many calls take as long as `LEAST`."""
     call()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_utime - began
+    began = time.perf_counter()
+    call()
+    return max(1, math.ceil(LEAST / (time.perf_counter() - began)))
 
 
 OPERATIONS = 125
@@ -188,11 +203,10 @@ def main() -> None:
         small = core_contenders(one_pixel(experiment))
         calls |= core_contenders(experiment) | {f"{contender}, fixed": call for contender, call in small.items()}
         times: dict[str, list[float]] = {contender: [] for contender in calls}
-        for call in calls.values():
-            call()
+        often = {contender: times_at_least(call) for contender, call in calls.items()}
         for _ in range(options.rounds):
             for contender, call in calls.items():
-                times[contender].append(cpu_time(call))
+                times[contender].append(cpu_time(call, often[contender]))
         for contender in small:
             fixed = times.pop(f"{contender}, fixed")
             times[contender] = [t - f for t, f in zip(times[contender], fixed, strict=True)]

@@ -15,6 +15,13 @@ import nanobragg as nb
 from nanobragg.cli.main import main
 from nanobragg.cli.words.explore import _image
 
+_HEARING = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is deaf to it
+from nanobragg.cli.main import main
+raise SystemExit(main())
+"""
+
 
 def test_it_prints_its_address_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     experiment = nb.Experiment(
@@ -23,7 +30,7 @@ def test_it_prints_its_address_and_ends_with_ctrl_c(tmp_path: Path) -> None:
         detector=nb.Detector(n_fast=60, n_slow=50, pixel_size_mm=1.0),
     )  # fmt: skip
     experiment.to_toml(tmp_path / "one.toml")
-    command = [sys.executable, "-m", "nanobragg", "explore", str(tmp_path / "one.toml"), "--no-browser"]
+    command = [sys.executable, "-c", _HEARING, "explore", str(tmp_path / "one.toml"), "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
         first = process.stdout.readline()
