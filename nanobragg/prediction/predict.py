@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def predict(
         crystal were turned so that it lies on the Ewald sphere (still), or if it were turned through completely within
         the same rotation (Darwin's formula; rotation).
     progress : callable, optional
-        Receives (stage, panels or pixels done, of how many).
+        Receives (stage, panels, pixels, or reflections of a panel done, of how many); what it raises ends the prediction.
 
     Returns
     -------
@@ -85,7 +86,9 @@ def predict(
         for i, part in enumerate(own):
             decided = resolve(part)
             derived = derivation(decided)
-            found = predicted(derived, d_min, least=min_partiality)
+            found = predicted(
+                derived, d_min, least=min_partiality, progress=progress and partial(progress, "reflections")
+            )
             parts.append(_rows(found, i, part.detector.n_fast, part.detector.n_slow))
             parts[-1]["crystal"] = crystal
             if i == 0:

@@ -236,3 +236,29 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         == 0
     )
     assert (tmp_path / "a.png").stat().st_size > 10000
+
+
+def test_what_progress_raises_ends_a_prediction(monkeypatch):
+    experiment = nb.Experiment(
+        crystal=nb.Crystal(
+            unit_cell=nb.UnitCell(74, 74, 36, 90, 90, 90), n_cells=(12, 12, 12), misset_deg=(10, 20, 30),
+            structure_factors=nb.StructureFactors.constant(100.0), mosaic=nb.Mosaic(spread_deg=0.5, n_domains=20),
+        ),
+        detector=nb.Detector(n_fast=300, n_slow=280, pixel_size_mm=0.3), sampling=nb.Sampling(oversample=1),
+    )  # fmt: skip
+    whole = nb.predict(experiment)
+    monkeypatch.setattr("nanobragg.derivation.prediction.reflections._PAIRS", 2000)
+    seen = []
+    assert np.array_equal(nb.predict(experiment, progress=lambda *said: seen.append(said)).table, whole.table)
+    portions = [done for stage, done, _ in seen if stage == "reflections"]
+    assert portions == list(range(100, portions[-1] + 1, 100)) and len(portions) > 3
+
+    def enough(stage, done, of):
+        seen.append((stage, done, of))
+        if (stage, done) == ("reflections", 200):
+            raise InterruptedError
+
+    seen.clear()
+    with pytest.raises(InterruptedError):
+        nb.predict(experiment, progress=enough)
+    assert [done for _, done, _ in seen] == [100, 200]

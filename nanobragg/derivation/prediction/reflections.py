@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,13 @@ class Predicted:
     """(n, 3) unit vectors of the diffracted rays"""
 
 
-def predicted(derived: Derivation, d_min: float | None = None, *, least: float = 1e-3) -> Predicted:
+def predicted(
+    derived: Derivation,
+    d_min: float | None = None,
+    *,
+    least: float = 1e-3,
+    progress: Callable[[int, int], object] | None = None,
+) -> Predicted:
     """The reflections that a panel holds.
 
     Parameters
@@ -52,6 +59,8 @@ def predicted(derived: Derivation, d_min: float | None = None, *, least: float =
         Smallest spacing [Angstrom]; None: that of the corner of the panel.
     least : float
         Reflections with a smaller partiality are left out.
+    progress : callable, optional
+        Receives (reflections done, of how many) where they are worked on in several portions; what it raises ends the work.
     """
     scene = derived.scene
     plane, mean = Plane(scene), Mean(scene)
@@ -62,11 +71,13 @@ def predicted(derived: Derivation, d_min: float | None = None, *, least: float =
     amplitude = amplitudes(scene, hkl)
     hkl, amplitude = hkl[amplitude != 0], amplitude[amplitude != 0]
     turning = scene.n_phi > 1 and derived.rotation.osc != 0
-    parts = [
-        _part(derived, plane, mean, hkl[i : i + n], amplitude[i : i + n], turning)
-        for n in (max(1, _PAIRS // max(len(mean.crystals), 1)),)
-        for i in range(0, max(len(hkl), 1), n)
-    ]
+    portion = max(1, _PAIRS // max(len(mean.crystals), 1))
+    parts = []
+    for i in range(0, max(len(hkl), 1), portion):
+        if i > 0 and progress is not None:
+            progress(i, len(hkl))
+        some = slice(i, i + portion)
+        parts.append(_part(derived, plane, mean, hkl[some], amplitude[some], turning))
     whole = Predicted(*(np.concatenate([getattr(p, name) for p in parts]) for name in Predicted.__dataclass_fields__))
     kept = np.flatnonzero(_inside(scene, whole.center) & (whole.partiality >= least))
     return Predicted(*(getattr(whole, name)[kept] for name in Predicted.__dataclass_fields__))

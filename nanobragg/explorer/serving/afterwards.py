@@ -34,6 +34,11 @@ class Afterwards:
             self._waiting = self._waiting or self._last
             self._changed.notify()
 
+    @property
+    def superseded(self) -> bool:
+        """Whether another picture waits, or nobody waits for anything any more."""
+        return self._waiting is not None or self._closed
+
     def close(self) -> None:
         """End the thread, after what it does."""
         with self._changed:

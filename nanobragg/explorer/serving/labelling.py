@@ -57,24 +57,35 @@ class Labelling:
         else:
             self._say([], picture.number, "reflections are being predicted")
             try:
-                spots, spacing = _predicted(picture)
+                spots, spacing = _predicted(picture, self._go_on)
+            except _Superseded:
+                self._last = {"number": -1}
+                return
             except NanoBraggError as error:
                 self._say([], picture.number, f"no labels: {error}")
                 return
             said = "" if spacing is None else f"of so large a cell, reflections to {spacing:.2g} Å alone"
             self._say(labels(picture.layout, spots), picture.number, said)
 
+    def _go_on(self, *_: object) -> None:
+        if self._thread.superseded or not self._on:
+            raise _Superseded
+
+
+class _Superseded(Exception):
+    """Nobody waits for these labels any more."""
+
 
 def _terms(picture: Picture) -> int:
     return max(scene.n_phi * scene.n_domains * scene.n_sources for scene in picture.plan.scenes[0][0])
 
 
-def _predicted(picture: Picture) -> tuple[Reflections, float | None]:
+def _predicted(picture: Picture, progress: Callable[..., object]) -> tuple[Reflections, float | None]:
     """The reflections, and down to which spacing [Angstrom]; None: all of the picture."""
     experiment, spacing = picture.frame.experiment, None
     for _ in range(_TRIES):
         try:
-            return predict(experiment, d_min=spacing), spacing
+            return predict(experiment, d_min=spacing, progress=progress), spacing
         except ConfigError as error:
             if error.path != "d_min":
                 raise
