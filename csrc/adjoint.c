@@ -159,8 +159,7 @@ static int pull_pixels(const nb_scene *scene, int64_t pixel_begin, int64_t pixel
     return NB_OK;
 }
 
-/* By integers, which compilers turn into vectors: where all bits of the exponent are set, 1 more of it sets the sign.
- */
+/* By integers, which compilers turn into vectors: where all bits of the exponent are set, one more sets the sign. */
 static int all_finite(const double *values, int64_t n) {
     const uint64_t exponent = UINT64_C(0x7ff) << 52, one = UINT64_C(1) << 52;
     uint64_t signs = 0;

@@ -57,8 +57,8 @@ def test_what_a_slider_moves_is_what_the_engine_renders(browser: Browser, explor
 def of_nxmx(content: bytes) -> np.ndarray:
     """The image of a file, which holds it in single precision."""
 
-    h5py = pytest.importorskip("h5py", reason="h5py reads the file: pip install 'nanobragg[files]'")
-    pytest.importorskip("hdf5plugin", reason="hdf5plugin unpacks the file: pip install 'nanobragg[files]'")
+    h5py = pytest.importorskip("h5py", reason="h5py reads the file: pip install 'nanobragg[io]'")
+    pytest.importorskip("hdf5plugin", reason="hdf5plugin unpacks the file: pip install 'nanobragg[io]'")
     with h5py.File(io.BytesIO(content)) as file:
         return np.squeeze(file["entry/data"][next(name for name in file["entry/data"] if name.startswith("data"))][()])
 
