@@ -18,6 +18,7 @@ import json
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,11 @@ WORK = (
 )  # fmt: skip
 
 
+WATCH = """NB.firsts = []; NB.hear('drawn', (header) => {
+  if (header.event !== NB.seen) NB.firsts.push(header.exact ? 'exact' : header.said);
+  NB.seen = header.event;
+})"""
+"""Notes of which quality the first picture of each event is."""
 FIND = """const rows = [...document.querySelectorAll('.control')];
   const slider = rows.find((one) => one.dataset.path === '%s').querySelector('input[type=range]');"""
 SLIDE = """new Promise((done) => {
@@ -118,13 +124,15 @@ def measured(browser: Browser, work: Work, events: int) -> Iterator[dict[str, An
         browser.open(explorer.url)
         browser.until(READY)
         opened = time.perf_counter() - began
+        browser.run(WATCH)
         for name in work.switches:
             browser.run(f"NB.id('s-{name}').click()")
         time.sleep(1.0)
         for path in work.paths:
             browser.run(SLIDE % (path, 10))
+            browser.run("NB.firsts.length = 0")
             found = sorted(browser.run(SLIDE % (path, events)))
-            said = browser.run(f"({SLIDE % (path, 1)}).then(() => NB.last.said)") or "exact"
+            said = "; ".join(f"{n} {text}" for text, n in Counter(browser.run("NB.firsts")).most_common())
             dragged = sorted(browser.run(DRAG % (path, 2 * events)))
             exact = max(browser.run(RELEASE % path) for _ in range(5))
             browser.run("NB.say({ do: 'reset' })")

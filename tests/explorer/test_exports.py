@@ -153,6 +153,7 @@ def test_what_a_command_line_cannot_hold_is_told() -> None:
 
 def opened(content: bytes, folder: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert len(set(archive.namelist())) == len(archive.namelist())
         archive.extractall(folder)
 
 
@@ -177,7 +178,8 @@ KINDS = {
                   "beam": nb.Beam(fluence_per_m2=1e26, spectrum=nb.Spectrum(
                       kind="given", wavelength_angstrom=np.linspace(1.05, 1.2, 5)))},
     "mosaic": {"crystal": nb.Crystal(unit_cell=CELL, n_cells=(5, 5, 5), structure_factors=table(),
-                                     mosaic=nb.Mosaic(spread_deg=(0.3, 0.1, 0.2), n_domains=4, model="gaussian"))},
+                                     mosaic=nb.Mosaic(spread_deg=(0.3, 0.1, 0.2), n_domains=4, model="gaussian")),
+               "detector": nb.Detector(n_fast=80, n_slow=70, pixel_size_mm=0.5, distance_mm=60.0, mask=MASK)},
 }  # fmt: skip
 
 

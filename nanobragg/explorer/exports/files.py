@@ -110,7 +110,8 @@ def _command(session: Session) -> Taken:
             file.write(made.text)
         names = ["run.sh", *made.write_files(folder)]
         if not made.whole:
-            names += _write_toml(folder, made.experiment, session.state.readout)
+            toml = _write_toml(folder, made.experiment, session.state.readout)
+            names += [name for name in toml if name not in names]  # both name the same mask
         return _packed(folder, names, "application/x-sh", "command")
 
 
