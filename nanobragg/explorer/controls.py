@@ -260,8 +260,11 @@ def _range(path: str, meta: Any, numbers: list[float], default: Any) -> dict[str
     given = _numbers(default) if isinstance(default, int | float | tuple) else []
     usual = numbers or given or [0.0]
     size = max(map(abs, usual))
-    if (ends := _ENDS.get(plain_path)) is not None and size <= ends[1]:
-        return {"low": ends[0], "high": ends[1], "log": False, "step": ends[1] / 1000}
+    if (ends := _ENDS.get(plain_path)) is not None:
+        if size <= ends[1] and min(usual) >= ends[0]:
+            return {"low": ends[0], "high": ends[1], "log": False, "step": ends[1] / 1000}
+        if min(usual) >= ends[0] == 0.0:
+            return {"low": 0.0, "high": _COUNT * size, "log": False, "step": size / 100}
     if meta["kind"] == "int":
         return _whole_range(passes, size)
     if (

@@ -115,6 +115,15 @@ def test_controls_come_from_the_fields() -> None:
             assert not control["log"] or control["low"] > 0
 
 
+@pytest.mark.parametrize(("typed", "ends"), [(0.5, (0.0, 5.0)), (5.0, (0.0, 5.0)), (12.0, (0.0, 120.0))])
+def test_a_slider_does_not_go_below_zero_for_a_large_value(typed: float, ends: tuple[float, float]) -> None:
+    one = experiment().replace("beam.dispersion_percent", typed)
+    state = State(one, nb.Readout())
+    found = {control["path"]: control for group in groups(state, state, None) for control in group["controls"]}
+    slider = found["beam.dispersion_percent"]
+    assert (slider["low"], slider["high"]) == ends
+
+
 @pytest.mark.parametrize(
     ("typed", "value"),
     [("12", 12), ("-1.5e2", -150.0), ("", None), ("  ", None), ("random", "random"), ("1, 2 3", (1, 2, 3)),

@@ -116,7 +116,8 @@ class Refining:
         self._stage = "begins"
         self._say(self._stage, running=True)
         try:
-            self._refined(measured, paths, "free" if free else "model")
+            with np.errstate(all="ignore"):  # wild values are told by the misfit, not on the terminal
+                self._refined(measured, paths, "free" if free else "model")
         except _MovedOn:
             self._say(_CHANGED, running=False)
         except CoreError as error:  # what a canceled refinement ends with

@@ -18,8 +18,8 @@ asks for huge pages."""
 class Memory:
     """The C library keeps what is freed, for each thread; of images that were large for a moment that is most of it.
 
-    What it keeps at the end of a thread's heap, up to 64 MiB, even `malloc_trim` does not give back: in half an hour of all kinds of
-    pictures the explorer came to 0.4 to 1.1 GiB, of which 0.1 was in use. So large arrays are kept out of these heaps.
+    What it keeps at the end of a thread's heap, up to 64 MiB, even `malloc_trim` does not give back: in half an hour of all
+    kinds of pictures the explorer came to 0.4 to 1.1 GiB, of which 0.1 was in use. So large arrays are kept out of these heaps.
     """
 
     def __init__(self) -> None:
