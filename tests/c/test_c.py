@@ -32,4 +32,4 @@ def test_unit(sanitized, name):
 def test_fuzz_scenes(sanitized):
     words = run(sanitized.programs / "fuzz_scene", FUZZ_SECONDS).split()
     scenes, rendered = (int(word) for word in words if word.isdigit())
-    assert rendered > 100 and scenes > rendered  # both sides of the validation are exercised
+    assert rendered > 100 and scenes > rendered  # both sides of the validation
