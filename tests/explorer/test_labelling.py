@@ -51,8 +51,8 @@ def test_a_prediction_ends_when_nobody_waits_for_it(why: str, monkeypatch: pytes
 
     monkeypatch.setattr(labelling, "predict", endless)
     told: list[dict[str, Any]] = []
-    labels = labelling.Labelling(told.append)
-    labels.switch(True)
+    labels = labelling.Labelling()
+    labels.switch(told.append, True)
     labels.take(first)
     assert begun.wait(60)
     if why == "another picture":
@@ -60,24 +60,50 @@ def test_a_prediction_ends_when_nobody_waits_for_it(why: str, monkeypatch: pytes
         assert ended.wait(60)
         until(lambda: told[-1]["number"] == 2 and told[-1]["labels"])
     else:
-        labels.switch(False)
+        labels.switch(told.append, False)
         assert ended.wait(60)
         until(lambda: told[-1]["labels"] == [] and told[-1]["said"] == "")
         begun.clear()
-        labels.switch(True)  # its labels are found after all
+        labels.switch(told.append, True)  # its labels are found after all
         assert begun.wait(60)
     labels.close()
 
 
 def test_the_same_picture_is_predicted_once() -> None:
     told: list[dict[str, Any]] = []
-    labels = labelling.Labelling(told.append)
-    labels.switch(True)
+    labels = labelling.Labelling()
+    labels.switch(told.append, True)
     one = picture(small_experiment(), 5)
     labels.take(replace(one, frame=replace(one.frame, exact=False)))
     until(lambda: told and told[-1]["labels"])
     found = told[-1]
     labels.take(one)
-    until(lambda: len(told) == 3)
-    assert told[-1] is found
+    until(lambda: len(told) == 4)  # with what is told when they are switched on
+    assert told[-1] == found
+    labels.close()
+
+
+def test_every_page_has_labels_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The box of one page switched the labels of all before."""
+    predicted: list[nb.Experiment] = []
+
+    def counted(of: nb.Experiment, **options: Any) -> Any:
+        predicted.append(of)
+        return nb.predict(of, **options)
+
+    monkeypatch.setattr(labelling, "predict", counted)
+    first, second = list[dict[str, Any]](), list[dict[str, Any]]()
+    labels = labelling.Labelling()
+    labels.take(picture(small_experiment(), 1))
+    labels.switch(first.append, True)
+    until(lambda: first[-1]["labels"])
+    assert second == []
+    labels.switch(second.append, True)
+    assert second[-1] == first[-1]
+    labels.switch(second.append, False)
+    assert second[-1]["labels"] == []
+    heard = len(second)
+    labels.take(picture(small_experiment().replace("crystal.misset_deg", (11, 20, 30)), 2))
+    until(lambda: first[-1]["number"] == 2 and first[-1]["labels"])
+    assert len(second) == heard and len(predicted) == 2
     labels.close()

@@ -119,5 +119,6 @@ NB.hear("labels", (message) => {
   NB.id("labels-said").textContent = message.said;
   NB.drawOverlay();
 });
+NB.hear("open", () => { if (NB.id("o-labels").checked) NB.say({ do: "labels", on: true }); }); // the connection is another one
 for (const name of ["o-rings", "o-center", "o-borders"]) NB.id(name).onchange = () => NB.drawOverlay();
 NB.id("o-labels").onchange = (event) => { NB.say({ do: "labels", on: event.target.checked }); NB.drawOverlay(); };

@@ -86,7 +86,7 @@ class Desk:
         self.session = session
         self._pages: list[Page] = []
         self._telling = threading.Lock()
-        self._labels = Labelling(self.tell)
+        self._labels = Labelling()
         self._marks: tuple[Layout | None, dict[str, Any]] = (None, {})
         self.comparing = Comparing(session, self.tell, lambda: self.screens.redraw())
         self.bench, self._memory = Bench(), Memory()
@@ -107,12 +107,12 @@ class Desk:
             page.tell(self._marks[1])
         self.screens.redraw(page.screen)
         self._afterwards.again()
-        self._labels.again()
         return page
 
     def gone(self, page: Page) -> None:
         """A page has gone."""
         self.screens.remove(page.screen)
+        self._labels.switch(page.tell, False)
         if page in self._pages:
             self._pages.remove(page)
 
@@ -297,7 +297,7 @@ class Desk:
                    "length": float(np.hypot(x1 - x0, y1 - y0)), "first": bool(message.get("first"))})  # fmt: skip
 
     def _do_labels(self, page: Page, message: dict[str, Any]) -> None:
-        self._labels.switch(bool(message["on"]))
+        self._labels.switch(page.tell, bool(message["on"]))
 
     def _do_again(self, page: Page, message: dict[str, Any]) -> None:
         self.session.draw_again()

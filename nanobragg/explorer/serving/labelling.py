@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -19,39 +20,48 @@ _MOST_TERMS = 2000
 """Orientations and sources of which reflections are predicted before the exact image is there: in some seconds."""
 
 
-class Labelling:
-    """Tells the labels of the newest picture, while they are wanted."""
+Tell = Callable[[dict[str, Any]], None]
+_NONE: dict[str, Any] = {"kind": "labels", "labels": [], "number": -1, "said": ""}
 
-    def __init__(self, tell: Callable[[dict[str, Any]], None]) -> None:
-        self._tell = tell
-        self._on = False
-        self._last: dict[str, Any] = {"number": -1}
+
+class Labelling:
+    """Tells the labels of the newest picture to the pages that want them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pages: list[Tell] = []
+        self._last: dict[str, Any] = _NONE
         self._thread = Afterwards(self._label, lambda text: self._say([], 0, f"no labels: {text}"))
         self.take, self.close = self._thread.take, self._thread.close
 
-    def switch(self, on: bool) -> None:
-        """Whether they are wanted."""
-        self._on = on
-        self._thread.again()
-
-    def again(self) -> None:
-        """Tell them once more: a page has opened."""
-        if self._on:
+    def switch(self, page: Tell, on: bool) -> None:
+        """Whether a page wants them; they are found once for all pages."""
+        with self._lock:
+            first = not self._pages
+            if page in self._pages:
+                self._pages.remove(page)
+            if on:
+                self._pages.append(page)
+            page(self._last if on else _NONE)
+        if on and first:  # else the thread finds them, or has found them
             self._thread.again()
 
-    def _say(self, found: list[list[Any]], number: int, said: str) -> None:
-        self._last = {"kind": "labels", "labels": found, "number": number, "said": said}
-        self._tell(self._last)
+    def _say(self, found: list[list[Any]], number: int, said: str, *, last: bool = True) -> None:
+        message = {"kind": "labels", "labels": found, "number": number, "said": said}
+        with self._lock:
+            if last:
+                self._last = message
+            for page in self._pages:
+                page(message)
 
     def _label(self, picture: Picture) -> None:
-        if not self._on:
-            self._tell({"kind": "labels", "labels": [], "number": picture.number, "said": ""})
-        elif picture.number == self._last["number"]:  # as of its coarse picture, or a page has opened
-            self._tell(self._last)
+        last = self._last
+        if not self._pages:
+            return
+        if picture.number == last["number"]:  # as of its coarse picture, or they are wanted again
+            self._say(last["labels"], last["number"], last["said"])
         elif not picture.frame.exact and _terms(picture) > _MOST_TERMS:
-            self._tell(
-                {"kind": "labels", "labels": [], "number": picture.number, "said": "labels come with the exact image"}
-            )
+            self._say([], picture.number, "labels come with the exact image", last=False)
         elif picture.layout.scenes[0].curved:
             self._say([], picture.number, "on a bent detector reflections are not predicted")
         else:
@@ -59,7 +69,7 @@ class Labelling:
             try:
                 spots, spacing = _predicted(picture, self._go_on)
             except _Superseded:
-                self._last = {"number": -1}
+                self._last = _NONE
                 return
             except NanoBraggError as error:
                 self._say([], picture.number, f"no labels: {error}")
@@ -68,7 +78,7 @@ class Labelling:
             self._say(labels(picture.layout, spots), picture.number, said)
 
     def _go_on(self, *_: object) -> None:
-        if self._thread.superseded or not self._on:
+        if self._thread.superseded or not self._pages:
             raise _Superseded
 
 
