@@ -16,6 +16,7 @@ import numpy as np
 from nanobragg.config import Experiment
 from nanobragg.config.experiment import check_experiment
 from nanobragg.config.image_chain.readout import Readout
+from nanobragg.config.spoken.speaks import told
 from nanobragg.errors import ConfigError, NanoBraggError
 from nanobragg.explorer.comparison.measured import Measured, read_measured
 from nanobragg.explorer.exports.still import still
@@ -72,14 +73,21 @@ class Explorer:
 
     @property
     def experiment(self) -> Experiment:
-        """As it stands on the page, without background where that is switched off; it can be set, which can be undone."""
+        """As it stands on the page, without background where that is switched off; it can be set, which can be undone.
+
+        What is set without a background while that is switched off keeps the one that was switched off.
+        """
         return self._session.shown
 
     @experiment.setter
     def experiment(self, value: Experiment) -> None:
         self._check_open()
         check_experiment(value)
-        self._session.take(replace(self._session.state, experiment=value), "")
+        session = self._session
+        with session.lock:
+            if not session.switches["background"] and next(told(value.background), None) is None:
+                value = value.replace(background=session.state.experiment.background)
+            session.take(replace(session.state, experiment=value), "")
         self._desk.tell_state()
 
     @property

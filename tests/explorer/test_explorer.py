@@ -51,8 +51,12 @@ def test_without_background_on_the_page_there_is_none_in_the_experiment() -> Non
         explorer._session.switch("background", False)
         assert np.array_equal(explorer.image(60), nb.simulate(explorer.experiment))
         assert explorer.image(60).sum() < nb.simulate(ours).sum()
+        explorer.experiment = explorer.experiment.replace("detector.distance_mm", 70.0)
+        assert np.array_equal(explorer.image(60), nb.simulate(explorer.experiment))
         explorer._session.switch("background", True)
-        assert explorer.experiment is ours
+        assert np.array_equal(explorer.image(60), nb.simulate(ours.replace("detector.distance_mm", 70.0)))
+        explorer.experiment = ours.replace(background=nb.Background())
+        assert explorer.image(60).sum() < nb.simulate(ours).sum()
 
 
 def test_two_at_once_and_within_a_running_loop() -> None:
