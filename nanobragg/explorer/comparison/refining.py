@@ -163,7 +163,7 @@ class Refining:
             self._move(back(fit.parameters.experiment(x)), free, gain)
             self._say(self._stage, running=True)
 
-        fit.watch = watch
+        fit.watch, fit.warns = watch, False  # its remarks are told on the page
         found = fit.run(None, True)
         self._move(back(found.experiment), free, gain)
         self.found = found

@@ -76,6 +76,8 @@ class PixelFit:
     watch: Callable[[Variables, Array, float | None], object] | None = None
     """receives the variables, their values and the misfit of every step, None of the places of spots; the misfit is the sum of
     |measured - modelled| over that of the measured, which goes on from stage to stage as chi-squared with its weights does not"""
+    warns: bool = True
+    """whether what the message of the result remarks is warned of, too"""
 
     def run(self, spots: Any, positions: bool) -> Refinement:
         """All stages."""
@@ -374,7 +376,7 @@ class PixelFit:
             self._remarks.append("the spots of the model have left their shoeboxes: is this the crystal of the image?")
         if not self._converged:
             self._remarks.append("the steps did not converge")
-        for remark in self._remarks:
+        for remark in self._remarks if self.warns else ():
             warnings.warn(f"refine: {remark}", NanoBraggWarning, stacklevel=4)
         observed, modelled = _centroids(model, x)
         before = self._model(model.parameters, model.boxes)  # rendered, where the model is lines through where it ended
