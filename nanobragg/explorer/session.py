@@ -6,17 +6,17 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nanobragg.arrays import detached
 from nanobragg.config import Experiment
 from nanobragg.config.experiment import check_experiment
 from nanobragg.config.image_chain.readout import Psf, Readout
 from nanobragg.errors import ConfigError, NanoBraggError
 from nanobragg.explorer.changes import added, emptied, fixed, replaced, turned
 from nanobragg.explorer.drawing.layout import Layout
+from nanobragg.explorer.readouts import has_spread, spread_um, with_value
 from nanobragg.explorer.rendering import (
     Prepared,
     Renderer,
@@ -40,10 +40,20 @@ _TOGETHER_SECONDS = 1.0
 _MOST_STEPS = 200
 SEED = 1
 """Of the noise; other noise is that of another frame."""
-SWITCHES = ("background", "spread", "noise")
+_SWITCHES_AT_FIRST = {"background": True, "spread": False, "noise": False}
+SWITCHES = tuple(_SWITCHES_AT_FIRST)
 _READ_OUT = {"spread": "point spread", "noise": "noise"}
 _READOUT_SECONDS = 0.12
 """A response that takes no longer is that of pictures while values move, too."""
+
+
+class Scaling(NamedTuple):
+    """The scale of measured images went into the flux."""
+
+    series: object
+    """of images that share their scale"""
+    before: float
+    after: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +62,8 @@ class State:
 
     experiment: Experiment
     readout: Readout
+    scaled: tuple[Scaling, ...] = ()
+    """what went into the flux up to here; with the flux it comes back"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +89,7 @@ class Session:
         self.lock = threading.RLock()
         self._changed = threading.Condition(self.lock)
         self.start = self.state = State(fixed(experiment), readout or Readout())
-        self.switches = {"background": True, "spread": False, "noise": False}
+        self.switches = dict(_SWITCHES_AT_FIRST)
         self.noise_frame = 0
         self._past: list[State] = []
         self._future: list[State] = []
@@ -95,6 +107,7 @@ class Session:
         self.tell: Tell = lambda message: None
         self.redraw: Callable[[], None] = lambda: None
         self.settled: Callable[[Picture], None] = lambda picture: None
+        self.rescaled: Callable[[State, State], None] = lambda before, now: None
         self._thread = threading.Thread(target=self._work, name="nanobragg-explorer", daemon=True)
 
     def begin(self) -> None:
@@ -118,10 +131,10 @@ class Session:
             psf = state.readout.psf
             if path == "readout.psf.kind" and value in ("gauss", "fiber") and psf.fwhm_um is None:
                 # neither can be given before the other
-                path, value = "readout.psf", Psf(kind=value, fwhm_um=_spread_um(state.experiment), stage=psf.stage)
+                path, value = "readout.psf", Psf(kind=value, fwhm_um=spread_um(state.experiment), stage=psf.stage)
             if path == "readout" or path.startswith("readout."):
                 new = replace(
-                    state, readout=_with(state.readout, path.removeprefix("readout").removeprefix("."), value)
+                    state, readout=with_value(state.readout, path.removeprefix("readout").removeprefix("."), value)
                 )
             else:
                 new = replace(state, experiment=replaced(state.experiment, path, value))
@@ -159,7 +172,7 @@ class Session:
                 self._past = [*self._past[-_MOST_STEPS:], self.state]
             self._future = []
             self._last_change = (what, now)
-            self.state = replace(state, experiment=fixed(state.experiment))
+            self._become(replace(state, experiment=fixed(state.experiment)))
             self._wake(moving, event)
 
     def undo(self, steps: int = 1) -> bool:
@@ -169,14 +182,24 @@ class Session:
             if not source:
                 return False
             target.append(self.state)
-            self.state = source.pop()
+            had = has_spread(self.state.readout)
+            self._become(source.pop())
+            if (has := has_spread(self.state.readout)) != had:
+                self.switches = {**self.switches, "spread": has}
             self._last_change = ("", 0.0)
             self._wake()
             return True
 
     def reset(self) -> None:
-        """The state of the beginning, as a step that can be undone."""
-        self.take(self.start, "")
+        """The state of the beginning, as a step that can be undone; and its switches."""
+        with self.lock:
+            self.switches = dict(_SWITCHES_AT_FIRST)
+            self.take(self.start, "")
+
+    def _become(self, state: State) -> None:
+        before, self.state = self.state, state
+        if state.scaled != before.scaled:
+            self.rescaled(before, state)
 
     @property
     def shown(self) -> Experiment:
@@ -190,7 +213,7 @@ class Session:
         """The readout that makes the counts: without point spread, where that is switched off."""
         with self.lock:
             readout = self.state.readout
-            return readout if self.switches["spread"] else _with(readout, "psf", Psf())
+            return readout if self.switches["spread"] else with_value(readout, "psf", Psf())
 
     @property
     def can_undo(self) -> tuple[bool, bool]:
@@ -209,10 +232,10 @@ class Session:
             raise ConfigError("switch", name, f"must be one of {', '.join(SWITCHES)}")
         with self.lock:
             self.switches = {**self.switches, name: bool(on)}
-            if name == "spread" and on and self.state.readout.psf.kind == "none":
+            if name == "spread" and on and not has_spread(self.state.readout):
                 stage = "before_counting" if self.state.readout.kind == "counting" else "after_counting"
-                psf = Psf(kind="gauss", fwhm_um=_spread_um(self.state.experiment), stage=stage)
-                readout = _with(self.state.readout, "psf", psf)
+                psf = Psf(kind="gauss", fwhm_um=spread_um(self.state.experiment), stage=stage)
+                readout = with_value(self.state.readout, "psf", psf)
                 self.take(replace(self.state, readout=readout), "readout.psf")
             self._wake()
 
@@ -391,7 +414,7 @@ class Session:
         self.redraw()
 
     def _read_out(self, frame: Shot, readout: Readout) -> tuple[Any, str]:
-        own = readout if self.switches["spread"] else _with(readout, "psf", Psf())
+        own = readout if self.switches["spread"] else with_value(readout, "psf", Psf())
         began = time.perf_counter()
         exposure = expose(frame.experiment, own, photons=frame.photons, seed=SEED, frame=self.noise_frame)
         found = (exposure.counts, "counts") if self.switches["noise"] else (exposure.expected, "expected counts")
@@ -426,25 +449,3 @@ class _Reporter:
         if now - self._last > 0.15:
             self._last = now
             self._tell({"kind": "progress", "part": done / max(total, 1)})
-
-
-def _spread_um(experiment: Experiment) -> float:
-    """Of a point spread that was switched on without a width: 1.5 pixels."""
-    detector = experiment.detector
-    first = detector[0] if isinstance(detector, tuple) else detector
-    return round(1500.0 * min(float(detached(edge)) for edge in first.pixel_edges_mm), 6)
-
-
-def _with(readout: Readout, path: str, value: Any) -> Readout:
-    """The readout with a value at a path of at most two names."""
-    if not path:
-        return value if isinstance(value, Readout) else Readout()
-    name, _, rest = path.partition(".")
-    if name not in readout.__dataclass_fields__:
-        raise ConfigError(f"readout.{path}", value, "no such field")
-    if not rest:
-        return readout.with_value(name, value)
-    part = getattr(readout, name)
-    if rest not in getattr(part, "__dataclass_fields__", {}):
-        raise ConfigError(f"readout.{path}", value, "no such field")
-    return readout.with_value(name, part.with_value(rest, value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -291,7 +291,15 @@ def test_the_scale_goes_into_the_flux() -> None:
             assert np.allclose(session.wait(60).values, 10.0 * before, rtol=1e-12)
             assert comparing.measured.factor == 1.0
             session.undo()
-            assert session.state.experiment is start
+            assert session.state.experiment is start and comparing.measured.factor == 10.0
+            session.undo(-1)
+            assert comparing.measured.factor == 1.0
+            session.reset()
+            assert comparing.measured.factor == 10.0
+            session.undo()
+            comparing.take(Measured("others", poisson(truth()), factor=4.0))  # whose scale it was not
+            session.undo()
+            assert session.state.experiment is start and comparing.measured.factor == 4.0
 
 
 def test_whatever_is_offered_can_be_refined() -> None:
@@ -343,11 +351,21 @@ def test_a_refinement_knows_gain_offset_and_scale(free: bool) -> None:
             assert session.state.experiment.beam.fluence_per_m2 == 1e26 / 3 and comparing.measured.factor == 7.5
         assert b"<html" in comparing.report_bytes()
         session.undo()
-        assert session.state.experiment is start
+        assert session.state.experiment is start and comparing.measured.factor == 7.5
 
 
-@pytest.mark.parametrize(("end", "said"), [("stop", "stopped; undo"), ("undo", "changed meanwhile")])
-def test_a_refinement_of_two_panels_ends_when_it_is_told_to(end: str, said: str) -> None:
+ENDS: dict[str, tuple[Callable[[Session, Comparing], Any], str]] = {
+    "stop": (lambda session, comparing: comparing.stop({}), "stopped; undo"),
+    "undo": (lambda session, comparing: session.undo(), "the experiment was changed meanwhile"),
+    "gain": (lambda session, comparing: session.set("readout.gain_adu_per_photon", 5.0), "changed meanwhile"),
+    "spread": (lambda session, comparing: session.switch("spread", True), "changed meanwhile"),
+    "no image": (lambda session, comparing: comparing.take(None), "the measured image was changed meanwhile"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_refinement_of_two_panels_ends_when_it_is_told_to(end: str) -> None:
+    act, said = ENDS[end]
     start = panels().replace("crystal.misset_deg", (10.1, 20.1, 30.1))
     with compared(start) as (session, comparing, heard):
         refining = comparing.refining
@@ -367,13 +385,17 @@ def test_a_refinement_of_two_panels_ends_when_it_is_told_to(end: str, said: str)
         refining._tell, refining._ended = telling, ending
         comparing.refine({"paths": ["crystal.misset_deg"]})
         assert moved.wait(60)
-        comparing.stop({}) if end == "stop" else session.undo()
+        comparing.comparison({"factor": 1.1, "offset": 0.0})  # which ends nothing
+        act(session, comparing)
         told.set()
         refining.join(60)
         last = [one for one in heard if one["kind"] == "refinement"][-1]
         assert said in last["said"] and not last["running"]
-        if end == "undo":
-            assert session.state.experiment is start
+        if end in ("gain", "spread"):  # a step of its own
+            session.undo()
+        if end != "undo":  # one step
+            session.undo()
+        assert session.state.experiment is start
 
 
 def test_structure_factors_need_not_be_known() -> None:

@@ -59,6 +59,24 @@ def test_without_background_on_the_page_there_is_none_in_the_experiment() -> Non
         assert explorer.image(60).sum() < nb.simulate(ours).sum()
 
 
+def test_switches_go_with_undo_and_reset() -> None:
+    """A box without anything that it could switch was ticked before."""
+    session = Session(experiment())
+    session.switch("spread", True)
+    session.undo()
+    assert not session.switches["spread"] and session.state.readout.psf.kind == "none"
+    session.undo(-1)
+    assert session.switches["spread"] and session.state.readout.psf.kind == "gauss"
+    session.set("crystal.misset_deg", (1.0, 2.0, 3.0))
+    session.switch("spread", False)
+    session.undo()
+    assert not session.switches["spread"]
+    for name, on in (("spread", True), ("noise", True), ("background", False)):
+        session.switch(name, on)
+    session.reset()
+    assert session.switches == {"background": True, "spread": False, "noise": False}
+
+
 def test_two_at_once_and_within_a_running_loop() -> None:
     async def both() -> None:
         with nb.explore(experiment()) as one, nb.explore(experiment().replace("detector.n_fast", 50)) as two:

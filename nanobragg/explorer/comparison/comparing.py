@@ -32,7 +32,7 @@ from nanobragg.explorer.comparison.measured import (
 )
 from nanobragg.explorer.comparison.refining import Refining, offered
 from nanobragg.explorer.rendering import as_images
-from nanobragg.explorer.session import Picture, Session
+from nanobragg.explorer.session import Picture, Scaling, Session, State
 from nanobragg.refinement.variables.parameters import fluence_path
 
 Message = dict[str, Any]
@@ -49,13 +49,14 @@ class Comparing:
         self._session, self._tell, self._changed = session, tell, changed
         self.measured: Measured | None = None
         self.refining = Refining(session, tell)
-        self.refining.explained = self._explained
+        session.rescaled = self._rescaled
         self._numbers: tuple[Any, ReadoutNumbers] = (None, PLAIN)
         self._offered: tuple[Any, list[tuple[str, bool]]] = (None, [])
 
     def take(self, measured: Measured | None) -> None:
         """Compare with another image, or with this one in another way; pages are told."""
         self.measured = measured
+        self.refining.check(measured)
         self._tell(self.state())
         self._changed()
 
@@ -182,8 +183,9 @@ class Comparing:
             now = state.experiment.get(path)
             if now is None:
                 now = decide(state.experiment)[0][0].experiment.get(path)
-            session.set(path, float(detached(now)) * measured.factor)
-        self.take(replace(measured, factor=1.0))
+            lit = state.experiment.replace(path, float(detached(now)) * measured.factor)
+            scaling = Scaling(measured.series, measured.factor, 1.0)
+            session.take(replace(state, experiment=lit, scaled=(*state.scaled, scaling)), "")
 
     def mask_file(self, message: Message) -> None:
         """A mask from a file."""
@@ -255,10 +257,14 @@ class Comparing:
         """End it."""
         self.refining.stop()
 
-    def _explained(self, gain: float) -> None:
-        """The scale has gone into the flux."""
-        if self.measured is not None and self.measured.factor != gain:
-            self.take(replace(self.measured, factor=gain))
+    def _rescaled(self, before: State, now: State) -> None:
+        """The scale has gone into the flux, or with an earlier flux it comes back: to the images whose scale it was."""
+        undone, done = before.scaled[len(now.scaled) :], now.scaled[len(before.scaled) :]
+        scales = {one.series: one.before for one in reversed(undone)} | {one.series: one.after for one in done}
+        measured = self.measured
+        if measured is not None and measured.series in scales:
+            self.measured = replace(measured, factor=scales[measured.series])
+            self._tell(self.state(said=False))  # how well it agrees is told with the picture that comes
 
     # what is taken home
 

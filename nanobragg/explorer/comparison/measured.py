@@ -84,6 +84,8 @@ class Measured:
     image: int = 1
     n_images: int = 1
     """in the file"""
+    series: object = field(default_factory=object, repr=False)
+    """the same of images that share their scale"""
     _kept: dict[str, Any] = field(default_factory=dict, repr=False)
     """what was made for the last layout: other instances share it, which differ in scale alone"""
 
@@ -278,7 +280,7 @@ def neighbor(measured: Measured, by: int) -> Measured:
         raise ConfigError("image", name, "has another shape than the one before")
     good = new.good if new.good is not None else measured.good
     return replace(new, factor=measured.factor, offset=measured.offset, low=measured.low, high=measured.high, good=good,
-                   drawn=measured.drawn)  # fmt: skip
+                   drawn=measured.drawn, series=measured.series)  # fmt: skip
 
 
 def fitted(measured: Measured, layout: Layout, photons: Array) -> tuple[float, float]:

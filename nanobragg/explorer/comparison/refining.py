@@ -14,7 +14,8 @@ from nanobragg.arrays import detached
 from nanobragg.config import Experiment
 from nanobragg.errors import ConfigError, CoreError, NanoBraggError
 from nanobragg.explorer.comparison.measured import Measured, by_panel, numbers_of, shapes_of
-from nanobragg.explorer.session import Session
+from nanobragg.explorer.readouts import has_spread
+from nanobragg.explorer.session import Scaling, Session, State
 from nanobragg.refinement.refine import prepared
 from nanobragg.refinement.results.result import Refinement
 from nanobragg.refinement.shared import DEFAULTS
@@ -33,7 +34,9 @@ _OF_ALL = {
 _SCALES = ("beam.fluence_per_m2", "beam.flux_per_s")
 _SEEN = 5.0
 """Standard errors that the flux must be above 0."""
+_STOPPED = "stopped; undo brings back the start"
 _CHANGED = "stopped: the experiment was changed meanwhile"
+_ANOTHER = "stopped: the measured image was changed meanwhile; undo brings back the start"
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -63,15 +66,14 @@ class Refining:
 
     def __init__(self, session: Session, tell: Tell) -> None:
         self._session, self._tell = session, tell
-        self._stop = threading.Event()
+        self._stop, self._why = threading.Event(), _STOPPED
+        self._counts: Any = None
         self._thread: threading.Thread | None = None
         self._costs: list[float] = []
         self._rows: list[list[str]] = []
-        self._mine: Experiment | None = None
+        self._mine: State | None = None
         self._number, self._stage = 0, ""
         self.found: Refinement | None = None
-        self.explained: Callable[[float], None] = lambda gain: None
-        """is told when the scale has gone into the flux: counts are `gain` times the photons now"""
 
     @property
     def running(self) -> bool:
@@ -96,6 +98,7 @@ class Refining:
             )
         measured.check(self._session.state.experiment)
         self._stop.clear()
+        self._counts = measured.counts
         self._costs, self._rows, self._number = [], [], self._number + 1
         self.found = None
         self._thread = threading.Thread(
@@ -103,9 +106,15 @@ class Refining:
         )
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, why: str = _STOPPED) -> None:
         """End it; what it has found so far stays."""
+        self._why = why
         self._stop.set()
+
+    def check(self, measured: Measured | None) -> None:
+        """End it, unless this is the image that it has begun with: its scale and mask may be others."""
+        if self.running and (measured is None or measured.counts is not self._counts):
+            self.stop(_ANOTHER)
 
     def join(self, seconds: float) -> None:
         """Wait for its end."""
@@ -122,7 +131,7 @@ class Refining:
             self._say(_CHANGED, running=False)
         except CoreError as error:  # what a canceled refinement ends with
             if self._stop.is_set():
-                self._say("stopped; undo brings back the start", running=False)
+                self._say(self._why, running=False)
             elif self._ended():
                 self._say(_CHANGED, running=False)
             else:
@@ -137,7 +146,7 @@ class Refining:
     def _refined(self, measured: Measured, paths: list[str], intensities: str) -> None:
         state = self._session.state
         start, readout = state.experiment, state.readout
-        self._mine = start
+        self._mine = state
         numbers = numbers_of(state)
         gain = numbers.gain
         scale, share = fluence_path(start), measured.factor / gain
@@ -145,6 +154,9 @@ class Refining:
         brightness = float(detached(start.get(scale) or decide(start)[0][0].experiment.get(scale)))
         lit = start if share == 1.0 else start.replace(scale, brightness * share)
         free = scale in paths
+        # with the flux the scale is found: it is that of the detector from the first step on
+        explained = Scaling(measured.series, measured.factor, gain)
+        scaled = (*state.scaled, explained) if free and share != 1.0 else state.scaled
         fit = prepared(by_panel(measured.counts, shapes_of(start)), lit, {
             **DEFAULTS, "refine": paths, "intensities": intensities, "gain": gain, "offset": numbers.pedestal,
             "read_noise": numbers.noise, "mask": measured.counted(shapes_of(start)),
@@ -160,15 +172,15 @@ class Refining:
             self._rows = [[name, f"{value:.7g}", "", unit] for name, value, unit in
                           zip(variables.names, variables.values(x), variables.units, strict=True)]  # fmt: skip
             # the domains of a step may be more than those of the experiment
-            self._move(back(fit.parameters.experiment(x)), free, gain)
+            self._move(replace(state, experiment=back(fit.parameters.experiment(x)), scaled=scaled))
             self._say(self._stage, running=True)
 
         fit.watch, fit.warns = watch, False  # its remarks are told on the page
         found = fit.run(None, True)
-        self._move(back(found.experiment), free, gain)
+        self._move(replace(state, experiment=back(found.experiment), scaled=scaled))
         self.found = found
         self._rows = _rows(found)
-        spread = self._session.switches["spread"] and readout.psf.kind != "none"
+        spread = self._session.switches["spread"] and has_spread(readout)
         text, doubted = _told(found, ["point spread is not in the model of a refinement"] if spread else [])
         self._say(text, running=False, level="doubt" if doubted else "good")
 
@@ -177,18 +189,16 @@ class Refining:
         self._say(self._stage, running=True)
 
     def _ended(self) -> bool:
-        return self._stop.is_set() or self._session.state.experiment is not self._mine
+        return self._stop.is_set() or self._session.state is not self._mine
 
-    def _move(self, experiment: Experiment, free: bool, gain: float) -> None:
+    def _move(self, state: State) -> None:
         """Show a step; a change by hand meanwhile ends it all."""
         session = self._session
         with session.lock:
-            if session.state.experiment is not self._mine:
+            if session.state is not self._mine:
                 raise _MovedOn
-            session.take(replace(session.state, experiment=experiment), f"refinement {self._number}", together=True)
-            self._mine = session.state.experiment
-        if free:
-            self.explained(gain)
+            session.take(state, f"refinement {self._number}", together=True)
+            self._mine = session.state
 
     def _say(self, text: str, *, running: bool, level: str = "note") -> None:
         self._tell({"kind": "refinement", "said": text, "running": running, "level": level, "costs": self._costs,
@@ -196,7 +206,7 @@ class Refining:
 
 
 class _MovedOn(Exception):
-    """The experiment was changed by hand, or undone, while it was refined."""
+    """The state was changed by hand, or undone, while it was refined."""
 
 
 def _rows(found: Refinement) -> list[list[str]]:
