@@ -104,6 +104,7 @@ class Session:
         self.picture: Picture | None = None
         self.exact: Picture | None = None
         self.trouble = ""
+        self._level = "error"
         self.tell: Tell = lambda message: None
         self.redraw: Callable[[], None] = lambda: None
         self.settled: Callable[[Picture], None] = lambda picture: None
@@ -331,10 +332,18 @@ class Session:
 
     def _fail(self, number: int, text: str, level: str = "error") -> None:
         with self.lock:
-            self.trouble, self._ended = text, number
+            self.trouble, self._level, self._ended = text, level, number
             self._changed.notify_all()
         self.tell({"kind": "progress", "part": None})
         self.tell({"kind": "message", "level": level, "text": text})
+
+    def remarks(self) -> list[dict[str, Any]]:
+        """What was told of the present state: why it has no exact picture, or what is probably not meant."""
+        with self.lock:
+            if self.trouble and self._ended == self._revision:
+                return [{"kind": "message", "level": self._level, "text": self.trouble}]
+            exact = self.exact if self.exact is not None and self.exact.number == self._revision else None
+        return [] if exact is None else [_doubted(exact)]
 
     def _render(self, state: State, switches: dict[str, bool], number: int, event: int) -> None:
         def ended() -> bool:
@@ -375,7 +384,7 @@ class Session:
 
     def _tell_about(self, picture: Picture) -> None:
         self.settled(picture)
-        self.tell({"kind": "doubts", "texts": doubts(picture.plan)})
+        self.tell(_doubted(picture))
 
     def _until_still(self, ended: Callable[[], bool]) -> None:
         with self.lock:
@@ -449,3 +458,7 @@ class _Reporter:
         if now - self._last > 0.15:
             self._last = now
             self._tell({"kind": "progress", "part": done / max(total, 1)})
+
+
+def _doubted(picture: Picture) -> dict[str, Any]:
+    return {"kind": "doubts", "texts": doubts(picture.plan)}

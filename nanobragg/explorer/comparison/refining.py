@@ -67,6 +67,8 @@ class Refining:
     def __init__(self, session: Session, tell: Tell) -> None:
         self._session, self._tell = session, tell
         self._stop, self._why = threading.Event(), _STOPPED
+        self._telling = threading.Lock()
+        self._told: dict[str, Any] | None = None
         self._counts: Any = None
         self._thread: threading.Thread | None = None
         self._costs: list[float] = []
@@ -201,8 +203,16 @@ class Refining:
             self._mine = session.state
 
     def _say(self, text: str, *, running: bool, level: str = "note") -> None:
-        self._tell({"kind": "refinement", "said": text, "running": running, "level": level, "costs": self._costs,
-                    "rows": self._rows, "report": not running and self.found is not None})  # fmt: skip
+        with self._telling:
+            self._told = {"kind": "refinement", "said": text, "running": running, "level": level, "costs": self._costs,
+                          "rows": self._rows, "report": not running and self.found is not None}  # fmt: skip
+            self._tell(self._told)
+
+    def tell_again(self, tell: Tell) -> None:
+        """Tell a page that has opened what was told last."""
+        with self._telling:
+            if self._told is not None:
+                tell(self._told)
 
 
 class _MovedOn(Exception):

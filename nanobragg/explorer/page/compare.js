@@ -84,16 +84,20 @@
   };
   id("refine-stop").onclick = () => NB.say({ do: "stop" });
   id("refine-report").onclick = () => NB.take("report");
+  let costs = [];
+  const plotted = () => { if (costs.length > 1) NB.plot(id("refine-plot"), [{ values: costs, color: "#0550ae" }], false); };
+  id("refine").addEventListener("toggle", plotted); // it has no size while it is closed
   NB.hear("refinement", (message) => {
     id("refine-stop").hidden = !message.running;
     id("refine-start").disabled = message.running;
     id("refine-report").hidden = !message.report;
     id("refine-said").textContent = message.said;
     id("refine-said").style.color = { error: "#b42318", doubt: "#953800", good: "#116329" }[message.level] || "";
-    const costs = message.costs, last = costs[costs.length - 1];
+    costs = message.costs;
+    const last = costs[costs.length - 1];
     id("refine-plot").hidden = costs.length < 2;
     id("refine-costs").textContent = costs.length ? `step ${costs.length}, misfit ${costs[0].toPrecision(3)} → ${last.toPrecision(3)}` : "";
-    if (costs.length > 1) NB.plot(id("refine-plot"), [{ values: costs, color: "#0550ae" }], false);
+    plotted();
     id("refine-values").replaceChildren(...message.rows.map(([name, value, error, unit]) => NB.make("tr", {}, NB.make("td", { textContent: name.replace("crystal.", "").replace("beam.", "").replace("detector.", ""), title: name }), NB.make("td", { textContent: error ? `${value} ± ${error} ${unit}` : `${value} ${unit}` }))));
   });
 })();

@@ -116,7 +116,10 @@
     }
   });
 
-  NB.hear("open", () => { NB.askTiles(); });
+  NB.hear("open", () => {
+    if (!NB.last) NB.id("quality").textContent = "no picture yet";
+    NB.askTiles();
+  });
   NB.hear("closed", () => {
     NB.id("quality").className = "coarse";
     NB.id("quality").textContent = "the server does not answer; the last picture stays";

@@ -103,6 +103,9 @@ class Desk:
         page.tell({"kind": "menus", "presets": menu(), "exports": MENU, "colors": MAPS, "gap": GAP, "page": page.name})
         page.tell(self.state())
         page.tell(self.comparing.state(said=False))  # that follows: it goes over all pixels
+        self.comparing.refining.tell_again(page.tell)
+        for remark in self.session.remarks():
+            page.tell(remark)
         if self._marks[0] is not None:
             page.tell(self._marks[1])
         self.screens.redraw(page.screen)
