@@ -52,8 +52,9 @@ class Scaling(NamedTuple):
 
     series: object
     """of images that share their scale"""
-    before: float
-    after: float
+    before: tuple[float, float]
+    """factor and offset"""
+    after: tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,6 +216,17 @@ class Session:
         with self.lock:
             readout = self.state.readout
             return readout if self.switches["spread"] else with_value(readout, "psf", Psf())
+
+    @property
+    def reads_out(self) -> bool:
+        """Whether counts are shown, not photons."""
+        return any(self.switches[name] for name in _READ_OUT)
+
+    @property
+    def present(self) -> Picture | None:
+        """The exact picture of the present state; None: it is not there yet."""
+        with self.lock:
+            return self.exact if self.exact is not None and self.exact.number == self._revision else None
 
     @property
     def can_undo(self) -> tuple[bool, bool]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import io
+import asyncio
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from measuring import compared, panels, poisson, truth
+from wire import Wire, small
 
 import nanobragg as nb
 from nanobragg.explorer.comparison.comparing import Comparing
@@ -18,15 +20,6 @@ from nanobragg.explorer.comparison.measured import Measured, agreement, fitted, 
 from nanobragg.explorer.comparison.refining import Refining, offered
 from nanobragg.explorer.session import Session
 from nanobragg.refinement.variables.several import variables_of
-
-
-def truth() -> nb.Experiment:
-    return nb.Experiment(
-        crystal=nb.Crystal(unit_cell=nb.UnitCell(60, 60, 40, 90, 90, 90), n_cells=(12, 12, 12), shape="gauss",
-                           misset_deg=(10, 20, 30), structure_factors=nb.StructureFactors.constant(300.0)),
-        beam=nb.Beam(fluence_per_m2=1e26), detector=nb.Detector(n_fast=300, n_slow=300, distance_mm=60.0),
-        sampling=nb.Sampling(oversample=1),
-    )  # fmt: skip
 
 
 def test_the_fit_finds_scale_and_offset() -> None:
@@ -52,8 +45,14 @@ def test_the_fit_finds_scale_and_offset() -> None:
     assert float(said.rpartition(" ")[2]) == pytest.approx(1.0, abs=0.015)
     with pytest.raises(nb.ConfigError, match="pixels that count"):
         fitted(Measured("counts", counts, low=1e9), picture.layout, photons)
-    with pytest.raises(nb.ConfigError, match="nothing in common"):
-        fitted(Measured("counts", 1000 - counts / counts.max() * 900), picture.layout, photons)
+    other = np.random.default_rng(1).poisson(20.0, photons.shape)  # a scale that is hardly above 0
+    for unlike in (1000 - counts / counts.max() * 900, other):
+        with pytest.raises(nb.ConfigError, match="nothing in common"):
+            fitted(Measured("counts", unlike), picture.layout, photons)
+    with pytest.raises(nb.ConfigError, match="65535 wherever it counts"):
+        fitted(Measured("saturated", np.full(photons.shape, 65535)), picture.layout, photons)
+    small = fitted(Measured("in other units", 1e-9 * photons), picture.layout, photons)
+    assert small == pytest.approx((1e-9, 0.0), abs=1e-12)
 
 
 def test_the_agreement_knows_the_readout() -> None:
@@ -70,14 +69,14 @@ def test_the_agreement_knows_the_readout() -> None:
         comparing.fit({})
         assert comparing.measured.factor == pytest.approx(4.0, rel=0.01)
         assert comparing.measured.offset == pytest.approx(100.0, abs=0.1)  # 5 standard errors
-
-
-def test_what_is_not_rendered_does_not_count() -> None:
-    region = nb.Sampling(oversample=1, roi=(slice(50, 150), slice(0, 200)))
-    with compared(truth().replace(sampling=region)) as (session, comparing, _):
-        comparing.take(Measured("counts", poisson(truth())))
-        known = comparing.measured.known(session.wait(60).layout)
-        assert known[50:150, :200].all() and known.sum() == 100 * 200
+        session.switch("noise", True)  # counts are shown, with other noise: the scale is that of what they are about
+        session.wait(60)
+        comparing.fit({})
+        assert comparing.measured.factor == pytest.approx(1.0, rel=0.01)
+        assert comparing.measured.factor * 100.0 + comparing.measured.offset == pytest.approx(100.0, abs=0.1)
+        level = comparing.measured.offset + comparing.measured.factor * 100.0
+        comparing.light({})
+        assert (comparing.measured.factor, comparing.measured.offset) == (1.0, pytest.approx(level - 100.0))
 
 
 def test_an_image_of_another_detector_is_refused() -> None:
@@ -112,126 +111,6 @@ def test_a_refinement_moves_the_experiment_and_can_be_undone() -> None:
     refining._thread.join(120)
     assert "no spots where they are predicted" in heard[-1]["said"] and not heard[-1]["running"]
     session.close()
-
-
-def poisson(experiment: nb.Experiment, background: float = 1.0, seed: int = 1) -> Any:
-    """Counts of every panel."""
-    photons = nb.simulate(experiment)
-    return np.random.default_rng(seed).poisson(photons + background).astype(np.int32)
-
-
-@contextmanager
-def compared(
-    experiment: nb.Experiment, readout: nb.Readout | None = None
-) -> Iterator[tuple[Session, Comparing, list[Any]]]:
-    """A session with what pages ask of the measured image, and what they were told."""
-    session, heard = Session(experiment, readout), []
-    comparing = Comparing(session, heard.append, lambda: None)
-    session.begin()
-    session.wait(60)
-    yield session, comparing, heard
-    comparing.refining.stop()
-    comparing.refining.join(60)
-    session.close()
-
-
-def panels() -> nb.Experiment:
-    """Two panels, one above the other."""
-    place = {"n_fast": 120, "n_slow": 80, "pixel_size_mm": 0.2}
-    both = [nb.Detector(**place, pix0_mm=(60.0, -12.0, z), name=name) for z, name in ((18.0, "up"), (-2.0, "down"))]
-    return truth().replace(detector=tuple(both))
-
-
-def test_what_the_file_says_decides_which_pixels_count(tmp_path: Path) -> None:
-    mask = np.ones((300, 300), bool)
-    mask[100:110] = False
-    masked = truth().replace("detector.mask", mask)
-    counts = poisson(masked)
-    counts[5, 5], counts[7, 7] = -1, 900
-    nb.io.write_nxmx(tmp_path / "one.nxs", [counts], masked, saturation=800)
-    nb.io.write_cbf(tmp_path / "one_00001.cbf", np.where(mask, counts, -1), truth(), saturation=800)
-    unsigned = np.clip(counts, 0, None).astype(np.uint16)
-    unsigned[7, 7] = 65535
-    nb.io.write_smv(tmp_path / "one.img", unsigned, truth())
-    strong = int((counts > 800)[mask].sum())
-    with compared(truth()) as (session, _, _):
-        layout = session.wait(60).layout
-        for name in ("one.nxs", "one_00001.cbf"):
-            found = read_measured(str(tmp_path / name))
-            known = found.known(layout)
-            assert not known[~mask].any() and not known[5, 5] and not known[7, 7]
-            assert found.high == 800 and known.sum() == mask.sum() - 1 - strong
-        found = read_measured(str(tmp_path / "one.img"))
-        assert found.high == 65534 and found.known(layout).sum() == 300 * 300 - 1
-        nb.io.write_cbf(tmp_path / "two_00001.cbf", counts, truth())
-        assert read_measured(str(tmp_path / "two_00001.cbf")).high is None  # the end of the type is no statement
-        low = Measured("low", counts, low=0.0)
-        assert low.known(layout).sum() == 300 * 300 - 1 and low.counted(layout.shapes)[0].sum() == 300 * 300 - 1
-
-
-def test_masks_come_from_files_and_from_the_mouse(tmp_path: Path) -> None:
-    bad = np.zeros((300, 300), np.uint8)
-    bad[:20] = 1
-    np.save(tmp_path / "bad.npy", bad)
-    np.save(tmp_path / "small.npy", bad[:50])
-    with compared(truth()) as (session, comparing, heard):
-        layout = session.wait(60).layout
-        comparing.take(Measured("counts", poisson(truth())))
-
-        def known() -> Any:
-            return comparing.measured.known(layout)
-
-        comparing.mask_file({"file": str(tmp_path / "bad.npy")})
-        assert np.array_equal(known(), bad == 0)
-        with pytest.raises(nb.ConfigError, match="shape of the detector"):
-            comparing.mask_file({"file": str(tmp_path / "small.npy")})
-        comparing.mask_file({"file": str(tmp_path / "bad.npy"), "zero": True})
-        assert np.array_equal(known(), bad == 1)
-        comparing.mask_file({"file": ""})
-        assert known().all()
-        comparing.mask_draw({"shape": "circle", "line": [[150, 150], [160, 150]]})
-        rows, columns = np.mgrid[:300, :300] + 0.5
-        disk = (rows - 150) ** 2 + (columns - 150) ** 2 <= 100
-        assert np.array_equal(known(), ~disk) and heard[-1]["masked"]
-        comparing.mask_draw({"line": [[150, 0], [300, 300]], "counts": True})  # a rectangle, in which all counts again
-        assert np.array_equal(known(), ~(disk & (columns < 150)))
-        (tmp_path / "saved.npy").write_bytes(comparing.mask_bytes())
-        assert np.array_equal(nb.Mask.from_file(tmp_path / "saved.npy"), known())
-        before = session.state.experiment
-        kept = known()
-        comparing.mask_detector({})
-        assert np.array_equal(session.state.experiment.detector.mask, kept)
-        assert (session.wait(60).values[~kept] == 0).all()
-        session.undo()
-        assert session.state.experiment is before
-        comparing.mask_clear({})
-        assert known().all() and not heard[-1]["masked"]
-        with pytest.raises(nb.ConfigError, match="rectangle, circle"):
-            comparing.mask_draw({"shape": "star", "line": [[0, 0], [1, 1]]})
-
-
-def test_panels_below_each_other_are_an_image_of_several_panels() -> None:
-    counts = poisson(panels())
-    with compared(panels()) as (session, comparing, _):
-        picture = session.wait(60)
-        comparing.take(Measured("stacked", counts.reshape(160, 120)))
-        measured = comparing.measured
-        assert measured.fits(picture.layout)
-        assert np.array_equal(measured.picture(picture.layout), Measured("two", counts).picture(picture.layout))
-        column, row = picture.layout.places(1, np.array([60.5]), np.array([40.5]))
-        comparing.mask_draw({"shape": "circle", "line": [[column[0], row[0]], [column[0] + 3, row[0]]]})
-        assert comparing.rows(picture, (1, 40, 60)) == [["measured", f"{counts[1, 40, 60]} (does not count)"]]
-        expected = (counts[1, 5, 6] - picture.values[1, 5, 6]) / np.sqrt(max(picture.values[1, 5, 6], 1.0))
-        assert comparing.rows(picture, (1, 5, 6)) == [
-            ["measured", f"{counts[1, 5, 6]}"],
-            ["difference", f"{expected:+.2f} sigma"],
-        ]
-        first, second = comparing.measured.counted(picture.layout.shapes)
-        assert first.all() and not second[40, 60] and 20 < (~second).sum() < 40  # a disk of 28 pixels
-        saved = np.load(io.BytesIO(comparing.mask_bytes()))
-        assert np.array_equal(saved, ~np.concatenate([first, second]))
-        comparing.mask_detector({})
-        assert np.array_equal(session.state.experiment.detector[1].mask, second)
 
 
 def test_another_image_of_the_same_file_or_the_next_file(tmp_path: Path) -> None:
@@ -279,6 +158,54 @@ def test_an_image_of_another_detector_brings_its_geometry(tmp_path: Path) -> Non
         comparing.take(Measured("an array", counts))
         with pytest.raises(nb.ConfigError, match="has no header"):
             comparing.geometry({})
+
+
+def test_the_geometry_of_a_header_brings_the_wavelength_of_a_spectrum(tmp_path: Path) -> None:
+    """A list of wavelengths stays, which is told."""
+    nb.io.write_cbf(tmp_path / "one_00001.cbf", poisson(truth()), truth())
+    listed = (1.1, 1.2)
+    parts = [nb.Spectrum(kind="gaussian", fwhm_percent=0.5, n_wavelengths=3),
+             nb.Spectrum(kind="given", wavelength_angstrom=listed), nb.Sources(wavelength_angstrom=listed)]  # fmt: skip
+    with compared(truth()) as (session, comparing, _):
+        for part in parts:
+            name = type(part).__name__.lower()
+            beam = nb.Beam(wavelength_angstrom=1.1, **{name: part})
+            start = truth().replace(beam=beam).replace("detector.distance_mm", 70.0)
+            session.take(replace(session.state, experiment=start), "")
+            comparing.measure({"file": str(tmp_path / "one_00001.cbf")})
+            if getattr(part, "kind", "") == "gaussian":
+                comparing.geometry({})
+            else:
+                with pytest.raises(nb.ConfigError, match=f"beam.{name}.* stays as it is"):
+                    comparing.geometry({})
+            beam = session.state.experiment.beam
+            assert beam.wavelength_angstrom == pytest.approx(1.0) and getattr(beam, name) is part
+            assert session.state.experiment.detector.pix0_mm[0] == pytest.approx(60.0)
+
+
+def test_an_old_image_is_not_compared() -> None:
+    """While the exact image of the present state is not there, nothing is fitted, and no agreement is told."""
+
+    async def play() -> None:
+        with nb.explore(small()) as explorer:
+            explorer.compare(np.rint(2.0 * explorer.image(60)))
+            async with Wire(explorer) as page:
+                await page.hear("measured", "pixels count")
+                for path, value in (("spread_deg", 1.0), ("n_domains", 50000)):
+                    await page.say({"do": "set", "path": f"crystal.mosaic.{path}", "value": value})
+                await page.say({"do": "set", "path": "sampling.oversample", "value": 25})
+                await page.hear("measured", "when the exact image is there")
+                await page.say({"do": "fit"})
+                await page.hear("message", "is not there yet; wait until it is")
+                await page.say({"do": "mask_draw", "line": [[0, 0], [5, 5]]})  # on what is seen
+                assert (await page.hear("measured"))["masked"]
+                for _ in range(3):
+                    await page.say({"do": "undo"})
+                await page.hear("measured", "2975 pixels count")
+                await page.say({"do": "fit"})
+                assert (await page.hear("measured"))["factor"] == pytest.approx(2.0, abs=0.01)
+
+    asyncio.run(play())
 
 
 def test_the_scale_goes_into_the_flux() -> None:
@@ -329,14 +256,20 @@ def test_whatever_is_offered_can_be_refined() -> None:
     assert "beam.flux_per_s" in found["lit"] and "beam.fluence_per_m2" not in found["lit"]
 
 
+@pytest.mark.parametrize("noise", [False, True], ids=["photons", "counts"])
 @pytest.mark.parametrize("free", [True, False], ids=["scale refined", "scale held"])
-def test_a_refinement_knows_gain_offset_and_scale(free: bool) -> None:
-    """Counts of 2.5 numbers a photon above a pedestal, from a model that is three times too dim; four times the stated errors."""
+def test_a_refinement_knows_gain_offset_and_scale(free: bool, noise: bool) -> None:
+    """Counts of 2.5 numbers a photon above a pedestal, from a model that is three times too dim; four times the stated errors.
+
+    Where noise is shown, it is counts that the scale relates to counts.
+    """
     readout = nb.Readout(gain_adu_per_photon=2.5, offset_adu=30.0, noise_adu=3.0)
     counts = nb.expose(truth().replace(background=nb.Background(water_um=1.0)), readout, seed=4).counts
     start = truth().replace("crystal.misset_deg", (10.1, 20.05, 30.05)).replace("beam.fluence_per_m2", 1e26 / 3)
     with compared(start, readout) as (session, comparing, _):
-        comparing.take(Measured("counts", counts, factor=7.5, offset=30.0))
+        session.switch("noise", noise)
+        before = scale = (3.0, -60.0) if noise else (7.5, 30.0)
+        comparing.take(Measured("counts", counts, factor=scale[0], offset=scale[1]))
         comparing.refine({"paths": ["crystal.misset_deg", *(["beam.fluence_per_m2"] if free else [])]})
         comparing.refining.join(120)
         found = comparing.refining.found
@@ -346,12 +279,14 @@ def test_a_refinement_knows_gain_offset_and_scale(free: bool) -> None:
         if free:  # the factor has gone into the fluence, and is that of the detector
             assert abs(found.estimate[3] - 1e26) < 4 * errors[3]
             assert session.state.experiment.beam.fluence_per_m2 == found.estimate[3]
-            assert comparing.measured.factor == 2.5
+            scale = (1.0, 0.0) if noise else (2.5, 30.0)
         else:
-            assert session.state.experiment.beam.fluence_per_m2 == 1e26 / 3 and comparing.measured.factor == 7.5
+            assert session.state.experiment.beam.fluence_per_m2 == 1e26 / 3
+        assert (comparing.measured.factor, comparing.measured.offset) == scale
         assert b"<html" in comparing.report_bytes()
         session.undo()
-        assert session.state.experiment is start and comparing.measured.factor == 7.5
+        assert session.state.experiment is start
+        assert (comparing.measured.factor, comparing.measured.offset) == before
 
 
 ENDS: dict[str, tuple[Callable[[Session, Comparing], Any], str]] = {

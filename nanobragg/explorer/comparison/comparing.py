@@ -32,7 +32,8 @@ from nanobragg.explorer.comparison.measured import (
 )
 from nanobragg.explorer.comparison.refining import Refining, offered
 from nanobragg.explorer.rendering import as_images
-from nanobragg.explorer.session import Picture, Scaling, Session, State
+from nanobragg.explorer.session import SEED, Picture, Session, State
+from nanobragg.exposure import expose
 from nanobragg.refinement.variables.parameters import fluence_path
 
 Message = dict[str, Any]
@@ -66,8 +67,9 @@ class Comparing:
         return self._with_readout(found) if found is not None and found.fits(picture.layout) else None
 
     def shown(self) -> Measured | None:
-        """The measured image, where it is one of the detector of the exact picture."""
-        return None if self._session.exact is None else self.comparable(self._session.exact)
+        """The measured image, where it is one of the detector."""
+        found = self.measured
+        return self._with_readout(found) if found is not None and found.is_of(self._session.state.experiment) else None
 
     def _with_readout(self, measured: Measured) -> Measured:
         """With the variance of the counts of the session's readout."""
@@ -92,18 +94,18 @@ class Comparing:
 
     def state(self, *, said: bool = True) -> Message:
         """The measured image as the page shows it; `said`: with how well it agrees, which goes over all pixels."""
-        measured, picture = self.measured, self._session.exact if said else None
+        measured, experiment = self.measured, self._session.state.experiment
         if measured is None:
             return {"kind": "measured", "name": ""}
-        text, fits = "", True
-        if picture is not None:
-            fits = measured.fits(picture.layout)
-            if fits:
-                values = np.asarray(picture.layout.picture(picture.values), np.float64)
-                text = agreement(self._with_readout(measured), picture.layout, values)
-            else:
-                found = by_panel_shapes(measured)
-                text = f"not of this detector: {found}, the detector {picture.layout.shapes} (slow, fast)"
+        text, fits = "", measured.is_of(experiment)
+        if not fits:
+            found = by_panel_shapes(measured)
+            text = f"not of this detector: {found}, the detector {shapes_of(experiment)} (slow, fast)"
+        elif said and (picture := self._session.present) is not None and measured.fits(picture.layout):
+            values = np.asarray(picture.layout.picture(picture.values), np.float64)
+            text = agreement(self._with_readout(measured), picture.layout, values)
+        elif said:
+            text = "how well it agrees is told when the exact image is there"
         return {
             "kind": "measured", "name": measured.name, "factor": measured.factor, "offset": measured.offset,
             "low": measured.low, "high": measured.high, "image": measured.image, "n_images": measured.n_images,
@@ -127,11 +129,14 @@ class Comparing:
             raise ConfigError("measured image", None, "is not there", "read one first")
         return self.measured
 
-    def _picture(self) -> Picture:
-        picture = self._session.exact
-        if picture is None:
-            raise ConfigError("simulated image", None, "is not there yet", "wait until it is")
-        return picture
+    def _without_noise(self, picture: Picture) -> NDArray[np.float64]:
+        """(rows, columns) of what the noise of the picture is about: a scale of noisy values would be too small."""
+        values = picture.values
+        if picture.unit == "counts":
+            values = expose(
+                picture.frame.experiment, self._session.shown_readout, photons=picture.frame.photons, seed=SEED
+            ).expected
+        return np.asarray(picture.layout.picture(values), np.float64)
 
     # what is asked for
 
@@ -156,22 +161,22 @@ class Comparing:
             self.take(neighbor(measured, by))
 
     def comparison(self, message: Message) -> None:
-        """Scale, and the counts between which pixels count."""
-        new: dict[str, Any] = {
-            name: None if message.get(name) is None else float(message[name]) for name in ("low", "high")
-        }
-        for name in ("factor", "offset"):
-            if message.get(name) is None:
-                raise ConfigError(f"comparison.{name}", None, "must be a number")
-            new[name] = float(message[name])
+        """Scale, and the counts between which pixels count; what is not in the message stays."""
+        new: dict[str, Any] = {}
+        for name in ("factor", "offset", "low", "high"):
+            if name in message:
+                new[name] = None if message[name] is None else float(message[name])
+                if new[name] is None and name in ("factor", "offset"):
+                    raise ConfigError(f"comparison.{name}", None, "must be a number")
         self.take(replace(self._there(), **new))
 
     def fit(self, message: Message) -> None:
         """Scale and offset by least squares."""
-        measured, picture = self._there(), self._picture()
+        measured, picture = self._there(), self._session.present
+        if picture is None:
+            raise ConfigError("exact image", None, "is not there yet", "wait until it is")
         measured.check(picture.frame.experiment)
-        values = np.asarray(picture.layout.picture(picture.values), np.float64)
-        factor, offset = fitted(self._with_readout(measured), picture.layout, values)
+        factor, offset = fitted(self._with_readout(measured), picture.layout, self._without_noise(picture))
         self.take(replace(measured, factor=factor, offset=offset))
 
     def light(self, message: Message) -> None:
@@ -184,8 +189,8 @@ class Comparing:
             if now is None:
                 now = decide(state.experiment)[0][0].experiment.get(path)
             lit = state.experiment.replace(path, float(detached(now)) * measured.factor)
-            scaling = Scaling(measured.series, measured.factor, 1.0)
-            session.take(replace(state, experiment=lit, scaled=(*state.scaled, scaling)), "")
+            pedestal = self._with_readout(measured).readout.pedestal if session.reads_out else 0.0
+            session.take(replace(state, experiment=lit, scaled=(*state.scaled, measured.explained(1.0, pedestal))), "")
 
     def mask_file(self, message: Message) -> None:
         """A mask from a file."""
@@ -201,8 +206,11 @@ class Comparing:
         shape = str(message.get("shape", SHAPES[0]))
         if shape not in SHAPES:
             raise ConfigError("mask.shape", shape, f"must be one of {', '.join(SHAPES)}")
-        measured, layout = self._there(), self._picture().layout
-        measured.check(self._session.state.experiment)
+        measured, picture = self._there(), self._session.picture
+        if picture is None:
+            raise ConfigError("simulated image", None, "is not there yet", "wait until it is")
+        measured.check(picture.frame.experiment)
+        layout = picture.layout  # of what is seen, exact or not
         (x0, y0), (x1, y1) = ((float(a), float(b)) for a, b in message["line"])
         where = _inside(layout.shape, shape, (x0, y0), (x1, y1))
         if where.any():
@@ -213,23 +221,22 @@ class Comparing:
         self.take(replace(self._there(), drawn=None))
 
     def mask_detector(self, message: Message) -> None:
-        """Put the masks into the detector: neither rendered nor exported; a step that can be undone."""
+        """Make gaps of the detector of what does not count: neither rendered nor exported; a step that can be undone."""
         measured, session = self._there(), self._session
         experiment = session.state.experiment
         measured.check(experiment)
-        shapes = shapes_of(experiment)
-        counts = by_panel(measured.counts, shapes) or []
-        masks = [by_panel(mask, shapes) or [] for mask in (measured.good, measured.drawn) if mask is not None]
         several = isinstance(experiment.detector, tuple)
-        new = []
-        for i, panel in enumerate(experiment.detector if several else (experiment.detector,)):
-            good = np.logical_and.reduce([counts[i] >= 0, *(mask[i] for mask in masks)])
-            new.append(panel.with_value("mask", good if panel.mask is None else good & panel.mask))
+        panels = experiment.detector if several else (experiment.detector,)
+        new = [panel.with_value("mask", good if panel.mask is None else good & panel.mask)
+               for panel, good in zip(panels, measured.counted(shapes_of(experiment)), strict=True)]  # fmt: skip
         changed = experiment.replace(detector=tuple(new) if several else new[0])
         session.take(replace(session.state, experiment=changed), "")
 
     def geometry(self, message: Message) -> None:
-        """Detector, beam and spindle of the header of the measured image; crystal and flux stay."""
+        """Detector, beam and spindle of the header of the measured image; crystal and flux stay.
+
+        Wavelengths that the beam has one by one stay too, which is told.
+        """
         measured, session = self._there(), self._session
         state = session.state
         if not os.path.isfile(measured.name):
@@ -239,15 +246,20 @@ class Comparing:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = read_geometry(measured.name, template=state.experiment, image=_frame(measured))
-        new = state.experiment.replace(detector=found.detector, goniometer=found.goniometer, detector_pose=None)
         beam = found.beam
-        if state.experiment.beam.spectrum is None and state.experiment.beam.sources is None:
-            new = new.replace(beam=beam)
+        new = state.experiment.replace(
+            detector=found.detector, beam=beam, goniometer=found.goniometer, detector_pose=None
+        )
         if new.sampling.roi is not None:
             new = new.replace("sampling.roi", None)
         measured.check(new)
         session.take(replace(state, experiment=new), "")
         self.take(measured)
+        given = beam.spectrum is not None and beam.spectrum.kind == "given"
+        if given or beam.sources is not None:
+            part = "spectrum" if given else "sources"
+            raise ConfigError(f"beam.{part}", "a list of wavelengths", "stays as it is: the header has a single one, for the "
+                              "beam", f"remove the {part} to use it")  # fmt: skip
 
     def refine(self, message: Message) -> None:
         """Begin a refinement."""
@@ -263,7 +275,8 @@ class Comparing:
         scales = {one.series: one.before for one in reversed(undone)} | {one.series: one.after for one in done}
         measured = self.measured
         if measured is not None and measured.series in scales:
-            self.measured = replace(measured, factor=scales[measured.series])
+            factor, offset = scales[measured.series]
+            self.measured = replace(measured, factor=factor, offset=offset)
             self._tell(self.state(said=False))  # how well it agrees is told with the picture that comes
 
     # what is taken home

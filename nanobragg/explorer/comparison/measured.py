@@ -16,14 +16,13 @@ from nanobragg.arrays import detached
 from nanobragg.config import Experiment
 from nanobragg.config.image_chain.mask import Mask
 from nanobragg.constants import EV_ANGSTROM
-from nanobragg.derivation.panels import experiments
 from nanobragg.derivation.sources import wavelength_m
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.errors import ConfigError, FileFormatError
 from nanobragg.explorer.comparison.files import check_file
 from nanobragg.explorer.drawing.layout import Layout
 from nanobragg.explorer.rendering import as_images
-from nanobragg.explorer.session import State
+from nanobragg.explorer.session import Scaling, State
 from nanobragg.io.images.image_file import stored_image
 from nanobragg.lazy import dataclass
 
@@ -34,6 +33,8 @@ _ROUNDS = 6
 """Of the fit of the scale, whose weights come from the one before."""
 _FEWEST = 10
 """Pixels that a fit needs."""
+_SEEN = 3.0
+"""Standard errors that a scale must be above 0."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Measured:
     good: Any = None
     """pixels that count, by the file of the image or by a file of a mask; shaped as the counts"""
     drawn: Any = None
-    """pixels that are not masked by hand, one array for each panel of the detector"""
+    """pixels that are not masked by hand; shaped as the counts, too, however the detector is divided"""
     readout: ReadoutNumbers = PLAIN
     """of the detector, for the variance of the counts"""
     image: int = 1
@@ -102,6 +103,10 @@ class Measured:
         """Whether it is an image of the detector."""
         return by_panel(self.counts, layout.shapes) is not None
 
+    def is_of(self, experiment: Experiment) -> bool:
+        """Whether it is an image of the detector of an experiment."""
+        return by_panel(self.counts, shapes_of(experiment)) is not None
+
     def check(self, experiment: Experiment) -> None:
         """Refuse an image of another detector.
 
@@ -109,11 +114,13 @@ class Measured:
         ------
         ConfigError
         """
-        shapes = shapes_of(experiment)
-        if by_panel(self.counts, shapes) is None:
+        if not self.is_of(experiment):
             found = [np.shape(one) for one in as_images(self.counts)]
-            raise ConfigError("measured image", f"{self.name}: {found}", f"must have the shape of the detector, {shapes} "
-                              "(slow, fast)", "take the geometry in its header, or open it with its own")  # fmt: skip
+            raise ConfigError(
+                "measured image", f"{self.name}: {found}",
+                f"must have the shape of the detector, {shapes_of(experiment)} (slow, fast)",
+                "take the geometry in its header, or open it with its own",
+            )  # fmt: skip
 
     def picture(self, layout: Layout) -> Array:
         """(rows, columns) of the counts."""
@@ -130,9 +137,8 @@ class Measured:
         if kept is None or any(a is not b for a, b in zip(kept[0], key, strict=True)):
             counts = self.picture(layout)
             fine = self._within(counts)
-            for mask in (self.good, self.drawn):
-                if mask is not None:
-                    fine &= layout.picture(by_panel(mask, layout.shapes))
+            for mask in self._masks(layout.shapes):
+                fine &= layout.picture(mask)
             if layout.known is not None:
                 fine &= layout.known
             self._kept["known"] = kept = (key, fine)
@@ -143,10 +149,8 @@ class Measured:
         found = []
         for i, pixels in enumerate(by_panel(self.counts, shapes) or []):
             fine = self._within(np.asarray(pixels, np.float64))
-            for mask in (self.good, self.drawn):
-                parts = by_panel(mask, shapes)
-                if parts is not None:
-                    fine &= np.asarray(parts[i], bool)
+            for mask in self._masks(shapes):
+                fine &= np.asarray(mask[i], bool)
             found.append(fine)
         return found
 
@@ -154,12 +158,19 @@ class Measured:
         """Whether a pixel (panel, slow, fast) counts."""
         panel, *place = pixel
         values = by_panel(self.counts, shapes)
-        masks = [by_panel(mask, shapes) for mask in (self.good, self.drawn)]
         return bool(
             values is not None
             and self._within(np.asarray(values[panel][tuple(place)], np.float64))
-            and all(mask is None or mask[panel][tuple(place)] for mask in masks)
+            and all(mask[panel][tuple(place)] for mask in self._masks(shapes))
         )
+
+    def _masks(self, shapes: Shapes) -> list[list[Any]]:
+        """Those that there are, one array for each panel."""
+        return [by_panel(mask, shapes) or [] for mask in (self.good, self.drawn) if mask is not None]
+
+    def _as_counts(self, parts: list[Any]) -> list[Any]:
+        """Arrays of panels, divided as the counts are."""
+        return parts if len(parts) == len(as_images(self.counts)) else [np.concatenate(parts)]
 
     def _within(self, counts: Array) -> Bools:
         fine = np.isfinite(counts) & (counts >= (0.0 if self.low is None else self.low))
@@ -182,7 +193,7 @@ class Measured:
                               f"must have the shape of the detector, {list(shapes)} (slow, fast)")  # fmt: skip
         if not any(np.any(part) for part in parts):
             raise ConfigError("mask", path, "leaves no pixel", "is it written the other way round, 0 for a bad pixel?")
-        return replace(self, good=parts)
+        return replace(self, good=self._as_counts(parts))
 
     def with_drawn(self, layout: Layout, where: Bools, counts: bool) -> Measured:
         """With pixels (rows, columns) masked by hand, or counted again."""
@@ -194,7 +205,15 @@ class Measured:
             pixels = where if layout.known is None else where & layout.known
             flat[layout.index[pixels]] = counts
         ends = zip(layout.starts, layout.starts[1:], layout.shapes, strict=False)
-        return replace(self, drawn=[flat[a:b].reshape(shape) for a, b, shape in ends])
+        return replace(self, drawn=self._as_counts([flat[a:b].reshape(shape) for a, b, shape in ends]))
+
+    def explained(self, factor: float, pedestal: float) -> Scaling:
+        """What becomes of the scale where the light of the beam has changed to suit another factor.
+
+        The pedestal of what is shown, 0 for photons, has not changed with the light.
+        """
+        offset = self.offset + (self.factor - factor) * pedestal
+        return Scaling(self.series, (self.factor, self.offset), (factor, offset))
 
     def scaled(self, photons: Array) -> Array:
         """Photons as counts."""
@@ -209,7 +228,8 @@ class Measured:
 
 def shapes_of(experiment: Experiment) -> list[tuple[int, int]]:
     """(n_slow, n_fast) of every panel."""
-    return [(part.detector.n_slow, part.detector.n_fast) for part in experiments(experiment)]
+    panels = experiment.detector if isinstance(experiment.detector, tuple) else (experiment.detector,)
+    return [(one.n_slow, one.n_fast) for one in panels]
 
 
 def by_panel(images: Any, shapes: Shapes) -> list[Any] | None:
@@ -289,7 +309,7 @@ def fitted(measured: Measured, layout: Layout, photons: Array) -> tuple[float, f
     Raises
     ------
     ConfigError
-        Where no pixel counts, or the simulated image is flat there.
+        Where no pixel counts, where an image is flat there, and where the scale is hardly more than nothing.
     """
     fine = measured.known(layout)
     x, y = photons[fine], measured.picture(layout)[fine]
@@ -299,6 +319,9 @@ def fitted(measured: Measured, layout: Layout, photons: Array) -> tuple[float, f
         )
     if not np.ptp(x) > 0:
         raise ConfigError("simulated image", "flat", "has no scale where the measured one counts")
+    if not np.ptp(y) > 0:
+        raise ConfigError("measured image", "flat", f"has {y[0]:g} wherever it counts, and no scale",
+                          "is it the right file, and not overloaded?")  # fmt: skip
     factor, offset = 1.0, 0.0
     weight = 1.0 / measured.readout.variance(y)
     for _ in range(_ROUNDS):
@@ -308,7 +331,9 @@ def fitted(measured: Measured, layout: Layout, photons: Array) -> tuple[float, f
         if offset < 0:
             factor, offset = float(weight @ (x * y) / (weight @ (x * x))), 0.0
         weight = 1.0 / measured.readout.variance(factor * x + offset)
-    if not factor > 0:
+    # by what is left over, too: counts of any unit have a scale where they are those of the model
+    chi2 = weight @ (y - factor * x - offset) ** 2 / x.size
+    if not factor > _SEEN * np.sqrt(chi2 / (weight @ (x - weight @ x / weight.sum()) ** 2)):
         raise ConfigError("comparison.factor", factor, "is no scale: the images have nothing in common",
                           "are orientation, cell and geometry those of the image?")  # fmt: skip
     return factor, offset

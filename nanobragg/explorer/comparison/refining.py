@@ -15,7 +15,7 @@ from nanobragg.config import Experiment
 from nanobragg.errors import ConfigError, CoreError, NanoBraggError
 from nanobragg.explorer.comparison.measured import Measured, by_panel, numbers_of, shapes_of
 from nanobragg.explorer.readouts import has_spread
-from nanobragg.explorer.session import Scaling, Session, State
+from nanobragg.explorer.session import Session, State
 from nanobragg.refinement.refine import prepared
 from nanobragg.refinement.results.result import Refinement
 from nanobragg.refinement.shared import DEFAULTS
@@ -151,13 +151,14 @@ class Refining:
         self._mine = state
         numbers = numbers_of(state)
         gain = numbers.gain
-        scale, share = fluence_path(start), measured.factor / gain
-        # the photons of the page times the factor are counts: those of the model are counts over the gain, or errors were wrong
+        factor = 1.0 if self._session.reads_out else gain
+        scale, share = fluence_path(start), measured.factor / factor
+        # what the page shows times the factor are counts: photons of the model are counts over the gain, or errors were wrong
         brightness = float(detached(start.get(scale) or decide(start)[0][0].experiment.get(scale)))
         lit = start if share == 1.0 else start.replace(scale, brightness * share)
         free = scale in paths
         # with the flux the scale is found: it is that of the detector from the first step on
-        explained = Scaling(measured.series, measured.factor, gain)
+        explained = measured.explained(factor, numbers.pedestal if self._session.reads_out else 0.0)
         scaled = (*state.scaled, explained) if free and share != 1.0 else state.scaled
         fit = prepared(by_panel(measured.counts, shapes_of(start)), lit, {
             **DEFAULTS, "refine": paths, "intensities": intensities, "gain": gain, "offset": numbers.pedestal,

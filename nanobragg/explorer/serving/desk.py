@@ -37,7 +37,7 @@ from nanobragg.refinement.results.result import Refinement
 Send = Callable[[Any], None]
 _SLOW = ("trace", "profile")
 """What goes over all terms of a pixel, or all pixels: done aside, as all that has to do with the measured image."""
-_NEWEST = ("measure", "comparison", "fit", "trace", "profile")
+_NEWEST = ("measure", "fit", "trace", "profile")
 """Of several that wait, the last one counts."""
 
 
@@ -182,7 +182,7 @@ class Desk:
         unit = picture.unit if picture.frame.exact else f"{picture.unit}, coarse"
         self.tell({"kind": "histogram", "counts": counts, "ends": ends, "unit": unit, "said": said})
         self.tell_state()
-        if picture.frame.exact and self.comparing.measured is not None:
+        if self.comparing.measured is not None:
             self.tell(self.comparing.state())
         self._memory.give_back()
 
