@@ -305,12 +305,36 @@ def test_a_measured_image_is_compared_fitted_and_refined(browser: Browser, tmp_p
         masked = counted - browser.run("parseInt(NB.id('agreement').textContent)")
         assert masked == pytest.approx(np.pi * (50 / zoom) ** 2, rel=0.05)  # pixels at the rim
         assert browser.run("NB.id('mask-circle').getAttribute('aria-pressed')") == "true"
+        browser.run("NB.id('mask-rectangle').click(); NB.id('stage').focus(); NB.id('agreement').textContent = ''")
+        for key in (
+            "ArrowRight",
+            "Enter",
+            *["ArrowRight"] * 3,
+            "ArrowUp",
+            "Enter",
+        ):  # 4 pixels by 2, which lie in the disk
+            browser.key(key)
+        browser.until(f"parseInt(NB.id('agreement').textContent) === {counted - masked} && !NB.maskLine")
+        browser.run("NB.id('mask-clear').click()")
+        browser.until(f"parseInt(NB.id('agreement').textContent) === {counted}")
+        browser.key("Enter")
+        browser.key("Enter")  # one pixel
+        browser.until(f"parseInt(NB.id('agreement').textContent) === {counted - 1}")
+        browser.key("Enter")
+        browser.key("ArrowDown")
+        assert browser.run("NB.maskLine !== null && !NB.profileLine")
         browser.run("NB.id('mask-clear').click(); NB.id('masking').open = false")
+        assert browser.run("NB.maskLine === null")  # what was begun is left with the tool
         browser.until(f"parseInt(NB.id('agreement').textContent) === {counted} && NB.id('tool').value === 'turn'")
         browser.run("NB.id('fit').click()")
         browser.until("NB.id('factor').value !== '1'")
         assert 1.0 < float(browser.run("NB.id('factor').value")) < 1.6  # by the background: the spots are elsewhere
-        browser.run("NB.id('factor').value = '1'; NB.id('offset').value = '0'; NB.id('factor').onchange()")
+        fitted = explorer._desk.comparing.measured.factor
+        browser.run("NB.id('mask-low').value = '0'; NB.id('mask-low').onchange()")
+        browser.until("NB.id('mask-low').value === '0' && NB.id('factor').value !== '1'")
+        assert explorer._desk.comparing.measured.factor == fitted  # with all its digits
+        browser.run("for (const [name, value] of [['factor', '1'], ['offset', '0']]) { NB.id(name).value = value;"
+                    " NB.id(name).onchange(); }")  # fmt: skip
         flux = "document.querySelector('#refine-paths input[value=\"beam.fluence_per_m2\"]').disabled"
         browser.run("NB.id('refine').open = true")
         assert browser.run(flux)  # structure factors that are all alike are not those of a crystal: spots have factors
@@ -332,6 +356,9 @@ def test_a_measured_image_is_compared_fitted_and_refined(browser: Browser, tmp_p
         browser.run("NB.id('file').value = '/no/such.cbf'; NB.id('load').click()")
         browser.until("!NB.id('message').hidden")
         assert "/no/such.cbf" in browser.run("NB.id('message').textContent")
+        browser.run("NB.id('mask-circle').click()")
+        explorer._desk.comparing.take(None)  # as another page may
+        browser.until("NB.id('tool').value === 'turn' && NB.id('with-measured').hidden")
         assert browser.console == []
 
 

@@ -19,8 +19,9 @@
   };
   id("opacity").oninput = () => NB.draw();
   id("opacity").onchange = () => NB.askTiles(); // the server keeps it for exports
-  const settings = () => NB.say({ do: "comparison", factor: NB.number("factor"), offset: NB.number("offset"), low: NB.number("mask-low"), high: NB.number("mask-high") });
-  for (const name of ["factor", "offset", "mask-low", "mask-high"]) id(name).onchange = settings;
+  // What was typed alone: the others are shown rounded.
+  const settings = { factor: "factor", offset: "offset", "mask-low": "low", "mask-high": "high" };
+  for (const [name, field] of Object.entries(settings)) id(name).onchange = () => NB.say({ do: "comparison", [field]: NB.number(name) });
   id("fit").onclick = () => NB.say({ do: "fit" });
   id("light").onclick = () => NB.say({ do: "light" });
 
@@ -42,12 +43,14 @@
     const line = NB.maskLine;
     NB.maskLine = null;
     NB.drawOverlay();
-    if (line && (line[0][0] !== line[1][0] || line[0][1] !== line[1][1])) NB.say({ do: "mask_draw", shape: tool.value, line, counts: id("mask-counts").checked });
+    if (line) NB.say({ do: "mask_draw", shape: tool.value, line, counts: id("mask-counts").checked });
   };
 
   NB.hear("measured", (message) => {
     id("with-measured").hidden = !message.name;
-    for (const name of maskShapes) tool.querySelector(`[value=${name}]`).hidden = !message.name || !message.fits;
+    const there = message.name && message.fits;
+    for (const name of maskShapes) tool.querySelector(`[value=${name}]`).hidden = !there;
+    if (!there && maskShapes.includes(tool.value)) choose("turn");
     if (!message.name) {
       if (NB.layer !== "simulated") { id("layer").value = "simulated"; id("layer").onchange(); }
       return;

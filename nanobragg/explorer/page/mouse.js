@@ -1,8 +1,8 @@
 "use strict";
 // Mouse, wheel and keys on the picture.
 (() => {
-  const stage = NB.id("stage");
-  let drag = null;
+  const stage = NB.id("stage"), masks = (tool) => tool === "rectangle" || tool === "circle";
+  let drag = null, begun = null; // by the mouse, by the keys
 
   const place = (event) => { // on the screen, in its pixels, and on the picture
     const box = stage.getBoundingClientRect(), { ratio } = NB.size();
@@ -35,6 +35,7 @@
   stage.addEventListener("pointerdown", (event) => {
     if (!NB.shape) return;
     stage.setPointerCapture(event.pointerId);
+    leave();
     const tool = event.button !== 0 ? "pan" : event.shiftKey ? "line" : event.altKey ? "roll" : NB.id("tool").value;
     drag = { tool, x: event.clientX, y: event.clientY, start: place(event), dx: 0, dy: 0 };
   });
@@ -46,12 +47,13 @@
     if (NB.spot) { NB.spot = null; NB.drawOverlay(); }
     if (!drag) { NB.hover(at); return; }
     const dx = event.clientX - drag.x, dy = event.clientY - drag.y, ratio = NB.size().ratio;
+    if (!dx && !dy) return;
     drag.x = event.clientX; drag.y = event.clientY;
     if (drag.tool === "pan") NB.pan(dx * ratio, dy * ratio);
     else if (drag.tool === "line") {
       NB.profileLine = [[drag.start.column, drag.start.row], [at.column, at.row]];
       NB.drawOverlay();
-    } else if (drag.tool === "rectangle" || drag.tool === "circle") {
+    } else if (masks(drag.tool)) {
       NB.maskLine = [[drag.start.column, drag.start.row], [at.column, at.row]];
       NB.drawOverlay();
     } else NB.turn(dx, dy, drag.tool === "roll", true, event.ctrlKey);
@@ -91,7 +93,6 @@
   };
 
   // A pixel that is chosen by keys, as the mouse does: from the middle of what is seen.
-  let begun = null;
   NB.point = (x, y) => {
     const { height } = NB.size(), { zoom } = NB.view, port = NB.ports()[0], [rows, columns] = NB.shape;
     const last = NB.spot || [Math.floor(NB.view.x + port.width / 2 / zoom) - x, Math.floor(NB.view.y + height / 2 / zoom) - y];
@@ -99,11 +100,18 @@
     const a = (NB.spot[0] + 0.5 - NB.view.x) * zoom, b = (NB.spot[1] + 0.5 - NB.view.y) * zoom;
     const dx = a < 0 ? 40 - a : a > port.width ? port.width - 40 - a : 0, dy = b < 0 ? 40 - b : b > height ? height - 40 - b : 0;
     if (dx || dy) NB.pan(dx, dy); // it stays in sight
-    if (begun) NB.profileLine = [begun, [NB.spot[0] + 0.5, NB.spot[1] + 0.5]];
+    if (begun) drawTo();
     NB.cursor = { column: NB.spot[0] + 0.5, row: NB.spot[1] + 0.5 };
     NB.drawOverlay();
     NB.hover(NB.cursor);
   };
+  // Enter begins a mask, or a profile, and ends it; what another tool began is left.
+  const drawTo = () => {
+    const here = [NB.spot[0] + 0.5, NB.spot[1] + 0.5];
+    NB[masks(NB.id("tool").value) ? "maskLine" : "profileLine"] = [begun = begun || here, here];
+  };
+  const leave = () => { begun = NB.maskLine = null; NB.drawOverlay(); };
+  NB.id("tool").addEventListener("change", leave);
 
   stage.addEventListener("keydown", (event) => {
     const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key], tool = NB.id("tool").value;
@@ -113,10 +121,13 @@
       if (tool === "pan" && !event.ctrlKey) NB.pan(-40 * x, -40 * y); else NB.point(x, y);
       return;
     }
-    if (event.key === "Enter" && NB.spot) { // begins a profile, and ends it
-      const here = [NB.spot[0] + 0.5, NB.spot[1] + 0.5];
-      if (begun) { NB.profileLine = [begun, here]; begun = null; NB.say({ do: "profile", line: NB.profileLine, first: true }); }
-      else { begun = here; NB.profileLine = [here, here]; }
+    if (event.key === "Enter" && NB.spot) {
+      const ends = begun;
+      drawTo();
+      if (ends) {
+        begun = null;
+        if (NB.maskLine) NB.maskDrawn(); else NB.say({ do: "profile", line: NB.profileLine, first: true });
+      }
       NB.drawOverlay();
       return;
     }
