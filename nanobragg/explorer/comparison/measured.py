@@ -65,7 +65,7 @@ def numbers_of(state: State) -> ReadoutNumbers:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A measured image and how it is compared: counts = factor x photons + offset."""
+    """A measured image and how it is compared: counts = factor x photons (or counts, where those are shown) + offset."""
 
     name: str
     counts: Any
