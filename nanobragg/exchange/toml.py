@@ -41,7 +41,9 @@ class Run(Config):
         "image.nxs", doc="suffix decides: nxs, cbf, img, tif, edf; frames are numbered (out_####.cbf); bin"
     )
     n_images: int = setting(1, kind="int", check=AT_LEAST_ONE, doc="images of a rotation series")
-    noise: bool = setting(True, kind="bool", doc="Poisson counts; false: expected photons (nxs, tif, edf, bin)")
+    noise: bool = setting(
+        True, kind="bool", doc="counts; false: expected photons, of a [readout] expected counts (nxs, tif, edf, bin)"
+    )
     seed: int | None = setting(None, kind="int", check=NOT_NEGATIVE, doc="of the noise; None: from the system")
     adc_offset: float = setting(0.0, kind="scalar", check=NOT_NEGATIVE, doc="added to the counts")
     saturation: int | None = setting(

@@ -244,6 +244,42 @@ def test_what_is_switched_on_is_exported(tmp_path: Path, monkeypatch: pytest.Mon
     one.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "switched"),
+    [("command", ["spread"]), ("command", ["noise"]), ("command", ["spread", "noise"]), ("command", []), ("toml", ["spread"]),
+     ("toml", [])],
+)  # fmt: skip
+def test_the_command_of_the_page_makes_what_is_shown(
+    name: str, switched: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Expected counts with point spread, counts with noise, and photons where both are switched off again."""
+    one = Session(experiment(), nb.Readout(gain_adu_per_photon=2.0, offset_adu=3.0) if name == "command" else None)
+    one.begin()
+    one.switch("spread", True)
+    one.switch("spread", "spread" in switched)
+    one.switch("noise", "noise" in switched)
+    shown = np.asarray(one.wait(60).values)
+    opened(exported(name, one, View(), None, "viridis")[2], tmp_path)
+    page = exported("html", one, View(), None, "viridis")[2].decode()
+    one.close()
+    noise = "run.seed=1" if "noise" in switched else "run.noise=false"
+    word = f"nanoBragg run experiment.toml --set {noise}"
+    assert word in page and ("[readout" in page) == bool(switched)
+    monkeypatch.chdir(tmp_path)
+    if name == "command" and not switched:
+        assert "run experiment.toml" not in Path("run.sh").read_text()
+        assert main(shlex.split(Path("run.sh").read_text().replace("\\\n", " "))[1:]) == 0
+        found = np.fromfile("floatimage.bin", np.float32).reshape(shown.shape)
+        assert np.allclose(found, shown, rtol=1e-6, atol=1e-6 * shown.max())
+        return
+    if name == "command":
+        assert f"flag for it: readout\n# with it: {word}\n" in Path("run.sh").read_text()
+    assert main(shlex.split(word)[1:]) == 0
+    found = nb.io.read_image("image.nxs")
+    assert found.dtype == (np.int32 if "noise" in switched else np.float32)
+    assert np.array_equal(found, shown.astype(found.dtype))
+
+
 def test_without_background_it_is_not_exported(tmp_path: Path) -> None:
     one = Session(experiment())
     one.begin()

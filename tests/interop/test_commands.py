@@ -401,6 +401,10 @@ def test_background_and_readout_from_toml(capsys):
     assert record["noise_seed"] == 3 and record["readout"]["kind"] == "counting"
     status, _, err = command(capsys, "run", "liquid.toml", "--set", "run.adc_offset=4")
     assert status == 9 and "readout.offset_adu" in err
+    assert command(capsys, "run", "liquid.toml", "--set", "run.noise=false", "-o", "expected.nxs")[0] == 0
+    found, record = read_image("expected.nxs"), read_provenance("expected.nxs")
+    assert found.dtype == np.float32 and np.array_equal(found, np.float32(exposure.expected))
+    assert "noise_seed" not in record and record["readout"]["kind"] == "counting"
 
 
 def test_components_survive_toml():

@@ -62,11 +62,13 @@ def _run(typed: Any) -> int:
     if plan.readout is not None:
         offset = detached(plan.readout.offset_adu)
         run = dataclasses.replace(run, adc_offset=max(offset, 0.0))
-        saturation = plan.readout.saturation
-        more |= {"noise_seed": checked_seed("run.seed", seed), "adc_offset": offset, "readout": plain(plan.readout)}
+        more |= {"adc_offset": offset, "readout": plain(plan.readout)}
+        if run.noise:
+            saturation = plan.readout.saturation
+            more["noise_seed"] = checked_seed("run.seed", seed)
     elif run.noise:
         more |= {"noise_seed": seed, "adc_offset": run.adc_offset}
-    if plan.readout is not None or run.noise:
+    if run.noise:
         more["saturation"] = saturation
     numbers = list(range(run.n_images))
     if not typed.force and any(map(os.path.exists, names)):
@@ -80,7 +82,7 @@ def _run(typed: Any) -> int:
     images = _scan(every or experiment, run, numbers, ask=not typed.force)
     loud = Overloads()
     if plan.readout is not None:
-        images = exposed(images, numbers, experiment, plan.readout, seed, run.n_threads, loud)
+        images = exposed(images, numbers, experiment, plan.readout, seed if run.noise else None, run.n_threads, loud)
     elif run.noise:
         images = noisy(images, numbers, seed, run.adc_offset, kind, saturation, loud)
     for name in write_images(output, images, experiment, run, more, saturation, numbers):
@@ -181,12 +183,15 @@ class Overloads:
 
 
 def exposed(
-    images: Iterator[Any], numbers: Sequence[int], experiment: Experiment, readout: Readout, seed: int,
+    images: Iterator[Any], numbers: Sequence[int], experiment: Experiment, readout: Readout, seed: int | None,
     n_threads: int | None, loud: Overloads,
 ) -> Iterator[Any]:  # fmt: skip
-    """Every image as the detector writes it; image i does not depend on the others."""
+    """Every image as the detector writes it, or with a seed of None as it is expected; image i does not depend on the others."""
     for i, image in zip(numbers, images, strict=True):
-        exposure = expose(experiment, readout, seed=seed, frame=i, photons=image, n_threads=n_threads)
+        exposure = expose(experiment, readout, seed=seed or 0, frame=i, photons=image, n_threads=n_threads)
+        if seed is None:
+            yield exposure.expected
+            continue
         loud.add(exposure.overloads)
         yield exposure.counts
 

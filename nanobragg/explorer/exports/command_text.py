@@ -15,11 +15,13 @@ import numpy as np
 from nanobragg.api import decide
 from nanobragg.arrays import detached, elements, is_tensor
 from nanobragg.config import Experiment
+from nanobragg.config.image_chain.readout import Readout
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.derivation.decisions.decided import Decided
 from nanobragg.derivation.sources import source_list, wavelength_m
 from nanobragg.derivation.vectors import FLOAT_OPS
 from nanobragg.errors import NanoBraggError
+from nanobragg.explorer.session import SEED
 from nanobragg.io.atomic import write_bytes
 from nanobragg.io.images.smv import save_smv
 from nanobragg.io.sourcefile import write_sourcefile
@@ -61,11 +63,13 @@ _SHAPES = {"square": "-square_xtal", "round": "-round_xtal", "gauss": "-gauss_xt
 class CommandText:
     """The command line of an experiment, the files that it reads, and the fields that it does not hold.
 
-    What flags cannot say is said by an experiment file: ``nanoBragg run experiment.toml``.
+    What flags cannot say is said by an experiment file: ``nanoBragg run experiment.toml``. With a readout also what the
+    detector makes of the image, which no flag says: expected values, or counts.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
+    def __init__(self, experiment: Experiment, readout: Readout | None = None, *, noise: bool = False) -> None:
+        self.experiment, self.readout = experiment, readout
+        self.run = f"nanoBragg run {EXPERIMENT} --set run.{f'seed={SEED}' if noise else 'noise=false'}"
         self._beyond = _beyond(experiment)
         self.files: dict[str, Callable[[str], object]] = {}
         """what the command reads, by name: writes it to a path"""
@@ -74,7 +78,7 @@ class CommandText:
         if not self._beyond:
             self._decided = decide(experiment)[0][0]
             self.flags = list(self._flags())
-            self.lost = self._lost()
+            self.lost = [*self._lost(), *([] if readout is None else ["readout"])]
 
     @property
     def whole(self) -> bool:
@@ -85,13 +89,13 @@ class CommandText:
     def text(self) -> str:
         """As it is typed, with a remark on what is lost."""
         line = re.sub(r" (?=--?[A-Za-z])", " \\\\\n  ", shlex.join(["nanoBragg", *self.flags]))
-        run = f"nanoBragg run {EXPERIMENT} --set run.noise=false"
         if self._beyond:
-            return f"# {self._beyond}, for which there are no flags\n{run}\n"
+            return f"# {self._beyond}, for which there are no flags\n{self.run}\n"
         if not self.lost:
             return f"{line}\n"
         return (
-            f"# not on this command line, which has no flag for it: {', '.join(self.lost)}\n# with it: {run}\n{line}\n"
+            f"# not on this command line, which has no flag for it: {', '.join(self.lost)}\n"
+            f"# with it: {self.run}\n{line}\n"
         )
 
     def write_files(self, folder: str) -> list[str]:

@@ -35,8 +35,8 @@ Found = list[tuple[str, Tile]]
 Taken = tuple[str, str, bytes]
 """Name, type, content."""
 MENU = {
-    "toml": "experiment (TOML)", "python": "Python", "command": "command line", "png": "picture (PNG)", "cbf": "counts (CBF)",
-    "counts": "counts (NXmx)", "nxmx": "expected photons (NXmx)", "html": "page to send (HTML)",
+    "toml": "experiment (TOML)", "python": "Python", "command": "command line", "png": "picture (PNG)", "cbf": "counts with noise (CBF)",
+    "counts": "counts with noise (NXmx)", "nxmx": "expected photons (NXmx)", "html": "page to send (HTML)",
 }  # fmt: skip
 _WAIT = 120.0
 """Seconds for the exact image."""
@@ -64,17 +64,18 @@ def exported(name: str, session: Session, view: View, measured: Measured | None,
 
 
 def _toml(session: Session) -> Taken:
+    readout = session.shown_readout  # the gain of counts is kept, though none are shown
+    named = _acting(session)[0] is not None or next(told(readout), None) is not None
     with tempfile.TemporaryDirectory() as folder:
-        return _packed(
-            folder, _write_toml(folder, session.shown, session.state.readout), "application/toml", "experiment"
-        )
+        written = _write_toml(folder, session.shown, readout if named else None)
+        return _packed(folder, written, "application/toml", "experiment")
 
 
-def _write_toml(folder: str, experiment: Experiment, readout: Readout) -> list[str]:
+def _write_toml(folder: str, experiment: Experiment, readout: Readout | None) -> list[str]:
     """Names of the experiment file, with the readout where there is one, and of what it reads."""
     path = os.path.join(folder, EXPERIMENT)
     written = experiment.to_toml(path)
-    if next(told(readout), None) is not None:
+    if readout is not None:
         with open(path, "a", encoding="utf-8") as file:
             file.write(readout_toml(readout))
     return [os.path.basename(name) for name in written]
@@ -96,21 +97,30 @@ def _python(session: Session) -> Taken:
 
 def python_of(session: Session, experiment: Experiment) -> PythonText:
     """The Python of an experiment that is shown, with the readout where spread or noise is switched on."""
+    return PythonText(experiment, *_acting(session))
+
+
+def _command_of(session: Session, experiment: Experiment) -> CommandText:
+    """The command line of an experiment that is shown, likewise."""
+    readout, frame = _acting(session)
+    return CommandText(experiment, readout, noise=frame is not None)
+
+
+def _acting(session: Session) -> tuple[Readout | None, int | None]:
+    """The readout and the frame of noise in what is shown; None: there is none."""
     with session.lock:
-        readout = session.shown_readout
-        noise = session.noise_frame if session.switches["noise"] else None
-        on = session.switches["noise"] or session.switches["spread"]
-    return PythonText(experiment, readout if on else None, noise)
+        spread, noise = session.switches["spread"], session.switches["noise"]
+        return session.shown_readout if spread or noise else None, session.noise_frame if noise else None
 
 
 def _command(session: Session) -> Taken:
-    made = CommandText(session.shown)
+    made = _command_of(session, session.shown)
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, "run.sh"), "w", encoding="utf-8") as file:
             file.write(made.text)
         names = ["run.sh", *made.write_files(folder)]
         if not made.whole:
-            toml = _write_toml(folder, made.experiment, session.state.readout)
+            toml = _write_toml(folder, made.experiment, made.readout)
             names += [name for name in toml if name not in names]  # both name the same mask
         return _packed(folder, names, "application/x-sh", "command")
 
@@ -207,12 +217,16 @@ def _written(name: str, write: Callable[[str], None], remedy: str) -> bytes:
 def _html(session: Session, view: View, measured: Measured | None, colors: str) -> Taken:
     picture = session.wait(_WAIT)
     experiment = picture.frame.experiment
-    made, line = python_of(session, experiment), CommandText(experiment)
+    made, line = python_of(session, experiment), _command_of(session, experiment)
     with tempfile.TemporaryDirectory() as folder:  # as it is exported, with the names of the files that it reads
-        names = _write_toml(folder, experiment, session.state.readout)
+        names = _write_toml(folder, experiment, line.readout)
         with open(os.path.join(folder, EXPERIMENT), encoding="utf-8") as file:
             toml = file.read()
-    texts = {"Python": made.text, "TOML": toml, "Command line": line.text}
+    texts = {
+        "Python": ("python experiment.py", made.text),
+        "TOML": (line.run, toml),
+        "Command line": ("sh run.sh", line.text),
+    }
     beside = sorted({*made.files, *line.files, *names} - {EXPERIMENT})
     found = tiles(picture, _whole(picture, view), measured)
     unit = picture.unit if _alone(found) else "counts"

@@ -55,7 +55,6 @@ table{border-collapse:collapse}td,th{padding:1px 10px;vertical-align:top}th{bord
 tbody tr:nth-child(odd){background:#f6f8fa}pre{background:#f4f6f8;padding:10px;overflow:auto;font-size:12px}"""
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """Nothing is fetched, whatever stands in a name."""
-_RUN = {"Python": "python experiment.py", "TOML": "nanoBragg run experiment.toml", "Command line": "sh run.sh"}
 _WORDS = {"log": "logarithmic", "linear": "linear", "percentile": "percentiles, linear"}
 
 
@@ -91,7 +90,7 @@ def palette(name: str) -> NDArray[np.uint8]:
     return found
 
 
-def snapshot(experiment: Experiment, seen: Seen, texts: dict[str, str], beside: list[str]) -> str:
+def snapshot(experiment: Experiment, seen: Seen, texts: dict[str, tuple[str, str]], beside: list[str]) -> str:
     """The page.
 
     Parameters
@@ -101,7 +100,7 @@ def snapshot(experiment: Experiment, seen: Seen, texts: dict[str, str], beside: 
     seen : Seen
         The pictures.
     texts : dict
-        Blocks of text by title: what makes the image again.
+        By title what makes the image again: how it is run, and its text.
     beside : list of str
         Files that they read, which are not part of the page.
     """
@@ -117,8 +116,8 @@ def snapshot(experiment: Experiment, seen: Seen, texts: dict[str, str], beside: 
         parts.append(
             f"<p>These texts read {html.escape(', '.join(beside))}: the explorer exports them together, in one file.</p>"
         )
-    for title, text in texts.items():
-        parts.append(f"<h3>{html.escape(title)}</h3><p><code>{html.escape(_RUN.get(title, ''))}</code></p>"
+    for title, (run, text) in texts.items():
+        parts.append(f"<h3>{html.escape(title)}</h3><p><code>{html.escape(run)}</code></p>"
                      f"<pre tabindex='0' aria-label='{html.escape(title)}'>{html.escape(text)}</pre>")  # fmt: skip
     return "\n".join([*parts, "</main></body></html>", ""])
 
