@@ -97,6 +97,8 @@ def test_python_makes_the_experiment(parts: dict[str, Any], tmp_path: Path, monk
 @pytest.mark.parametrize(
     "parts",
     [
+        {"detector": nb.Detector(n_fast=80, n_slow=70, pixel_size_mm=0.5)},  # its distance is decided
+        {"beam": nb.Beam(wavelength_angstrom=1.1, fluence_per_m2=1e26, exposure_s=0.1, flux_per_s=0.0)},  # both are idle
         {},
         {"crystal": nb.Crystal(unit_cell=CELL, shape="round", n_cells=(5, 6, 7), fudge=1.1, misset_deg="random", misset_seed=4,
                                structure_factors=nb.StructureFactors.constant(80.0))},
@@ -123,7 +125,7 @@ def test_python_makes_the_experiment(parts: dict[str, Any], tmp_path: Path, monk
          "crystal": nb.Crystal(a_star_matrix=np.array([[0.02, 0.001, 0], [0, 0.017, 0.002], [0.001, 0, 0.025]]),
                                n_cells=(9, 8, 7), misset_deg=(1, 2, 3), structure_factors=table())},
     ],
-    ids=["table", "random", "beam", "region", "xds", "beam center", "mask and sensor", "sources", "divergence and spectrum",
+    ids=["no distance", "exposure", "table", "random", "beam", "region", "xds", "beam center", "mask and sensor", "sources", "divergence and spectrum",
          "given spectrum", "pulse", "energy and matrix"],
 )  # fmt: skip
 def test_the_command_line_means_the_experiment(

@@ -57,6 +57,13 @@ _EACH = (
     (("-Xclose", "-Yclose"), "detector.close_point_mm"), (("-sample_x", "-sample_y", "-sample_z"), "crystal.size_mm"),
 )  # fmt: skip
 """Flags for the elements of a field."""
+_PLACES = (
+    "convention", "pivot", "distance_mm", "close_distance_mm", "beam_center_mm", "beam_center_convention_mm", "close_point_mm",
+    "org_px", "pix0_mm", "fast_axis", "slow_axis", "normal_axis", "rotation_deg", "twotheta_deg", "twotheta_axis",
+)  # fmt: skip
+"""Fields of a detector that say where it stands, and nothing else."""
+_PLACED = ("beam", "fast", "slow", "normal", "pix0", "distance", "close_distance", "distance_to_plane")
+"""Where it stands."""
 _SHAPES = {"square": "-square_xtal", "round": "-round_xtal", "gauss": "-gauss_xtal", "tophat": "-tophat_spots"}
 
 
@@ -241,8 +248,12 @@ class CommandText:
             known += ["crystal.a_star_matrix", "crystal.unit_cell", "crystal.misset_deg"]
         if _near(ours.size.n_cells, theirs.size.n_cells):
             known += ["crystal.size_mm", "crystal.n_cells"]
+        if all(_near(getattr(ours.placement, name), getattr(theirs.placement, name)) for name in _PLACED):
+            known += [f"detector.{name}" for name in _PLACES]
         if self._pulse != 1.0:
             known += ["beam.fluence_per_m2", "beam.flux_per_s"]
+        if not (ours.experiment.beam.flux_decides or theirs.experiment.beam.flux_decides):
+            known += ["beam.exposure_s", "beam.flux_per_s"]  # idle
         sensors = [one.experiment.detector.sensor for one in (ours, theirs)]
         if None not in sensors and _near(*(detached(one.attenuation_um) for one in sensors)):
             known.append("detector.sensor.material")

@@ -35,8 +35,9 @@ Found = list[tuple[str, Tile]]
 Taken = tuple[str, str, bytes]
 """Name, type, content."""
 MENU = {
-    "toml": "experiment (TOML)", "python": "Python", "command": "command line", "png": "picture (PNG)", "cbf": "counts with noise (CBF)",
-    "counts": "counts with noise (NXmx)", "nxmx": "expected photons (NXmx)", "html": "page to send (HTML)",
+    "toml": "experiment (TOML)", "python": "Python", "command": "command line", "png": "picture (PNG)",
+    "cbf": "counts with noise (CBF)", "counts": "counts with noise (NXmx)", "nxmx": "expected photons (NXmx)",
+    "html": "page to send (HTML)",
 }  # fmt: skip
 _WAIT = 120.0
 """Seconds for the exact image."""
