@@ -13,6 +13,7 @@ from nanobragg.config import Background, Beam, Crystal, Detector, Experiment, Mo
 from nanobragg.config.image_chain.presets import presets
 from nanobragg.config.structure_factors import StructureFactors
 from nanobragg.errors import ConfigError
+from nanobragg.explorer.changes import added
 from nanobragg.lazy import dataclass
 
 _SEED = 7
@@ -83,12 +84,22 @@ def with_preset(experiment: Experiment, group: str, name: str) -> Experiment:
     old = getattr(experiment, group)
     first = old[0] if isinstance(old, tuple) else old
     if group == "crystal":
-        return experiment.replace(crystal=crystal(name, first.misset_deg))
+        return experiment.replace(crystal=_turned_as(experiment, crystal(name)))
     distance = first.distance_mm
     if distance is None:
         distance = round(1000 * float(detached(decide(experiment)[0][0].placement.distance_to_plane)), 6)
     new = _detector(name).with_value("distance_mm", abs(distance)).with_value("convention", first.convention)
-    return experiment.replace(detector=new, detector_pose=None)
+    # pixels of the one before are not those of this one
+    return experiment.replace(detector=new, detector_pose=None).replace("sampling.roi", None)
+
+
+def _turned_as(experiment: Experiment, new: Crystal) -> Crystal:
+    """A crystal with the orientation of the first one of an experiment: angles, what is random with its seed, or a matrix."""
+    path = "crystal[0]" if isinstance(experiment.crystal, tuple) else "crystal"
+    if experiment.get(path).a_star_matrix is not None:
+        experiment = added(experiment, f"{path}.unit_cell")
+    old = experiment.get(path)
+    return new.with_value("misset_deg", old.misset_deg).with_value("misset_seed", old.orientation_seed)
 
 
 @cache
@@ -97,7 +108,7 @@ def _detector(name: str) -> Detector:
     return Detector.preset(name)
 
 
-def crystal(name: str, misset_deg: Any = (17.0, 33.0, 52.0)) -> Crystal:
+def crystal(name: str) -> Crystal:
     """A crystal of the list, with synthetic structure factors.
 
     Raises
@@ -109,7 +120,7 @@ def crystal(name: str, misset_deg: Any = (17.0, 33.0, 52.0)) -> Crystal:
         raise ConfigError("preset", name, f"must be one of {', '.join(CRYSTALS)}")
     sample = CRYSTALS[name]
     spread = Mosaic() if sample.mosaic_deg == 0 else Mosaic(spread_deg=sample.mosaic_deg, n_domains=25)
-    return Crystal(unit_cell=UnitCell(*sample.cell), n_cells=sample.n_cells, misset_deg=misset_deg, mosaic=spread,
+    return Crystal(unit_cell=UnitCell(*sample.cell), n_cells=sample.n_cells, misset_deg=(17.0, 33.0, 52.0), mosaic=spread,
                    structure_factors=amplitudes(sample.cell, sample.b_factor))  # fmt: skip
 
 

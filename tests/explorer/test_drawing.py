@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from nanobragg.explorer.drawing.overlay import labels, marks
 from nanobragg.explorer.presets import menu, with_preset
 from nanobragg.explorer.rendering import Renderer
 from nanobragg.explorer.session import Picture
+from nanobragg.refinement.variables.crystals import parameters_of
 
 
 def experiment(**detector: object) -> nb.Experiment:
@@ -233,6 +236,29 @@ def test_presets_take_the_place_of_whatever_was_there(of: nb.Experiment) -> None
                 assert isinstance(with_it.crystal, nb.Crystal)
             else:
                 assert with_it.beam.spectrum is None and with_it.beam.sources is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"misset_deg": "random", "misset_seed": 77},
+        {"unit_cell": None, "misset_deg": (1, 2, 3),
+         "a_star_matrix": np.array([[0, 0.017, 0], [-0.016, 0, 0.001], [0, 0.002, 0.025]])},
+    ],
+)  # fmt: skip
+def test_a_crystal_by_name_is_turned_as_the_one_before(fields: dict[str, Any]) -> None:
+    """Where both have the same cell, they have the same axes."""
+    of = experiment()
+    of = of.replace(crystal=nb.Crystal(**{"unit_cell": of.crystal.unit_cell, "n_cells": (5, 5, 5),
+                                          "structure_factors": of.crystal.structure_factors, **fields}))  # fmt: skip
+    new = with_preset(of, "crystal", "thaumatin")
+    cell = parameters_of(_axes(of))
+    assert np.allclose(_axes(new.replace("crystal.unit_cell", nb.UnitCell(*cell))), _axes(of), atol=1e-9)
+
+
+def _axes(of: nb.Experiment) -> Any:
+    cell = decide(of)[0][0].cell
+    return np.array([cell.a_star, cell.b_star, cell.c_star])
 
 
 def test_reflections_are_named_by_the_crystal_that_has_them() -> None:

@@ -125,8 +125,8 @@ def test_python_makes_the_experiment(parts: dict[str, Any], tmp_path: Path, monk
          "crystal": nb.Crystal(a_star_matrix=np.array([[0.02, 0.001, 0], [0, 0.017, 0.002], [0.001, 0, 0.025]]),
                                n_cells=(9, 8, 7), misset_deg=(1, 2, 3), structure_factors=table())},
     ],
-    ids=["no distance", "exposure", "table", "random", "beam", "region", "xds", "beam center", "mask and sensor", "sources", "divergence and spectrum",
-         "given spectrum", "pulse", "energy and matrix"],
+    ids=["no distance", "exposure", "table", "random", "beam", "region", "xds", "beam center", "mask and sensor", "sources",
+         "divergence and spectrum", "given spectrum", "pulse", "energy and matrix"],
 )  # fmt: skip
 def test_the_command_line_means_the_experiment(
     parts: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
