@@ -89,8 +89,18 @@ def replaced(experiment: Experiment, path: str, value: Any) -> Experiment:
     Raises
     ------
     ConfigError
-        As of `Experiment.replace`.
+        As of `Experiment.replace`; of several panels or crystals it says which one.
     """
+    try:
+        return _replaced(experiment, path, value)
+    except ConfigError as error:
+        part, name = path.partition(".")[0], error.path.partition(".")
+        if name[0] != part.partition("[")[0]:
+            raise
+        raise ConfigError("".join((part, *name[1:])), error.value, error.requirement, error.hint) from None
+
+
+def _replaced(experiment: Experiment, path: str, value: Any) -> Experiment:
     if value is None:
         return experiment.replace(path, None)
     if (found := re.fullmatch(_PLACES, path)) is not None:
@@ -101,6 +111,11 @@ def replaced(experiment: Experiment, path: str, value: Any) -> Experiment:
             return _moved(experiment, found[1], found[2], found[3], value)
     if path == "beam.spectrum.kind" and value in _SPECTRA and isinstance(experiment.beam.spectrum, Spectrum):
         return experiment.replace("beam.spectrum", _of_kind(experiment.beam.spectrum, value))
+    if re.fullmatch(r"crystal(\[\d+\])?\.mosaic\.model", path) and value != "given":
+        path = path.removesuffix(".model")
+        return experiment.replace(
+            path, experiment.get(path).with_values({"model": value, "rotations": None, "weights": None})
+        )
     above, _, name = path.partition(".")
     other = _REPLACES.get(f"{above.partition('[')[0]}.{name.partition('[')[0]}", "").rpartition(".")[2]
     if other and getattr(experiment.get(above), other, None) is not None:

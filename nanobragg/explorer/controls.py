@@ -38,6 +38,8 @@ _ENDS = {
     "detector.rotation_deg": (-90.0, 90.0), "detector.twotheta_deg": (-90.0, 90.0), "readout.rate.dead_time_s": (0.0, 1e-6),
 }  # fmt: skip
 """Of sliders whose use is narrower than the check of a single value tells; a value beyond takes a wider one."""
+_WITH_ARRAYS = {"crystal.mosaic.model": "given", "beam.spectrum.kind": "given", "readout.psf.kind": "array"}
+"""Choices that come with arrays, which the page cannot give: offered only where they are taken already."""
 _ANGLE = 180.0
 _LONGEST = 90
 """Letters that are shown of what has no control."""
@@ -184,7 +186,7 @@ def _controls(part: Any, path: str, decided: Any) -> Iterator[dict[str, Any]]:
                 "kind": "heading",
                 "label": label,
                 "doc": meta["doc"],
-                "removable": field.default is None,
+                "removable": _removable(part, field),
             }
             yield from _controls(value, here, known)
         elif meta["part"] is not None and not value and (_can_be_made(meta["part"]) or _can_be_named(part, field.name)):
@@ -193,7 +195,7 @@ def _controls(part: Any, path: str, decided: Any) -> Iterator[dict[str, Any]]:
             yield _control(field, here, value, known)
         elif value is not None and not isinstance(value, tuple):
             yield {"path": here, "kind": "text", "label": field.name, "doc": meta["doc"], "value": _said(value),
-                   "removable": field.default is None}  # fmt: skip
+                   "removable": _removable(part, field)}  # fmt: skip
 
 
 def _has_controls(part: Config) -> bool:
@@ -216,6 +218,17 @@ def _can_be_named(part: Any, name: str) -> bool:
     return name == "unit_cell" and part.a_star_matrix is not None
 
 
+def _removable(part: Config, field: dataclasses.Field[Any]) -> bool:
+    """Whether the part can be without what stands in a field, the others as they are."""
+    if field.default is not None:
+        return False
+    try:
+        part.with_value(field.name, None)
+    except ConfigError:
+        return False
+    return True
+
+
 def _can_be_made(kind: Any) -> bool:
     try:
         return isinstance(kind(), Config)
@@ -228,13 +241,19 @@ def _control(field: dataclasses.Field[Any], path: str, value: Any, decided: Any)
     kind = meta["kind"]
     control = {
         "path": path, "label": field.name, "kind": kind, "unit": meta["unit"], "doc": meta["doc"], "value": plain(value),
-        "default": default_text(field), "choices": list(meta["choices"] or ()), "words": list(meta["words"]),
-        "optional": field.default is None, "decided": None if value is not None or decided is None else plain(decided),
+        "default": default_text(field), "choices": _choices(path, meta, value), "words": list(meta["words"]),
+        "optional": field.default is None, "open": meta["items_optional"],
+        "decided": None if value is not None or decided is None else plain(decided),
         "flags": meta["flags"], "range": _allowed(meta),
     }  # fmt: skip
     if kind not in ("bool", "enum"):
         control |= _range(path, meta, _numbers(value if value is not None else decided), field.default)
     return control
+
+
+def _choices(path: str, meta: Any, value: Any) -> list[str]:
+    beside = _WITH_ARRAYS.get(re.sub(r"\[\d+\]", "", path))
+    return [choice for choice in meta["choices"] or () if choice == value or choice != beside]
 
 
 def _allowed(meta: Any) -> str:

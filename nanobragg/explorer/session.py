@@ -134,6 +134,8 @@ class Session:
             if path == "readout.psf.kind" and value in ("gauss", "fiber") and psf.fwhm_um is None:
                 # neither can be given before the other
                 path, value = "readout.psf", Psf(kind=value, fwhm_um=spread_um(state.experiment), stage=psf.stage)
+            elif path == "readout.psf.kind" and value != "array" and psf.kernel is not None:
+                path, value = "readout.psf", psf.with_values({"kind": value, "kernel": None})
             if path == "readout" or path.startswith("readout."):
                 new = replace(
                     state, readout=with_value(state.readout, path.removeprefix("readout").removeprefix("."), value)

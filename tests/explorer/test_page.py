@@ -463,3 +463,8 @@ def test_play_turns_the_spindle(browser: Browser, explorer: nb.Explorer) -> None
     browser.until("NB.events.size === 0 && NB.last.exact")
     assert explorer.experiment.goniometer.phi_start_deg >= 2
     assert same(explorer)
+    explorer.experiment = explorer.experiment.replace(goniometer=nb.Goniometer(osc_deg=0.0002))
+    browser.until("NB.values['goniometer.osc_deg'].value === 0.0002")
+    browser.run("NB.id('play').click()")
+    browser.until("NB.values['goniometer.phi_start_deg'].value >= 0.0006")
+    browser.run("NB.id('play').click()")

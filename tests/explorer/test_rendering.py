@@ -115,6 +115,45 @@ def test_controls_come_from_the_fields() -> None:
             assert not control["log"] or control["low"] > 0
 
 
+def controls(of: nb.Experiment, readout: nb.Readout | None = None) -> dict[str, dict]:
+    state = State(of, readout or nb.Readout())
+    return {control["path"]: control for group in groups(state, state, None) for control in group["controls"]}
+
+
+def test_what_is_always_refused_is_not_offered() -> None:
+    """Parts that the crystal cannot be without have no *remove*; models that need arrays are offered where there are some."""
+    found = controls(experiment())
+    assert not found["crystal.unit_cell"]["removable"] and not found["crystal.structure_factors"]["removable"]
+    assert (
+        "given" not in found["crystal.mosaic.model"]["choices"] and "array" not in found["readout.psf.kind"]["choices"]
+    )
+    named = experiment().crystal.structure_factors
+    cell = experiment().crystal.unit_cell
+    matrix = nb.Crystal(a_star_matrix=np.eye(3) / 60, unit_cell=cell, structure_factors=named)
+    assert controls(experiment().replace(crystal=matrix))["crystal.a_star_matrix"]["removable"]
+    arrays = experiment().replace("crystal.mosaic", nb.Mosaic(model="given", rotations=np.eye(3)[None]))
+    session = Session(arrays, nb.Readout(psf=nb.Psf(kind="array", kernel=np.ones((3, 3)))))
+    found = controls(session.state.experiment, session.state.readout)
+    assert "given" in found["crystal.mosaic.model"]["choices"] and "array" in found["readout.psf.kind"]["choices"]
+    assert not found["crystal.mosaic.rotations"]["removable"]
+    for path in ("crystal.mosaic.model", "readout.psf.kind"):
+        for choice in found[path]["choices"]:
+            session.set(path, choice)
+            session.undo()
+    session.set("crystal.mosaic.model", "cap")
+    session.set("readout.psf.kind", "none")
+    assert session.state.experiment.crystal.mosaic.rotations is None and session.state.readout.psf.kernel is None
+
+
+def test_a_value_that_is_refused_is_named_as_it_was_typed() -> None:
+    one = experiment().crystal
+    session = Session(experiment().replace(crystal=(one, one)))
+    with pytest.raises(nb.ConfigError, match=r"^crystal\[1\]\.unit_cell\.a=-3"):
+        session.set("crystal[1].unit_cell.a", -3)
+    with pytest.raises(nb.ConfigError, match=r"^crystal\[1\]\.unit_cell=None"):
+        session.set("crystal[1].unit_cell", None)
+
+
 @pytest.mark.parametrize(("typed", "ends"), [(0.5, (0.0, 5.0)), (5.0, (0.0, 5.0)), (12.0, (0.0, 120.0))])
 def test_a_slider_does_not_go_below_zero_for_a_large_value(typed: float, ends: tuple[float, float]) -> None:
     one = experiment().replace("beam.dispersion_percent", typed)

@@ -251,6 +251,23 @@ def test_an_empty_box_stands_for_the_default(browser: Browser, explorer: nb.Expl
     assert browser.run("NB.id('c-crystal.unit_cell.a').value") == "74"
 
 
+def test_elements_of_a_vector_that_is_left_open(browser: Browser, explorer: nb.Explorer) -> None:
+    """Those that are not typed stay open where they may, else all are asked for; an axis that was decided is kept."""
+    for path, text, expected in (
+        ("detector.size_mm[0]", "90", (90.0, None)), ("detector.size_mm[1]", "80", (90.0, 80.0)),
+        ("detector.size_mm[0]", "", (None, 80.0)), ("detector.size_mm[1]", "", None),
+        ("crystal.size_mm[1]", "0.002", (None, 0.002, None)), ("detector.fast_axis[1]", "0.01", (0.0, 0.01, 1.0)),
+    ):  # fmt: skip
+        whole = path.split("[")[0]
+        put(browser, path, text)
+        browser.until(f"{STILL} && JSON.stringify(NB.values['{whole}'].value) === '{json(expected)}'")
+        assert explorer.experiment.get(whole) == expected
+    put(browser, "detector.pix0_mm[0]", "100")
+    assert "detector.pix0_mm: must have 3 numbers" in browser.run("NB.id('message').textContent")
+    put(browser, "detector.pix0_mm[0]", "100, 40, -40")
+    browser.until(f"{STILL} && JSON.stringify(NB.values['detector.pix0_mm'].value) === '[100,40,-40]'")
+
+
 def put(browser: Browser, path: str, text: str) -> None:
     browser.run(f"(() => {{ const box = NB.id('c-{path}'); box.value = '{text}'; box.onchange(); }})()")
 
@@ -258,7 +275,7 @@ def put(browser: Browser, path: str, text: str) -> None:
 def json(value: object) -> str:
     """As the page writes it: whole numbers without a point."""
     if isinstance(value, tuple):
-        return f"[{','.join(f'{x:g}' for x in value)}]"
+        return f"[{','.join(map(json, value))}]"
     return "null" if value is None else f"{value:g}"
 
 

@@ -35,7 +35,11 @@
     let held = false; // by the mouse: it stays where it is
     slider.onpointerdown = () => { held = true; };
     slider.onpointerup = slider.onpointercancel = () => { held = false; };
-    const say = (value, moving) => (moving ? NB.move : NB.change)({ do: "set", ...whole(control, index, value), moving });
+    const say = (value, moving) => {
+      const change = whole(control, index, value);
+      if (change) (moving ? NB.move : NB.change)({ do: "set", ...change, moving });
+      else NB.message(`${control.path}: must have ${control.size} numbers; type all of them into one box, with commas`);
+    };
     slider.oninput = () => { number.value = shown(fromSlider(control, Number(slider.value))); speak(Number(number.value)); say(Number(number.value), true); };
     slider.onchange = () => { NB.waiting = null; say(Number(number.value), false); };
     number.onchange = () => say(number.value, false);
@@ -63,16 +67,16 @@
     } };
   };
 
-  // A vector that is left open or is a word is set as a whole.
+  // A vector that is left open or is a word is set as a whole; null: numbers are missing.
   const whole = (control, index, value) => {
     if (index === null) return { path: control.path, value, type: control.kind };
-    const now = control.value;
-    if (Array.isArray(now) && !control.optional && typeof value === "string" && value.trim() === "") return { path: `${control.path}[${index}]`, value, type: "scalar" };
-    if (Array.isArray(now) && !(typeof value === "string" && (value.trim() === "" || isNaN(value)))) return { path: `${control.path}[${index}]`, value, type: "scalar" };
-    if (typeof value === "string" && (value.trim() === "" || isNaN(value))) return { path: control.path, value, type: control.kind };
-    const all = (Array.isArray(control.decided) ? control.decided : control.default_vector || [0, 0, 0].slice(0, control.size)).slice();
+    const now = control.value, empty = typeof value === "string" && value.trim() === "", word = empty || (typeof value === "string" && isNaN(value));
+    const others = Array.isArray(now) && now.some((one, i) => i !== index && one !== null);
+    if (Array.isArray(now) && (!word || (empty && (!control.optional || (control.open && others))))) return { path: `${control.path}[${index}]`, value, type: "scalar" };
+    if (word) return { path: control.path, value, type: control.kind };
+    const all = Array.isArray(control.decided) ? control.decided.slice() : Array(control.size).fill(control.optional ? null : 0);
     all[index] = value; // as it was typed: the server reads numbers
-    return { path: control.path, value: all, type: control.kind };
+    return all.includes(null) && !control.open ? null : { path: control.path, value: all, type: control.kind };
   };
 
   const toSlider = (c, value) => c.log ? 1000 * Math.log(Math.max(value, 1e-300) / c.low) / Math.log(c.high / c.low) : 1000 * (value - c.low) / (c.high - c.low);
@@ -201,7 +205,7 @@
     if (document.activeElement !== typed) typed.value = Number(phi.value).toFixed(2).replace(/\.00$/, "");
   };
   NB.setPhi = (value, moving) => {
-    const phi = Math.round(1000 * value) / 1000;
+    const phi = Number(value.toFixed(9)); // no digits of rounding
     if (NB.values) NB.values["goniometer.phi_start_deg"].value = phi;
     NB.showPhi();
     (moving ? NB.move : NB.change)({ do: "set", path: "goniometer.phi_start_deg", value: phi, moving });
