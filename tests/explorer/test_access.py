@@ -251,7 +251,9 @@ def test_words_on_the_picture_can_be_read_on_every_color_map(browser: Browser, e
     assert dark == ["light on black", "viridis", "inferno"]
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080), (900, 800), (1024, 640), (640, 800)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(1280, 800), (1920, 1080), (900, 800), (1024, 640), (800, 600), (640, 800)]
+)
 def test_nothing_is_cut_off(browser: Browser, explorer: nb.Explorer, width: int, height: int) -> None:
     """On screens of several sizes every button of the bar is seen, no column is wider than it has room, the image fits."""
     sized(browser, width, height)
@@ -277,6 +279,19 @@ def test_nothing_is_cut_off(browser: Browser, explorer: nb.Explorer, width: int,
             " && one.scrollWidth > one.clientWidth + 1).map(one => one.outerHTML.slice(0, 80))"
         )
         assert cut == []
+        browser.run(
+            "NB.message('x'.repeat(300)); globalThis.said = NB.id('quality').textContent;"
+            "NB.id('quality').textContent = 'coarse: 13 of 25 domains, 1 pixel of 2 x 2, no point spread, no noise'"
+        )
+        assert browser.run("NB.id('message').scrollWidth <= NB.id('message').clientWidth")
+        quality, limits = (
+            browser.run(
+                f"(({{ left, right, top, bottom }}) => [left, right, top, bottom])(NB.id('{name}').getBoundingClientRect())"
+            )
+            for name in ("quality", "limits")
+        )
+        assert quality[1] <= limits[0] or limits[3] <= quality[2]
+        browser.run("NB.message(''); NB.id('quality').textContent = said")
         browser.until("(() => { const p = NB.ports()[0], z = NB.view.zoom, [r, c] = NB.shape;"
                       " return Math.abs(Math.min(p.width / c, p.height / r) - z) < 1e-6; })()")  # fmt: skip
     finally:

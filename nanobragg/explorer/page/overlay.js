@@ -58,8 +58,8 @@ NB.drawMarks = (pen, port, ratio) => {
     return false;
   };
   for (const name of ["quality", "limits"]) {
-    const box = NB.id(name), l = box.offsetLeft * ratio, t = box.offsetTop * ratio;
-    taken.push([l, t, l + box.offsetWidth * ratio, t + box.offsetHeight * ratio]);
+    const box = NB.id(name).getBoundingClientRect(), stage = NB.id("stage").getBoundingClientRect();
+    taken.push([box.left - stage.left, box.top - stage.top, box.right - stage.left, box.bottom - stage.top].map((x) => x * ratio));
   }
   if (NB.id("o-borders").checked) for (const border of NB.marks.borders) { pen.strokeStyle = ink.border; pen.lineWidth = ratio; path(border.line); }
   const words = [];
