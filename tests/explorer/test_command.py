@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from wire import small
 
 import nanobragg as nb
 from nanobragg.cli.main import main
+from nanobragg.cli.words.common.experiment_file import experiment_of
 from nanobragg.cli.words.explore import _image
 
 _HEARING = """
@@ -73,3 +77,21 @@ def test_an_image_is_compared_with_itself(tmp_path: Path) -> None:
     experiment.to_dials(tmp_path / "models.expt")
     assert _image(str(path)) == str(path)
     assert _image(str(tmp_path / "models.expt")) is None and _image("experiment.toml") is None and _image(None) is None
+
+
+@pytest.mark.filterwarnings("ignore:.*neither how large")
+def test_what_chooses_of_several_is_named_as_it_is_typed(tmp_path: Path) -> None:
+    """The reader's index= is --index here, in warnings and in errors."""
+    small().to_dials(tmp_path / "two.expt")
+    known = json.loads((tmp_path / "two.expt").read_text())
+    known["experiment"] *= 2
+    (tmp_path / "two.expt").write_text(json.dumps(known))
+    typed = SimpleNamespace(file=str(tmp_path / "two.expt"), template=None, changes=[], index=None, image=None)
+    with pytest.warns(nb.NanoBraggWarning, match="choose one with --index 0 to 1"):
+        experiment_of(typed)
+    typed.index = 2
+    with (
+        pytest.raises(nb.FileFormatError, match="--index 2: it holds experiments 0 to 1"),
+        pytest.warns(nb.NanoBraggWarning),
+    ):
+        experiment_of(typed)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from nanobragg.cli.words.common.in_options import in_options
 from nanobragg.cli.words.common.word import Words, carried_out
 from nanobragg.cli.words.run import write_images
 from nanobragg.config import Experiment
@@ -31,9 +31,6 @@ from nanobragg.io.geometry.record import Geometry
 from nanobragg.io.images.hdf5 import find_data, open_hdf5, read_frame
 from nanobragg.io.images.image_file import embedded_text, image_format, read_image
 
-_OPTIONS = {"camera_length_m": "--camera-length", "wavelength_angstrom": "--wavelength", "index": "--index",
-            "image": "--image", "stream": "--stream"}  # fmt: skip
-"""Options by the arguments that messages of the readers name."""
 IMAGES = (".nxs", ".h5", ".hdf5", ".cbf", ".img", ".smv", ".tif", ".tiff", ".edf")
 
 
@@ -89,22 +86,11 @@ def _read(path: str, typed: Any) -> Geometry:
         if template is None:
             raise UsageError(f"{path}: a matrix holds the wavelength as a factor; write --wavelength ANGSTROM")
         wavelength = folded_wavelength(None, template)
-    try:
+    with in_options():
         return geometry_in(
             path, image=typed.image, index=typed.index, stream=typed.stream, wavelength_angstrom=wavelength,
             camera_length_m=typed.camera_length,
         )  # fmt: skip
-    except FileFormatError as error:
-        raise _in_options(error) from None
-
-
-def _in_options(error: FileFormatError) -> FileFormatError:
-    """The error with the arguments of Python named as the options here."""
-    problem = error.problem
-    for argument, option in _OPTIONS.items():
-        problem = re.sub(rf"\b{argument}=$", option, problem)
-        problem = re.sub(rf"\b{argument}=", f"{option} ", problem)
-    return FileFormatError(error.path, problem, error.line)
 
 
 def _write(path: str, geometry: Geometry, source: str) -> None:

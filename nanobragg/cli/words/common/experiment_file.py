@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from nanobragg.cli.words.common.in_options import in_options
 from nanobragg.cli.words.common.word import Words
 from nanobragg.config import Crystal, Experiment, UnitCell
 from nanobragg.config.structure_factors import StructureFactors
@@ -34,7 +35,8 @@ def experiment_of(typed: Any) -> Experiment:
     if typed.file.endswith(".toml"):
         return read_toml(typed.file, typed.changes).experiment
     template = read_toml(typed.template, typed.changes).experiment if typed.template else plain_template(typed.file)
-    return read_geometry(typed.file, template=template, index=typed.index, image=typed.image)
+    with in_options():
+        return read_geometry(typed.file, template=template, index=typed.index, image=typed.image)
 
 
 def plain_template(path: str, cell: tuple[float, ...] = (100.0, 100.0, 100.0, 90.0, 90.0, 90.0)) -> Experiment:
