@@ -94,10 +94,11 @@ def replaced(experiment: Experiment, path: str, value: Any) -> Experiment:
     try:
         return _replaced(experiment, path, value)
     except ConfigError as error:
-        part, name = path.partition(".")[0], error.path.partition(".")
-        if name[0] != part.partition("[")[0]:
-            raise
-        raise ConfigError("".join((part, *name[1:])), error.value, error.requirement, error.hint) from None
+        part, (first, *rest) = path.partition(".")[0], error.path.partition(".")
+        named = "".join((part if first == part.partition("[")[0] else first, *rest))
+        some = isinstance(value, tuple) and None in value
+        hint = "type all of them into one box, with commas" if some and not error.hint else error.hint
+        raise ConfigError(named, error.value, error.requirement, hint) from None
 
 
 def _replaced(experiment: Experiment, path: str, value: Any) -> Experiment:

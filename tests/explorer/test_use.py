@@ -263,7 +263,7 @@ def test_elements_of_a_vector_that_is_left_open(browser: Browser, explorer: nb.E
         browser.until(f"{STILL} && JSON.stringify(NB.values['{whole}'].value) === '{json(expected)}'")
         assert explorer.experiment.get(whole) == expected
     put(browser, "detector.pix0_mm[0]", "100")
-    assert "detector.pix0_mm: must have 3 numbers" in browser.run("NB.id('message').textContent")
+    browser.until("NB.id('message').textContent.includes('must be 3 numbers; type all of them into one box')")
     put(browser, "detector.pix0_mm[0]", "100, 40, -40")
     browser.until(f"{STILL} && JSON.stringify(NB.values['detector.pix0_mm'].value) === '[100,40,-40]'")
 

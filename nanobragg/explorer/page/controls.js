@@ -35,11 +35,7 @@
     let held = false; // by the mouse: it stays where it is
     slider.onpointerdown = () => { held = true; };
     slider.onpointerup = slider.onpointercancel = () => { held = false; };
-    const say = (value, moving) => {
-      const change = whole(control, index, value);
-      if (change) (moving ? NB.move : NB.change)({ do: "set", ...change, moving });
-      else NB.message(`${control.path}: must have ${control.size} numbers; type all of them into one box, with commas`);
-    };
+    const say = (value, moving) => (moving ? NB.move : NB.change)({ do: "set", ...whole(control, index, value), moving });
     slider.oninput = () => { number.value = shown(fromSlider(control, Number(slider.value))); speak(Number(number.value)); say(Number(number.value), true); };
     slider.onchange = () => { NB.waiting = null; say(Number(number.value), false); };
     number.onchange = () => say(number.value, false);
@@ -67,7 +63,7 @@
     } };
   };
 
-  // A vector that is left open or is a word is set as a whole; null: numbers are missing.
+  // A vector that is left open or is a word is set as a whole; null: an element that is left open.
   const whole = (control, index, value) => {
     if (index === null) return { path: control.path, value, type: control.kind };
     const now = control.value, empty = typeof value === "string" && value.trim() === "", word = empty || (typeof value === "string" && isNaN(value));
@@ -76,7 +72,7 @@
     if (word) return { path: control.path, value, type: control.kind };
     const all = Array.isArray(control.decided) ? control.decided.slice() : Array(control.size).fill(control.optional ? null : 0);
     all[index] = value; // as it was typed: the server reads numbers
-    return all.includes(null) && !control.open ? null : { path: control.path, value: all, type: control.kind };
+    return { path: control.path, value: all, type: control.kind };
   };
 
   const toSlider = (c, value) => c.log ? 1000 * Math.log(Math.max(value, 1e-300) / c.low) / Math.log(c.high / c.low) : 1000 * (value - c.low) / (c.high - c.low);
