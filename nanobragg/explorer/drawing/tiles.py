@@ -105,7 +105,8 @@ def tile(
     width = _places(part.shape[1], view.fast, view.width)
     low, high = _kept(_limits(image, known, view, about_zero), last)
     low, high = (float(np.nan_to_num(value, nan=0.0, posinf=_HUGE, neginf=-_HUGE)) for value in (low, high))
-    values = _mean(part, height, width) if about_zero else _reduced(part, height, width)
+    # single precision, which is what shades are made of, is half the memory to go over
+    values = _mean(part, height, width) if about_zero else _reduced(np.asarray(part, np.float32), height, width)
     shades = _shaded(values, low, high, "linear" if about_zero else view.scale)
     if known is not None:
         seen = _reduced(known[rows, columns].view(np.uint8), height, width)
@@ -202,9 +203,11 @@ def _shaded(values: NDArray[Any], low: float, high: float, scale: str) -> NDArra
     with np.errstate(all="ignore"):
         small = np.asarray(values, np.float32)
         if scale == "log":
-            small = np.log(np.maximum(small, np.float32(max(low, 1e-37))))
+            small = np.maximum(small, np.float32(max(low, 1e-37)))
+            np.log(small, out=small)
             first, last = np.log(max(low, 1e-37)), np.log(max(high, 1e-37))
         else:
             first, last = low, high
         small = (small - np.float32(first)) * np.float32(_TOP / max(last - first, 1e-30))
-        return np.nan_to_num(np.clip(small, 0, _TOP)).astype(np.uint8)
+        np.fmax(small, 0, out=small)  # what is no number becomes 0
+        return np.fmin(small, _TOP, out=small).astype(np.uint8)
