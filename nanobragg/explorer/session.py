@@ -356,7 +356,7 @@ class Session:
         with self.lock:
             if self.trouble and self._ended == self._revision:
                 return [{"kind": "message", "level": self._level, "text": self.trouble}]
-            exact = self.exact if self.exact is not None and self.exact.number == self._revision else None
+            exact = self.present
         return [] if exact is None else [_doubted(exact)]
 
     def _render(self, state: State, switches: dict[str, bool], number: int, event: int) -> None:
