@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from nanobragg.config import Experiment
 from nanobragg.errors import ConfigError, CoreError, NanoBraggError
 from nanobragg.explorer.comparison.measured import Measured, by_panel, numbers_of, shapes_of
 from nanobragg.explorer.readouts import has_spread
-from nanobragg.explorer.session import Session, State
+from nanobragg.explorer.session import Session, State, Tell
 from nanobragg.refinement.refine import prepared
 from nanobragg.refinement.results.result import Refinement
 from nanobragg.refinement.shared import DEFAULTS
@@ -37,7 +37,6 @@ _SEEN = 5.0
 _STOPPED = "stopped; undo brings back the start"
 _CHANGED = "stopped: the experiment was changed meanwhile"
 _ANOTHER = "stopped: the measured image was changed meanwhile; undo brings back the start"
-Tell = Callable[[dict[str, Any]], None]
 
 
 def offered(experiment: Experiment) -> list[tuple[str, bool]]:

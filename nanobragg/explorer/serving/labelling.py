@@ -9,7 +9,7 @@ from typing import Any
 from nanobragg.errors import ConfigError, NanoBraggError
 from nanobragg.explorer.drawing.overlay import labels, smallest_spacing
 from nanobragg.explorer.serving.afterwards import Afterwards
-from nanobragg.explorer.session import Picture
+from nanobragg.explorer.session import Picture, Tell
 from nanobragg.prediction.predict import predict
 from nanobragg.prediction.table import Reflections
 
@@ -18,10 +18,8 @@ _COARSER = 2.0
 _TRIES = 6
 _MOST_TERMS = 2000
 """Orientations and sources of which reflections are predicted before the exact image is there: in some seconds."""
-
-
-Tell = Callable[[dict[str, Any]], None]
 _NONE: dict[str, Any] = {"kind": "labels", "labels": [], "number": -1, "said": ""}
+"""There are none, or none yet."""
 
 
 class Labelling:
