@@ -156,10 +156,7 @@ def test_a_value_that_is_refused_is_named_as_it_was_typed() -> None:
 
 @pytest.mark.parametrize(("typed", "ends"), [(0.5, (0.0, 5.0)), (5.0, (0.0, 5.0)), (12.0, (0.0, 120.0))])
 def test_a_slider_does_not_go_below_zero_for_a_large_value(typed: float, ends: tuple[float, float]) -> None:
-    one = experiment().replace("beam.dispersion_percent", typed)
-    state = State(one, nb.Readout())
-    found = {control["path"]: control for group in groups(state, state, None) for control in group["controls"]}
-    slider = found["beam.dispersion_percent"]
+    slider = controls(experiment().replace("beam.dispersion_percent", typed))["beam.dispersion_percent"]
     assert (slider["low"], slider["high"]) == ends
 
 
